@@ -1,0 +1,204 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int real_open(const struct file_system *fs, const char *path, enum file_mode mode)
+{
+    static const int flags[] = {O_RDONLY, O_WRONLY | O_CREAT | O_TRUNC, O_RDWR | O_CREAT | O_APPEND};
+    int handle;
+
+    (void)fs;
+    handle = open(path, flags[mode] | O_CLOEXEC, 0666);
+    return handle >= 0 ? handle : -errno;
+}
+
+static int64_t real_read(const struct file_system *fs, int handle, void *data, size_t bytes, int64_t offset)
+{
+    ssize_t got;
+
+    (void)fs;
+    got = pread(handle, data, bytes, (off_t)offset);
+    return got >= 0 ? got : -errno;
+}
+
+static int64_t real_write(const struct file_system *fs, int handle, const void *data, size_t bytes)
+{
+    ssize_t put;
+
+    (void)fs;
+    put = write(handle, data, bytes);
+    return put >= 0 ? put : -errno;
+}
+
+static int64_t real_size(const struct file_system *fs, int handle)
+{
+    struct stat status;
+
+    (void)fs;
+    return fstat(handle, &status) == 0 ? (int64_t)status.st_size : -errno;
+}
+
+static int real_truncate(const struct file_system *fs, int handle, int64_t bytes)
+{
+    (void)fs;
+    return ftruncate(handle, (off_t)bytes) == 0 ? 0 : -errno;
+}
+
+static int real_sync(const struct file_system *fs, int handle)
+{
+    (void)fs;
+    return fsync(handle) == 0 ? 0 : -errno;
+}
+
+static int real_close(const struct file_system *fs, int handle)
+{
+    (void)fs;
+    return close(handle) == 0 ? 0 : -errno;
+}
+
+static int real_sync_folder(const struct file_system *fs, const char *path)
+{
+    int handle = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result;
+
+    (void)fs;
+    if (handle < 0)
+        return -errno;
+    result = fsync(handle) == 0 ? 0 : -errno;
+    close(handle);
+    return result;
+}
+
+static int real_make_folder(const struct file_system *fs, const char *path)
+{
+    struct stat status;
+
+    (void)fs;
+    if (mkdir(path, 0777) == 0)
+        return 0;
+    if (errno == EEXIST && stat(path, &status) == 0)
+        return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
+    return -errno;
+}
+
+static int real_rename(const struct file_system *fs, const char *from, const char *to)
+{
+    (void)fs;
+    return rename(from, to) == 0 ? 0 : -errno;
+}
+
+static int real_remove(const struct file_system *fs, const char *path)
+{
+    (void)fs;
+    return remove(path) == 0 ? 0 : -errno;
+}
+
+const struct file_system file_system_real = {
+    real_open, real_read,        real_write,       real_size,   real_truncate, real_sync,
+    real_close, real_sync_folder, real_make_folder, real_rename, real_remove,
+};
+
+int file_read_all(const struct file_system *fs, const char *path, int64_t limit, char **data, int64_t *bytes,
+                  struct error *error)
+{
+    struct stat status;
+    char *memory = NULL;
+    int64_t size, done = 0;
+    int handle = fs->open(fs, path, FILE_READ);
+    int result;
+
+    if (handle < 0)
+        return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(-handle));
+    size = fs->size(fs, handle);
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        result = error_set(error, STATUS_INPUT, "%s is a folder, a file is wanted", path);
+        goto out;
+    }
+    if (size < 0 || size > limit) {
+        result = error_set(error, STATUS_INPUT, "%s has %lld bytes; at most %lld are read", path, (long long)size,
+                           (long long)limit);
+        goto out;
+    }
+    memory = malloc((size_t)size + 1);
+    if (memory == NULL) {
+        result = error_set(error, STATUS_MEMORY, "%s: no memory for its %lld bytes", path, (long long)size);
+        goto out;
+    }
+    while (done < size) {
+        int64_t got = fs->read(fs, handle, memory + done, (size_t)(size - done), done);
+
+        if (got == -EINTR)
+            continue;
+        if (got <= 0) {
+            result = error_set(error, STATUS_INPUT, "%s: reading stopped at byte %lld of %lld: %s", path, (long long)done,
+                               (long long)size, got < 0 ? strerror((int)-got) : "the file became shorter");
+            goto out;
+        }
+        done += got;
+    }
+    memory[size] = '\0';
+    *data = memory;
+    *bytes = size;
+    memory = NULL;
+    result = STATUS_OK;
+out:
+    free(memory);
+    fs->close(fs, handle);
+    return result;
+}
+
+int file_write_all(const struct file_system *fs, int handle, const char *path, const void *data, size_t bytes,
+                   struct error *error)
+{
+    const char *rest = data;
+
+    while (bytes > 0) {
+        int64_t put = fs->write(fs, handle, rest, bytes);
+
+        if (put == -EINTR)
+            continue;
+        if (put <= 0)
+            return error_set(error, STATUS_STORAGE, "%s: could not write: %s", path,
+                             strerror(put < 0 ? (int)-put : EIO));
+        rest += put;
+        bytes -= (size_t)put;
+    }
+    return STATUS_OK;
+}
+
+int file_make_folders(const struct file_system *fs, const char *path, struct error *error)
+{
+    char part[4096];
+    size_t length = strlen(path);
+    int result;
+
+    if (length == 0 || length >= sizeof part)
+        return error_set(error, STATUS_USAGE, "a folder name of %zu characters cannot be used", length);
+    memcpy(part, path, length + 1);
+    for (size_t i = 1; i <= length; i++) {
+        if (part[i] != '/' && part[i] != '\0')
+            continue;
+        part[i] = '\0';
+        result = fs->make_folder(fs, part);
+        part[i] = path[i];
+        if (result != 0)
+            return error_set(error, STATUS_STORAGE, "could not make the folder %.*s: %s", (int)i, path,
+                             strerror(-result));
+    }
+    return STATUS_OK;
+}
+
+bool file_join(char *out, size_t out_bytes, const char *folder, const char *name)
+{
+    size_t length = strlen(folder);
+    const char *between = length > 0 && folder[length - 1] != '/' ? "/" : "";
+    int used = snprintf(out, out_bytes, "%s%s%s", folder, between, name);
+
+    return used >= 0 && (size_t)used < out_bytes;
+}

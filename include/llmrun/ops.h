@@ -1,0 +1,286 @@
+/* Generated from core/program/ops.def: do not edit. llmrun plugin contract: the ops.
+ *
+ * For each op: its number and version, the indices of its operands in a descriptor, and its attributes. docs/ops.md says
+ * what each computes, docs/numerics.md in which order when LLMRUN_OP_EXACT is set. */
+#ifndef LLMRUN_OPS_H
+#define LLMRUN_OPS_H
+
+#include <stdint.h>
+
+#define LLMRUN_ACTIVATION_NONE 0
+#define LLMRUN_ACTIVATION_GELU 1 /* the tanh form */
+
+#define LLMRUN_INIT_CONSTANT 0
+#define LLMRUN_INIT_NORMAL   1
+#define LLMRUN_INIT_UNIFORM  2
+
+/* y = table[ids] (+ addend) */
+#define LLMRUN_OP_EMBEDDING 1
+#define LLMRUN_OP_EMBEDDING_VERSION 1
+#define LLMRUN_EMBEDDING_IDS 0
+#define LLMRUN_EMBEDDING_TABLE 1
+#define LLMRUN_EMBEDDING_ADDEND 2
+#define LLMRUN_EMBEDDING_Y 3
+#define LLMRUN_EMBEDDING_OPERANDS 4
+
+/* dtable[ids] += dy, in token order */
+#define LLMRUN_OP_EMBEDDING_GRAD 2
+#define LLMRUN_OP_EMBEDDING_GRAD_VERSION 1
+#define LLMRUN_EMBEDDING_GRAD_IDS 0
+#define LLMRUN_EMBEDDING_GRAD_DY 1
+#define LLMRUN_EMBEDDING_GRAD_DTABLE 2
+#define LLMRUN_EMBEDDING_GRAD_OPERANDS 3
+
+/* sum = x (+ residual); y = (sum - mean) * rstd * gain + bias */
+#define LLMRUN_OP_LAYERNORM 3
+#define LLMRUN_OP_LAYERNORM_VERSION 1
+#define LLMRUN_LAYERNORM_X 0
+#define LLMRUN_LAYERNORM_RESIDUAL 1
+#define LLMRUN_LAYERNORM_GAIN 2
+#define LLMRUN_LAYERNORM_BIAS 3
+#define LLMRUN_LAYERNORM_Y 4
+#define LLMRUN_LAYERNORM_SUM 5
+#define LLMRUN_LAYERNORM_MEAN 6
+#define LLMRUN_LAYERNORM_RSTD 7
+#define LLMRUN_LAYERNORM_OPERANDS 8
+
+/* dx = gradient of layernorm by sum (+ dsum, the gradient that reaches sum from elsewhere) */
+#define LLMRUN_OP_LAYERNORM_GRAD 4
+#define LLMRUN_OP_LAYERNORM_GRAD_VERSION 1
+#define LLMRUN_LAYERNORM_GRAD_DY 0
+#define LLMRUN_LAYERNORM_GRAD_SUM 1
+#define LLMRUN_LAYERNORM_GRAD_GAIN 2
+#define LLMRUN_LAYERNORM_GRAD_MEAN 3
+#define LLMRUN_LAYERNORM_GRAD_RSTD 4
+#define LLMRUN_LAYERNORM_GRAD_DSUM 5
+#define LLMRUN_LAYERNORM_GRAD_DX 6
+#define LLMRUN_LAYERNORM_GRAD_DGAIN 7
+#define LLMRUN_LAYERNORM_GRAD_DBIAS 8
+#define LLMRUN_LAYERNORM_GRAD_OPERANDS 9
+
+/* aux = x w^T + bias; y = activation(aux) */
+#define LLMRUN_OP_MATMUL 5
+#define LLMRUN_OP_MATMUL_VERSION 1
+#define LLMRUN_MATMUL_X 0
+#define LLMRUN_MATMUL_W 1
+#define LLMRUN_MATMUL_BIAS 2
+#define LLMRUN_MATMUL_Y 3
+#define LLMRUN_MATMUL_AUX 4
+#define LLMRUN_MATMUL_OPERANDS 5
+
+/* dx = dy0 w0 (+ dy1 w1 (+ dy2 w2)), one sum */
+#define LLMRUN_OP_MATMUL_INPUT_GRAD 6
+#define LLMRUN_OP_MATMUL_INPUT_GRAD_VERSION 1
+#define LLMRUN_MATMUL_INPUT_GRAD_DY0 0
+#define LLMRUN_MATMUL_INPUT_GRAD_W0 1
+#define LLMRUN_MATMUL_INPUT_GRAD_DY1 2
+#define LLMRUN_MATMUL_INPUT_GRAD_W1 3
+#define LLMRUN_MATMUL_INPUT_GRAD_DY2 4
+#define LLMRUN_MATMUL_INPUT_GRAD_W2 5
+#define LLMRUN_MATMUL_INPUT_GRAD_DX 6
+#define LLMRUN_MATMUL_INPUT_GRAD_OPERANDS 7
+
+/* dw = dy^T x, summed over tokens in order */
+#define LLMRUN_OP_MATMUL_WEIGHT_GRAD 7
+#define LLMRUN_OP_MATMUL_WEIGHT_GRAD_VERSION 1
+#define LLMRUN_MATMUL_WEIGHT_GRAD_DY 0
+#define LLMRUN_MATMUL_WEIGHT_GRAD_X 1
+#define LLMRUN_MATMUL_WEIGHT_GRAD_DW 2
+#define LLMRUN_MATMUL_WEIGHT_GRAD_OPERANDS 3
+
+/* dbias = sum of dy over tokens in order */
+#define LLMRUN_OP_BIAS_GRAD 8
+#define LLMRUN_OP_BIAS_GRAD_VERSION 1
+#define LLMRUN_BIAS_GRAD_DY 0
+#define LLMRUN_BIAS_GRAD_DBIAS 1
+#define LLMRUN_BIAS_GRAD_OPERANDS 2
+
+/* y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+#define LLMRUN_OP_GELU 9
+#define LLMRUN_OP_GELU_VERSION 1
+#define LLMRUN_GELU_X 0
+#define LLMRUN_GELU_Y 1
+#define LLMRUN_GELU_OPERANDS 2
+
+/* dx = dy gelu'(x) */
+#define LLMRUN_OP_GELU_GRAD 10
+#define LLMRUN_OP_GELU_GRAD_VERSION 1
+#define LLMRUN_GELU_GRAD_DY 0
+#define LLMRUN_GELU_GRAD_X 1
+#define LLMRUN_GELU_GRAD_DX 2
+#define LLMRUN_GELU_GRAD_OPERANDS 3
+
+/* o = dropout(softmax(scale q k^T)) v over keys from segment_starts[i] to i; lse = log-sum-exp of the scaled scores */
+#define LLMRUN_OP_ATTENTION 11
+#define LLMRUN_OP_ATTENTION_VERSION 1
+#define LLMRUN_ATTENTION_Q 0
+#define LLMRUN_ATTENTION_K 1
+#define LLMRUN_ATTENTION_V 2
+#define LLMRUN_ATTENTION_SEGMENT_STARTS 3
+#define LLMRUN_ATTENTION_RANDOM 4
+#define LLMRUN_ATTENTION_O 5
+#define LLMRUN_ATTENTION_LSE 6
+#define LLMRUN_ATTENTION_OPERANDS 7
+
+/* gradients of attention; the weights are made again from q, k and lse */
+#define LLMRUN_OP_ATTENTION_GRAD 12
+#define LLMRUN_OP_ATTENTION_GRAD_VERSION 1
+#define LLMRUN_ATTENTION_GRAD_Q 0
+#define LLMRUN_ATTENTION_GRAD_K 1
+#define LLMRUN_ATTENTION_GRAD_V 2
+#define LLMRUN_ATTENTION_GRAD_SEGMENT_STARTS 3
+#define LLMRUN_ATTENTION_GRAD_RANDOM 4
+#define LLMRUN_ATTENTION_GRAD_O 5
+#define LLMRUN_ATTENTION_GRAD_LSE 6
+#define LLMRUN_ATTENTION_GRAD_DO 7
+#define LLMRUN_ATTENTION_GRAD_DQ 8
+#define LLMRUN_ATTENTION_GRAD_DK 9
+#define LLMRUN_ATTENTION_GRAD_DV 10
+#define LLMRUN_ATTENTION_GRAD_OPERANDS 11
+
+/* y = x / (1 - p) where kept, else 0; the gradient is the same op on dy */
+#define LLMRUN_OP_DROPOUT 13
+#define LLMRUN_OP_DROPOUT_VERSION 1
+#define LLMRUN_DROPOUT_X 0
+#define LLMRUN_DROPOUT_RANDOM 1
+#define LLMRUN_DROPOUT_Y 2
+#define LLMRUN_DROPOUT_OPERANDS 3
+
+/* losses = weighted -log softmax(x w^T)[target], summed over each sequence; dx and dw are its gradients times scale */
+#define LLMRUN_OP_LINEAR_CROSS_ENTROPY 14
+#define LLMRUN_OP_LINEAR_CROSS_ENTROPY_VERSION 1
+#define LLMRUN_LINEAR_CROSS_ENTROPY_X 0
+#define LLMRUN_LINEAR_CROSS_ENTROPY_W 1
+#define LLMRUN_LINEAR_CROSS_ENTROPY_TARGETS 2
+#define LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS 3
+#define LLMRUN_LINEAR_CROSS_ENTROPY_SCALE 4
+#define LLMRUN_LINEAR_CROSS_ENTROPY_LOSSES 5
+#define LLMRUN_LINEAR_CROSS_ENTROPY_DX 6
+#define LLMRUN_LINEAR_CROSS_ENTROPY_DW 7
+#define LLMRUN_LINEAR_CROSS_ENTROPY_OPERANDS 8
+
+/* y = a + b */
+#define LLMRUN_OP_ADD 15
+#define LLMRUN_OP_ADD_VERSION 1
+#define LLMRUN_ADD_A 0
+#define LLMRUN_ADD_B 1
+#define LLMRUN_ADD_Y 2
+#define LLMRUN_ADD_OPERANDS 3
+
+/* y = x in another element type, rounded to nearest even */
+#define LLMRUN_OP_CAST 16
+#define LLMRUN_OP_CAST_VERSION 1
+#define LLMRUN_CAST_X 0
+#define LLMRUN_CAST_Y 1
+#define LLMRUN_CAST_OPERANDS 2
+
+/* y = constant a, or normal numbers of mean a and deviation b, or uniform in [a, b) */
+#define LLMRUN_OP_INIT 17
+#define LLMRUN_OP_INIT_VERSION 1
+#define LLMRUN_INIT_Y 0
+#define LLMRUN_INIT_OPERANDS 1
+
+/* sums[slot + i] = sum of squares of the i-th of `leaves` equal parts of x */
+#define LLMRUN_OP_SUM_SQUARES 18
+#define LLMRUN_OP_SUM_SQUARES_VERSION 1
+#define LLMRUN_SUM_SQUARES_X 0
+#define LLMRUN_SUM_SQUARES_SUMS 1
+#define LLMRUN_SUM_SQUARES_OPERANDS 2
+
+/* norm = sqrt(sum of sums in order); scale = min(1, max_norm / (norm + 1e-6)); finite = norm and all losses are finite */
+#define LLMRUN_OP_CLIP 19
+#define LLMRUN_OP_CLIP_VERSION 1
+#define LLMRUN_CLIP_SUMS 0
+#define LLMRUN_CLIP_LOSSES 1
+#define LLMRUN_CLIP_SCALE 2
+#define LLMRUN_CLIP_NORM 3
+#define LLMRUN_CLIP_FINITE 4
+#define LLMRUN_CLIP_OPERANDS 5
+
+/* AdamW (Loshchilov and Hutter 2019, algorithm 2); nothing changes where finite is 0 */
+#define LLMRUN_OP_ADAMW 20
+#define LLMRUN_OP_ADAMW_VERSION 1
+#define LLMRUN_ADAMW_GRADIENT 0
+#define LLMRUN_ADAMW_LEARNING_RATE 1
+#define LLMRUN_ADAMW_BIAS_CORRECTION 2
+#define LLMRUN_ADAMW_CLIP_SCALE 3
+#define LLMRUN_ADAMW_FINITE 4
+#define LLMRUN_ADAMW_PARAMETER 5
+#define LLMRUN_ADAMW_FIRST_MOMENT 6
+#define LLMRUN_ADAMW_SECOND_MOMENT 7
+#define LLMRUN_ADAMW_COPY 8
+#define LLMRUN_ADAMW_OPERANDS 9
+
+#define LLMRUN_OPS 21 /* one past the last */
+
+struct llmrun_layernorm_attributes {
+    float epsilon; /* added to the variance */
+};
+
+struct llmrun_matmul_attributes {
+    uint32_t activation; /* LLMRUN_ACTIVATION_NONE or LLMRUN_ACTIVATION_GELU */
+    uint32_t leaves; /* equal parts of k that are summed as a balanced tree; 1: one chain */
+};
+
+struct llmrun_matmul_input_grad_attributes {
+    uint32_t leaves; /* equal parts of n, p and q: part i of all three is one chain */
+    uint32_t reserved; /* 0 */
+};
+
+struct llmrun_attention_attributes {
+    int64_t sequence; /* positions of one sequence; the rows are whole sequences */
+    uint32_t heads; /* query heads */
+    uint32_t kv_heads; /* key and value heads; divides heads */
+    float scale; /* of the scores */
+    float dropout; /* probability that a weight is dropped; 0: random is absent */
+    uint32_t key; /* name of this op's random numbers */
+    uint32_t reserved; /* 0 */
+};
+
+struct llmrun_attention_grad_attributes {
+    int64_t sequence; /* as in attention */
+    uint32_t heads; /* as in attention */
+    uint32_t kv_heads; /* as in attention */
+    float scale; /* as in attention */
+    float dropout; /* as in attention */
+    uint32_t key; /* as in attention */
+    uint32_t reserved; /* 0 */
+};
+
+struct llmrun_dropout_attributes {
+    int64_t sequence; /* positions of one sequence */
+    float probability; /* that an element is dropped */
+    uint32_t key; /* name of this op's random numbers */
+};
+
+struct llmrun_linear_cross_entropy_attributes {
+    int64_t sequence; /* positions of one sequence */
+    int64_t vocabulary; /* rows of w that are tokens; the rest is padding, masked and without gradient */
+};
+
+struct llmrun_init_attributes {
+    uint64_t key; /* of the random numbers: made from the seed and the tensor's name */
+    uint32_t distribution; /* LLMRUN_INIT_CONSTANT, LLMRUN_INIT_NORMAL or LLMRUN_INIT_UNIFORM */
+    float a; /* value, mean or lower end */
+    float b; /* deviation or upper end */
+    uint32_t reserved; /* 0 */
+};
+
+struct llmrun_sum_squares_attributes {
+    int64_t slot; /* first element of sums that is written; the others keep their value */
+    int64_t leaves; /* parts; divides the number of elements */
+};
+
+struct llmrun_clip_attributes {
+    float max_norm; /* 0: scale is 1 */
+    uint32_t reserved; /* 0 */
+};
+
+struct llmrun_adamw_attributes {
+    float beta1; /* decay of the first moment */
+    float beta2; /* decay of the second moment */
+    float epsilon; /* added to the root of the second moment */
+    float weight_decay; /* decoupled, times the learning rate */
+};
+
+#endif
