@@ -187,14 +187,14 @@
 #define LLMRUN_SUM_SQUARES_SUMS 1
 #define LLMRUN_SUM_SQUARES_OPERANDS 2
 
-/* norm = sqrt(sum of sums in order); scale = min(1, max_norm / (norm + 1e-6)); finite = norm and all losses are finite */
+/* norm = sqrt(sum of sums in order); scale = min(1, max_norm / (norm + 1e-6)); finite stays 1 while norm and all losses are */
 #define LLMRUN_OP_CLIP 19
 #define LLMRUN_OP_CLIP_VERSION 1
 #define LLMRUN_CLIP_SUMS 0
 #define LLMRUN_CLIP_LOSSES 1
-#define LLMRUN_CLIP_SCALE 2
-#define LLMRUN_CLIP_NORM 3
-#define LLMRUN_CLIP_FINITE 4
+#define LLMRUN_CLIP_FINITE 2
+#define LLMRUN_CLIP_SCALE 3
+#define LLMRUN_CLIP_NORM 4
 #define LLMRUN_CLIP_OPERANDS 5
 
 /* AdamW (Loshchilov and Hutter 2019, algorithm 2); nothing changes where finite is 0 */

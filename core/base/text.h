@@ -1,0 +1,18 @@
+/* A growing string. Zero-initialise; free with text_free. After a failure to grow, `failed` stays true and additions do
+ * nothing, so a writer checks once at its end. */
+#ifndef LLMRUN_BASE_TEXT_H
+#define LLMRUN_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct text {
+    char *data; /* NUL-terminated once something was added, else NULL */
+    int64_t length, capacity;
+    bool failed;
+};
+
+void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_free(struct text *text);
+
+#endif

@@ -1,0 +1,218 @@
+#include "program/builder.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "program/axes.h"
+
+void builder_init(struct builder *builder, struct program *program, struct error *error)
+{
+    *builder = (struct builder){.program = program, .error = error, .layer = -1, .role = ROLE_FORWARD, .next_key = 1};
+}
+
+static void builder_fail(struct builder *builder, int status, const char *message)
+{
+    if (builder->status == STATUS_OK)
+        builder->status = error_set(builder->error, status, "%s", message);
+}
+
+void builder_section(struct builder *builder, enum section_kind kind)
+{
+    if (builder->status == STATUS_OK)
+        builder->status = program_add_section(builder->program, kind, 0, builder->error);
+    builder->next_key = 1;
+    builder->layer = -1;
+}
+
+static uint32_t class_dtype(enum operand_class class, uint32_t compute)
+{
+    switch (class) {
+    case CLASS_F64:
+        return LLMRUN_F64;
+    case CLASS_F32:
+        return LLMRUN_F32;
+    case CLASS_I32:
+        return LLMRUN_I32;
+    case CLASS_U32:
+        return LLMRUN_U32;
+    default:
+        return compute;
+    }
+}
+
+/* The compute type of an op: that of its first compute-class operand that is there. */
+static uint32_t compute_dtype(const struct program *program, const struct op_info *info, const int32_t *operands)
+{
+    for (uint32_t i = 0; info->operands[i].name != NULL; i++)
+        if (info->operands[i].class == CLASS_COMPUTE && operands[i] >= 0)
+            return program->values[operands[i]].dtype;
+    return LLMRUN_F32;
+}
+
+static int make_outputs(struct builder *builder, const struct op_info *info, const void *attributes, int32_t *operands,
+                        const char *name)
+{
+    struct axes_binding binding;
+    uint32_t compute = compute_dtype(builder->program, info, operands);
+    int status = axes_bind(builder->program, info, operands, attributes, &binding, builder->error);
+
+    for (uint32_t i = 0; status == STATUS_OK && info->operands[i].name != NULL; i++) {
+        const struct operand_info *operand = &info->operands[i];
+        char full[2 * VALUE_NAME_BYTES];
+        int64_t shape[LLMRUN_MAX_RANK];
+        uint32_t rank;
+
+        if (operands[i] != WANTED)
+            continue;
+        if (!axes_shape(&binding, operand->axes, &rank, shape))
+            return error_set(builder->error, STATUS_BUG, "%s: the shape of %s does not follow from its operands", info->name,
+                             operand->name);
+        if (strcmp(operand->name, "y") == 0 || strcmp(operand->name, "o") == 0)
+            snprintf(full, sizeof full, "%s", name);
+        else
+            snprintf(full, sizeof full, "%s.%s", name, operand->name);
+        operands[i] = program_add_value(builder->program, full, VALUE_ACTIVATION, class_dtype(operand->class, compute), rank,
+                                        shape);
+        if (operands[i] == NO_VALUE)
+            return error_set(builder->error, STATUS_MEMORY, "no memory for the values of the program");
+    }
+    return status;
+}
+
+void builder_emit(struct builder *builder, uint16_t id, const void *attributes, int32_t *operands, uint32_t accumulate,
+                  const char *name)
+{
+    const struct op_info *info = op_info_find(id);
+    struct op op = {.op = id, .version = info->version, .role = (uint8_t)builder->role, .layer = builder->layer,
+                    .accumulate = accumulate};
+
+    if (builder->status != STATUS_OK)
+        return;
+    for (uint32_t i = 0; info->operands[i].name != NULL; i++)
+        if (operands[i] == NO_VALUE && !info->operands[i].optional) {
+            builder->status = error_set(builder->error, STATUS_BUG, "%s: operand %s is missing", info->name,
+                                        info->operands[i].name);
+            return;
+        }
+    builder->status = make_outputs(builder, info, attributes, operands, name);
+    if (builder->status == STATUS_OK && program_add_op(builder->program, &op, operands, attributes) < 0)
+        builder_fail(builder, STATUS_MEMORY, "no memory for the ops of the program");
+}
+
+int32_t build_value(struct builder *builder, const char *name, enum value_kind kind, uint32_t flags, uint32_t dtype,
+                    uint32_t rank, const int64_t *shape)
+{
+    int32_t value;
+
+    if (builder->status != STATUS_OK)
+        return NO_VALUE;
+    value = program_find(builder->program, name);
+    if (value != NO_VALUE)
+        return value;
+    value = program_add_value(builder->program, name, kind, dtype, rank, shape);
+    if (value == NO_VALUE)
+        builder_fail(builder, STATUS_MEMORY, "no memory for the values of the program");
+    else
+        builder->program->values[value].flags = (uint8_t)flags;
+    return value;
+}
+
+int32_t build_parameter(struct builder *builder, const char *name, uint32_t flags, uint32_t rank, const int64_t *shape)
+{
+    return build_value(builder, name, VALUE_PARAMETER, flags, LLMRUN_F32, rank, shape);
+}
+
+int32_t build_embedding(struct builder *builder, int32_t ids, int32_t table, int32_t addend, const char *name)
+{
+    int32_t operands[LLMRUN_EMBEDDING_OPERANDS] = {ids, table, addend, WANTED};
+
+    builder_emit(builder, LLMRUN_OP_EMBEDDING, NULL, operands, 0, name);
+    return operands[LLMRUN_EMBEDDING_Y];
+}
+
+int32_t build_layernorm(struct builder *builder, int32_t x, int32_t residual, int32_t gain, int32_t bias, float epsilon,
+                        int32_t *sum, const char *name)
+{
+    struct llmrun_layernorm_attributes attributes = {epsilon};
+    int32_t operands[LLMRUN_LAYERNORM_OPERANDS] = {
+        x, residual, gain, bias, WANTED, residual != NO_VALUE ? WANTED : NO_VALUE, WANTED, WANTED};
+
+    builder_emit(builder, LLMRUN_OP_LAYERNORM, &attributes, operands, 0, name);
+    if (sum != NULL)
+        *sum = residual != NO_VALUE ? operands[LLMRUN_LAYERNORM_SUM] : x;
+    return operands[LLMRUN_LAYERNORM_Y];
+}
+
+int32_t build_linear(struct builder *builder, int32_t x, int32_t weight, int32_t bias, const char *name)
+{
+    struct llmrun_matmul_attributes attributes = {LLMRUN_ACTIVATION_NONE, 1};
+    int32_t operands[LLMRUN_MATMUL_OPERANDS] = {x, weight, bias, WANTED, NO_VALUE};
+
+    builder_emit(builder, LLMRUN_OP_MATMUL, &attributes, operands, 0, name);
+    return operands[LLMRUN_MATMUL_Y];
+}
+
+int32_t build_gelu(struct builder *builder, int32_t x, const char *name)
+{
+    int32_t operands[LLMRUN_GELU_OPERANDS] = {x, WANTED};
+
+    builder_emit(builder, LLMRUN_OP_GELU, NULL, operands, 0, name);
+    return operands[LLMRUN_GELU_Y];
+}
+
+int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t segment_starts, int32_t random,
+                        const struct attention_form *form, const char *name)
+{
+    struct llmrun_attention_attributes attributes = {
+        .sequence = form->sequence, .heads = form->heads, .kv_heads = form->kv_heads, .scale = form->scale,
+        .dropout = form->dropout, .key = form->dropout > 0 ? builder->next_key++ : 0};
+    int32_t operands[LLMRUN_ATTENTION_OPERANDS] = {q, k, v, segment_starts, form->dropout > 0 ? random : NO_VALUE,
+                                                   WANTED, WANTED};
+
+    builder_emit(builder, LLMRUN_OP_ATTENTION, &attributes, operands, 0, name);
+    return operands[LLMRUN_ATTENTION_O];
+}
+
+int32_t build_dropout(struct builder *builder, int32_t x, int32_t random, int64_t sequence, float probability,
+                      const char *name)
+{
+    struct llmrun_dropout_attributes attributes = {sequence, probability, 0};
+    int32_t operands[LLMRUN_DROPOUT_OPERANDS] = {x, random, WANTED};
+
+    if (probability == 0)
+        return x;
+    attributes.key = builder->next_key++;
+    builder_emit(builder, LLMRUN_OP_DROPOUT, &attributes, operands, 0, name);
+    return operands[LLMRUN_DROPOUT_Y];
+}
+
+int32_t build_add(struct builder *builder, int32_t a, int32_t b, const char *name)
+{
+    int32_t operands[LLMRUN_ADD_OPERANDS] = {a, b, WANTED};
+
+    builder_emit(builder, LLMRUN_OP_ADD, NULL, operands, 0, name);
+    return operands[LLMRUN_ADD_Y];
+}
+
+int32_t build_cast(struct builder *builder, int32_t x, uint32_t dtype, const char *name)
+{
+    int32_t operands[LLMRUN_CAST_OPERANDS] = {x, NO_VALUE};
+    const struct value *value;
+
+    if (builder->status != STATUS_OK)
+        return NO_VALUE;
+    value = &builder->program->values[x];
+    operands[LLMRUN_CAST_Y] =
+        program_add_value(builder->program, name, VALUE_ACTIVATION, dtype, value->rank, value->shape);
+    builder_emit(builder, LLMRUN_OP_CAST, NULL, operands, 0, name);
+    return operands[LLMRUN_CAST_Y];
+}
+
+void build_linear_cross_entropy(struct builder *builder, int32_t x, int32_t weight, int32_t targets, int32_t weights,
+                                int32_t scale, int32_t losses, int64_t sequence, int64_t vocabulary)
+{
+    struct llmrun_linear_cross_entropy_attributes attributes = {sequence, vocabulary};
+    int32_t operands[LLMRUN_LINEAR_CROSS_ENTROPY_OPERANDS] = {x, weight, targets, weights, scale, losses, NO_VALUE, NO_VALUE};
+
+    builder_emit(builder, LLMRUN_OP_LINEAR_CROSS_ENTROPY, &attributes, operands, 0, "loss");
+}

@@ -1,0 +1,66 @@
+/* Writing a program as straight-line code. Each build_* call adds one op to the last section and returns the value it makes;
+ * shapes follow from the op table, so a caller never computes one.
+ *
+ * The first failure sticks: later calls do nothing and return NO_VALUE, and builder.status says what happened, so model files
+ * check once at the end. */
+#ifndef LLMRUN_PROGRAM_BUILDER_H
+#define LLMRUN_PROGRAM_BUILDER_H
+
+#include "program/op_table.h"
+#include "program/program.h"
+
+struct builder {
+    struct program *program;
+    struct error *error;
+    int status; /* enum status */
+    int16_t layer; /* of the ops that are added; -1 outside the layers */
+    enum op_role role;
+    uint32_t next_key; /* names the random numbers of the next op that draws some */
+};
+
+void builder_init(struct builder *builder, struct program *program, struct error *error);
+
+void builder_section(struct builder *builder, enum section_kind kind);
+
+/* In an operand list: make this output. */
+#define WANTED (-2)
+
+/* Adds any op. Outputs marked WANTED become new activations called after `name`; those given as ids are written (or added to,
+ * by the `accumulate` mask). New ids are put into `operands`. */
+void builder_emit(struct builder *builder, uint16_t op, const void *attributes, int32_t *operands, uint32_t accumulate,
+                  const char *name);
+
+/* A parameter [shape...], looked up by name when it is there already. */
+int32_t build_parameter(struct builder *builder, const char *name, uint32_t flags, uint32_t rank, const int64_t *shape);
+/* An input or result: found by name when it is there already. */
+int32_t build_value(struct builder *builder, const char *name, enum value_kind kind, uint32_t flags, uint32_t dtype,
+                    uint32_t rank, const int64_t *shape);
+
+/* The ops, in the order of ops.def. Optional operands take NO_VALUE. Rows are tokens: [rows, features]. */
+int32_t build_embedding(struct builder *builder, int32_t ids, int32_t table, int32_t addend, const char *name);
+/* *sum becomes x + residual; without a residual it is x itself. `residual` may be NO_VALUE, `sum` NULL. */
+int32_t build_layernorm(struct builder *builder, int32_t x, int32_t residual, int32_t gain, int32_t bias, float epsilon,
+                        int32_t *sum, const char *name);
+int32_t build_linear(struct builder *builder, int32_t x, int32_t weight, int32_t bias, const char *name);
+int32_t build_gelu(struct builder *builder, int32_t x, const char *name);
+
+struct attention_form {
+    int64_t sequence;
+    uint32_t heads, kv_heads;
+    float scale;
+    float dropout;
+};
+
+/* `random` is needed when form->dropout > 0. */
+int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t segment_starts, int32_t random,
+                        const struct attention_form *form, const char *name);
+/* Returns x itself when probability is 0. */
+int32_t build_dropout(struct builder *builder, int32_t x, int32_t random, int64_t sequence, float probability,
+                      const char *name);
+int32_t build_add(struct builder *builder, int32_t a, int32_t b, const char *name);
+int32_t build_cast(struct builder *builder, int32_t x, uint32_t dtype, const char *name);
+/* Writes `losses`; gradients are added by the backward pass. */
+void build_linear_cross_entropy(struct builder *builder, int32_t x, int32_t weight, int32_t targets, int32_t weights,
+                                int32_t scale, int32_t losses, int64_t sequence, int64_t vocabulary);
+
+#endif

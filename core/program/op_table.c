@@ -1,0 +1,96 @@
+#include "program/op_table.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define DIRECTION_in      OPERAND_IN
+#define DIRECTION_inout   OPERAND_INOUT
+#define DIRECTION_out     OPERAND_OUT
+#define CLASS_compute     CLASS_COMPUTE
+#define CLASS_f64         CLASS_F64
+#define CLASS_f32         CLASS_F32
+#define CLASS_i32         CLASS_I32
+#define CLASS_u32         CLASS_U32
+#define CLASS_any         CLASS_ANY
+#define PRESENCE_required false
+#define PRESENCE_optional true
+#define TYPE_u32          ATTRIBUTE_U32
+#define TYPE_i64          ATTRIBUTE_I64
+#define TYPE_u64          ATTRIBUTE_U64
+#define TYPE_f32          ATTRIBUTE_F32
+
+/* The rows of each op's own tables; an entry without a name ends them. */
+#define OP_BEGIN(name, id, version, backward, flags, summary) static const struct operand_info operands_##name[] = {
+#define OPERAND(direction, name, class, presence, axes)                                                                \
+    {#name, DIRECTION_##direction, CLASS_##class, PRESENCE_##presence, axes},
+#define ATTRIBUTE(type, name, meaning)
+#define OP_END(name)                                                                                                   \
+    {                                                                                                                  \
+        NULL, OPERAND_IN, CLASS_ANY, false, NULL                                                                       \
+    }                                                                                                                  \
+    }                                                                                                                  \
+    ;
+#include "program/ops.def"
+
+#define OP_BEGIN(name, id, version, backward, flags, summary) static const struct attribute_info attributes_##name[] = {
+#define OPERAND(direction, name, class, presence, axes)
+#define ATTRIBUTE(type, name, meaning) {#name, TYPE_##type},
+#define OP_END(name)                                                                                                   \
+    {                                                                                                                  \
+        NULL, ATTRIBUTE_U32                                                                                            \
+    }                                                                                                                  \
+    }                                                                                                                  \
+    ;
+#include "program/ops.def"
+
+static const struct op_info table[LLMRUN_OPS] = {
+#define OP_BEGIN(name, id, version, backward, flags, summary)                                                          \
+    [id] = {#name, id, version, flags, #backward, operands_##name, attributes_##name},
+#define OPERAND(direction, name, class, presence, axes)
+#define ATTRIBUTE(type, name, meaning)
+#define OP_END(name)
+#include "program/ops.def"
+};
+
+const struct op_info *op_info_find(uint16_t id)
+{
+    return id < LLMRUN_OPS && table[id].name != NULL ? &table[id] : NULL;
+}
+
+const struct op_info *op_info_by_name(const char *name, int64_t length)
+{
+    for (uint16_t id = 0; id < LLMRUN_OPS; id++)
+        if (table[id].name != NULL && (int64_t)strlen(table[id].name) == length &&
+            memcmp(table[id].name, name, (size_t)length) == 0)
+            return &table[id];
+    return NULL;
+}
+
+uint32_t op_operand_count(const struct op_info *op)
+{
+    uint32_t count = 0;
+
+    while (op->operands[count].name != NULL)
+        count++;
+    return count;
+}
+
+/* Attributes are laid out in order without holes: 8-byte ones stand first in ops.def, and each struct is padded to its
+ * widest member. */
+uint32_t op_attribute_offset(const struct op_info *op, uint32_t index)
+{
+    uint32_t offset = 0;
+
+    for (uint32_t i = 0; i < index; i++)
+        offset += attribute_type_bytes(op->attributes[i].type);
+    return offset;
+}
+
+uint32_t op_attribute_bytes(const struct op_info *op)
+{
+    uint32_t count = 0;
+
+    while (op->attributes[count].name != NULL)
+        count++;
+    return op_attribute_offset(op, count);
+}

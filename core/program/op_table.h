@@ -1,0 +1,61 @@
+/* The rows of ops.def as data. */
+#ifndef LLMRUN_PROGRAM_OP_TABLE_H
+#define LLMRUN_PROGRAM_OP_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <llmrun/backend.h>
+#include <llmrun/ops.h>
+
+enum operand_direction { OPERAND_IN, OPERAND_INOUT, OPERAND_OUT };
+
+/* What element type an operand may have; see ops.def. */
+enum operand_class { CLASS_COMPUTE, CLASS_F64, CLASS_F32, CLASS_I32, CLASS_U32, CLASS_ANY };
+
+struct operand_info {
+    const char *name;
+    enum operand_direction direction;
+    enum operand_class class;
+    bool optional;
+    const char *axes;
+};
+
+enum attribute_type { ATTRIBUTE_U32, ATTRIBUTE_I64, ATTRIBUTE_U64, ATTRIBUTE_F32 };
+
+struct attribute_info {
+    const char *name;
+    enum attribute_type type;
+};
+
+#define OP_MAX_ATTRIBUTE_BYTES 64
+
+#define OP_CHEAP  1u /* recomputing beats keeping */
+#define OP_UPDATE 2u /* runs once a step, over parameters */
+
+struct op_info {
+    const char *name;
+    uint16_t id;
+    uint16_t version;
+    uint32_t flags;                          /* OP_CHEAP ... */
+    const char *backward;                    /* name of the rule, "none" when not differentiable */
+    const struct operand_info *operands;     /* ends with a NULL name */
+    const struct attribute_info *attributes; /* ends with a NULL name */
+};
+
+/* NULL for an id or name that is not in the table. */
+const struct op_info *op_info_find(uint16_t id);
+const struct op_info *op_info_by_name(const char *name, int64_t length);
+
+uint32_t op_operand_count(const struct op_info *op);
+
+/* Where attribute `index` stands in struct llmrun_<op>_attributes, and the size of that struct; 0 when there are none. */
+uint32_t op_attribute_offset(const struct op_info *op, uint32_t index);
+uint32_t op_attribute_bytes(const struct op_info *op);
+
+static inline uint32_t attribute_type_bytes(enum attribute_type type)
+{
+    return type == ATTRIBUTE_I64 || type == ATTRIBUTE_U64 ? 8 : 4;
+}
+
+#endif

@@ -1,0 +1,301 @@
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "program/op_table.h"
+#include "program/text.h"
+#include "tensor/dtype.h"
+
+struct cursor {
+    const char *at;
+    int line;
+    struct error *error;
+    int status;
+};
+
+static bool parse_fail(struct cursor *cursor, const char *wanted)
+{
+    if (cursor->status == STATUS_OK)
+        cursor->status = error_set(cursor->error, STATUS_INPUT, "line %d: expected %s at '%.20s'", cursor->line, wanted,
+                                   cursor->at);
+    return false;
+}
+
+static void skip_blanks(struct cursor *cursor)
+{
+    while (*cursor->at == ' ')
+        cursor->at++;
+}
+
+/* Takes `word` when it stands here. */
+static bool accept(struct cursor *cursor, const char *word)
+{
+    size_t length = strlen(word);
+
+    skip_blanks(cursor);
+    if (strncmp(cursor->at, word, length) != 0)
+        return false;
+    cursor->at += length;
+    if (word[0] == '\n')
+        cursor->line++;
+    return true;
+}
+
+static bool expect(struct cursor *cursor, const char *word)
+{
+    return accept(cursor, word) || parse_fail(cursor, word[0] == '\n' ? "the end of the line" : word);
+}
+
+static bool parse_integer(struct cursor *cursor, int64_t *out)
+{
+    char *end;
+
+    skip_blanks(cursor);
+    *out = (int64_t)strtoll(cursor->at, &end, 10);
+    if (end == cursor->at)
+        return parse_fail(cursor, "a number");
+    cursor->at = end;
+    return true;
+}
+
+static int64_t word_length(const struct cursor *cursor)
+{
+    int64_t length = 0;
+
+    while (isalnum((unsigned char)cursor->at[length]) || cursor->at[length] == '_' || cursor->at[length] == '-')
+        length++;
+    return length;
+}
+
+/* Takes one of `count` names; returns its index or -1. */
+static int parse_choice(struct cursor *cursor, const char *(*name)(int), int count, const char *wanted)
+{
+    int64_t length;
+
+    skip_blanks(cursor);
+    length = word_length(cursor);
+    for (int i = 0; i < count; i++)
+        if ((int64_t)strlen(name(i)) == length && strncmp(cursor->at, name(i), (size_t)length) == 0) {
+            cursor->at += length;
+            return i;
+        }
+    parse_fail(cursor, wanted);
+    return -1;
+}
+
+static const char *kind_name(int i)
+{
+    return value_kind_name((enum value_kind)i);
+}
+
+static const char *type_name(int i)
+{
+    return dtype_name((uint32_t)i);
+}
+
+static const char *section_name(int i)
+{
+    return section_kind_name((enum section_kind)i);
+}
+
+static const char *role_name(int i)
+{
+    return op_role_name((enum op_role)i);
+}
+
+static bool parse_shape(struct cursor *cursor, uint32_t *rank, int64_t *shape)
+{
+    *rank = 0;
+    if (!expect(cursor, "["))
+        return false;
+    while (!accept(cursor, "]")) {
+        if (*rank == LLMRUN_MAX_RANK || (*rank > 0 && !expect(cursor, ",")) || !parse_integer(cursor, &shape[*rank]))
+            return parse_fail(cursor, "a shape of at most 5 extents");
+        if (shape[(*rank)++] < 0)
+            return parse_fail(cursor, "an extent that is not negative");
+    }
+    return true;
+}
+
+static bool parse_name(struct cursor *cursor, char *name, size_t bytes)
+{
+    const char *end;
+
+    if (!expect(cursor, "\""))
+        return false;
+    end = strchr(cursor->at, '"');
+    if (end == NULL || (size_t)(end - cursor->at) >= bytes || end == cursor->at)
+        return parse_fail(cursor, "a name of 1 to 63 characters");
+    memcpy(name, cursor->at, (size_t)(end - cursor->at));
+    name[end - cursor->at] = '\0';
+    cursor->at = end + 1;
+    return true;
+}
+
+static bool parse_value(struct cursor *cursor, struct program *program)
+{
+    char name[VALUE_NAME_BYTES];
+    int64_t shape[LLMRUN_MAX_RANK], source = NO_VALUE;
+    uint32_t rank, flags = 0;
+    int kind, dtype;
+    int32_t id;
+
+    if (!expect(cursor, "=") || (kind = parse_choice(cursor, kind_name, VALUE_KINDS, "a kind of value")) < 0 ||
+        (dtype = parse_choice(cursor, type_name, LLMRUN_DTYPES, "an element type")) < 0 ||
+        !parse_shape(cursor, &rank, shape) || !parse_name(cursor, name, sizeof name))
+        return false;
+    if (program_find(program, name) != NO_VALUE)
+        return parse_fail(cursor, "a name that no other value has");
+    flags |= accept(cursor, "trainable") ? VALUE_TRAINABLE : 0;
+    flags |= accept(cursor, "decay") ? VALUE_DECAY : 0;
+    flags |= accept(cursor, "per-microbatch") ? VALUE_PER_MICROBATCH : 0;
+    if (accept(cursor, "of") && (!expect(cursor, "%") || !parse_integer(cursor, &source)))
+        return false;
+    if (source < NO_VALUE || source >= program->value_count)
+        return parse_fail(cursor, "a source that stands above");
+    id = program_add_value(program, name, (enum value_kind)kind, (uint32_t)dtype, rank, shape);
+    if (id == NO_VALUE)
+        return parse_fail(cursor, "more memory");
+    program->values[id].flags = (uint8_t)flags;
+    program->values[id].source = (int32_t)source;
+    return expect(cursor, "\n");
+}
+
+static bool parse_attribute(struct cursor *cursor, enum attribute_type type, void *at)
+{
+    char *end;
+
+    skip_blanks(cursor);
+    if (type == ATTRIBUTE_F32) {
+        float real = strtof(cursor->at, &end);
+
+        memcpy(at, &real, 4);
+    } else if (type == ATTRIBUTE_U32) {
+        uint32_t narrow = (uint32_t)strtoul(cursor->at, &end, 10);
+
+        memcpy(at, &narrow, 4);
+    } else if (type == ATTRIBUTE_I64) {
+        int64_t wide = (int64_t)strtoll(cursor->at, &end, 10);
+
+        memcpy(at, &wide, 8);
+    } else {
+        uint64_t wide = (uint64_t)strtoull(cursor->at, &end, 10);
+
+        memcpy(at, &wide, 8);
+    }
+    if (end == cursor->at)
+        return parse_fail(cursor, "the value of an attribute");
+    cursor->at = end;
+    return true;
+}
+
+static bool parse_attributes(struct cursor *cursor, const struct op_info *info, uint8_t *attributes)
+{
+    for (uint32_t i = 0; info->attributes[i].name != NULL; i++)
+        if (!expect(cursor, i == 0 ? "{" : ",") || !expect(cursor, info->attributes[i].name) || !expect(cursor, ":") ||
+            !parse_attribute(cursor, info->attributes[i].type, attributes + op_attribute_offset(info, i)))
+            return false;
+    return info->attributes[0].name == NULL || expect(cursor, "}");
+}
+
+static bool parse_operands(struct cursor *cursor, const struct program *program, const struct op_info *info,
+                           int32_t *operands, uint32_t *accumulate)
+{
+    bool arrow = false;
+
+    if (!expect(cursor, "("))
+        return false;
+    for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
+        int64_t id = NO_VALUE;
+
+        if (!arrow && info->operands[i].direction == OPERAND_OUT) {
+            if (!expect(cursor, "->"))
+                return false;
+            arrow = true;
+        } else if (i > 0 && !expect(cursor, ","))
+            return false;
+        if (!accept(cursor, "_")) {
+            *accumulate |= accept(cursor, "+") ? 1u << i : 0;
+            if (!expect(cursor, "%") || !parse_integer(cursor, &id))
+                return false;
+            if (id < 0 || id >= program->value_count)
+                return parse_fail(cursor, "a value that is declared above");
+        }
+        operands[i] = (int32_t)id;
+    }
+    return expect(cursor, ")");
+}
+
+static bool parse_op(struct cursor *cursor, struct program *program)
+{
+    const struct op_info *info;
+    int32_t operands[LLMRUN_MAX_OPERANDS];
+    uint8_t attributes[OP_MAX_ATTRIBUTE_BYTES] = {0};
+    struct op op = {.layer = -1};
+    int64_t length = word_length(cursor), layer;
+    int role;
+
+    info = op_info_by_name(cursor->at, length);
+    if (info == NULL)
+        return parse_fail(cursor, "the name of an op");
+    cursor->at += length;
+    op.op = info->id;
+    op.version = info->version;
+    if (!parse_operands(cursor, program, info, operands, &op.accumulate) || !parse_attributes(cursor, info, attributes) ||
+        (role = parse_choice(cursor, role_name, ROLES, "a role: F, B, W or U")) < 0)
+        return false;
+    op.role = (uint8_t)role;
+    op.recomputed = accept(cursor, "again");
+    if (accept(cursor, "layer")) {
+        if (!parse_integer(cursor, &layer) || layer < 0 || layer > INT16_MAX)
+            return parse_fail(cursor, "a layer number");
+        op.layer = (int16_t)layer;
+    }
+    if (program_add_op(program, &op, operands, attributes) < 0)
+        return parse_fail(cursor, "more memory");
+    return expect(cursor, "\n");
+}
+
+static bool parse_section(struct cursor *cursor, struct program *program)
+{
+    int64_t chunk;
+    int kind = parse_choice(cursor, section_name, SECTION_KINDS, "a kind of section");
+
+    if (kind < 0 || !parse_integer(cursor, &chunk) || !expect(cursor, "\n"))
+        return false;
+    cursor->status = program_add_section(program, (enum section_kind)kind, (int32_t)chunk, cursor->error);
+    return cursor->status == STATUS_OK;
+}
+
+int program_parse(struct program *program, const char *text, struct error *error)
+{
+    struct cursor cursor = {text, 1, error, STATUS_OK};
+    int64_t id;
+
+    if (!expect(&cursor, "llmrun-program 1") || !expect(&cursor, "\n"))
+        return cursor.status;
+    while (accept(&cursor, "%")) {
+        if (!parse_integer(&cursor, &id))
+            return cursor.status;
+        if (id != program->value_count) {
+            parse_fail(&cursor, "values numbered in order");
+            return cursor.status;
+        }
+        if (!parse_value(&cursor, program))
+            return cursor.status;
+    }
+    while (cursor.status == STATUS_OK) {
+        skip_blanks(&cursor);
+        if (*cursor.at == '\0')
+            break;
+        if (accept(&cursor, "section"))
+            parse_section(&cursor, program);
+        else if (program->section_count == 0)
+            parse_fail(&cursor, "a value or a section");
+        else
+            parse_op(&cursor, program);
+    }
+    return cursor.status;
+}

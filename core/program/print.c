@@ -1,0 +1,111 @@
+#include <string.h>
+
+#include "base/hash.h"
+#include "program/op_table.h"
+#include "program/text.h"
+#include "tensor/dtype.h"
+
+static void print_value(const struct program *program, int64_t id, struct text *text)
+{
+    const struct value *value = &program->values[id];
+
+    text_add(text, "%%%lld = %s %s[", (long long)id, value_kind_name(value->kind), dtype_name(value->dtype));
+    for (int i = 0; i < value->rank; i++)
+        text_add(text, i > 0 ? ",%lld" : "%lld", (long long)value->shape[i]);
+    text_add(text, "] \"%s\"", value->name);
+    if (value->flags & VALUE_TRAINABLE)
+        text_add(text, " trainable");
+    if (value->flags & VALUE_DECAY)
+        text_add(text, " decay");
+    if (value->flags & VALUE_PER_MICROBATCH)
+        text_add(text, " per-microbatch");
+    if (value->source != NO_VALUE)
+        text_add(text, " of %%%d", value->source);
+    text_add(text, "\n");
+}
+
+static void print_attribute(const struct attribute_info *attribute, const void *at, struct text *text)
+{
+    uint32_t narrow;
+    uint64_t wide;
+    float real;
+
+    switch (attribute->type) {
+    case ATTRIBUTE_U32:
+        memcpy(&narrow, at, 4);
+        text_add(text, "%s: %u", attribute->name, narrow);
+        break;
+    case ATTRIBUTE_F32:
+        memcpy(&real, at, 4);
+        text_add(text, "%s: %.9g", attribute->name, (double)real);
+        break;
+    case ATTRIBUTE_U64:
+        memcpy(&wide, at, 8);
+        text_add(text, "%s: %llu", attribute->name, (unsigned long long)wide);
+        break;
+    case ATTRIBUTE_I64:
+        memcpy(&wide, at, 8);
+        text_add(text, "%s: %lld", attribute->name, (long long)wide);
+        break;
+    }
+}
+
+void program_print_op(const struct program *program, const struct op *op, struct text *text)
+{
+    const struct op_info *info = op_info_find(op->op);
+    const int32_t *operands = program_operands(program, op);
+    const uint8_t *attributes = program_attributes(program, op);
+    bool arrow = false;
+
+    text_add(text, "%s(", info->name);
+    for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
+        const char *between = i > 0 ? ", " : "";
+
+        if (!arrow && info->operands[i].direction == OPERAND_OUT) {
+            between = i > 0 ? " -> " : "-> ";
+            arrow = true;
+        }
+        if (operands[i] == NO_VALUE)
+            text_add(text, "%s_", between);
+        else
+            text_add(text, "%s%s%%%d", between, op->accumulate >> i & 1 ? "+" : "", operands[i]);
+    }
+    text_add(text, ")");
+    for (uint32_t i = 0; info->attributes[i].name != NULL; i++) {
+        text_add(text, i == 0 ? " {" : ", ");
+        print_attribute(&info->attributes[i], attributes + op_attribute_offset(info, i), text);
+    }
+    text_add(text, "%s %s", info->attributes[0].name != NULL ? "}" : "", op_role_name(op->role));
+    if (op->recomputed)
+        text_add(text, " again");
+    if (op->layer >= 0)
+        text_add(text, " layer %d", op->layer);
+}
+
+void program_print(const struct program *program, struct text *text)
+{
+    text_add(text, "llmrun-program 1\n");
+    for (int64_t i = 0; i < program->value_count; i++)
+        print_value(program, i, text);
+    for (int64_t s = 0; s < program->section_count; s++) {
+        const struct section *section = &program->sections[s];
+
+        text_add(text, "section %s %d\n", section_kind_name(section->kind), section->chunk);
+        for (int32_t i = 0; i < section->op_count; i++) {
+            text_add(text, "  ");
+            program_print_op(program, &program->ops[section->first_op + i], text);
+            text_add(text, "\n");
+        }
+    }
+}
+
+uint64_t program_hash(const struct program *program)
+{
+    struct text text = {0};
+    uint64_t hash;
+
+    program_print(program, &text);
+    hash = text.failed ? 0 : hash_text(text.data);
+    text_free(&text);
+    return hash;
+}

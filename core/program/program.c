@@ -1,0 +1,185 @@
+#include "program/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/checked.h"
+#include "program/op_table.h"
+#include "tensor/dtype.h"
+
+void program_init(struct program *program)
+{
+    memset(program, 0, sizeof *program);
+}
+
+void program_free(struct program *program)
+{
+    free(program->values);
+    free(program->ops);
+    free(program->operands);
+    free(program->attributes);
+    free(program->sections);
+    program_init(program);
+}
+
+int32_t program_find(const struct program *program, const char *name)
+{
+    for (int64_t i = 0; i < program->value_count; i++)
+        if (strcmp(program->values[i].name, name) == 0)
+            return (int32_t)i;
+    return NO_VALUE;
+}
+
+static void name_uniquely(const struct program *program, struct value *value, const char *name)
+{
+    snprintf(value->name, sizeof value->name, "%s", name);
+    for (int suffix = 2; program_find(program, value->name) != NO_VALUE; suffix++)
+        snprintf(value->name, sizeof value->name, "%.50s.%d", name, suffix);
+}
+
+int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype, uint32_t rank,
+                          const int64_t *shape)
+{
+    struct value *values = array_reserve(program->values, program->value_count, 1, &program->value_capacity, sizeof *values);
+    struct value *value;
+
+    if (values == NULL)
+        return NO_VALUE;
+    program->values = values;
+    value = &values[program->value_count];
+    memset(value, 0, sizeof *value);
+    name_uniquely(program, value, name);
+    value->kind = (uint8_t)kind;
+    value->dtype = (uint8_t)dtype;
+    value->rank = (uint8_t)rank;
+    value->source = NO_VALUE;
+    for (uint32_t i = 0; i < rank; i++)
+        value->shape[i] = shape[i];
+    return (int32_t)program->value_count++;
+}
+
+int program_add_section(struct program *program, enum section_kind kind, int32_t chunk, struct error *error)
+{
+    struct section *sections =
+        array_reserve(program->sections, program->section_count, 1, &program->section_capacity, sizeof *sections);
+
+    if (sections == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for a section of the program");
+    program->sections = sections;
+    sections[program->section_count++] =
+        (struct section){.kind = (uint8_t)kind, .chunk = chunk, .first_op = (int32_t)program->op_count};
+    return STATUS_OK;
+}
+
+int64_t program_add_op(struct program *program, const struct op *op, const int32_t *operands, const void *attributes)
+{
+    const struct op_info *info = op_info_find(op->op);
+    uint32_t count = op_operand_count(info), bytes = op_attribute_bytes(info);
+    int64_t padded = round_up(bytes, 8);
+    void *memory;
+
+    if ((memory = array_reserve(program->ops, program->op_count, 1, &program->op_capacity, sizeof *op)) == NULL)
+        return -1;
+    program->ops = memory;
+    if ((memory = array_reserve(program->operands, program->operand_count, count, &program->operand_capacity,
+                                sizeof *operands)) == NULL)
+        return -1;
+    program->operands = memory;
+    if ((memory = array_reserve(program->attributes, program->attribute_bytes, padded, &program->attribute_capacity, 1)) ==
+        NULL)
+        return -1;
+    program->attributes = memory;
+
+    program->ops[program->op_count] = *op;
+    program->ops[program->op_count].first_operand = (int32_t)program->operand_count;
+    program->ops[program->op_count].first_attribute = (int32_t)program->attribute_bytes;
+    memcpy(program->operands + program->operand_count, operands, count * sizeof *operands);
+    memset(program->attributes + program->attribute_bytes, 0, (size_t)padded);
+    if (bytes > 0)
+        memcpy(program->attributes + program->attribute_bytes, attributes, bytes);
+    program->operand_count += count;
+    program->attribute_bytes += padded;
+    program->sections[program->section_count - 1].op_count++;
+    return program->op_count++;
+}
+
+int32_t *program_operands(const struct program *program, const struct op *op)
+{
+    return program->operands + op->first_operand;
+}
+
+void *program_attributes(const struct program *program, const struct op *op)
+{
+    return program->attributes + op->first_attribute;
+}
+
+const struct section *program_section(const struct program *program, enum section_kind kind)
+{
+    for (int64_t i = 0; i < program->section_count; i++)
+        if (program->sections[i].kind == kind)
+            return &program->sections[i];
+    return NULL;
+}
+
+int64_t value_elements(const struct value *value)
+{
+    int64_t elements = 1;
+
+    for (int i = 0; i < value->rank; i++)
+        elements *= value->shape[i];
+    return elements;
+}
+
+int64_t value_bytes(const struct value *value)
+{
+    return value_elements(value) * dtype_bytes(value->dtype);
+}
+
+bool value_is_persistent(const struct value *value)
+{
+    return value->kind != VALUE_ACTIVATION;
+}
+
+void program_tensor(const struct program *program, int32_t id, int64_t alignment, struct llmrun_tensor *tensor)
+{
+    const struct value *value;
+    int64_t stride = 1;
+
+    memset(tensor, 0, sizeof *tensor);
+    if (id == NO_VALUE)
+        return;
+    value = &program->values[id];
+    tensor->dtype = value->dtype;
+    tensor->rank = value->rank;
+    tensor->alignment = alignment;
+    for (int i = value->rank - 1; i >= 0; i--) {
+        tensor->shape[i] = value->shape[i];
+        tensor->stride[i] = stride;
+        stride *= value->shape[i];
+    }
+}
+
+const char *value_kind_name(enum value_kind kind)
+{
+    static const char *const names[VALUE_KINDS] = {"parameter", "state",  "copy",    "gradient",
+                                                   "input",     "result", "scratch", "activation"};
+
+    return kind < VALUE_KINDS ? names[kind] : "?";
+}
+
+const char *section_kind_name(enum section_kind kind)
+{
+    static const char *const names[SECTION_KINDS] = {"init",   "refresh",  "forward", "backward",
+                                                     "update", "evaluate", "predict"};
+
+    return kind < SECTION_KINDS ? names[kind] : "?";
+}
+
+const char *op_role_name(enum op_role role)
+{
+    static const char *const names[ROLES] = {"F", "B", "W", "U"};
+
+    return role < ROLES ? names[role] : "?";
+}

@@ -1,0 +1,130 @@
+/* The step program: everything one rank computes, as flat arrays of values and ops with int32 ids. It is made by a model builder,
+ * rewritten by passes (program in, program out), planned, and walked by the executor. It holds no pointer into itself, so it
+ * prints, parses, diffs and hashes as text (program/text.h).
+ *
+ * Ops stand in sections; a section's ops are contiguous and run in order. Launching a section for another microbatch binds
+ * other memory to the values that are per microbatch. */
+#ifndef LLMRUN_PROGRAM_PROGRAM_H
+#define LLMRUN_PROGRAM_PROGRAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <llmrun/backend.h>
+
+#include "base/status.h"
+
+#define NO_VALUE (-1)
+#define VALUE_NAME_BYTES 64
+
+enum value_kind {
+    VALUE_PARAMETER,  /* a weight; fp32 master; lives as long as the run */
+    VALUE_STATE,      /* optimizer moments and the like: in-place, saved in checkpoints */
+    VALUE_COPY,       /* a parameter in the compute type, made from it; `source` is the parameter */
+    VALUE_GRADIENT,   /* fp32; zero at the start of a step, then accumulated; `source` is the parameter */
+    VALUE_INPUT,      /* written by the host before a step */
+    VALUE_RESULT,     /* read by the host after a step */
+    VALUE_SCRATCH,    /* of the update: written and read within one step */
+    VALUE_ACTIVATION, /* between ops of one microbatch */
+    VALUE_KINDS
+};
+
+/* Value flags. */
+#define VALUE_TRAINABLE       1u /* parameters: gets a gradient and is updated */
+#define VALUE_DECAY           2u /* parameters: weight decay applies */
+#define VALUE_PER_MICROBATCH  4u /* inputs and results: one for each microbatch of the step */
+
+struct value {
+    char name[VALUE_NAME_BYTES]; /* unique in the program; checkpoint name of parameters */
+    uint8_t kind;                /* enum value_kind */
+    uint8_t flags;
+    uint8_t dtype; /* LLMRUN_F32 ... */
+    uint8_t rank;
+    int32_t source;                 /* the value this one belongs to, or NO_VALUE */
+    int64_t shape[LLMRUN_MAX_RANK]; /* unused entries 0 */
+};
+
+/* What an op is for: decides where the schedule may put it. */
+enum op_role { ROLE_FORWARD, ROLE_BACKWARD_INPUT /* B */, ROLE_BACKWARD_WEIGHT /* W */, ROLE_UPDATE, ROLES };
+
+struct op {
+    uint16_t op; /* LLMRUN_OP_MATMUL ... */
+    uint16_t version;
+    uint8_t role; /* enum op_role */
+    uint8_t recomputed; /* 1: a clone that the recompute pass put here */
+    int16_t layer; /* layer of the model that it came from, -1 outside the layers */
+    uint32_t accumulate; /* bit i: operand i (an output) is added to */
+    int32_t first_operand; /* into program.operands */
+    int32_t first_attribute; /* byte offset into program.attributes, 8-byte aligned */
+};
+
+enum section_kind {
+    SECTION_INIT,     /* initial parameters and state */
+    SECTION_REFRESH,  /* what is derived from parameters: compute-type copies; after init and after loading */
+    SECTION_FORWARD,
+    SECTION_BACKWARD,
+    SECTION_UPDATE,
+    SECTION_EVALUATE, /* losses of a batch, no gradients */
+    SECTION_PREDICT,  /* logits of chosen positions */
+    SECTION_KINDS
+};
+
+struct section {
+    uint8_t kind; /* enum section_kind */
+    int32_t chunk; /* pipeline chunk */
+    int32_t first_op;
+    int32_t op_count;
+};
+
+/* Zero-initialise, then program_init. Free with program_free. */
+struct program {
+    struct value *values;
+    int64_t value_count, value_capacity;
+    struct op *ops;
+    int64_t op_count, op_capacity;
+    int32_t *operands;
+    int64_t operand_count, operand_capacity;
+    uint8_t *attributes;
+    int64_t attribute_bytes, attribute_capacity;
+    struct section *sections;
+    int64_t section_count, section_capacity;
+};
+
+void program_init(struct program *program);
+void program_free(struct program *program);
+
+/* Adds a value named `name` (made unique with a suffix ".2", ".3" ... if taken). Shape entries beyond `rank` are ignored. Returns
+ * its id, or NO_VALUE when there is no memory. */
+int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype, uint32_t rank,
+                          const int64_t *shape);
+
+/* Starts a section; ops are added to the last one. */
+int program_add_section(struct program *program, enum section_kind kind, int32_t chunk, struct error *error);
+
+/* Adds `op` to the last section with op_operand_count operands (NO_VALUE where absent) and op_attribute_bytes attributes; the
+ * offsets in *op are filled in. Returns the op's index, or -1 when there is no memory. */
+int64_t program_add_op(struct program *program, const struct op *op, const int32_t *operands, const void *attributes);
+
+int32_t *program_operands(const struct program *program, const struct op *op);
+void *program_attributes(const struct program *program, const struct op *op);
+
+/* The first section of a kind, or NULL. */
+const struct section *program_section(const struct program *program, enum section_kind kind);
+
+/* The value of that name, or NO_VALUE. */
+int32_t program_find(const struct program *program, const char *name);
+
+int64_t value_elements(const struct value *value);
+int64_t value_bytes(const struct value *value);
+
+/* True for values that live across sections of a step or across steps. */
+bool value_is_persistent(const struct value *value);
+
+/* The contract's description of a value: contiguous, with the given alignment. NO_VALUE gives LLMRUN_NONE. */
+void program_tensor(const struct program *program, int32_t value, int64_t alignment, struct llmrun_tensor *tensor);
+
+const char *value_kind_name(enum value_kind kind);
+const char *section_kind_name(enum section_kind kind);
+const char *op_role_name(enum op_role role);
+
+#endif
