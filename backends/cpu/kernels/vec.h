@@ -1,0 +1,85 @@
+/* Sixteen lanes of fp32 (or of 32-bit integers, or of fp64) that behave alike on every instruction set, to the bit.
+ *
+ * Each kernel source is compiled once per instruction set; this header takes the widest form that the compiler flags
+ * allow: AVX-512 (F, BW, DQ, VL), AVX2 with FMA, or plain C, which VEC_PLAIN asks for whatever the flags are. Nothing
+ * here leaves the result of an operation to the instruction set: every function is one correctly rounded IEEE 754
+ * operation a lane, or integer arithmetic modulo 2^32. The one thing that is not fixed is the sign and payload of a
+ * NaN.
+ *
+ *   types       struct f32x16, i32x16 (signed and unsigned), f64x16, mask16 (a truth value a lane)
+ *   vec_        f32x16: set zero load store add sub mul div fma fnma sqrt scale neg abs min max lt le eq select
+ *               sum maximum
+ *   vec_int_    i32x16: set load store add sub and or xor shl shr sar below from_bits/to_bits to_float wide transpose4
+ *   vec_mask_   mask16: and, or, not, any
+ *   vec_double_ f64x16: zero, add_square, sum
+ *
+ * min(a, b) is a < b ? a : b and max(a, b) is a > b ? a : b: with a NaN among them, or with zeros of both signs, the
+ * result is b. fma(a, b, c) = a b + c, fnma(a, b, c) = c - a b, both rounded once. Comparisons with a NaN are false.
+ * Memory needs no alignment. `count` of a tail is 0 to 16: lanes from `count` on are not read or written.
+ * bf16 is the upper half of an fp32; a store rounds to nearest even, quiets a NaN and keeps numbers below the normal
+ * range.
+ *
+ * Sum over lanes: a balanced tree, halves first: lane j + lane j+8, then j + j+4, j + j+2, j + j+1. A row of n elements
+ * that is summed in lanes has element i in lane i % 16, and lanes beyond the last element hold what changes nothing. */
+#ifndef LLMRUN_CPU_VEC_H
+#define LLMRUN_CPU_VEC_H
+
+#include <stdint.h>
+
+#define VEC_LANES 16
+
+#if !defined(VEC_PLAIN) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) &&                   \
+    defined(__AVX512VL__)
+#define VEC_ISA CPU_ISA_AVX512
+#include "kernels/vec_avx512.h"
+#elif !defined(VEC_PLAIN) && defined(__AVX2__) && defined(__FMA__)
+#define VEC_ISA CPU_ISA_AVX2
+#include "kernels/vec_avx2.h"
+#else
+#define VEC_ISA CPU_ISA_PLAIN
+#include "kernels/vec_plain.h"
+#endif
+
+static inline struct f32x16 vec_zero(void)
+{
+    return vec_set(0.0f);
+}
+
+/* 1.5 * 2^23: added to |x| < 2^22 it rounds x to the nearest integer, ties to even, which then stands in the low bits.
+ */
+#define VEC_ROUND_MAGIC 12582912.0f
+
+/* The elements of one row, in steps of 16: how many of the lanes that start at `i` lie below n. */
+static inline int vec_lanes_left(int64_t n, int64_t i)
+{
+    return n - i < VEC_LANES ? (int)(n - i) : VEC_LANES;
+}
+
+/* Loads that take the tail or the body by `count`; lanes beyond it are `other`. */
+static inline struct f32x16 vec_load_part(const float *p, int count, float other)
+{
+    return count == VEC_LANES ? vec_load(p) : vec_load_tail(p, count, other);
+}
+
+static inline void vec_store_part(float *p, struct f32x16 v, int count)
+{
+    if (count == VEC_LANES)
+        vec_store(p, v);
+    else
+        vec_store_tail(p, v, count);
+}
+
+static inline struct f32x16 vec_load_bf16_part(const uint16_t *p, int count, float other)
+{
+    return count == VEC_LANES ? vec_load_bf16(p) : vec_load_bf16_tail(p, count, other);
+}
+
+static inline void vec_store_bf16_part(uint16_t *p, struct f32x16 v, int count)
+{
+    if (count == VEC_LANES)
+        vec_store_bf16(p, v);
+    else
+        vec_store_bf16_tail(p, v, count);
+}
+
+#endif
