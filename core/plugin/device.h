@@ -1,0 +1,76 @@
+/* Opened devices and their memory. A buffer knows its device: what belongs to another one is refused here, before a
+ * plugin sees an address that it would misread. */
+#ifndef LLMRUN_PLUGIN_DEVICE_H
+#define LLMRUN_PLUGIN_DEVICE_H
+
+#include "plugin/backend.h"
+#include "plugin/capability.h"
+
+struct device {
+    const struct backend *backend;
+    struct llmrun_device *handle;
+    int32_t index;
+    struct llmrun_device_info info;
+    struct capability_cache *capabilities;
+};
+
+/* Opens device `index` of the backend; the options are read during the call. May take long. */
+int device_open(const struct backend *backend, int32_t index, const struct llmrun_option *options, int32_t option_count,
+                struct device **device, struct error *error);
+/* After all that was made from it. NULL is accepted. */
+void device_close(struct device *device);
+/* Blocks until all work of the device has ended; returns its first failure. */
+int device_quiesce(struct device *device, struct error *error);
+
+/* Memory of a device. All zero: none. */
+struct buffer {
+    struct device *device;
+    uint64_t address;
+    int64_t bytes;
+    uint32_t kind; /* LLMRUN_MEMORY_DEVICE ... */
+};
+
+/* `bytes` > 0. Out of memory is STATUS_MEMORY, with the bytes asked for and free in the sentence. */
+int buffer_create(struct device *device, uint32_t kind, int64_t bytes, struct buffer *buffer, struct error *error);
+void buffer_destroy(struct buffer *buffer);
+/* The address of `bytes` bytes from `offset`, for work on `device`. STATUS_BUG when the buffer is another device's or
+ * the range is not inside it. */
+int buffer_address(const struct buffer *buffer, const struct device *device, int64_t offset, int64_t bytes,
+                   uint64_t *address, struct error *error);
+
+/* Host memory that a device copies from and to while the host goes on. All zero: none. */
+struct host_buffer {
+    struct device *device;
+    void *memory;
+    int64_t bytes;
+};
+
+int host_buffer_create(struct device *device, int64_t bytes, struct host_buffer *buffer, struct error *error);
+void host_buffer_destroy(struct host_buffer *buffer);
+
+/* A prepared op of the kernel table. */
+struct device_kernel {
+    struct device *device;
+    struct llmrun_kernel *handle;
+    int64_t workspace_bytes; /* that a launch is to be given */
+};
+
+/* Asks first: STATUS_BACKEND with the plugin's reason when the device cannot do it, needs more than `max_workspace`
+ * bytes or has no kernel table. */
+int device_kernel_create(struct device *device, const struct llmrun_op *op, int64_t max_workspace,
+                         struct device_kernel *kernel, struct error *error);
+void device_kernel_destroy(struct device_kernel *kernel);
+const char *device_kernel_name(const struct device_kernel *kernel);
+
+/* A compiled list of ops of the program table. */
+struct device_program {
+    struct device *device;
+    struct llmrun_program *handle;
+    int64_t workspace_bytes;
+};
+
+int device_program_create(struct device *device, const struct llmrun_program_desc *desc, struct device_program *program,
+                          struct error *error);
+void device_program_destroy(struct device_program *program);
+
+#endif

@@ -1,0 +1,160 @@
+#include "plugin/search.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/file.h"
+
+int plugin_search_default(struct plugin_search *search, const char *backend, struct error *error)
+{
+    const char *equals = backend != NULL ? strchr(backend, '=') : NULL;
+    char program[400];
+    ssize_t length;
+    char *slash;
+
+    memset(search, 0, sizeof *search);
+    if (equals != NULL) {
+        if (equals == backend || equals[1] == '\0' || (size_t)(equals - backend) >= sizeof search->named)
+            return error_set(error, STATUS_USAGE, "the backend '%s' is not of the form name=path", backend);
+        memcpy(search->named, backend, (size_t)(equals - backend));
+        search->named_path = equals + 1;
+    }
+    search->listed = getenv("LLMRUN_BACKEND_PATH");
+    length = readlink("/proc/self/exe", program, sizeof program);
+    if (length > 0 && (size_t)length < sizeof program) {
+        program[length] = '\0';
+        slash = strrchr(program, '/');
+        *slash = '\0';
+        snprintf(search->folders[0], sizeof search->folders[0], "%s/../lib/llmrun", program);
+#ifdef LLMRUN_MULTIARCH
+        snprintf(search->folders[1], sizeof search->folders[1], "%s/../lib/" LLMRUN_MULTIARCH "/llmrun", program);
+#endif
+    }
+#ifdef LLMRUN_INSTALL_PLUGIN_DIR
+    snprintf(search->folders[2], sizeof search->folders[2], "%s", LLMRUN_INSTALL_PLUGIN_DIR);
+#endif
+    return STATUS_OK;
+}
+
+/* Takes `path`, which must be from malloc. */
+static int append(struct plugin_paths *paths, char *path, bool named, int missing, struct error *error)
+{
+    struct plugin_path *items = NULL;
+
+    if (path != NULL) {
+        for (int64_t i = 0; i < paths->count; i++) {
+            if (strcmp(paths->items[i].path, path) == 0) {
+                free(path);
+                return STATUS_OK;
+            }
+        }
+        items = array_reserve(paths->items, paths->count, 1, &paths->capacity, sizeof *items);
+    }
+    if (items == NULL) {
+        free(path);
+        return error_set(error, STATUS_MEMORY, "no memory for the list of plugins");
+    }
+    paths->items = items;
+    items[paths->count++] = (struct plugin_path){.path = path, .named = named, .missing = missing};
+    return STATUS_OK;
+}
+
+/* A path that somebody wrote down: a file. Shown even when it is not there. */
+static int append_file(struct plugin_paths *paths, const char *path, bool named, struct error *error)
+{
+    struct stat status;
+    char *real = realpath(path, NULL);
+    int missing = 0;
+
+    if (real == NULL)
+        return append(paths, strdup(path), named, errno, error);
+    if (stat(real, &status) != 0)
+        missing = errno;
+    else if (!S_ISREG(status.st_mode))
+        missing = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    return append(paths, real, named, missing, error);
+}
+
+static int is_candidate(const struct dirent *entry)
+{
+    return fnmatch("libllmrun-*.so", entry->d_name, 0) == 0;
+}
+
+/* Appends what a folder holds. False in *there when it is no folder that can be read. */
+static int append_folder(struct plugin_paths *paths, const char *folder, bool *there, struct error *error)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, is_candidate, alphasort);
+    int result = STATUS_OK;
+    char path[4096];
+
+    *there = count >= 0;
+    for (int i = 0; i < count; i++) {
+        if (result == STATUS_OK && file_join(path, sizeof path, folder, entries[i]->d_name))
+            result = append_file(paths, path, false, error);
+        free(entries[i]);
+    }
+    free(entries);
+    return result;
+}
+
+static int append_list(struct plugin_paths *paths, const char *list, struct error *error)
+{
+    int result = STATUS_OK;
+
+    while (result == STATUS_OK) {
+        size_t length = strcspn(list, ":");
+        struct stat status;
+        char part[4096];
+        bool there;
+
+        if (length > 0 && length < sizeof part) {
+            memcpy(part, list, length);
+            part[length] = '\0';
+            if (stat(part, &status) == 0 && S_ISDIR(status.st_mode)) {
+                result = append_folder(paths, part, &there, error);
+                if (result == STATUS_OK && !there)
+                    result = append(paths, strdup(part), false, EACCES, error);
+            } else {
+                result = append_file(paths, part, false, error);
+            }
+        }
+        if (list[length] == '\0')
+            break;
+        list += length + 1;
+    }
+    return result;
+}
+
+int plugin_search_run(const struct plugin_search *search, struct plugin_paths *paths, struct error *error)
+{
+    int result = STATUS_OK;
+    bool there;
+
+    memset(paths, 0, sizeof *paths);
+    if (search->named_path != NULL)
+        result = append_file(paths, search->named_path, true, error);
+    if (result == STATUS_OK && search->listed != NULL)
+        result = append_list(paths, search->listed, error);
+    for (int i = 0; i < SEARCH_FOLDERS && result == STATUS_OK; i++)
+        if (search->folders[i][0] != '\0')
+            result = append_folder(paths, search->folders[i], &there, error);
+    if (result != STATUS_OK)
+        plugin_paths_free(paths);
+    return result;
+}
+
+void plugin_paths_free(struct plugin_paths *paths)
+{
+    for (int64_t i = 0; i < paths->count; i++)
+        free(paths->items[i].path);
+    free(paths->items);
+    memset(paths, 0, sizeof *paths);
+}

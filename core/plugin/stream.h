@@ -1,0 +1,50 @@
+/* Queues of a device, the points in them, and what is put into them. Calls that enqueue do not wait for the device;
+ * they allocate nothing and touch no text unless they fail. A stream is used by one thread at a time. */
+#ifndef LLMRUN_PLUGIN_STREAM_H
+#define LLMRUN_PLUGIN_STREAM_H
+
+#include "plugin/device.h"
+
+struct stream {
+    struct device *device;
+    struct llmrun_stream *handle;
+};
+
+struct event {
+    struct device *device;
+    struct llmrun_event *handle;
+};
+
+/* `lane`: LLMRUN_LANE_COMPUTE ... */
+int stream_create(struct device *device, uint32_t lane, struct stream *stream, struct error *error);
+void stream_destroy(struct stream *stream);
+int event_create(struct device *device, struct event *event, struct error *error);
+void event_destroy(struct event *event);
+
+/* STATUS_BUG where stream and event belong to different devices: their order must go through the host. */
+int stream_record(const struct stream *stream, const struct event *event, struct error *error);
+int stream_wait(const struct stream *stream, const struct event *event, struct error *error);
+/* A failure of the work before the event comes out of these two. */
+int event_query(const struct event *event, bool *ready, struct error *error);
+int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struct error *error); /* < 0: for ever */
+int event_elapsed(const struct event *start, const struct event *end, int64_t *ns, struct error *error);
+
+/* `bytes` bytes between buffers at byte offsets. The memory stays as it is until an event recorded after it is ready.
+ */
+int stream_upload(const struct stream *stream, const struct buffer *to, int64_t to_offset,
+                  const struct host_buffer *from, int64_t from_offset, int64_t bytes, struct error *error);
+int stream_download(const struct stream *stream, const struct host_buffer *to, int64_t to_offset,
+                    const struct buffer *from, int64_t from_offset, int64_t bytes, struct error *error);
+int stream_copy(const struct stream *stream, const struct buffer *to, int64_t to_offset, const struct buffer *from,
+                int64_t from_offset, int64_t bytes, struct error *error);
+/* Writes the 32-bit pattern; offset and bytes are multiples of 4. */
+int stream_fill(const struct stream *stream, const struct buffer *buffer, int64_t offset, uint32_t pattern,
+                int64_t bytes, struct error *error);
+
+/* addresses[i] is operand i of the kernel, or value i of the program; made with buffer_address beforehand. */
+int stream_launch_kernel(const struct stream *stream, const struct device_kernel *kernel, const uint64_t *addresses,
+                         uint32_t count, uint64_t workspace, struct error *error);
+int stream_launch_program(const struct stream *stream, const struct device_program *program, const uint64_t *addresses,
+                          uint32_t count, uint64_t workspace, struct error *error);
+
+#endif
