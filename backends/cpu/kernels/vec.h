@@ -1,7 +1,6 @@
 /* Sixteen lanes of fp32 (or of 32-bit integers, or of fp64) that behave alike on every instruction set, to the bit.
  *
- * Each kernel source is compiled once per instruction set; this header takes the widest form that the compiler flags
- * allow: AVX-512 (F, BW, DQ, VL), AVX2 with FMA, or plain C, which VEC_PLAIN asks for whatever the flags are. Nothing
+ * Each kernel source is compiled once per instruction set: AVX-512 (F, BW, DQ, VL), AVX2 with FMA, plain C. Nothing
  * here leaves the result of an operation to the instruction set: every function is one correctly rounded IEEE 754
  * operation a lane, or integer arithmetic modulo 2^32. The one thing that is not fixed is the sign and payload of a
  * NaN.
@@ -28,15 +27,29 @@
 
 #define VEC_LANES 16
 
-#if !defined(VEC_PLAIN) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) &&                   \
-    defined(__AVX512VL__)
-#define VEC_ISA CPU_ISA_AVX512
+/* The build names the instruction set of each compilation (KERNEL_ISA, see kernels/table.h); without a name the
+ * compiler flags decide. */
+#define VEC_FORM_plain      1
+#define VEC_FORM_avx2       2
+#define VEC_FORM_avx512     3
+#define VEC_FORM_avx512bf16 3
+#define VEC_FORM_JOIN_(isa) VEC_FORM_##isa
+#define VEC_FORM_JOIN(isa)  VEC_FORM_JOIN_(isa)
+#if defined(KERNEL_ISA)
+#define VEC_FORM VEC_FORM_JOIN(KERNEL_ISA)
+#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#define VEC_FORM 3
+#elif defined(__AVX2__) && defined(__FMA__)
+#define VEC_FORM 2
+#else
+#define VEC_FORM 1
+#endif
+
+#if VEC_FORM == 3
 #include "kernels/vec_avx512.h"
-#elif !defined(VEC_PLAIN) && defined(__AVX2__) && defined(__FMA__)
-#define VEC_ISA CPU_ISA_AVX2
+#elif VEC_FORM == 2
 #include "kernels/vec_avx2.h"
 #else
-#define VEC_ISA CPU_ISA_PLAIN
 #include "kernels/vec_plain.h"
 #endif
 
