@@ -1,5 +1,5 @@
-/* Which instruction sets this processor and operating system offer: CPUID says what the processor has, XGETBV what the system
- * saves. */
+/* Which instruction sets this processor and operating system offer: CPUID says what the processor has, XGETBV what the
+ * system saves. */
 #ifndef LLMRUN_CPU_ISA_H
 #define LLMRUN_CPU_ISA_H
 

@@ -1,5 +1,5 @@
-/* What the CPU runtime (devices, streams, events) asks of a set of kernels. cpu, cpu-ref and the test plugins are the same
- * runtime over different sets. */
+/* What the CPU runtime (devices, streams, events) asks of a set of kernels. cpu, cpu-ref and the test plugins are the
+ * same runtime over different sets. */
 #ifndef LLMRUN_CPU_KERNEL_H
 #define LLMRUN_CPU_KERNEL_H
 
@@ -14,25 +14,29 @@ struct kernel_call {
     void *const *operands;      /* host pointers, NULL where absent */
     void *workspace;            /* 64-byte aligned, as many bytes as query said */
     struct pool *pool;
+    /* Zeroed. A run that cannot do its work (a token id outside the table) fills it, from one thread: code and
+     * sentence. The device then skips all later work of the stream, and the failure shows in the stream's events. */
+    struct llmrun_error *error;
 };
 
 /* One implementation of one op. */
 struct kernel {
     const char *name;
-    /* 1 when it can do `op`; else 0 with a reason. Dtypes, ranks, shapes that agree and required operands have been checked
-     * against the op table before. *workspace_bytes is 0 on entry. */
+    /* 1 when it can do `op`; else 0 with a reason. Checked before: version, attribute bytes, required operands, ranks,
+     * extents that must be equal, contiguity, alignment to the element. To be checked here: dtypes, and what attributes
+     * say of shapes. *workspace_bytes is 0 on entry. */
     int (*query)(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes);
     void (*run)(const struct kernel_call *call);
 };
 
 /* A set of kernels: what a plugin of this runtime consists of. */
 struct kernel_set {
-    const char *name;    /* of the plugin: "cpu" */
+    const char *name; /* of the plugin: "cpu" */
     const char *version;
-    uint32_t rank;       /* of `backend: auto` */
-    uint32_t exact;      /* 1: every kernel computes the defined bits */
-    /* Kernels for an opened device in order of preference: the first one whose query says 1 is taken. NULL ends the list.
-     * `isa` is what was asked for and found: see runtime/isa.h. */
+    uint32_t rank;  /* of `backend: auto` */
+    uint32_t exact; /* 1: every kernel computes the defined bits */
+    /* Kernels for an opened device in order of preference: the first one whose query says 1 is taken. NULL ends the
+     * list. `isa` is what was asked for and found: see runtime/isa.h. */
     const struct kernel *const *(*candidates)(uint16_t op, int isa, uint32_t flags);
 };
 

@@ -1,0 +1,19 @@
+# Sources of the cpu kernels, one line a file, relative to backends/cpu/kernels.
+
+# Compiled once for each instruction set, as table.h says.
+set(kernel_sources
+)
+
+# Compiled once, for AVX-512 with BF16: KERNEL_ISA is avx512bf16.
+set(kernel_bf16_sources
+)
+
+# Compiled once, for any processor: what does not depend on the instruction set.
+set(kernel_common_sources
+)
+
+# Compiled once, where the library is there.
+set(kernel_openblas_sources
+)
+set(kernel_onednn_sources
+)

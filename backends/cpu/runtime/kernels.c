@@ -1,0 +1,109 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/check.h"
+#include "runtime/runtime.h"
+
+/* The first kernel of the set that takes `op` within max_workspace bytes. NULL with the last reason when none does. */
+static const struct kernel *choose(const struct llmrun_device *device, const struct llmrun_op *op,
+                                   int64_t max_workspace, int64_t *workspace_bytes, char *reason, size_t reason_bytes)
+{
+    const struct kernel *const *candidates = device->set->candidates(op->op, (int)device->isa, op->flags);
+
+    snprintf(reason, reason_bytes, "%s has no kernel for %s", device->set->name, check_form(op->op)->name);
+    for (; candidates != NULL && *candidates != NULL; candidates++) {
+        *workspace_bytes = 0;
+        if (!(*candidates)->query(op, pool_threads(device->pool), workspace_bytes, reason, reason_bytes))
+            continue;
+        if (*workspace_bytes <= max_workspace)
+            return *candidates;
+        snprintf(reason, reason_bytes, "%s needs a workspace of %lld bytes; %lld are allowed", (*candidates)->name,
+                 (long long)*workspace_bytes, (long long)max_workspace);
+    }
+    return NULL;
+}
+
+static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+                            struct llmrun_error *error)
+{
+    char reason[sizeof(answer->reason)] = "";
+    int64_t workspace_bytes = 0;
+    int32_t code;
+
+    if (answer->size < sizeof(*answer))
+        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "an answer of %u bytes is too short; it has %zu",
+                            answer->size, sizeof(*answer));
+    code = check_op(op, reason, sizeof(reason));
+    if (code != LLMRUN_OK && code != LLMRUN_ERROR_UNSUPPORTED)
+        return runtime_fail(error, code, "%s", reason);
+    answer->support = LLMRUN_SUPPORT_NO;
+    answer->workspace_bytes = 0;
+    if (code == LLMRUN_OK && choose(device, op, INT64_MAX, &workspace_bytes, reason, sizeof(reason)) != NULL) {
+        answer->support = LLMRUN_SUPPORT_NATIVE;
+        answer->workspace_bytes = workspace_bytes;
+        reason[0] = '\0';
+    }
+    memcpy(answer->reason, reason, sizeof(reason));
+    return LLMRUN_OK;
+}
+
+/* One object: the kernel, then its operands, then its attributes. */
+static struct llmrun_kernel *copy_description(const struct llmrun_op *op)
+{
+    size_t operand_bytes = op->operand_count * sizeof(op->operands[0]);
+    struct llmrun_kernel *made = calloc(1, sizeof(*made) + operand_bytes + op->attribute_bytes);
+    char *behind = (char *)(made + 1);
+
+    if (made == NULL)
+        return NULL;
+    memcpy(&made->op, op, sizeof(*op));
+    made->op.size = sizeof(*op);
+    made->op.operands = memcpy(behind, op->operands, operand_bytes);
+    made->op.attributes = NULL;
+    if (op->attribute_bytes > 0)
+        made->op.attributes = memcpy(behind + operand_bytes, op->attributes, op->attribute_bytes);
+    return made;
+}
+
+static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
+                              struct llmrun_kernel **kernel, struct llmrun_error *error)
+{
+    char reason[256] = "";
+    const struct kernel *implementation;
+    struct llmrun_kernel *made;
+    int64_t workspace_bytes = 0;
+    int32_t code = check_op(op, reason, sizeof(reason));
+
+    if (code != LLMRUN_OK)
+        return runtime_fail(error, code, "%s", reason);
+    implementation = choose(device, op, max_workspace, &workspace_bytes, reason, sizeof(reason));
+    if (implementation == NULL)
+        return runtime_fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s", reason);
+    made = copy_description(op);
+    if (made == NULL)
+        return runtime_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory to prepare %s", implementation->name);
+    made->implementation = implementation;
+    made->workspace_bytes = workspace_bytes;
+    *kernel = made;
+    return LLMRUN_OK;
+}
+
+static const char *kernel_name(const struct llmrun_kernel *kernel)
+{
+    return kernel->implementation->name;
+}
+
+static void kernel_destroy(struct llmrun_kernel *kernel)
+{
+    free(kernel);
+}
+
+const struct llmrun_kernel_table runtime_kernel_table = {
+    .size = sizeof(struct llmrun_kernel_table),
+    .query = kernel_query,
+    .prepare = kernel_prepare,
+    .launch = stream_launch,
+    .name = kernel_name,
+    .destroy = kernel_destroy,
+};
