@@ -1,4 +1,4 @@
-# Sources of the cpu kernels, one line a file, relative to backends/cpu/kernels.
+# Sources of the cpu kernels, one line a file, relative to backends/cpu: kernels/gelu.c.
 
 # Compiled once for each instruction set, as table.h says.
 set(kernel_sources
