@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int real_open(const struct file_system *fs, const char *path, enum file_mode mode)
@@ -99,9 +100,17 @@ static int real_remove(const struct file_system *fs, const char *path)
     return remove(path) == 0 ? 0 : -errno;
 }
 
+static int64_t real_free_bytes(const struct file_system *fs, const char *folder)
+{
+    struct statvfs status;
+
+    (void)fs;
+    return statvfs(folder, &status) == 0 ? (int64_t)(status.f_bavail * status.f_frsize) : -errno;
+}
+
 const struct file_system file_system_real = {
-    real_open, real_read,        real_write,       real_size,   real_truncate, real_sync,
-    real_close, real_sync_folder, real_make_folder, real_rename, real_remove,
+    real_open,  real_read,        real_write,       real_size,   real_truncate, real_sync,
+    real_close, real_sync_folder, real_make_folder, real_rename, real_remove,   real_free_bytes,
 };
 
 int file_read_all(const struct file_system *fs, const char *path, int64_t limit, char **data, int64_t *bytes,
@@ -136,8 +145,9 @@ int file_read_all(const struct file_system *fs, const char *path, int64_t limit,
         if (got == -EINTR)
             continue;
         if (got <= 0) {
-            result = error_set(error, STATUS_INPUT, "%s: reading stopped at byte %lld of %lld: %s", path, (long long)done,
-                               (long long)size, got < 0 ? strerror((int)-got) : "the file became shorter");
+            result =
+                error_set(error, STATUS_INPUT, "%s: reading stopped at byte %lld of %lld: %s", path, (long long)done,
+                          (long long)size, got < 0 ? strerror((int)-got) : "the file became shorter");
             goto out;
         }
         done += got;

@@ -26,6 +26,7 @@ struct file_system {
     int (*make_folder)(const struct file_system *fs, const char *path); /* 0 if it is there already */
     int (*rename)(const struct file_system *fs, const char *from, const char *to);
     int (*remove)(const struct file_system *fs, const char *path); /* a file or an empty folder */
+    int64_t (*free_bytes)(const struct file_system *fs, const char *folder); /* that this user may still write there */
 };
 
 extern const struct file_system file_system_real;
