@@ -1,0 +1,309 @@
+/* The smallest backend: one device of host memory that can hold and copy data and computes nothing. Copy this folder to
+ * begin a backend of your own; README.md says in which order to fill it. */
+#define _POSIX_C_SOURCE 200112L
+#include <llmrun/backend.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+LLMRUN_PLUGIN_NOTE(LLMRUN_PLUGIN_BACKEND, "null", "0.1.0");
+
+#define ALIGNMENT 64
+
+/* Every call has the parameters that the contract gives it, needed or not. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+/* The contract only declares these: what is in them is the plugin's business. Work is done at once, in the call that
+ * enqueues it, so a stream has no queue and a recorded event is ready. */
+struct llmrun_device {
+    int32_t index;
+};
+
+struct llmrun_stream {
+    struct llmrun_device *device;
+};
+
+struct llmrun_event {
+    int64_t recorded_ns; /* 0: never */
+};
+
+/* Fills *error and returns `code`, so that a failing call can end with `return fail(...)`. */
+static int32_t fail(struct llmrun_error *error, int32_t code, const char *format, ...)
+{
+    va_list arguments;
+
+    if (error == NULL)
+        return code;
+    error->code = code;
+    error->vendor_code = 0;
+    va_start(arguments, format);
+    vsnprintf(error->message, sizeof(error->message), format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+/* ---- devices -- */
+
+static int32_t device_count(int32_t *count, struct llmrun_error *error)
+{
+    *count = 1;
+    return LLMRUN_OK;
+}
+
+static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
+{
+    struct llmrun_device_info found;
+    uint32_t size = info->size < sizeof(found) ? info->size : (uint32_t)sizeof(found);
+
+    if (index != 0)
+        return fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d; null has device 0 alone", (int)index);
+    memset(&found, 0, sizeof(found));
+    found.size = size;
+    found.lanes = 1;
+    found.alignment = ALIGNMENT;
+    strcpy(found.name, "null");
+    strcpy(found.architecture, "null");
+    strcpy(found.domain, "host");
+    memcpy(info, &found, size);
+    return LLMRUN_OK;
+}
+
+static int32_t device_open(int32_t index, const struct llmrun_option *options, int32_t option_count,
+                           struct llmrun_device **device, struct llmrun_error *error)
+{
+    if (index != 0)
+        return fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d; null has device 0 alone", (int)index);
+    *device = calloc(1, sizeof(**device));
+    if (*device == NULL)
+        return fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a device");
+    return LLMRUN_OK;
+}
+
+static void device_close(struct llmrun_device *device)
+{
+    free(device);
+}
+
+static int32_t device_quiesce(struct llmrun_device *device, struct llmrun_error *error)
+{
+    return LLMRUN_OK;
+}
+
+/* ---- memory -- */
+
+static int32_t host_alloc(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error)
+{
+    if (bytes <= 0)
+        return fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %lld bytes was asked for", (long long)bytes);
+    if (posix_memalign(memory, ALIGNMENT, (size_t)bytes) != 0)
+        return fail(error, LLMRUN_ERROR_MEMORY, "there are no %lld bytes of memory", (long long)bytes);
+    return LLMRUN_OK;
+}
+
+static void host_free(struct llmrun_device *device, void *memory)
+{
+    free(memory);
+}
+
+static int32_t memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t bytes, uint64_t *address,
+                            struct llmrun_error *error)
+{
+    void *memory;
+    int32_t code;
+
+    if (kind != LLMRUN_MEMORY_DEVICE)
+        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "memory kind %u is not offered", (unsigned)kind);
+    code = host_alloc(device, bytes, &memory, error);
+    if (code == LLMRUN_OK)
+        *address = (uint64_t)(uintptr_t)memory;
+    return code;
+}
+
+static void memory_free(struct llmrun_device *device, uint64_t address)
+{
+    free((void *)(uintptr_t)address);
+}
+
+/* ---- streams -- */
+
+static int32_t stream_create(struct llmrun_device *device, uint32_t lane, struct llmrun_stream **stream,
+                             struct llmrun_error *error)
+{
+    if (lane < LLMRUN_LANE_COMPUTE || lane > LLMRUN_LANE_COMMUNICATION)
+        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "lane %u is unknown", (unsigned)lane);
+    *stream = calloc(1, sizeof(**stream));
+    if (*stream == NULL)
+        return fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a stream");
+    (*stream)->device = device;
+    return LLMRUN_OK;
+}
+
+static void stream_destroy(struct llmrun_stream *stream)
+{
+    free(stream);
+}
+
+static int32_t copy(struct llmrun_stream *stream, const struct llmrun_copy *copy, struct llmrun_error *error)
+{
+    int64_t row;
+
+    if (copy->direction < LLMRUN_COPY_HOST_TO_DEVICE || copy->direction > LLMRUN_COPY_DEVICE_TO_DEVICE)
+        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "copy direction %u is unknown", (unsigned)copy->direction);
+    for (row = 0; row < copy->rows; row++)
+        memcpy((char *)(uintptr_t)copy->to + row * copy->to_pitch,
+               (const char *)(uintptr_t)copy->from + row * copy->from_pitch, (size_t)copy->row_bytes);
+    return LLMRUN_OK;
+}
+
+static int32_t fill(struct llmrun_stream *stream, uint64_t address, uint32_t pattern, int64_t bytes,
+                    struct llmrun_error *error)
+{
+    uint32_t *words = (uint32_t *)(uintptr_t)address;
+    int64_t i;
+
+    if (address % 4 != 0 || bytes % 4 != 0)
+        return fail(error, LLMRUN_ERROR_ARGUMENT, "a fill of %lld bytes is not one of whole words", (long long)bytes);
+    for (i = 0; i < bytes / 4; i++)
+        words[i] = pattern;
+    return LLMRUN_OK;
+}
+
+/* ---- events -- */
+
+static int32_t event_create(struct llmrun_device *device, struct llmrun_event **event, struct llmrun_error *error)
+{
+    *event = calloc(1, sizeof(**event));
+    if (*event == NULL)
+        return fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for an event");
+    return LLMRUN_OK;
+}
+
+static void event_destroy(struct llmrun_event *event)
+{
+    free(event);
+}
+
+static int32_t event_record(struct llmrun_stream *stream, struct llmrun_event *event, struct llmrun_error *error)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    event->recorded_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return LLMRUN_OK;
+}
+
+static int32_t stream_wait(struct llmrun_stream *stream, struct llmrun_event *event, struct llmrun_error *error)
+{
+    return LLMRUN_OK;
+}
+
+static int32_t event_query(struct llmrun_event *event, uint32_t *state, struct llmrun_error *error)
+{
+    *state = LLMRUN_EVENT_READY;
+    return LLMRUN_OK;
+}
+
+static int32_t event_wait(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error)
+{
+    return LLMRUN_OK;
+}
+
+static int32_t event_elapsed(struct llmrun_event *start, struct llmrun_event *end, int64_t *ns,
+                             struct llmrun_error *error)
+{
+    if (start->recorded_ns == 0 || end->recorded_ns == 0)
+        return fail(error, LLMRUN_ERROR_ARGUMENT, "an event that was never recorded has no time");
+    *ns = end->recorded_ns - start->recorded_ns;
+    return LLMRUN_OK;
+}
+
+/* ---- ops -- */
+
+static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+                            struct llmrun_error *error)
+{
+    answer->support = LLMRUN_SUPPORT_NO;
+    answer->workspace_bytes = 0;
+    snprintf(answer->reason, sizeof(answer->reason), "null computes nothing, op %u neither", (unsigned)op->op);
+    return LLMRUN_OK;
+}
+
+static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
+                              struct llmrun_kernel **kernel, struct llmrun_error *error)
+{
+    return fail(error, LLMRUN_ERROR_UNSUPPORTED, "null computes nothing, op %u neither", (unsigned)op->op);
+}
+
+/* No kernel is ever prepared, so the rest of the table is only reached by mistake. */
+static int32_t kernel_launch(struct llmrun_stream *stream, struct llmrun_kernel *kernel, const uint64_t *addresses,
+                             uint32_t address_count, uint64_t workspace, struct llmrun_error *error)
+{
+    return fail(error, LLMRUN_ERROR_ARGUMENT, "null prepared no kernel that could be launched");
+}
+
+static const char *kernel_name(const struct llmrun_kernel *kernel)
+{
+    return "none";
+}
+
+static void kernel_destroy(struct llmrun_kernel *kernel)
+{
+}
+
+/* ---- the tables -- */
+
+static const struct llmrun_device_table device_table = {
+    .size = sizeof(struct llmrun_device_table),
+    .count = device_count,
+    .info = device_info,
+    .open = device_open,
+    .close = device_close,
+    .quiesce = device_quiesce,
+    .memory_alloc = memory_alloc,
+    .memory_free = memory_free,
+    .host_alloc = host_alloc,
+    .host_free = host_free,
+    .stream_create = stream_create,
+    .stream_destroy = stream_destroy,
+    .copy = copy,
+    .fill = fill,
+    .event_create = event_create,
+    .event_destroy = event_destroy,
+    .event_record = event_record,
+    .stream_wait = stream_wait,
+    .event_query = event_query,
+    .event_wait = event_wait,
+    .event_elapsed = event_elapsed,
+};
+
+static const struct llmrun_kernel_table kernel_table = {
+    .size = sizeof(struct llmrun_kernel_table),
+    .query = kernel_query,
+    .prepare = kernel_prepare,
+    .launch = kernel_launch,
+    .name = kernel_name,
+    .destroy = kernel_destroy,
+};
+
+static const struct llmrun_backend backend = {
+    .size = sizeof(struct llmrun_backend),
+    .abi_major = LLMRUN_ABI_MAJOR,
+    .abi_minor = LLMRUN_ABI_MINOR,
+    .rank = 0, /* never chosen by `backend: auto` */
+    .name = "null",
+    .version = "0.1.0",
+    .vendor = "llmrun",
+    .device = &device_table,
+    .kernel = &kernel_table,
+};
+
+const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error)
+{
+    if (host->abi_major == LLMRUN_ABI_MAJOR && (LLMRUN_ABI_MAJOR > 0 || host->abi_minor == LLMRUN_ABI_MINOR))
+        return &backend;
+    fail(error, LLMRUN_ERROR_VERSION, "null 0.1.0 speaks contract %d.%d, the host %u.%u: build it against its headers",
+         LLMRUN_ABI_MAJOR, LLMRUN_ABI_MINOR, (unsigned)host->abi_major, (unsigned)host->abi_minor);
+    return NULL;
+}
