@@ -49,9 +49,11 @@ static int32_t parse_threads(const char *value, int *threads, struct llmrun_erro
     char *end;
     long number = strtol(value, &end, 10);
 
-    if (end == value || *end != '\0' || number < 1 || number > MOST_THREADS)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "threads is '%s'; it can be 1 to %d", value, MOST_THREADS);
-    *threads = (int)number;
+    if (end == value || *end != '\0' || number < 0 || number > MOST_THREADS)
+        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "threads is '%s'; it can be 0 (automatic) to %d", value,
+                            MOST_THREADS);
+    if (number > 0)
+        *threads = (int)number;
     return LLMRUN_OK;
 }
 
