@@ -1,0 +1,87 @@
+#include "data/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+
+int batch_create(struct batch *batch, int64_t sequences, int64_t seq_len, struct error *error)
+{
+    int64_t elements, bytes;
+
+    memset(batch, 0, sizeof *batch);
+    batch->sequences = sequences;
+    batch->seq_len = seq_len;
+    if (!checked_mul(sequences, seq_len, &elements) || !checked_mul(elements, sizeof(int32_t), &bytes))
+        return error_set(error, STATUS_MEMORY, "a batch of %lld sequences of %lld tokens has no room in memory",
+                         (long long)sequences, (long long)seq_len);
+    batch->tokens = malloc((size_t)bytes);
+    batch->targets = malloc((size_t)bytes);
+    batch->weights = malloc((size_t)bytes);
+    batch->positions = malloc((size_t)bytes);
+    batch->segment_starts = malloc((size_t)bytes);
+    if (batch->tokens != NULL && batch->targets != NULL && batch->weights != NULL && batch->positions != NULL &&
+        batch->segment_starts != NULL)
+        return STATUS_OK;
+    batch_destroy(batch);
+    return error_set(error, STATUS_MEMORY, "no memory for a batch of %lld sequences of %lld tokens",
+                     (long long)sequences, (long long)seq_len);
+}
+
+void batch_destroy(struct batch *batch)
+{
+    free(batch->tokens);
+    free(batch->targets);
+    free(batch->weights);
+    free(batch->positions);
+    free(batch->segment_starts);
+    memset(batch, 0, sizeof *batch);
+}
+
+static void fill_row(struct batch *batch, int64_t row, const struct token_set *set, struct window window)
+{
+    int64_t base = row * batch->seq_len;
+    int64_t inputs = window.count > 0 ? window.count - 1 : 0;
+    int64_t document = inputs > 0 ? token_set_document(set, window.start) : 0;
+    int64_t segment = 0, index;
+
+    for (index = 0; index < inputs; index++) {
+        int64_t token = window.start + index;
+        int64_t end = set->starts[document + 1];
+
+        if (token == end) {
+            document++;
+            segment = index;
+            end = set->starts[document + 1];
+        }
+        batch->tokens[base + index] = token_set_at(set, token);
+        batch->targets[base + index] = token_set_at(set, token + 1);
+        batch->weights[base + index] = token + 1 < end && token_set_learns(set, document, token + 1) ? 1.0f : 0.0f;
+        batch->positions[base + index] = (int32_t)(index - segment);
+        batch->segment_starts[base + index] = (int32_t)segment;
+    }
+    for (index = inputs; index < batch->seq_len; index++) {
+        batch->tokens[base + index] = 0;
+        batch->targets[base + index] = 0;
+        batch->weights[base + index] = 0.0f;
+        batch->positions[base + index] = (int32_t)(index - inputs);
+        batch->segment_starts[base + index] = (int32_t)inputs;
+    }
+}
+
+void batch_fill(struct batch *batch, const struct sampler *sampler, int64_t first, int64_t count)
+{
+    int64_t row;
+
+    for (row = 0; row < count; row++)
+        fill_row(batch, row, sampler->set, sampler_window(sampler, first + row));
+}
+
+int64_t batch_valid_tokens(const struct sampler *sampler, int64_t first, int64_t count)
+{
+    int64_t valid = 0, sample;
+
+    for (sample = first; sample < first + count; sample++)
+        valid += window_valid_tokens(sampler->set, sampler_window(sampler, sample));
+    return valid;
+}

@@ -1,0 +1,23 @@
+/* Tokenizes a list of pieces on several threads and appends the result to a token set, in the order of the list. */
+#ifndef LLMRUN_DATA_ENCODE_PIECES_H
+#define LLMRUN_DATA_ENCODE_PIECES_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+#include "data/pieces.h"
+#include "data/token_set.h"
+
+/* What joins the documents of one set across files. */
+struct encode_state {
+    bool text_ended; /* a document of plain text has ended and waits for the end-of-text token: it comes if another
+                        follows */
+};
+
+/* `file` is named in errors. The first failure in the order of the list is the one returned, whatever the threads did.
+ */
+int encode_pieces(const struct tokenizer *tokenizer, const struct piece_list *pieces, const char *file,
+                  bool mask_prompt, int threads, struct encode_state *state, struct token_set *set,
+                  struct error *error);
+
+#endif

@@ -1,0 +1,124 @@
+#include "data/tokenizer_kind.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/array.h"
+
+int token_list_reserve(struct token_list *list, int64_t extra, struct error *error)
+{
+    int32_t *ids = array_reserve(list->ids, list->count, extra, &list->capacity, sizeof *ids);
+
+    if (ids == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for %lld tokens", (long long)(list->count + extra));
+    list->ids = ids;
+    return STATUS_OK;
+}
+
+static int open_kind(const char *path, struct tokenizer **out, struct error *error)
+{
+    struct stat status;
+    size_t length = strlen(path);
+
+    if (strcmp(path, "bytes") == 0)
+        return tokenizer_open_bytes(out, error);
+    if (stat(path, &status) != 0)
+        return error_set(error, STATUS_INPUT, "tokenizer %s: there is no such folder; 'bytes' needs none", path);
+    if (length > 6 && strcmp(path + length - 6, ".model") == 0)
+        return error_set(error, STATUS_USAGE, "tokenizer %s: SentencePiece models are not read by this version", path);
+    return error_set(error, STATUS_USAGE, "tokenizer %s is neither 'bytes' nor a folder with vocab.json and merges.txt",
+                     path);
+}
+
+int tokenizer_open(const char *path, struct tokenizer **out, struct error *error)
+{
+    struct tokenizer *tokenizer = NULL;
+    int result = open_kind(path, &tokenizer, error);
+
+    if (result != STATUS_OK)
+        return result;
+    tokenizer->name = strdup(path);
+    if (tokenizer->name == NULL) {
+        tokenizer_close(tokenizer);
+        return error_set(error, STATUS_MEMORY, "no memory for the tokenizer %s", path);
+    }
+    *out = tokenizer;
+    return STATUS_OK;
+}
+
+void tokenizer_close(struct tokenizer *tokenizer)
+{
+    if (tokenizer == NULL)
+        return;
+    free(tokenizer->name);
+    tokenizer->kind->close(tokenizer);
+}
+
+int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
+                     struct error *error)
+{
+    int64_t count = out->count;
+    int result = tokenizer->kind->encode(tokenizer, text, bytes, out, error);
+
+    if (result != STATUS_OK)
+        out->count = count;
+    return result;
+}
+
+int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t count, struct byte_list *out,
+                     struct error *error)
+{
+    int64_t old_count = out->count;
+    int64_t index;
+
+    for (index = 0; index < count; index++) {
+        const char *text;
+        int64_t bytes;
+        char *grown;
+
+        if (ids[index] < 0 || ids[index] >= tokenizer->vocabulary) {
+            out->count = old_count;
+            return error_set(error, STATUS_INPUT, "token %lld is %d, outside the tokenizer's vocabulary of %d",
+                             (long long)index, ids[index], tokenizer->vocabulary);
+        }
+        bytes = tokenizer->kind->token_bytes(tokenizer, ids[index], &text);
+        grown = array_reserve(out->bytes, out->count, bytes, &out->capacity, 1);
+        if (grown == NULL) {
+            out->count = old_count;
+            return error_set(error, STATUS_MEMORY, "no memory for the text of %lld tokens", (long long)count);
+        }
+        out->bytes = grown;
+        memcpy(out->bytes + out->count, text, (size_t)bytes);
+        out->count += bytes;
+    }
+    return STATUS_OK;
+}
+
+int64_t tokenizer_safe_cut(const struct tokenizer *tokenizer, const char *text, int64_t bytes, int64_t from)
+{
+    if (from >= bytes)
+        return bytes;
+    return tokenizer->kind->safe_cut(tokenizer, text, bytes, from);
+}
+
+int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer)
+{
+    return tokenizer->vocabulary;
+}
+
+int32_t tokenizer_end_of_text(const struct tokenizer *tokenizer)
+{
+    return tokenizer->end_of_text;
+}
+
+const char *tokenizer_name(const struct tokenizer *tokenizer)
+{
+    return tokenizer->name;
+}
+
+uint64_t tokenizer_hash(const struct tokenizer *tokenizer)
+{
+    return tokenizer->hash;
+}

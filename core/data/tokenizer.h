@@ -1,0 +1,56 @@
+/* Text to token ids and back. A tokenizer is opened once and never changes afterwards: every function but open and
+ * close may be called from any thread at the same time.
+ *
+ * Text is data: `encode` never looks for special tokens in it, so "<|endoftext|>" in a file is thirteen ordinary
+ * characters. Documents are set apart by the end-of-text id, which the reader of documents appends. Any bytes can be
+ * encoded, valid UTF-8 or not, and decoding the ids gives the same bytes back. docs/data.md, "Tokenizers". */
+#ifndef LLMRUN_DATA_TOKENIZER_H
+#define LLMRUN_DATA_TOKENIZER_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct tokenizer;
+
+/* Growing arrays that the caller owns: start from {0}, end with free(ids) or free(bytes). */
+struct token_list {
+    int32_t *ids;
+    int64_t count;
+    int64_t capacity;
+};
+
+struct byte_list {
+    char *bytes; /* no NUL follows */
+    int64_t count;
+    int64_t capacity;
+};
+
+/* Makes room for `extra` more ids. STATUS_MEMORY when there is none. */
+int token_list_reserve(struct token_list *list, int64_t extra, struct error *error);
+
+/* `path` is "bytes" (256 tokens, the byte is the id) or a folder that holds vocab.json and merges.txt (GPT-2's
+ * byte-level BPE). STATUS_INPUT for files that are missing or malformed, with file and line; STATUS_USAGE for a kind of
+ * tokenizer that is not known. */
+int tokenizer_open(const char *path, struct tokenizer **out, struct error *error);
+void tokenizer_close(struct tokenizer *tokenizer); /* NULL is accepted */
+
+/* Appends the ids of `text`. On failure `out` keeps the ids that it had. */
+int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
+                     struct error *error);
+
+/* Appends the bytes of the tokens. One token may be a part of a character. STATUS_INPUT for an id that is not in the
+ * vocabulary; `out` keeps the bytes that it had. */
+int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t count, struct byte_list *out,
+                     struct error *error);
+
+/* The first place at or after `from` where the text may be cut in two so that encoding the parts one after the other
+ * gives the ids of the whole; `bytes` where none is found within 64 KiB. */
+int64_t tokenizer_safe_cut(const struct tokenizer *tokenizer, const char *text, int64_t bytes, int64_t from);
+
+int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer);  /* ids are 0 to this - 1 */
+int32_t tokenizer_end_of_text(const struct tokenizer *tokenizer); /* -1: there is none */
+const char *tokenizer_name(const struct tokenizer *tokenizer);    /* what was given to tokenizer_open */
+uint64_t tokenizer_hash(const struct tokenizer *tokenizer);       /* equal for equal vocabularies and merges */
+
+#endif

@@ -1,0 +1,352 @@
+#include "support.h"
+
+#include "data/corpus.h"
+
+static char folder[256];
+static struct tokenizer *bytes;
+
+static int set_up(void **state)
+{
+    (void)state;
+    make_test_folder(folder, sizeof folder);
+    return tokenizer_open("bytes", &bytes, NULL);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    tokenizer_close(bytes);
+    remove_test_folder(folder);
+    return 0;
+}
+
+static const char *in_folder(const char *name)
+{
+    static char paths[4][512];
+    static int next;
+    char *path = paths[next++ % 4];
+
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static int load_files(const char *const *names, int64_t count, struct corpus_options options, struct token_set *train,
+                      struct token_set *valid, struct error *error)
+{
+    options.train = names;
+    options.train_count = count;
+    if (options.threads == 0)
+        options.threads = 1;
+    return corpus_load(&options, bytes, train, valid, error);
+}
+
+/* `wanted`: the documents of the set with a '|' before each; '.' is the end-of-text token. */
+static void assert_documents(const struct token_set *set, const char *wanted)
+{
+    char found[4096];
+    int64_t index, document = 0;
+    size_t used = 0;
+
+    for (index = 0; index < set->count; index++) {
+        if (document < set->documents && set->starts[document] == index) {
+            found[used++] = '|';
+            document++;
+        }
+        found[used++] = token_set_at(set, index) == 0 ? '.' : (char)token_set_at(set, index);
+    }
+    found[used] = '\0';
+    assert_string_equal(found, wanted);
+    assert_int_equal(document, set->documents);
+}
+
+static void expect_train(const char *const *names, int64_t count, const char *wanted)
+{
+    struct token_set train, valid;
+    struct error error = {0};
+
+    if (load_files(names, count, (struct corpus_options){0}, &train, &valid, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    assert_documents(&train, wanted);
+    assert_int_equal(valid.count, 0);
+    token_set_finish(&train);
+    token_set_finish(&valid);
+}
+
+static void expect_failure(const char *name, struct corpus_options options, int status, const char *part)
+{
+    struct token_set train, valid;
+    struct error error = {0};
+
+    assert_int_equal(load_files(&name, 1, options, &train, &valid, &error), status);
+    if (strstr(error.message, part) == NULL)
+        fail_msg("'%s' does not say '%s'", error.message, part);
+    assert_int_equal(train.count, 0);
+}
+
+static void a_text_file_is_one_document_without_an_end_token_after_the_last(void **state)
+{
+    const char *name = in_folder("a.txt");
+
+    (void)state;
+    write_text(folder, "a.txt", "one\ntwo");
+    expect_train(&name, 1, "|one\ntwo");
+}
+
+static void the_end_token_stands_between_text_files_and_after_every_line_of_jsonl(void **state)
+{
+    const char *names[3] = {in_folder("a.txt"), in_folder("b.jsonl"), in_folder("c.txt")};
+
+    (void)state;
+    write_text(folder, "a.txt", "one");
+    write_text(folder, "b.jsonl", "{\"text\": \"two\"}\n\n{\"id\": 7, \"text\": \"three\"}\r\n");
+    write_text(folder, "c.txt", "four");
+    expect_train(names, 3, "|one.|two.|three.|four");
+}
+
+static void byte_zero_ends_a_document_of_a_text_file(void **state)
+{
+    const char *name = in_folder("zero.txt");
+
+    (void)state;
+    write_bytes(folder, "zero.txt", "\0one\0\0two\0", 10);
+    expect_train(&name, 1, "|one.|two");
+}
+
+static void an_empty_text_in_jsonl_is_no_document(void **state)
+{
+    const char *name = in_folder("empty.jsonl");
+
+    (void)state;
+    write_text(folder, "empty.jsonl", "{\"text\": \"\"}\n{\"text\": \"a\"}\n");
+    expect_train(&name, 1, "|a.");
+}
+
+static void prompt_and_answer_are_one_document_and_the_mask_covers_the_prompt(void **state)
+{
+    const char *name = in_folder("sft.jsonl");
+    struct token_set train, valid;
+
+    (void)state;
+    write_text(folder, "sft.jsonl", "{\"prompt\": \"ab\", \"answer\": \"cd\"}\n{\"text\": \"xy\"}\n");
+    assert_int_equal(load_files(&name, 1, (struct corpus_options){.mask_prompt = true}, &train, &valid, NULL),
+                     STATUS_OK);
+    assert_documents(&train, "|abcd.|xy.");
+    assert_false(token_set_learns(&train, 0, 1)); /* b */
+    assert_true(token_set_learns(&train, 0, 2));  /* c */
+    assert_true(token_set_learns(&train, 0, 4));  /* the end */
+    assert_false(token_set_learns(&train, 1, 5)); /* x: the first of its document */
+    assert_true(token_set_learns(&train, 1, 6));
+    token_set_finish(&train);
+    assert_int_equal(load_files(&name, 1, (struct corpus_options){0}, &train, &valid, NULL), STATUS_OK);
+    assert_true(token_set_learns(&train, 0, 1));
+    token_set_finish(&train);
+}
+
+static void the_validation_part_is_the_last_part_of_each_file(void **state)
+{
+    const char *names[2] = {in_folder("a.txt"), in_folder("b.txt")};
+    struct token_set train, valid;
+
+    (void)state;
+    write_text(folder, "a.txt", "abcdefgh");
+    write_text(folder, "b.txt", "ABCD");
+    assert_int_equal(load_files(names, 2, (struct corpus_options){.valid_split = 0.25}, &train, &valid, NULL),
+                     STATUS_OK);
+    assert_documents(&train, "|abcdef|ABC");
+    assert_documents(&valid, "|gh.|D");
+    token_set_finish(&train);
+    token_set_finish(&valid);
+}
+
+/* The 90 % cut of bytes 0-9 falls into the three bytes of a euro sign: it moves behind them. */
+static void the_cut_never_splits_a_character(void **state)
+{
+    const char *name = in_folder("euro.txt");
+    struct token_set train, valid;
+
+    (void)state;
+    write_text(folder, "euro.txt",
+               "aaaa\xe2\x82\xac"
+               "bbb");
+    assert_int_equal(load_files(&name, 1, (struct corpus_options){.valid_split = 0.5}, &train, &valid, NULL),
+                     STATUS_OK);
+    assert_int_equal(train.count, 7);
+    assert_documents(&valid, "|bbb");
+    token_set_finish(&train);
+    token_set_finish(&valid);
+}
+
+static void a_line_of_jsonl_belongs_to_the_part_in_which_it_starts(void **state)
+{
+    const char *name = in_folder("split.jsonl");
+    struct token_set train, valid;
+
+    (void)state;
+    write_text(folder, "split.jsonl", "{\"text\": \"a\"}\n{\"text\": \"b\"}\n{\"text\": \"c\"}\n{\"text\": \"d\"}\n");
+    assert_int_equal(load_files(&name, 1, (struct corpus_options){.valid_split = 0.4}, &train, &valid, NULL),
+                     STATUS_OK);
+    assert_documents(&train, "|a.|b.|c.");
+    assert_documents(&valid, "|d.");
+    token_set_finish(&train);
+    token_set_finish(&valid);
+}
+
+static void validation_files_are_read_whole(void **state)
+{
+    const char *train_name = in_folder("a.txt"), *valid_name = in_folder("v.txt");
+    struct corpus_options options = {.valid = &valid_name, .valid_count = 1};
+    struct token_set train, valid;
+
+    (void)state;
+    write_text(folder, "a.txt", "train");
+    write_text(folder, "v.txt", "valid");
+    assert_int_equal(load_files(&train_name, 1, options, &train, &valid, NULL), STATUS_OK);
+    assert_documents(&valid, "|valid");
+    token_set_finish(&train);
+    token_set_finish(&valid);
+}
+
+static void the_builtin_text_is_a_file_in_memory(void **state)
+{
+    const char *name = "builtin";
+    struct corpus_options options = {.builtin = "one\0two", .builtin_bytes = 7};
+    struct token_set train, valid;
+
+    (void)state;
+    assert_int_equal(load_files(&name, 1, options, &train, &valid, NULL), STATUS_OK);
+    assert_documents(&train, "|one.|two");
+    token_set_finish(&train);
+    expect_failure("builtin", (struct corpus_options){0}, STATUS_USAGE, "built-in text");
+}
+
+static void a_token_outside_the_model_is_refused_with_document_and_place(void **state)
+{
+    struct corpus_options options = {.vocabulary = 128};
+
+    (void)state;
+    write_bytes(folder, "high.txt", "fine\0ab\xff", 8);
+    expect_failure(in_folder("high.txt"), options, STATUS_INPUT,
+                   "high.txt: document 2: token 3 of the document is 255, outside the model's vocabulary of 128");
+    write_text(folder, "high.jsonl", "{\"text\": \"a\"}\n{\"text\": \"\xc3\xa9\"}\n");
+    expect_failure(in_folder("high.jsonl"), options, STATUS_INPUT,
+                   "high.jsonl:2: token 1 of the document is 195, outside the model's vocabulary of 128");
+}
+
+static void files_that_hold_nothing_are_refused_by_name(void **state)
+{
+    struct corpus_options plain = {0}, split = {.valid_split = 0.1};
+
+    (void)state;
+    write_text(folder, "nothing.txt", "");
+    write_text(folder, "blank.jsonl", "\n \n");
+    write_text(folder, "one.jsonl", "{\"text\": \"a\"}\n");
+    expect_failure(in_folder("missing.txt"), plain, STATUS_INPUT, "missing.txt");
+    expect_failure(in_folder("nothing.txt"), plain, STATUS_INPUT, "nothing.txt is empty");
+    expect_failure(in_folder("blank.jsonl"), plain, STATUS_INPUT, "blank.jsonl holds no text");
+    expect_failure(in_folder("one.jsonl"), split, STATUS_INPUT, "raise data.valid_split");
+    expect_failure(folder, plain, STATUS_INPUT, "folder");
+    expect_failure("tokens.idx", plain, STATUS_USAGE, ".idx");
+}
+
+static void a_bad_line_is_refused_with_file_and_line(void **state)
+{
+    static const struct {
+        const char *line, *message;
+    } cases[] = {
+        {"{\"text\": 5}", "bad.jsonl:2: the field 'text' is not a string"},
+        {"{\"body\": \"x\"}", "bad.jsonl:2: the object has neither 'text' nor 'prompt' and 'answer'"},
+        {"{\"prompt\": \"x\"}", "bad.jsonl:2: the object has 'prompt' without 'answer'"},
+        {"{\"answer\": \"x\"}", "bad.jsonl:2: the object has 'answer' without 'prompt'"},
+        {"{\"text\": \"x\", \"answer\": \"x\"}", "keep one kind"},
+        {"{\"text\": \"x\", \"text\": \"y\"}", "bad.jsonl:2: column"},
+        {"[1]", "bad.jsonl:2: the line is not an object"},
+        {"5", "bad.jsonl:2: the line is not an object"},
+        {"{\"text\": \"x\"", "bad.jsonl:2: column"},
+        {"{\"text\": \"x\"} {}", "bad.jsonl:2: column"},
+        {"{\"text\": \"\xff\"}", "bad.jsonl:2: column"},
+        {"{\"text\": \"\\u0000\"}", "bad.jsonl:2: column"},
+        {"{\"text\": \"\\ud800\"}", "bad.jsonl:2: column"},
+    };
+    size_t number;
+
+    (void)state;
+    for (number = 0; number < sizeof cases / sizeof cases[0]; number++) {
+        char text[256];
+
+        snprintf(text, sizeof text, "{\"text\": \"fine\"}\n%s\n", cases[number].line);
+        write_text(folder, "bad.jsonl", text);
+        expect_failure(in_folder("bad.jsonl"), (struct corpus_options){0}, STATUS_INPUT, cases[number].message);
+    }
+}
+
+/* 4 MiB in lines of their own number: several chunks, so that threads overtake each other. */
+static void many_threads_give_the_same_tokens_and_the_first_error(void **state)
+{
+    struct token_set one, four, valid;
+    const char *name = in_folder("many.jsonl");
+    char path[512];
+    FILE *file;
+    int line;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/many.jsonl", folder);
+    file = fopen(path, "w");
+    for (line = 1; line <= 60000; line++)
+        fprintf(file, "{\"text\": \"line %d of a file that is long enough to be shared among threads\"}\n", line);
+    fclose(file);
+    assert_int_equal(load_files(&name, 1, (struct corpus_options){.threads = 1}, &one, &valid, NULL), STATUS_OK);
+    assert_int_equal(load_files(&name, 1, (struct corpus_options){.threads = 4}, &four, &valid, NULL), STATUS_OK);
+    assert_int_equal(one.documents, 60000);
+    assert_int_equal(token_set_hash(&one), token_set_hash(&four));
+    token_set_finish(&one);
+    token_set_finish(&four);
+    file = fopen(path, "r+");
+    fseek(file, 2000000, SEEK_SET);
+    fputs("\n", file);
+    fseek(file, 3000000, SEEK_SET);
+    fputs("\n", file);
+    fclose(file);
+    for (line = 0; line < 5; line++)
+        expect_failure(name, (struct corpus_options){.threads = 4}, STATUS_INPUT, "many.jsonl:25139: column");
+}
+
+static void the_hash_tells_tokens_documents_and_masks_apart(void **state)
+{
+    const int64_t whole = 4, parts[] = {2, 2};
+    struct token_set first, second;
+
+    (void)state;
+    make_token_set(&first, 256, &whole, 1);
+    make_token_set(&second, 256, parts, 2);
+    assert_int_not_equal(token_set_hash(&first), token_set_hash(&second));
+    token_set_finish(&second);
+    make_token_set(&second, 256, &whole, 1);
+    assert_int_equal(token_set_hash(&first), token_set_hash(&second));
+    second.learn_from[0] = 2;
+    assert_int_not_equal(token_set_hash(&first), token_set_hash(&second));
+    token_set_finish(&first);
+    token_set_finish(&second);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_file_is_one_document_without_an_end_token_after_the_last),
+        cmocka_unit_test(the_end_token_stands_between_text_files_and_after_every_line_of_jsonl),
+        cmocka_unit_test(byte_zero_ends_a_document_of_a_text_file),
+        cmocka_unit_test(an_empty_text_in_jsonl_is_no_document),
+        cmocka_unit_test(prompt_and_answer_are_one_document_and_the_mask_covers_the_prompt),
+        cmocka_unit_test(the_validation_part_is_the_last_part_of_each_file),
+        cmocka_unit_test(the_cut_never_splits_a_character),
+        cmocka_unit_test(a_line_of_jsonl_belongs_to_the_part_in_which_it_starts),
+        cmocka_unit_test(validation_files_are_read_whole),
+        cmocka_unit_test(the_builtin_text_is_a_file_in_memory),
+        cmocka_unit_test(a_token_outside_the_model_is_refused_with_document_and_place),
+        cmocka_unit_test(files_that_hold_nothing_are_refused_by_name),
+        cmocka_unit_test(a_bad_line_is_refused_with_file_and_line),
+        cmocka_unit_test(many_threads_give_the_same_tokens_and_the_first_error),
+        cmocka_unit_test(the_hash_tells_tokens_documents_and_masks_apart),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
