@@ -1,6 +1,6 @@
 """Minimax polynomials (Remez exchange) behind math.h and normal.h. Needs mpmath; prints C constants."""
 
-from mpmath import cos, exp, log, lu_solve, matrix, mp, mpf, pi, sqrt
+from mpmath import cos, erfinv, exp, expm1, log, lu_solve, matrix, mp, mpf, pi, sqrt
 
 mp.dps = 50
 
@@ -58,6 +58,12 @@ def logarithm(x):
     return (log(1 + x) - x + x * x / 2) / x**3 if abs(x) > mpf(10) ** -10 else mpf(1) / 3 - x / 4
 
 
+def normal_ratio(w):
+    """z / x of the normal quantile z at the probability (1 + x) / 2, where w = -ln(1 - x^2) (Giles 2010)."""
+    x = sqrt(-expm1(-w))
+    return sqrt(mpf(2)) * erfinv(x) / x if w > mpf(10) ** -20 else sqrt(pi / 2)
+
+
 if __name__ == "__main__":
     half = log(2) / 2 * mpf("1.001")
     show("exp: (e^r - 1 - r) / r^2", *remez(exponential, -half, half, 4, lambda r: max(r * r, mpf("1e-6"))))
@@ -67,3 +73,8 @@ if __name__ == "__main__":
     print("ln 2 = 0x1.62e4p-1f +", single(log(2) - upper), "; 1 / ln 2 =", single(1 / log(2)))
     slope = 2 * sqrt(2 / pi)
     print("gelu:", *(single(c) for c in (slope, slope * mpf("0.044715"), 3 * slope * mpf("0.044715"))))
+    middle = remez(lambda t: normal_ratio(t + mpf("2.5")), mpf("-2.5"), mpf("2.5"), 8, lambda t: 1 / normal_ratio(t + mpf("2.5")))
+    show("normal, w < 5, by w - 2.5", *middle)
+    tail = remez(lambda t: normal_ratio((t + mpf("3.5")) ** 2), sqrt(mpf(5)) - mpf("3.5"), mpf("1.15"), 8,
+                 lambda t: 1 / normal_ratio((t + mpf("3.5")) ** 2))
+    show("normal, w >= 5, by sqrt(w) - 3.5", *tail)

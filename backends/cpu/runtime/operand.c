@@ -1,0 +1,91 @@
+#include "runtime/operand.h"
+
+#include <stdio.h>
+
+#include "runtime/check.h"
+
+static const char *const dtype_names[LLMRUN_DTYPES] = {
+    "nothing", "f64", "f32", "bf16", "f16", "i32", "u32", "u8", "e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e4m3_ieee"};
+
+/* `compute` is the type of the compute operands, LLMRUN_NONE until one has been met. */
+static int class_holds(char class, uint32_t dtype, uint32_t *compute)
+{
+    int is_float = dtype == LLMRUN_F32 || dtype == LLMRUN_BF16;
+
+    switch (class) {
+    case 'c':
+        if (*compute == LLMRUN_NONE)
+            *compute = dtype;
+        return is_float && dtype == *compute;
+    case 'e':
+        return is_float;
+    case 'f':
+        return dtype == LLMRUN_F32;
+    case 'd':
+        return dtype == LLMRUN_F64;
+    case 'i':
+        return dtype == LLMRUN_I32;
+    case 'u':
+        return dtype == LLMRUN_U32;
+    default:
+        return 0;
+    }
+}
+
+static const char *attributes_problem(const struct llmrun_op *op)
+{
+    const struct llmrun_dropout_attributes *dropout = op->attributes;
+    const struct llmrun_init_attributes *init = op->attributes;
+    const struct llmrun_sum_squares_attributes *parts = op->attributes;
+
+    switch (op->op) {
+    case LLMRUN_OP_DROPOUT:
+        if (!(dropout->probability >= 0.0f && dropout->probability < 1.0f) || dropout->sequence < 1)
+            return "needs a probability from 0 to below 1 and sequences of at least one position";
+        return NULL;
+    case LLMRUN_OP_INIT:
+        return init->distribution > LLMRUN_INIT_UNIFORM ? "does not know this distribution" : NULL;
+    case LLMRUN_OP_SUM_SQUARES:
+        if (parts->leaves < 1 || operand_elements(&op->operands[LLMRUN_SUM_SQUARES_X]) % parts->leaves != 0 ||
+            parts->slot < 0 || parts->slot > op->operands[LLMRUN_SUM_SQUARES_SUMS].shape[0] - parts->leaves)
+            return "needs leaves that divide x and slots for all of them in sums";
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
+int operand_fit(const struct llmrun_op *op, const char *classes, uint32_t accumulate, char *reason, size_t reason_bytes)
+{
+    const char *name = check_form(op->op)->name;
+    const char *problem = attributes_problem(op);
+    uint32_t compute = LLMRUN_NONE;
+
+    if (problem != NULL) {
+        snprintf(reason, reason_bytes, "%s %s", name, problem);
+        return 0;
+    }
+    for (uint32_t i = 0; i < op->operand_count; i++) {
+        uint32_t dtype = op->operands[i].dtype;
+
+        if (dtype != LLMRUN_NONE && !class_holds(classes[i], dtype, &compute)) {
+            snprintf(reason, reason_bytes, "%s does not take %s as operand %u", name, dtype_names[dtype], i);
+            return 0;
+        }
+    }
+    if ((op->accumulate & ~accumulate) != 0) {
+        snprintf(reason, reason_bytes, "%s adds only to the operands %#x, not to %#x", name, accumulate,
+                 op->accumulate);
+        return 0;
+    }
+    return 1;
+}
+
+int64_t operand_elements(const struct llmrun_tensor *tensor)
+{
+    int64_t elements = 1;
+
+    for (uint32_t i = 0; i < tensor->rank; i++)
+        elements *= tensor->shape[i];
+    return elements;
+}

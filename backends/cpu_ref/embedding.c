@@ -1,0 +1,92 @@
+#include "cpu_ref/reference.h"
+
+/* Row `id` of the table. Outside of it the row is -0, which changes no sum: a part of a vocabulary can be looked up
+ * alone. */
+static float row_element(const struct kernel_call *call, int32_t id, int64_t channel)
+{
+    int64_t channels = reference_extent(call, LLMRUN_EMBEDDING_TABLE, 1);
+
+    if (id < 0 || id >= reference_extent(call, LLMRUN_EMBEDDING_TABLE, 0))
+        return -0.0f;
+    return reference_read(call, LLMRUN_EMBEDDING_TABLE, id * channels + channel);
+}
+
+static void embedding_exact(const struct kernel_call *call)
+{
+    const int32_t *ids = call->operands[LLMRUN_EMBEDDING_IDS];
+    int64_t channels = reference_extent(call, LLMRUN_EMBEDDING_Y, 1);
+
+    for (int64_t i = 0; i < reference_elements(call, LLMRUN_EMBEDDING_Y); i++) {
+        float y = row_element(call, ids[i / channels], i % channels);
+
+        if (reference_has(call, LLMRUN_EMBEDDING_ADDEND))
+            y = y + reference_read(call, LLMRUN_EMBEDDING_ADDEND, i);
+        reference_write(call, LLMRUN_EMBEDDING_Y, i, y);
+    }
+}
+
+static void embedding_double(const struct kernel_call *call)
+{
+    const int32_t *ids = call->operands[LLMRUN_EMBEDDING_IDS];
+    int64_t channels = reference_extent(call, LLMRUN_EMBEDDING_Y, 1);
+
+    for (int64_t i = 0; i < reference_elements(call, LLMRUN_EMBEDDING_Y); i++) {
+        double y = row_element(call, ids[i / channels], i % channels);
+
+        if (reference_has(call, LLMRUN_EMBEDDING_ADDEND))
+            y += reference_read_double(call, LLMRUN_EMBEDDING_ADDEND, i);
+        reference_write(call, LLMRUN_EMBEDDING_Y, i, y);
+    }
+}
+
+static void embedding_grad_exact(const struct kernel_call *call)
+{
+    const int32_t *ids = call->operands[LLMRUN_EMBEDDING_GRAD_IDS];
+    int64_t tokens = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DY, 0);
+    int64_t rows = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DTABLE, 0);
+    int64_t channels = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DTABLE, 1);
+    float *dtable = call->operands[LLMRUN_EMBEDDING_GRAD_DTABLE];
+
+    for (int64_t i = 0; i < rows * channels; i++)
+        dtable[i] = reference_start(call, LLMRUN_EMBEDDING_GRAD_DTABLE, i);
+    for (int64_t token = 0; token < tokens; token++)
+        for (int64_t c = 0; c < channels && ids[token] >= 0 && ids[token] < rows; c++)
+            dtable[ids[token] * channels + c] += reference_read(call, LLMRUN_EMBEDDING_GRAD_DY, token * channels + c);
+}
+
+static int seen_before(const int32_t *ids, int64_t token)
+{
+    for (int64_t i = 0; i < token; i++)
+        if (ids[i] == ids[token])
+            return 1;
+    return 0;
+}
+
+/* The whole sum of each row is made at the first token that has it, so that it is rounded once. */
+static void embedding_grad_double(const struct kernel_call *call)
+{
+    const int32_t *ids = call->operands[LLMRUN_EMBEDDING_GRAD_IDS];
+    int64_t tokens = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DY, 0);
+    int64_t rows = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DTABLE, 0);
+    int64_t channels = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DTABLE, 1);
+    float *dtable = call->operands[LLMRUN_EMBEDDING_GRAD_DTABLE];
+
+    for (int64_t i = 0; i < rows * channels; i++)
+        dtable[i] = reference_start(call, LLMRUN_EMBEDDING_GRAD_DTABLE, i);
+    for (int64_t token = 0; token < tokens; token++) {
+        if (ids[token] < 0 || ids[token] >= rows || seen_before(ids, token))
+            continue;
+        for (int64_t c = 0; c < channels; c++) {
+            double sum = dtable[ids[token] * channels + c];
+
+            for (int64_t i = token; i < tokens; i++)
+                if (ids[i] == ids[token])
+                    sum += reference_read_double(call, LLMRUN_EMBEDDING_GRAD_DY, i * channels + c);
+            dtable[ids[token] * channels + c] = (float)sum;
+        }
+    }
+}
+
+REFERENCE_KERNELS(embedding, "iccc", 0, embedding_exact, embedding_double)
+REFERENCE_KERNELS(embedding_grad, "icf", 1u << LLMRUN_EMBEDDING_GRAD_DTABLE, embedding_grad_exact,
+                  embedding_grad_double)
