@@ -1,0 +1,142 @@
+/* A backend of one device that does nothing, spoilt in one way for each build of it: CMakeLists.txt lists the ways.
+ * Each must be refused by the loader, or come to no harm, and be explained in one sentence. */
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <llmrun/backend.h>
+
+#ifndef NOTE_MAJOR
+#define NOTE_MAJOR LLMRUN_ABI_MAJOR
+#endif
+#ifndef NOTE_MINOR
+#define NOTE_MINOR LLMRUN_ABI_MINOR
+#endif
+#ifndef TABLE_MINOR
+#define TABLE_MINOR NOTE_MINOR
+#endif
+#ifndef NOTE_KIND
+#define NOTE_KIND LLMRUN_PLUGIN_BACKEND
+#endif
+#ifndef TABLE_NAME
+#define TABLE_NAME VARIANT
+#endif
+#ifndef ENTRY_NAME
+#define ENTRY_NAME llmrun_backend_entry
+#endif
+#ifndef RANK
+#define RANK 0
+#endif
+#ifndef DEVICES
+#define DEVICES 1
+#endif
+
+#ifdef NOTE_ISA
+#undef LLMRUN_ISA_BASELINE
+#define LLMRUN_ISA_BASELINE NOTE_ISA
+#endif
+#ifndef NO_NOTE
+LLMRUN_PLUGIN_NOTE_ABI(NOTE_KIND, VARIANT, "0.1.0", NOTE_MAJOR, NOTE_MINOR);
+#endif
+
+static int32_t device_count(int32_t *count, struct llmrun_error *error)
+{
+    (void)error;
+#ifdef COUNT_ABORTS
+    raise(SIGABRT);
+#endif
+    *count = DEVICES;
+    return LLMRUN_OK;
+}
+
+static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
+{
+    struct llmrun_device_info found = {.size = sizeof found, .lanes = 1, .domain = "host", .alignment = 64};
+
+    (void)index;
+    (void)error;
+    strcpy(found.name, "a device of " VARIANT);
+    memcpy(info, &found, info->size < sizeof found ? info->size : sizeof found);
+    return LLMRUN_OK;
+}
+
+/* Stands in every entry that the loader only looks for. */
+static int32_t refuse(void)
+{
+    return LLMRUN_ERROR_UNSUPPORTED;
+}
+
+static struct llmrun_device_table device = {.size = sizeof device, .count = device_count, .info = device_info};
+static struct llmrun_kernel_table kernel = {.size = sizeof kernel};
+
+/* Fills the pointers of a table from `first` on. */
+static void fill(void *table, size_t first, size_t bytes)
+{
+    void (*stub)(void) = (void (*)(void))refuse;
+
+    for (size_t at = first; at + sizeof stub <= bytes; at += sizeof stub)
+        memcpy((char *)table + at, &stub, sizeof stub);
+}
+
+/* Tables of a later contract: an entry more than the host knows. */
+struct larger_table {
+    struct llmrun_device_table known;
+    void (*later)(void);
+    void (*even_later)(void);
+};
+
+static struct larger_table larger;
+
+static const struct llmrun_backend backend = {
+    .size = sizeof backend,
+    .abi_major = NOTE_MAJOR,
+    .abi_minor = TABLE_MINOR,
+    .rank = RANK,
+    .name = TABLE_NAME,
+    .version = "0.1.0",
+    .vendor = "llmrun tests",
+    .device = &larger.known,
+#ifndef NO_KERNEL
+    .kernel = &kernel,
+#endif
+};
+
+const struct llmrun_backend *ENTRY_NAME(const struct llmrun_host *host, struct llmrun_error *error);
+
+LLMRUN_EXPORT const struct llmrun_backend *ENTRY_NAME(const struct llmrun_host *host, struct llmrun_error *error)
+{
+    (void)host;
+    fill(&device, offsetof(struct llmrun_device_table, open), sizeof device);
+    fill(&kernel, offsetof(struct llmrun_kernel_table, query), sizeof kernel);
+#ifdef MISSING_ENTRY
+    device.MISSING_ENTRY = NULL;
+#endif
+#ifdef DEVICE_SIZE
+    device.size = DEVICE_SIZE;
+#endif
+#ifdef OVERSIZED
+    device.size = sizeof larger;
+#endif
+    larger.known = device;
+    fill(&larger, offsetof(struct larger_table, later), sizeof larger);
+#ifdef ENTRY_REFUSES
+    error->code = LLMRUN_ERROR_VERSION;
+    strcpy(error->message, "this host is too old for me");
+    return NULL;
+#endif
+    (void)error;
+#ifdef ENTRY_CRASHES
+    raise(SIGSEGV);
+#endif
+#ifdef ENTRY_HANGS
+    for (;;)
+        pause();
+#endif
+#ifdef ENTRY_EXITS
+    _exit(3);
+#endif
+#ifdef ENTRY_LOGS
+    host->log(host->context, LLMRUN_LOG_WARNING, "hello");
+#endif
+    return &backend;
+}
