@@ -2,14 +2,20 @@
 
 # Compiled once for each instruction set, as table.h says.
 set(kernel_sources
+  matmul/tiles.c
 )
 
 # Compiled once, for AVX-512 with BF16: KERNEL_ISA is avx512bf16.
 set(kernel_bf16_sources
+  matmul/tiles_vdpbf16.c
 )
 
 # Compiled once, for any processor: what does not depend on the instruction set.
 set(kernel_common_sources
+  matmul/gemm.c
+  matmul/gemm_blocked.c
+  matmul/gemm_choose.c
+  matmul/gemm_plain.c
 )
 
 # Compiled once, where the library is there.

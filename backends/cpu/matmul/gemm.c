@@ -1,13 +1,16 @@
-#include "matmul/gemm.h"
+#include "matmul/gemm_kernel.h"
 
 int64_t gemm_workspace_bytes(const struct gemm_problem *problem, enum cpu_isa isa, int threads)
 {
-    (void)problem, (void)isa, (void)threads;
-    return 0;
+    const struct gemm_kernel *kernel = gemm_kernel_choose(problem->dtype, isa);
+    return kernel == NULL ? 0 : gemm_blocked_workspace(problem, kernel, threads);
 }
 
 void gemm_run(const struct gemm_problem *problem, enum cpu_isa isa, struct pool *pool, void *workspace)
 {
-    (void)isa, (void)workspace;
-    gemm_plain(problem, pool);
+    const struct gemm_kernel *kernel = gemm_kernel_choose(problem->dtype, isa);
+    if (kernel == NULL)
+        gemm_plain(problem, pool);
+    else
+        gemm_blocked(problem, kernel, pool, workspace);
 }

@@ -1,0 +1,147 @@
+/* Gathering of panels (gemm_kernel.h), written on sixteen lanes; compiled by each tiles_*.c for its instruction set. */
+#ifndef LLMRUN_CPU_GATHER_H
+#define LLMRUN_CPU_GATHER_H
+
+#include <string.h>
+
+#include "kernels/vec.h"
+#include "matmul/gemm_kernel.h"
+
+/* Sixteen lanes of one operand along k. Lanes that do not exist read the zeros over and over. */
+struct gather_lanes {
+    const char *at[VEC_LANES];
+    int64_t advance[VEC_LANES]; /* bytes for 16 bytes of k: 16, or 0 */
+};
+
+static const uint32_t gather_zeros[4];
+
+/* Four words of k of each lane, as v[j] = word j of all lanes. */
+static inline void gather_quad(struct gather_lanes *lanes, struct i32x16 v[4])
+{
+    for (int r = 0; r < 4; r++) {
+        const __m128i *q0 = (const __m128i *)lanes->at[r], *q1 = (const __m128i *)lanes->at[4 + r];
+        const __m128i *q2 = (const __m128i *)lanes->at[8 + r], *q3 = (const __m128i *)lanes->at[12 + r];
+#if defined(__AVX512F__)
+        __m512i sum = _mm512_castsi128_si512(_mm_loadu_si128(q0));
+        sum = _mm512_inserti32x4(sum, _mm_loadu_si128(q1), 1);
+        sum = _mm512_inserti32x4(sum, _mm_loadu_si128(q2), 2);
+        v[r].v = _mm512_inserti32x4(sum, _mm_loadu_si128(q3), 3);
+#else
+        v[r].low = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(q0)), _mm_loadu_si128(q1), 1);
+        v[r].high = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(q2)), _mm_loadu_si128(q3), 1);
+#endif
+    }
+    for (int lane = 0; lane < VEC_LANES; lane++)
+        lanes->at[lane] += lanes->advance[lane];
+    vec_int_transpose4(v);
+}
+
+static inline void gather_store(uint32_t *to, struct i32x16 v, int lanes)
+{
+    struct f32x16 bits = vec_from_bits(v);
+    vec_store_part((float *)to, bits, lanes);
+}
+
+/* Stores the words of one unit of k. Returns where the next unit goes. */
+static inline uint32_t *gather_emit(enum gemm_unit unit, uint32_t *to, struct i32x16 v, int lanes, int width)
+{
+    if (unit != GEMM_UNIT_WIDE) {
+        gather_store(to, v, lanes);
+        return to + width;
+    }
+    gather_store(to, vec_int_and(v, vec_int_set(0xffff0000u)), lanes);
+    gather_store(to + width, vec_int_shl(v, 16), lanes);
+    return to + 2 * width;
+}
+
+static inline uint32_t gather_word(enum gemm_unit unit, const struct gemm_panel *panel, int lane, int64_t k)
+{
+    int64_t at = lane * panel->lane_stride + k * panel->k_stride;
+    if (unit == GEMM_UNIT_F32)
+        return ((const uint32_t *)panel->source)[at];
+    const uint16_t *pair = (const uint16_t *)panel->source + at;
+    return (k + 1 < panel->k ? (uint32_t)pair[panel->k_stride] << 16 : 0) | pair[0];
+}
+
+/* Any strides, one number at a time, from element k on. */
+static inline void gather_slow(enum gemm_unit unit, const struct gemm_panel *panel, int64_t k, uint32_t *to)
+{
+    int width = panel->width;
+    for (; k < panel->k; k += unit == GEMM_UNIT_F32 ? 1 : 2) {
+        for (int lane = 0; lane < width; lane++) {
+            uint32_t word = lane < panel->lanes ? gather_word(unit, panel, lane, k) : 0;
+            to[lane] = unit == GEMM_UNIT_WIDE ? word & 0xffff0000u : word;
+            if (unit == GEMM_UNIT_WIDE)
+                to[width + lane] = word << 16;
+        }
+        to += unit == GEMM_UNIT_WIDE ? 2 * width : width;
+    }
+}
+
+/* k side by side in memory: sixteen lanes and four words at a time are turned over. */
+static inline void gather_along_k(enum gemm_unit unit, const struct gemm_panel *panel, uint32_t *to)
+{
+    int64_t bytes = unit == GEMM_UNIT_F32 ? 4 : 2, unit_k = unit == GEMM_UNIT_F32 ? 1 : 2;
+    int64_t unit_words = (int64_t)panel->width * (unit == GEMM_UNIT_WIDE ? 2 : 1);
+    int64_t quads = panel->k / (4 * unit_k);
+    for (int first = 0; first < panel->width; first += VEC_LANES) {
+        int here = vec_lanes_left(panel->width, first);
+        struct gather_lanes lanes;
+        for (int lane = 0; lane < VEC_LANES; lane++) {
+            int exists = first + lane < panel->lanes;
+            lanes.at[lane] = exists ? (const char *)panel->source + (first + lane) * panel->lane_stride * bytes
+                                    : (const char *)gather_zeros;
+            lanes.advance[lane] = exists ? 16 : 0;
+        }
+        uint32_t *at = to + first;
+        for (int64_t quad = 0; quad < quads; quad++) {
+            struct i32x16 v[4];
+            gather_quad(&lanes, v);
+            for (int j = 0; j < 4; j++)
+                at = gather_emit(unit, at, v[j], here, panel->width);
+        }
+    }
+    gather_slow(unit, panel, quads * 4 * unit_k, to + quads * 4 * unit_words);
+}
+
+static inline struct i32x16 gather_pair(const uint16_t *even, const uint16_t *odd, int lanes)
+{
+    struct i32x16 low = vec_to_bits(vec_load_bf16_part(even, lanes, 0.0f));
+    struct i32x16 high = odd == NULL ? vec_int_set(0) : vec_to_bits(vec_load_bf16_part(odd, lanes, 0.0f));
+    return vec_int_or(vec_int_shr(low, 16), high);
+}
+
+/* Lanes side by side in memory. */
+static inline void gather_along_lanes(enum gemm_unit unit, const struct gemm_panel *panel, uint32_t *to)
+{
+    int64_t unit_k = unit == GEMM_UNIT_F32 ? 1 : 2;
+    for (int64_t k = 0; k < panel->k; k += unit_k) {
+        uint32_t *next = to;
+        for (int first = 0; first < panel->width; first += VEC_LANES) {
+            int lanes = vec_lanes_left(panel->lanes > first ? panel->lanes : first, first);
+            int here = vec_lanes_left(panel->width, first);
+            struct i32x16 v;
+            if (unit == GEMM_UNIT_F32) {
+                const float *from = (const float *)panel->source + k * panel->k_stride + first;
+                v = vec_to_bits(vec_load_part(from, lanes, 0.0f));
+            } else {
+                const uint16_t *even = (const uint16_t *)panel->source + k * panel->k_stride + first;
+                v = gather_pair(even, k + 1 < panel->k ? even + panel->k_stride : NULL, lanes);
+            }
+            next = gather_emit(unit, to + first, v, here, panel->width) - first;
+        }
+        to = next;
+    }
+}
+
+static inline void gather(enum gemm_unit unit, const struct gemm_panel *panel, uint32_t *to)
+{
+    if (panel->k_stride == 1)
+        gather_along_k(unit, panel, to);
+    else if (panel->lane_stride == 1)
+        gather_along_lanes(unit, panel, to);
+    else
+        gather_slow(unit, panel, 0, to);
+}
+
+#endif

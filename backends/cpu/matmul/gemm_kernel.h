@@ -1,0 +1,80 @@
+/* What the blocked product is made of: for one instruction set and one element type, the functions that gather a panel
+ * of an operand, multiply two panels, and finish a row of results. gemm_blocked.c drives them; tiles.h writes them.
+ *
+ * A panel is `width` neighbouring lanes (rows of a, or columns of b) of a range of k, gathered as 32-bit words:
+ * word[step * width + lane]. A unit of k is one element in fp32 and one pair in bf16. */
+#ifndef LLMRUN_CPU_GEMM_KERNEL_H
+#define LLMRUN_CPU_GEMM_KERNEL_H
+
+#include "matmul/gemm.h"
+
+struct gemm_panel {
+    const void *source;  /* the element at lane 0, k 0 */
+    int64_t lane_stride; /* elements */
+    int64_t k_stride;
+    int64_t k; /* elements; an odd number of bf16 elements is completed with +0 */
+    int lanes; /* lanes that exist, at most `width`; the others become +0 */
+    int width;
+};
+
+typedef void gemm_gather(const struct gemm_panel *panel, uint32_t *words);
+
+/* end[row][column] = chain over `steps` of a[step * rows + row], b[step * columns + column] from `start`, from +0 where
+ * start is NULL. Rows of start and end lie `stride` elements apart; both may be the same. `next` is where the next tile
+ * starts: its memory is fetched ahead. The number of rows is that of the table entry. */
+typedef void gemm_tile(int64_t steps, const uint32_t *a, const uint32_t *b, const float *start, float *end,
+                       int64_t stride, const float *next);
+
+/* One row of results, `n` columns from the first one that the pointers name. */
+struct gemm_row {
+    int64_t n;
+    float *sum;         /* in: the sums; may be c itself; overwritten */
+    const float *found; /* added to the sums, or NULL; may be c itself */
+    const float *bias;  /* or NULL */
+    gemm_activation *activation;
+    uint32_t dtype; /* of c and aux */
+    void *c;
+    void *aux; /* or NULL */
+};
+
+enum gemm_unit {
+    GEMM_UNIT_F32,  /* a step is an element */
+    GEMM_UNIT_PAIR, /* a step is a pair of bf16 elements in one word, the even one in the lower half */
+    GEMM_UNIT_WIDE  /* two steps are a pair: the odd element widened to fp32, then the even one; the tile flushes */
+};
+
+#define GEMM_MOST_ROWS    14
+#define GEMM_MOST_COLUMNS 32
+
+struct gemm_kernel {
+    const char *name;
+    enum gemm_unit unit;
+    int rows;    /* of a full tile, at most GEMM_MOST_ROWS */
+    int columns; /* of every tile, at most GEMM_MOST_COLUMNS */
+    gemm_gather *gather;
+    gemm_tile *const *tile; /* tile[r - 1] has r rows */
+    void (*finish)(const struct gemm_row *row);
+    void (*add)(float *to, const float *from, int64_t n); /* to = from + to */
+};
+
+#if defined(__x86_64__)
+extern const struct gemm_kernel *const gemm_f32_avx2;
+extern const struct gemm_kernel *const gemm_wide_avx2;
+extern const struct gemm_kernel *const gemm_f32_avx512;
+extern const struct gemm_kernel *const gemm_wide_avx512;
+extern const struct gemm_kernel *const gemm_pair_avx512bf16; /* vdpbf16ps */
+#endif
+
+/* The kernel that gemm_run takes; NULL: plain C. The first call for bf16 on AVX-512 checks and times vdpbf16ps; any
+ * thread. */
+const struct gemm_kernel *gemm_kernel_choose(uint32_t dtype, enum cpu_isa isa);
+
+/* 1 when the tile of `kernel` gives the bits of gemm_step_bf16, on random and on edge cases, on this machine. */
+int gemm_kernel_check_bf16(const struct gemm_kernel *kernel);
+
+/* gemm_run and gemm_workspace_bytes with a kernel at hand. */
+int64_t gemm_blocked_workspace(const struct gemm_problem *problem, const struct gemm_kernel *kernel, int threads);
+void gemm_blocked(const struct gemm_problem *problem, const struct gemm_kernel *kernel, struct pool *pool,
+                  void *workspace);
+
+#endif

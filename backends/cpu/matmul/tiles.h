@@ -1,0 +1,149 @@
+/* The tile, the finishing of a row and the tables of one kernel, written on sixteen lanes. A tiles_*.c defines
+ * TILE_ROWS (6 or 14), TILE_VECTORS and tile_step(), and includes this. */
+#ifndef LLMRUN_CPU_TILES_H
+#define LLMRUN_CPU_TILES_H
+
+#include "kernels/vec.h"
+#include "matmul/gather.h"
+#include "matmul/gemm_kernel.h"
+
+#define TILE_COLUMNS (TILE_VECTORS * VEC_LANES)
+#define TILE_UNROLL  _Pragma("GCC unroll 16")
+
+/* The sums stay in registers, so every loop over them must be unrolled in full: `rows` is a constant in each caller. */
+static inline __attribute__((always_inline)) void tile_multiply(const int rows, int64_t steps, const uint32_t *a,
+                                                                const uint32_t *b, const float *start, float *end,
+                                                                int64_t stride, const float *next)
+{
+    struct f32x16 sum[TILE_ROWS][TILE_VECTORS];
+    TILE_UNROLL
+    for (int i = 0; i < rows; i++) {
+        TILE_UNROLL
+        for (int j = 0; j < TILE_VECTORS; j++) {
+            sum[i][j] = start == NULL ? vec_zero() : vec_load(start + i * stride + j * VEC_LANES);
+            __builtin_prefetch(next + i * stride + j * VEC_LANES, 1);
+        }
+    }
+    for (; steps > 0; steps--) {
+        struct f32x16 right[TILE_VECTORS];
+        TILE_UNROLL
+        for (int j = 0; j < TILE_VECTORS; j++)
+            right[j] = vec_load((const float *)b + j * VEC_LANES);
+        TILE_UNROLL
+        for (int i = 0; i < rows; i++) {
+            struct f32x16 left = vec_set(((const float *)a)[i]);
+            TILE_UNROLL
+            for (int j = 0; j < TILE_VECTORS; j++)
+                sum[i][j] = tile_step(left, right[j], sum[i][j]);
+        }
+        a += rows;
+        b += TILE_COLUMNS;
+    }
+    TILE_UNROLL
+    for (int i = 0; i < rows; i++) {
+        TILE_UNROLL
+        for (int j = 0; j < TILE_VECTORS; j++)
+            vec_store(end + i * stride + j * VEC_LANES, sum[i][j]);
+    }
+}
+
+#define TILE_OF(rows)                                                                                                  \
+    static void tile_##rows(int64_t steps, const uint32_t *a, const uint32_t *b, const float *start, float *end,       \
+                            int64_t stride, const float *next)                                                         \
+    {                                                                                                                  \
+        tile_multiply(rows, steps, a, b, start, end, stride, next);                                                    \
+    }
+
+TILE_OF(1)
+TILE_OF(2)
+TILE_OF(3)
+TILE_OF(4)
+TILE_OF(5)
+TILE_OF(6)
+#if TILE_ROWS == 14
+TILE_OF(7)
+TILE_OF(8)
+TILE_OF(9)
+TILE_OF(10)
+TILE_OF(11)
+TILE_OF(12)
+TILE_OF(13)
+TILE_OF(14)
+#endif
+
+static gemm_tile *const tile_table[TILE_ROWS] = {
+    tile_1, tile_2, tile_3, tile_4,  tile_5,  tile_6,
+#if TILE_ROWS == 14
+    tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14,
+#endif
+};
+
+/* Bias and rounding of sixteen columns: what aux is, and what the activation is taken of, widened again. */
+static inline struct f32x16 finish_value(const struct gemm_row *row, int64_t j, int lanes)
+{
+    struct f32x16 value = vec_load_part(row->sum + j, lanes, 0.0f);
+    if (row->found != NULL)
+        value = vec_add(vec_load_part(row->found + j, lanes, 0.0f), value);
+    if (row->bias != NULL)
+        value = vec_add(value, vec_load_part(row->bias + j, lanes, 0.0f));
+    return value;
+}
+
+static inline void finish_store(void *to, uint32_t dtype, int64_t j, struct f32x16 value, int lanes)
+{
+    if (dtype == LLMRUN_F32)
+        vec_store_part((float *)to + j, value, lanes);
+    else
+        vec_store_bf16_part((uint16_t *)to + j, value, lanes);
+}
+
+static void tile_finish(const struct gemm_row *row)
+{
+    for (int64_t j = 0; j < row->n; j += VEC_LANES) {
+        int lanes = vec_lanes_left(row->n, j);
+        struct f32x16 value = finish_value(row, j, lanes);
+        if (row->aux != NULL)
+            finish_store(row->aux, row->dtype, j, value, lanes);
+        finish_store(row->c, row->dtype, j, value, lanes);
+        if (row->activation != NULL && row->dtype == LLMRUN_BF16)
+            vec_store_part(row->sum + j, vec_load_bf16_part((const uint16_t *)row->c + j, lanes, 0.0f), lanes);
+    }
+    if (row->activation == NULL)
+        return;
+    if (row->dtype == LLMRUN_F32) {
+        row->activation(row->c, row->n);
+        return;
+    }
+    row->activation(row->sum, row->n);
+    for (int64_t j = 0; j < row->n; j += VEC_LANES) {
+        int lanes = vec_lanes_left(row->n, j);
+        vec_store_bf16_part((uint16_t *)row->c + j, vec_load_part(row->sum + j, lanes, 0.0f), lanes);
+    }
+}
+
+static void tile_add(float *to, const float *from, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += VEC_LANES) {
+        int lanes = vec_lanes_left(n, j);
+        struct f32x16 sum = vec_add(vec_load_part(from + j, lanes, 0.0f), vec_load_part(to + j, lanes, 0.0f));
+        vec_store_part(to + j, sum, lanes);
+    }
+}
+
+#define TILE_KERNEL(kernel_name, kernel_unit, suffix)                                                                  \
+    static void gather_as_##suffix(const struct gemm_panel *panel, uint32_t *words)                                    \
+    {                                                                                                                  \
+        gather(kernel_unit, panel, words);                                                                             \
+    }                                                                                                                  \
+    static const struct gemm_kernel kernel_##suffix = {                                                                \
+        .name = (kernel_name),                                                                                         \
+        .unit = (kernel_unit),                                                                                         \
+        .rows = TILE_ROWS,                                                                                             \
+        .columns = TILE_COLUMNS,                                                                                       \
+        .gather = gather_as_##suffix,                                                                                  \
+        .tile = tile_table,                                                                                            \
+        .finish = tile_finish,                                                                                         \
+        .add = tile_add,                                                                                               \
+    };
+
+#endif
