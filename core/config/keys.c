@@ -1,0 +1,142 @@
+#include "config/keys.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/nearest.h"
+
+#define FIXED true
+#define FREE  false
+/* clang-format off */
+#define ROW(section, name, type, standard, range, zero, resume, built, help)                                             \
+    [CONFIG_KEY_##section##_##name] = {#section, #name, #section "." #name, type, offsetof(struct config, section.name), \
+                                       standard, range, zero, resume, built, help},
+/* clang-format on */
+
+const struct config_key config_keys[CONFIG_KEYS] = {
+#define KEY_TEXT(section, name, standard, resume, built, help)                                                         \
+    ROW(section, name, CONFIG_TYPE_TEXT, standard, "", "", resume, built, help)
+#define KEY_LIST(section, name, standard, resume, built, help)                                                         \
+    ROW(section, name, CONFIG_TYPE_LIST, standard, "", "", resume, built, help)
+#define KEY_MAP(section, name, standard, resume, built, help)                                                          \
+    ROW(section, name, CONFIG_TYPE_MAP, standard, "", "", resume, built, help)
+#define KEY_FLAG(section, name, standard, resume, built, help)                                                         \
+    ROW(section, name, CONFIG_TYPE_FLAG, standard, "", "", resume, built, help)
+#define KEY_INTEGER(section, name, standard, zero, range, resume, built, help)                                         \
+    ROW(section, name, CONFIG_TYPE_INTEGER, standard, range, zero, resume, built, help)
+#define KEY_NUMBER(section, name, standard, range, resume, built, help)                                                \
+    ROW(section, name, CONFIG_TYPE_NUMBER, standard, range, "", resume, built, help)
+#define KEY_DURATION(section, name, standard, resume, built, help)                                                     \
+    ROW(section, name, CONFIG_TYPE_DURATION, standard, "", "", resume, built, help)
+#define KEY_CHOICE_BEGIN(section, name, standard, resume, help)                                                        \
+    ROW(section, name, CONFIG_TYPE_CHOICE, standard, "", "", resume, "", help)
+#include "config/keys.def"
+};
+
+const struct config_choice config_choices[] = {
+#define CHOICE(section, name, enumerator, text, built) {CONFIG_KEY_##section##_##name, enumerator, text, built},
+#include "config/keys.def"
+    {CONFIG_KEYS, 0, NULL, NULL}};
+
+const struct config_section config_sections[] = {
+#define SECTION_BEGIN(section, help) {#section, help},
+#include "config/keys.def"
+    {NULL, NULL}};
+
+int config_find(const char *section, size_t section_bytes, const char *name)
+{
+    for (int i = 0; i < CONFIG_KEYS; i++)
+        if (strlen(config_keys[i].section) == section_bytes &&
+            memcmp(config_keys[i].section, section, section_bytes) == 0 && strcmp(config_keys[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+int config_find_dotted(const char *dotted)
+{
+    for (int i = 0; i < CONFIG_KEYS; i++)
+        if (strcmp(config_keys[i].dotted, dotted) == 0)
+            return i;
+    return -1;
+}
+
+void config_variable(enum config_key_id key, char *out, size_t bytes)
+{
+    snprintf(out, bytes, "LLMRUN_%s_%s", config_keys[key].section, config_keys[key].name);
+    for (; *out != '\0'; out++)
+        *out = (char)toupper((unsigned char)*out);
+}
+
+int config_nearest(const char *dotted)
+{
+    const char *dot = strrchr(dotted, '.');
+    const char *name = dot != NULL ? dot + 1 : dotted;
+    int best = -1, best_distance = 0;
+
+    for (int i = 0; i < CONFIG_KEYS; i++) {
+        const struct config_key *key = &config_keys[i];
+        int whole = nearest_distance(dotted, key->dotted);
+        int alone = nearest_distance(name, key->name);
+        int distance;
+
+        /* The right name in the wrong section counts as one mistake more. */
+        if (!nearest_is_typo(name, alone))
+            alone = 1000;
+        if (!nearest_is_typo(dotted, whole))
+            whole = 1000;
+        distance = whole <= alone + 1 ? whole : alone + 1;
+        if (distance < 1000 && (best < 0 || distance < best_distance)) {
+            best = i;
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+void config_hint(const char *dotted, char *out, size_t bytes)
+{
+    int key = config_nearest(dotted);
+
+    if (key >= 0)
+        snprintf(out, bytes, ", did you mean %s?", config_keys[key].dotted);
+    else
+        snprintf(out, bytes, "; `llmrun config keys` lists them all");
+}
+
+static void describe_choices(enum config_key_id key, char *out, size_t bytes)
+{
+    size_t used = 0;
+
+    for (const struct config_choice *choice = config_choices; choice->text != NULL; choice++) {
+        bool last = choice[1].text == NULL || choice[1].key != key;
+        int wrote;
+
+        if (choice->key != key || used >= bytes)
+            continue;
+        wrote = snprintf(out + used, bytes - used, "%s%s", used == 0 ? "" : last ? " or " : ", ", choice->text);
+        used += wrote > 0 ? (size_t)wrote : 0;
+    }
+}
+
+void config_describe(enum config_key_id key, char *out, size_t bytes)
+{
+    static const char *const words[] = {
+        [CONFIG_TYPE_TEXT] = "text",
+        [CONFIG_TYPE_LIST] = "a list of texts",
+        [CONFIG_TYPE_MAP] = "a map of names to values",
+        [CONFIG_TYPE_FLAG] = "true or false",
+        [CONFIG_TYPE_INTEGER] = "a whole number in ",
+        [CONFIG_TYPE_NUMBER] = "a number in ",
+        [CONFIG_TYPE_DURATION] = "a time such as 1h30m or 90s",
+        [CONFIG_TYPE_CHOICE] = "",
+    };
+    const struct config_key *row = &config_keys[key];
+
+    if (row->type == CONFIG_TYPE_CHOICE)
+        describe_choices(key, out, bytes);
+    else if (row->zero[0] != '\0')
+        snprintf(out, bytes, "%s or %s%s", row->zero, words[row->type], row->range);
+    else
+        snprintf(out, bytes, "%s%s", words[row->type], row->range);
+}

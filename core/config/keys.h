@@ -1,0 +1,73 @@
+/* The config table at run time: a row a key, in the order of config/keys.def, and the search by name. Constant data. */
+#ifndef LLMRUN_CONFIG_KEYS_H
+#define LLMRUN_CONFIG_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+
+enum config_type {
+    CONFIG_TYPE_TEXT,
+    CONFIG_TYPE_LIST,
+    CONFIG_TYPE_MAP,
+    CONFIG_TYPE_FLAG,
+    CONFIG_TYPE_INTEGER,
+    CONFIG_TYPE_NUMBER,
+    CONFIG_TYPE_DURATION,
+    CONFIG_TYPE_CHOICE
+};
+
+struct config_key {
+    const char *section;
+    const char *name;
+    const char *dotted; /* section.name */
+    enum config_type type;
+    size_t offset;        /* of the member in struct config */
+    const char *standard; /* the default, as YAML */
+    const char *range;    /* an interval, or "" */
+    const char *zero;     /* INTEGER: a word that stands for 0, or "" */
+    bool fixed;           /* must be the same when a run is resumed */
+    const char *built;    /* "", or the feature that is missing: then only the default is accepted */
+    const char *help;
+};
+
+struct config_choice {
+    enum config_key_id key;
+    int value; /* the enumerator */
+    const char *text;
+    const char *built; /* "", or the feature that is missing */
+};
+
+struct config_section {
+    const char *name;
+    const char *help;
+};
+
+extern const struct config_key config_keys[CONFIG_KEYS];
+
+/* Rows of every CHOICE key, those of one key side by side; a row with text NULL ends them. */
+extern const struct config_choice config_choices[];
+
+/* A row with name NULL ends them. */
+extern const struct config_section config_sections[];
+
+/* The key of that name, or -1. `section` may be longer than its first `section_bytes` bytes. */
+int config_find(const char *section, size_t section_bytes, const char *name);
+int config_find_dotted(const char *dotted);
+
+/* The key's name in the environment: LLMRUN_SECTION_NAME. Cut to `bytes`. */
+void config_variable(enum config_key_id key, char *out, size_t bytes);
+
+/* The key that a mistyped name most likely means ("train.stpes", "train.lr", "stpes"), or -1 when none is near. */
+int config_nearest(const char *dotted);
+
+/* ", did you mean X?" with a name from the table, or where the names stand when none is near; cut to `bytes`. */
+void config_hint(const char *dotted, char *out, size_t bytes);
+
+/* What a key accepts, for messages and documents: "a whole number in [1, inf)", "fp32, bf16 or fp16". Cut to `bytes`.
+ */
+void config_describe(enum config_key_id key, char *out, size_t bytes);
+
+#endif

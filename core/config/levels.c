@@ -1,0 +1,201 @@
+#include "config/levels.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/document.h"
+#include "config/keys.h"
+#include "config/nearest.h"
+#include "config/value.h"
+
+/* Variables of that form which are no keys. */
+static const char *const reserved[] = {"LLMRUN_BACKEND_PATH", "LLMRUN_RENDEZVOUS", "LLMRUN_SECRET", "LLMRUN_TEST_DATA"};
+
+/* The key, or the map key that `dotted` names an entry of: then *entry is the entry's name. -1: neither. */
+static int find_setting(const char *dotted, const char **entry)
+{
+    int key = config_find_dotted(dotted);
+
+    *entry = NULL;
+    if (key >= 0)
+        return key;
+    for (key = 0; key < CONFIG_KEYS; key++) {
+        size_t length = strlen(config_keys[key].dotted);
+
+        if (config_keys[key].type == CONFIG_TYPE_MAP && strncmp(config_keys[key].dotted, dotted, length) == 0 &&
+            dotted[length] == '.') {
+            *entry = dotted + length + 1;
+            return key;
+        }
+    }
+    return -1;
+}
+
+int level_set(struct config *config, const char *dotted, const char *place, const char *text,
+              struct config_source source, struct error *error)
+{
+    const char *entry;
+    int key = find_setting(dotted, &entry);
+    struct document document;
+    char wanted[400];
+    int status;
+
+    if (key < 0)
+        return error_set(error, STATUS_BUG, "%s is no key", dotted);
+    /* A shell cannot show quotes: an empty word is the empty text. */
+    if (text[0] == '\0' && (config_keys[key].type == CONFIG_TYPE_TEXT || config_keys[key].type == CONFIG_TYPE_DURATION))
+        text = "\"\"";
+    status = document_parse(&document, place, false, text, (int64_t)strlen(text), error);
+    if (status != STATUS_OK)
+        return status;
+    if (document.count == 0) {
+        config_describe((enum config_key_id)key, wanted, sizeof wanted);
+        status = document_error(&document, 1, 1, error, "%s has no value; %s is wanted", dotted,
+                                entry != NULL ? "a value" : wanted);
+    } else if (entry != NULL) {
+        status = value_read_entry(config, (enum config_key_id)key, entry, &document, 0, source, error);
+    } else {
+        status = value_read(config, (enum config_key_id)key, &document, 0, source, error);
+    }
+    document_free(&document);
+    return status;
+}
+
+/* Empties a text key because `by`, of a higher level, takes its place. */
+static int give_way(struct config *config, char **text, enum config_key_id key, enum config_key_id by,
+                    struct error *error)
+{
+    char *empty = strdup("");
+
+    if (empty == NULL)
+        return error_set(error, STATUS_MEMORY, "%s: no memory for its value", config_keys[key].dotted);
+    free(*text);
+    *text = empty;
+    config->sources[key] = config->sources[by];
+    return STATUS_OK;
+}
+
+static void drop_lower_overrides(struct config *config, enum config_level level)
+{
+    struct config_map *map = &config->model.overrides;
+    int64_t kept = 0;
+
+    for (int64_t i = 0; i < map->count; i++) {
+        if (map->pairs[i].source.level >= level) {
+            map->pairs[kept++] = map->pairs[i];
+        } else {
+            free(map->pairs[i].name);
+            free(map->pairs[i].text);
+        }
+    }
+    map->count = kept;
+}
+
+int level_end(struct config *config, enum config_level level, struct error *error)
+{
+    bool path_set = config->sources[CONFIG_KEY_model_path].level == level;
+    bool preset_set = config->sources[CONFIG_KEY_model_preset].level == level;
+    bool path = path_set && config->model.path[0] != '\0';
+    bool preset = preset_set && config->model.preset[0] != '\0';
+    char place[300];
+
+    if (path_set || preset_set)
+        drop_lower_overrides(config, level);
+    if (path && preset) {
+        config_source_text(config, CONFIG_KEY_model_path, place, sizeof place);
+        return error_set(error, STATUS_USAGE,
+                         "%s: model.path and model.preset are both set; one of them names the model", place);
+    }
+    if (path && !preset_set)
+        return give_way(config, &config->model.preset, CONFIG_KEY_model_preset, CONFIG_KEY_model_path, error);
+    if (preset && !path_set)
+        return give_way(config, &config->model.path, CONFIG_KEY_model_path, CONFIG_KEY_model_preset, error);
+    return STATUS_OK;
+}
+
+static int find_variable(const char *name)
+{
+    char variable[80];
+
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        config_variable((enum config_key_id)key, variable, sizeof variable);
+        if (strcmp(variable, name) == 0)
+            return key;
+    }
+    return -1;
+}
+
+static int unknown_variable(const char *name, struct error *error)
+{
+    char variable[80], best[80] = "";
+    int best_distance = 0;
+
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        int distance;
+
+        config_variable((enum config_key_id)key, variable, sizeof variable);
+        distance = nearest_distance(name, variable);
+        /* The common prefix is no likeness. */
+        if (nearest_is_typo(name + strlen("LLMRUN_"), distance) && (best[0] == '\0' || distance < best_distance)) {
+            memcpy(best, variable, sizeof best);
+            best_distance = distance;
+        }
+    }
+    return error_set(error, STATUS_USAGE, "%.80s in the environment names no key%s%s%s", name,
+                     best[0] != '\0' ? ", did you mean " : "; `llmrun config keys` lists them all", best,
+                     best[0] != '\0' ? "?" : "");
+}
+
+static bool is_reserved(const char *name)
+{
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
+        if (strcmp(reserved[i], name) == 0)
+            return true;
+    return false;
+}
+
+int level_environment(struct config *config, char *const *environment, struct error *error)
+{
+    char name[160];
+
+    for (; environment != NULL && *environment != NULL; environment++) {
+        size_t length = strcspn(*environment, "=");
+        int key, status;
+
+        if (strncmp(*environment, "LLMRUN_", strlen("LLMRUN_")) != 0)
+            continue;
+        snprintf(name, sizeof name, "%.*s", length < 120 ? (int)length : 120, *environment);
+        if (is_reserved(name))
+            continue;
+        key = find_variable(name);
+        if (key < 0)
+            return unknown_variable(name, error);
+        status =
+            level_set(config, config_keys[key].dotted, name, *environment + length + ((*environment)[length] == '='),
+                      (struct config_source){CONFIG_ENVIRONMENT, 0}, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return level_end(config, CONFIG_ENVIRONMENT, error);
+}
+
+int level_flags(struct config *config, const struct config_flag *flags, int64_t count, struct error *error)
+{
+    char place[160], hint[160];
+    const char *entry;
+
+    for (int64_t i = 0; i < count; i++) {
+        int status;
+
+        snprintf(place, sizeof place, "--%.120s", flags[i].key);
+        if (find_setting(flags[i].key, &entry) < 0) {
+            config_hint(flags[i].key, hint, sizeof hint);
+            return error_set(error, STATUS_USAGE, "%s: no key is called %.120s%s", place, flags[i].key, hint);
+        }
+        status = level_set(config, flags[i].key, place, flags[i].value, (struct config_source){CONFIG_FLAG, 0}, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return level_end(config, CONFIG_FLAG, error);
+}

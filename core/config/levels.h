@@ -1,0 +1,24 @@
+/* The levels above the file, and what holds between keys. Used by config_load alone. */
+#ifndef LLMRUN_CONFIG_LEVELS_H
+#define LLMRUN_CONFIG_LEVELS_H
+
+#include "config/config.h"
+
+/* Sets one key from a text of YAML. `dotted` is a known key, or an entry of a map key (model.overrides.n_layer);
+ * `place` names the flag or variable in messages. */
+int level_set(struct config *config, const char *dotted, const char *place, const char *text,
+              struct config_source source, struct error *error);
+
+/* Called when all of a level is read: model.path and model.preset replace each other, and either drops the overrides of
+ * lower levels. STATUS_USAGE when one level sets both. */
+int level_end(struct config *config, enum config_level level, struct error *error);
+
+/* Reads every LLMRUN_* variable; `environment` may be NULL. */
+int level_environment(struct config *config, char *const *environment, struct error *error);
+
+int level_flags(struct config *config, const struct config_flag *flags, int64_t count, struct error *error);
+
+/* What holds between keys. STATUS_USAGE names both. */
+int config_check(const struct config *config, struct error *error);
+
+#endif
