@@ -1,0 +1,7 @@
+/* All of the contract in one translation unit, with the note that a plugin carries; compiled by headers.cmake. */
+#include <llmrun/backend.h>
+#include <llmrun/collective.h>
+#include <llmrun/ops.h>
+#include <llmrun/random.h>
+
+LLMRUN_PLUGIN_NOTE(LLMRUN_PLUGIN_BACKEND, "example", "1.0");
