@@ -113,12 +113,31 @@ const struct file_system file_system_real = {
     real_close, real_sync_folder, real_make_folder, real_rename, real_remove,   real_free_bytes,
 };
 
+int file_read_range(const struct file_system *fs, int handle, const char *path, int64_t offset, void *memory,
+                    int64_t bytes, struct error *error)
+{
+    char *target = memory;
+
+    for (int64_t done = 0; done < bytes;) {
+        int64_t got = fs->read(fs, handle, target + done, (size_t)(bytes - done), offset + done);
+
+        if (got == -EINTR)
+            continue;
+        if (got <= 0)
+            return error_set(error, STATUS_INPUT, "%s: reading stopped at byte %lld, %lld are wanted: %s", path,
+                             (long long)(offset + done), (long long)(offset + bytes),
+                             got < 0 ? strerror((int)-got) : "the file became shorter");
+        done += got;
+    }
+    return STATUS_OK;
+}
+
 int file_read_all(const struct file_system *fs, const char *path, int64_t limit, char **data, int64_t *bytes,
                   struct error *error)
 {
     struct stat status;
     char *memory = NULL;
-    int64_t size, done = 0;
+    int64_t size;
     int handle = fs->open(fs, path, FILE_READ);
     int result;
 
@@ -139,19 +158,9 @@ int file_read_all(const struct file_system *fs, const char *path, int64_t limit,
         result = error_set(error, STATUS_MEMORY, "%s: no memory for its %lld bytes", path, (long long)size);
         goto out;
     }
-    while (done < size) {
-        int64_t got = fs->read(fs, handle, memory + done, (size_t)(size - done), done);
-
-        if (got == -EINTR)
-            continue;
-        if (got <= 0) {
-            result =
-                error_set(error, STATUS_INPUT, "%s: reading stopped at byte %lld of %lld: %s", path, (long long)done,
-                          (long long)size, got < 0 ? strerror((int)-got) : "the file became shorter");
-            goto out;
-        }
-        done += got;
-    }
+    result = file_read_range(fs, handle, path, 0, memory, size, error);
+    if (result != STATUS_OK)
+        goto out;
     memory[size] = '\0';
     *data = memory;
     *bytes = size;

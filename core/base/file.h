@@ -36,6 +36,11 @@ extern const struct file_system file_system_real;
 int file_read_all(const struct file_system *fs, const char *path, int64_t limit, char **data, int64_t *bytes,
                   struct error *error);
 
+/* Reads exactly `bytes` bytes from byte `offset` on (short reads and EINTR are carried on). STATUS_INPUT, naming `path`, when
+ * the file fails or ends before. */
+int file_read_range(const struct file_system *fs, int handle, const char *path, int64_t offset, void *memory,
+                    int64_t bytes, struct error *error);
+
 /* Writes until all is written (short writes and EINTR are carried on). STATUS_STORAGE on failure, naming `path`. */
 int file_write_all(const struct file_system *fs, int handle, const char *path, const void *data, size_t bytes,
                    struct error *error);

@@ -1,0 +1,34 @@
+/* The order in which one rank runs the sections of its microbatches: a table, made on the host and checked there. One file a
+ * pipeline schedule; a single stage has gradient accumulation only. */
+#ifndef LLMRUN_LAYOUT_SCHEDULE_H
+#define LLMRUN_LAYOUT_SCHEDULE_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+
+enum schedule_action { SCHEDULE_FORWARD, SCHEDULE_BACKWARD };
+
+struct schedule_entry {
+    uint8_t action; /* enum schedule_action */
+    int32_t microbatch;
+    int32_t chunk;
+};
+
+struct schedule {
+    struct schedule_entry *entries; /* owned */
+    int64_t count;
+    int32_t microbatches;
+    int32_t in_flight; /* largest number of microbatches between their F and their B: slots of activation memory */
+};
+
+void schedule_free(struct schedule *schedule);
+
+/* One stage: F and B of each microbatch in turn. */
+int schedule_accumulate(int32_t microbatches, struct schedule *schedule, struct error *error);
+
+/* Each microbatch's F comes once and before its B, B of a chunk in ascending microbatch order (exact numerics, rule 3), and no more
+ * than in_flight are between the two. STATUS_BUG names the entry. */
+int schedule_check(const struct schedule *schedule, struct error *error);
+
+#endif

@@ -1,0 +1,168 @@
+#include "passes/backward.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "passes/backward_rules.h"
+#include "program/op_table.h"
+
+bool backward_needed(const struct backward *backward, int32_t value)
+{
+    return value >= 0 && backward->gradients[value].needed;
+}
+
+int32_t backward_parameter_gradient(struct backward *backward, int32_t parameter)
+{
+    char name[2 * VALUE_NAME_BYTES];
+    struct value *value;
+    int32_t gradient;
+
+    if (parameter == NO_VALUE || !(backward->program->values[parameter].flags & VALUE_TRAINABLE))
+        return NO_VALUE;
+    value = &backward->program->values[parameter];
+    snprintf(name, sizeof name, "%s.grad", value->name);
+    gradient = build_value(&backward->builder, name, VALUE_GRADIENT, 0, LLMRUN_F32, value->rank, value->shape);
+    if (gradient != NO_VALUE)
+        backward->program->values[gradient].source = parameter;
+    return gradient;
+}
+
+static void add_part(struct backward *backward, int32_t value, int32_t part)
+{
+    struct gradient *gradient = &backward->gradients[value];
+    char name[2 * VALUE_NAME_BYTES];
+
+    if (gradient->value != NO_VALUE) {
+        snprintf(name, sizeof name, "d.%s", backward->program->values[value].name);
+        part = build_add(&backward->builder, gradient->value, part, name);
+    }
+    gradient->value = part;
+}
+
+/* Turns waiting pairs into one op. */
+static void settle_pairs(struct backward *backward, int32_t value)
+{
+    struct gradient *gradient = &backward->gradients[value];
+    struct llmrun_matmul_input_grad_attributes attributes = {1, 0};
+    int32_t operands[LLMRUN_MATMUL_INPUT_GRAD_OPERANDS] = {NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE, WANTED};
+    char name[2 * VALUE_NAME_BYTES];
+
+    if (gradient->pair_count == 0)
+        return;
+    /* Pairs came from the last user to the first; the sum goes from first to last. */
+    for (int i = 0; i < gradient->pair_count; i++) {
+        operands[2 * i] = gradient->pairs[gradient->pair_count - 1 - i][0];
+        operands[2 * i + 1] = gradient->pairs[gradient->pair_count - 1 - i][1];
+    }
+    gradient->pair_count = 0;
+    snprintf(name, sizeof name, "d.%s", backward->program->values[value].name);
+    builder_emit(&backward->builder, LLMRUN_OP_MATMUL_INPUT_GRAD, &attributes, operands, 0, name);
+    add_part(backward, value, operands[LLMRUN_MATMUL_INPUT_GRAD_DX]);
+}
+
+int32_t backward_gradient(struct backward *backward, int32_t value)
+{
+    if (value < 0)
+        return NO_VALUE;
+    settle_pairs(backward, value);
+    return backward->gradients[value].value;
+}
+
+void backward_contribute(struct backward *backward, int32_t value, int32_t part)
+{
+    if (part != NO_VALUE && backward_needed(backward, value))
+        add_part(backward, value, part);
+}
+
+void backward_contribute_pair(struct backward *backward, int32_t value, int32_t dy, int32_t weight)
+{
+    struct gradient *gradient = &backward->gradients[value];
+
+    if (!backward_needed(backward, value))
+        return;
+    if (gradient->pair_count == MAX_PAIRS)
+        settle_pairs(backward, value);
+    gradient->pairs[gradient->pair_count][0] = dy;
+    gradient->pairs[gradient->pair_count][1] = weight;
+    gradient->pair_count++;
+}
+
+/* Marks what depends on a trainable parameter. */
+static void mark_needed(struct backward *backward, const struct section *section)
+{
+    const struct program *program = backward->program;
+
+    for (int64_t i = 0; i < program->value_count; i++) {
+        backward->gradients[i] = (struct gradient){.value = NO_VALUE};
+        backward->gradients[i].needed =
+            program->values[i].kind == VALUE_PARAMETER && (program->values[i].flags & VALUE_TRAINABLE);
+    }
+    for (int32_t i = 0; i < section->op_count; i++) {
+        const struct op *op = &program->ops[section->first_op + i];
+        const struct op_info *info = op_info_find(op->op);
+        const int32_t *operands = program_operands(program, op);
+        bool needed = false;
+
+        for (uint32_t k = 0; info->operands[k].name != NULL; k++)
+            if (info->operands[k].direction == OPERAND_IN && operands[k] != NO_VALUE)
+                needed |= backward->gradients[operands[k]].needed;
+        for (uint32_t k = 0; info->operands[k].name != NULL; k++)
+            if (info->operands[k].direction == OPERAND_OUT && operands[k] != NO_VALUE)
+                backward->gradients[operands[k]].needed |= needed;
+    }
+}
+
+static bool op_needed(const struct backward *backward, const struct op *op)
+{
+    const struct op_info *info = op_info_find(op->op);
+    const int32_t *operands = program_operands(backward->program, op);
+
+    for (uint32_t k = 0; info->operands[k].name != NULL; k++)
+        if (info->operands[k].direction == OPERAND_OUT && operands[k] != NO_VALUE && backward->gradients[operands[k]].needed)
+            return true;
+    return false;
+}
+
+static int walk(struct backward *backward, int32_t first_op, int32_t op_count)
+{
+    for (int32_t i = op_count - 1; i >= 0 && backward->builder.status == STATUS_OK; i--) {
+        /* Copied: the array moves when ops are added. */
+        struct op op = backward->program->ops[first_op + i];
+        backward_rule *rule = backward_rule_of(op.op);
+
+        if (!op_needed(backward, &op))
+            continue;
+        if (rule == NULL)
+            return error_set(backward->builder.error, STATUS_BUG, "%s lies between a trainable parameter and the loss and has no "
+                             "backward rule", op_info_find(op.op)->name);
+        backward->builder.layer = op.layer;
+        rule(backward, first_op + i);
+    }
+    return backward->builder.status;
+}
+
+int pass_backward(struct program *program, struct error *error)
+{
+    const struct section *section = program_section(program, SECTION_FORWARD);
+    struct backward backward = {.program = program};
+    int32_t first_op, op_count;
+    int status;
+
+    if (section == NULL)
+        return error_set(error, STATUS_BUG, "the program has no forward section to differentiate");
+    first_op = section->first_op;
+    op_count = section->op_count;
+    /* Only forward values have entries; what the pass adds is never differentiated. */
+    backward.gradients = calloc((size_t)program->value_count + 1, sizeof *backward.gradients);
+    if (backward.gradients == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the backward pass");
+    mark_needed(&backward, section);
+    builder_init(&backward.builder, program, error);
+    builder_section(&backward.builder, SECTION_BACKWARD);
+    status = backward.builder.status;
+    if (status == STATUS_OK)
+        status = walk(&backward, first_op, op_count);
+    free(backward.gradients);
+    return status;
+}

@@ -1,0 +1,112 @@
+#include "passes/update.h"
+
+#include <stdio.h>
+
+#include "program/builder.h"
+
+struct update {
+    struct builder builder;
+    const struct update_policy *policy;
+    int32_t sums, losses, learning_rate, bias_correction, clip_scale, norm, finite;
+};
+
+static int64_t count_gradients(const struct program *program)
+{
+    int64_t count = 0;
+
+    for (int64_t i = 0; i < program->value_count; i++)
+        count += program->values[i].kind == VALUE_GRADIENT;
+    return count;
+}
+
+static void make_values(struct update *update, int64_t gradients)
+{
+    struct builder *builder = &update->builder;
+    const int64_t one[] = {1}, two[] = {2};
+
+    update->losses = program_find(builder->program, "losses");
+    update->sums = build_value(builder, "grad_squares", VALUE_SCRATCH, 0, LLMRUN_F64, 1, &gradients);
+    update->learning_rate = build_value(builder, "learning_rate", VALUE_INPUT, 0, LLMRUN_F32, 1, one);
+    update->bias_correction = build_value(builder, "bias_correction", VALUE_INPUT, 0, LLMRUN_F32, 1, two);
+    update->clip_scale = build_value(builder, "clip_scale", VALUE_SCRATCH, 0, LLMRUN_F32, 1, one);
+    update->norm = build_value(builder, "grad_norm", VALUE_RESULT, 0, LLMRUN_F32, 1, one);
+    update->finite = build_value(builder, "finite", VALUE_RESULT, 0, LLMRUN_U32, 1, one);
+}
+
+static void emit_squares(struct update *update, int32_t gradient, int64_t slot)
+{
+    struct llmrun_sum_squares_attributes attributes = {slot, 1};
+    int32_t operands[LLMRUN_SUM_SQUARES_OPERANDS] = {gradient, update->sums};
+
+    builder_emit(&update->builder, LLMRUN_OP_SUM_SQUARES, &attributes, operands, 0, "squares");
+}
+
+static void emit_clip(struct update *update)
+{
+    struct llmrun_clip_attributes attributes = {update->policy->clip, 0};
+    int32_t operands[LLMRUN_CLIP_OPERANDS];
+
+    operands[LLMRUN_CLIP_SUMS] = update->sums;
+    operands[LLMRUN_CLIP_LOSSES] = update->losses;
+    operands[LLMRUN_CLIP_FINITE] = update->finite;
+    operands[LLMRUN_CLIP_SCALE] = update->clip_scale;
+    operands[LLMRUN_CLIP_NORM] = update->norm;
+    builder_emit(&update->builder, LLMRUN_OP_CLIP, &attributes, operands, 0, "clip");
+}
+
+static int32_t make_moment(struct builder *builder, int32_t parameter, const char *suffix)
+{
+    const struct value *value = &builder->program->values[parameter];
+    char name[2 * VALUE_NAME_BYTES];
+    int32_t moment;
+
+    snprintf(name, sizeof name, "%s.%s", value->name, suffix);
+    moment = build_value(builder, name, VALUE_STATE, 0, LLMRUN_F32, value->rank, value->shape);
+    if (moment != NO_VALUE)
+        builder->program->values[moment].source = parameter;
+    return moment;
+}
+
+static void emit_adamw(struct update *update, int32_t gradient)
+{
+    struct builder *builder = &update->builder;
+    int32_t parameter = builder->program->values[gradient].source;
+    const struct update_policy *policy = update->policy;
+    bool decay = builder->program->values[parameter].flags & VALUE_DECAY;
+    struct llmrun_adamw_attributes attributes = {policy->beta1, policy->beta2, policy->epsilon,
+                                                 decay ? policy->weight_decay : 0};
+    int32_t operands[LLMRUN_ADAMW_OPERANDS];
+
+    operands[LLMRUN_ADAMW_GRADIENT] = gradient;
+    operands[LLMRUN_ADAMW_LEARNING_RATE] = update->learning_rate;
+    operands[LLMRUN_ADAMW_BIAS_CORRECTION] = update->bias_correction;
+    operands[LLMRUN_ADAMW_CLIP_SCALE] = update->clip_scale;
+    operands[LLMRUN_ADAMW_FINITE] = update->finite;
+    operands[LLMRUN_ADAMW_PARAMETER] = parameter;
+    operands[LLMRUN_ADAMW_FIRST_MOMENT] = make_moment(builder, parameter, "m");
+    operands[LLMRUN_ADAMW_SECOND_MOMENT] = make_moment(builder, parameter, "v");
+    operands[LLMRUN_ADAMW_COPY] = NO_VALUE;
+    if (builder->status == STATUS_OK)
+        builder_emit(builder, LLMRUN_OP_ADAMW, &attributes, operands, 0, "adamw");
+}
+
+int pass_update(struct program *program, const struct update_policy *policy, struct error *error)
+{
+    struct update update = {.policy = policy};
+    int64_t values = program->value_count, slot = 0, gradients = count_gradients(program);
+
+    if (gradients == 0)
+        return error_set(error, STATUS_USAGE, "no parameter is trainable, so there is nothing to train");
+    builder_init(&update.builder, program, error);
+    builder_section(&update.builder, SECTION_UPDATE);
+    update.builder.role = ROLE_UPDATE;
+    make_values(&update, gradients);
+    for (int64_t i = 0; i < values; i++)
+        if (program->values[i].kind == VALUE_GRADIENT)
+            emit_squares(&update, (int32_t)i, slot++);
+    emit_clip(&update);
+    for (int64_t i = 0; i < values; i++)
+        if (program->values[i].kind == VALUE_GRADIENT)
+            emit_adamw(&update, (int32_t)i);
+    return update.builder.status;
+}

@@ -1,0 +1,357 @@
+#include "runtime/executor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugin/stream.h"
+#include "program/op_table.h"
+#include "runtime/section.h"
+#include "runtime/section_program.h"
+
+#define SETS           2
+#define TRANSFER_BYTES ((int64_t)8 << 20)
+
+/* The host's side of one submission. */
+struct staging {
+    struct host_buffer inputs, results;
+    struct event uploaded; /* inputs are in device staging */
+    struct event done;     /* results are in host memory */
+};
+
+struct executor {
+    struct device *device;
+    struct compiled compiled;
+    struct buffer arena;
+    struct buffer incoming[SETS]; /* device side of the inputs of each set */
+    struct stream compute, copy;
+    struct event consumed[SETS]; /* the set's incoming inputs were taken over by the compute stream */
+    struct staging sets[SETS];
+    struct host_buffer transfer;
+    struct prepared_section sections[SECTION_KINDS];
+    bool has_section[SECTION_KINDS];
+    int64_t submitted, collected;
+};
+
+static int query_kernel(void *context, const struct llmrun_op *op, int64_t *workspace_bytes, struct error *error)
+{
+    struct llmrun_answer answer = {.size = sizeof answer};
+    int status = capability_query(context, op, &answer, error);
+
+    if (status != STATUS_OK)
+        return status;
+    if (answer.support == LLMRUN_SUPPORT_NO)
+        return error_set(error, STATUS_BACKEND, "backend %s cannot do op %s: %s", ((struct device *)context)->backend->name,
+                         op_info_find(op->op)->name, answer.reason);
+    *workspace_bytes = answer.workspace_bytes;
+    return STATUS_OK;
+}
+
+/* A compiling device tells its workspace only when it has built the sections: plan again with what it said. */
+static int plan_for_programs(struct executor *executor, struct error *error)
+{
+    struct compiled *compiled = &executor->compiled;
+    int64_t workspace;
+    int status = section_program_workspace(executor->device, compiled, &workspace, error);
+
+    if (status != STATUS_OK)
+        return status;
+    memory_plan_free(&compiled->plan);
+    compiled->workspace_known = true;
+    return memory_plan_make(&compiled->program, compiled->microbatches, workspace, true, &compiled->plan, error);
+}
+
+static int compile_for_device(struct executor *executor, const struct compile_request *request, struct error *error)
+{
+    struct compile_request own = *request;
+    bool compiles = !executor->device->backend->has_kernel;
+    int status;
+
+    own.query = query_kernel;
+    own.query_context = executor->device;
+    own.device_compiles = compiles;
+    status = compile_step(&own, &executor->compiled, error);
+    return status == STATUS_OK && compiles ? plan_for_programs(executor, error) : status;
+}
+
+static int64_t at_least_one(int64_t bytes)
+{
+    return bytes > 0 ? bytes : PLAN_ALIGNMENT;
+}
+
+static int allocate(struct executor *executor, struct error *error)
+{
+    const struct memory_plan *plan = &executor->compiled.plan;
+    int64_t inputs = at_least_one(plan->region_bytes[REGION_INPUTS]), results = at_least_one(plan->region_bytes[REGION_RESULTS]);
+    struct device *device = executor->device;
+    int status = buffer_create(device, LLMRUN_MEMORY_DEVICE, plan->total_bytes, &executor->arena, error);
+
+    if (status == STATUS_OK)
+        status = stream_create(device, LLMRUN_LANE_COMPUTE, &executor->compute, error);
+    if (status == STATUS_OK)
+        status = stream_create(device, LLMRUN_LANE_COPY, &executor->copy, error);
+    if (status == STATUS_OK)
+        status = host_buffer_create(device, TRANSFER_BYTES, &executor->transfer, error);
+    for (int i = 0; status == STATUS_OK && i < SETS; i++) {
+        struct staging *set = &executor->sets[i];
+
+        status = buffer_create(device, LLMRUN_MEMORY_DEVICE, inputs, &executor->incoming[i], error);
+        if (status == STATUS_OK)
+            status = host_buffer_create(device, inputs, &set->inputs, error);
+        if (status == STATUS_OK)
+            status = host_buffer_create(device, results, &set->results, error);
+        if (status == STATUS_OK)
+            status = event_create(device, &set->uploaded, error);
+        if (status == STATUS_OK)
+            status = event_create(device, &set->done, error);
+        if (status == STATUS_OK)
+            status = event_create(device, &executor->consumed[i], error);
+        if (status == STATUS_OK)
+            memset(set->inputs.memory, 0, (size_t)inputs);
+    }
+    return status;
+}
+
+static int prepare_sections(struct executor *executor, struct error *error)
+{
+    const struct program *program = &executor->compiled.program;
+
+    for (int64_t s = 0; s < program->section_count; s++) {
+        const struct section *section = &program->sections[s];
+        int status = prepared_section_create(executor->device, &executor->compiled, section, executor->arena.address,
+                                             &executor->sections[section->kind], error);
+
+        if (status != STATUS_OK)
+            return error_prefix(error, "section %s", section_kind_name(section->kind));
+        executor->has_section[section->kind] = true;
+    }
+    return STATUS_OK;
+}
+
+int executor_create(struct device *device, const struct compile_request *request, struct executor **out,
+                    struct error *error)
+{
+    struct executor *executor = calloc(1, sizeof *executor);
+    int status;
+
+    if (executor == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the executor");
+    executor->device = device;
+    status = compile_for_device(executor, request, error);
+    if (status == STATUS_OK)
+        status = allocate(executor, error);
+    if (status == STATUS_OK)
+        status = prepare_sections(executor, error);
+    if (status != STATUS_OK)
+        executor_destroy(executor);
+    else
+        *out = executor;
+    return status;
+}
+
+void executor_destroy(struct executor *executor)
+{
+    struct error ignored;
+
+    if (executor == NULL)
+        return;
+    if (executor->compute.handle != NULL)
+        device_quiesce(executor->device, &ignored);
+    for (int i = 0; i < SECTION_KINDS; i++)
+        prepared_section_destroy(&executor->sections[i]);
+    for (int i = 0; i < SETS; i++) {
+        event_destroy(&executor->sets[i].uploaded);
+        event_destroy(&executor->sets[i].done);
+        event_destroy(&executor->consumed[i]);
+        host_buffer_destroy(&executor->sets[i].inputs);
+        host_buffer_destroy(&executor->sets[i].results);
+        buffer_destroy(&executor->incoming[i]);
+    }
+    host_buffer_destroy(&executor->transfer);
+    stream_destroy(&executor->copy);
+    stream_destroy(&executor->compute);
+    buffer_destroy(&executor->arena);
+    compiled_free(&executor->compiled);
+    free(executor);
+}
+
+const struct compiled *executor_compiled(const struct executor *executor)
+{
+    return &executor->compiled;
+}
+
+int executor_pending(const struct executor *executor)
+{
+    return (int)(executor->submitted - executor->collected);
+}
+
+int executor_begin(struct executor *executor, struct error *error)
+{
+    if (executor_pending(executor) >= SETS)
+        return error_set(error, STATUS_BUG, "a third submission before the first was collected");
+    return STATUS_OK;
+}
+
+void *executor_input(struct executor *executor, int32_t value)
+{
+    struct staging *set = &executor->sets[executor->submitted % SETS];
+
+    return (char *)set->inputs.memory + executor->compiled.plan.placements[value].offset;
+}
+
+const void *executor_result(const struct executor *executor, int32_t value)
+{
+    const struct staging *set = &executor->sets[(executor->collected + SETS - 1) % SETS];
+
+    return (const char *)set->results.memory + executor->compiled.plan.placements[value].offset;
+}
+
+/* Inputs go to the device on the copy stream, so that they travel while the device computes; the compute stream takes them
+ * over when it gets there. */
+static int upload_inputs(struct executor *executor, int i, struct error *error)
+{
+    const struct memory_plan *plan = &executor->compiled.plan;
+    int64_t bytes = plan->region_bytes[REGION_INPUTS];
+    int status = STATUS_OK;
+
+    if (bytes == 0)
+        return STATUS_OK;
+    status = stream_wait(&executor->copy, &executor->consumed[i], error);
+    if (status == STATUS_OK)
+        status = stream_upload(&executor->copy, &executor->incoming[i], 0, &executor->sets[i].inputs, 0, bytes, error);
+    if (status == STATUS_OK)
+        status = stream_record(&executor->copy, &executor->sets[i].uploaded, error);
+    if (status == STATUS_OK)
+        status = stream_wait(&executor->compute, &executor->sets[i].uploaded, error);
+    if (status == STATUS_OK)
+        status = stream_copy(&executor->compute, &executor->arena, plan->region_offset[REGION_INPUTS], &executor->incoming[i],
+                             0, bytes, error);
+    if (status == STATUS_OK)
+        status = stream_record(&executor->compute, &executor->consumed[i], error);
+    return status;
+}
+
+static int launch(struct executor *executor, enum section_kind kind, int32_t microbatch, struct error *error)
+{
+    if (!executor->has_section[kind])
+        return STATUS_OK;
+    return prepared_section_launch(&executor->sections[kind], &executor->compute, microbatch, error);
+}
+
+static int launch_step(struct executor *executor, struct error *error)
+{
+    const struct memory_plan *plan = &executor->compiled.plan;
+    const struct schedule *schedule = &executor->compiled.schedule;
+    int status = stream_fill(&executor->compute, &executor->arena, plan->region_offset[REGION_GRADIENTS], 0,
+                             plan->region_bytes[REGION_GRADIENTS], error);
+
+    for (int64_t i = 0; status == STATUS_OK && i < schedule->count; i++) {
+        const struct schedule_entry *entry = &schedule->entries[i];
+
+        status = launch(executor, entry->action == SCHEDULE_FORWARD ? SECTION_FORWARD : SECTION_BACKWARD, entry->microbatch,
+                        error);
+    }
+    return status == STATUS_OK ? launch(executor, SECTION_UPDATE, 0, error) : status;
+}
+
+static int launch_job(struct executor *executor, enum executor_job job, struct error *error)
+{
+    int status;
+
+    switch (job) {
+    case EXECUTOR_INIT:
+        status = launch(executor, SECTION_INIT, 0, error);
+        return status == STATUS_OK ? launch(executor, SECTION_REFRESH, 0, error) : status;
+    case EXECUTOR_REFRESH:
+        return launch(executor, SECTION_REFRESH, 0, error);
+    case EXECUTOR_STEP:
+        return launch_step(executor, error);
+    case EXECUTOR_EVALUATE:
+        return launch(executor, SECTION_EVALUATE, 0, error);
+    case EXECUTOR_PREDICT:
+        return launch(executor, SECTION_PREDICT, 0, error);
+    }
+    return error_set(error, STATUS_BUG, "unknown job %d", (int)job);
+}
+
+int executor_submit(struct executor *executor, enum executor_job job, struct error *error)
+{
+    const struct memory_plan *plan = &executor->compiled.plan;
+    int i = (int)(executor->submitted % SETS);
+    int status = upload_inputs(executor, i, error);
+
+    if (status == STATUS_OK)
+        status = launch_job(executor, job, error);
+    if (status == STATUS_OK && plan->region_bytes[REGION_RESULTS] > 0)
+        status = stream_download(&executor->compute, &executor->sets[i].results, 0, &executor->arena,
+                                 plan->region_offset[REGION_RESULTS], plan->region_bytes[REGION_RESULTS], error);
+    if (status == STATUS_OK)
+        status = stream_record(&executor->compute, &executor->sets[i].done, error);
+    if (status == STATUS_OK)
+        executor->submitted++;
+    return status;
+}
+
+int executor_collect(struct executor *executor, struct error *error)
+{
+    bool ready;
+
+    if (executor_pending(executor) == 0)
+        return error_set(error, STATUS_BUG, "nothing was submitted that could be collected");
+    executor->collected++;
+    return event_wait(&executor->sets[(executor->collected - 1) % SETS].done, -1, &ready, error);
+}
+
+/* Blocks until the compute stream has done what was enqueued. */
+static int settle(struct executor *executor, struct error *error)
+{
+    struct event *event = &executor->sets[executor->submitted % SETS].done;
+    int status = stream_record(&executor->compute, event, error);
+    bool ready;
+
+    return status == STATUS_OK ? event_wait(event, -1, &ready, error) : status;
+}
+
+static int64_t arena_offset(const struct executor *executor, int32_t value)
+{
+    const struct placement *at = &executor->compiled.plan.placements[value];
+
+    return executor->compiled.plan.region_offset[at->region] + at->offset;
+}
+
+int executor_read(struct executor *executor, int32_t value, void *data, struct error *error)
+{
+    int64_t bytes = value_bytes(&executor->compiled.program.values[value]), done = 0;
+    int status = STATUS_OK;
+
+    while (status == STATUS_OK && done < bytes) {
+        int64_t part = bytes - done < TRANSFER_BYTES ? bytes - done : TRANSFER_BYTES;
+
+        status = stream_download(&executor->compute, &executor->transfer, 0, &executor->arena,
+                                 arena_offset(executor, value) + done, part, error);
+        if (status == STATUS_OK)
+            status = settle(executor, error);
+        if (status == STATUS_OK)
+            memcpy((char *)data + done, executor->transfer.memory, (size_t)part);
+        done += part;
+    }
+    return status;
+}
+
+int executor_write(struct executor *executor, int32_t value, const void *data, struct error *error)
+{
+    int64_t bytes = value_bytes(&executor->compiled.program.values[value]), done = 0;
+    int status = STATUS_OK;
+
+    while (status == STATUS_OK && done < bytes) {
+        int64_t part = bytes - done < TRANSFER_BYTES ? bytes - done : TRANSFER_BYTES;
+
+        memcpy(executor->transfer.memory, (const char *)data + done, (size_t)part);
+        status = stream_upload(&executor->compute, &executor->arena, arena_offset(executor, value) + done,
+                               &executor->transfer, 0, part, error);
+        if (status == STATUS_OK)
+            status = settle(executor, error);
+        done += part;
+    }
+    return status;
+}

@@ -1,0 +1,47 @@
+/* Runs a compiled step on one device. Work is submitted without waiting for it, and collected one submission later, so the host
+ * prepares the next batch while the device computes. In the steady state nothing is allocated.
+ *
+ * One thread uses an executor. The host side of inputs and results is double: `executor_input` writes into the set of the
+ * submission to come, `executor_result` reads from the one collected last. */
+#ifndef LLMRUN_RUNTIME_EXECUTOR_H
+#define LLMRUN_RUNTIME_EXECUTOR_H
+
+#include "compile/compile.h"
+#include "plugin/device.h"
+
+struct executor;
+
+enum executor_job {
+    EXECUTOR_INIT,     /* initial parameters and state, then refresh */
+    EXECUTOR_REFRESH,  /* what is derived from parameters */
+    EXECUTOR_STEP,     /* the schedule, then the update */
+    EXECUTOR_EVALUATE,
+    EXECUTOR_PREDICT,
+};
+
+/* Compiles `request` for this device (its query and device_compiles are filled in here) and allocates everything. The executor
+ * owns what it compiled. */
+int executor_create(struct device *device, const struct compile_request *request, struct executor **executor,
+                    struct error *error);
+void executor_destroy(struct executor *executor);
+
+const struct compiled *executor_compiled(const struct executor *executor);
+
+/* Waits until fewer than two submissions are pending, then gives the memory of an input value: of all microbatches, one after
+ * the other, for values that are per microbatch. Every input that the job uses is to be written before each submission. */
+int executor_begin(struct executor *executor, struct error *error);
+void *executor_input(struct executor *executor, int32_t value);
+
+/* Submits a job with the inputs written since executor_begin. */
+int executor_submit(struct executor *executor, enum executor_job job, struct error *error);
+
+/* Waits for the oldest submission that was not collected; its results can be read until the next collect. */
+int executor_collect(struct executor *executor, struct error *error);
+const void *executor_result(const struct executor *executor, int32_t value);
+int executor_pending(const struct executor *executor);
+
+/* Copies a persistent value between host and device; blocking; nothing may be pending. `bytes` is value_bytes. */
+int executor_read(struct executor *executor, int32_t value, void *data, struct error *error);
+int executor_write(struct executor *executor, int32_t value, const void *data, struct error *error);
+
+#endif

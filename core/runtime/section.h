@@ -1,0 +1,37 @@
+/* One section made ready for a device: prepared kernels with their addresses, or one compiled program. */
+#ifndef LLMRUN_RUNTIME_SECTION_H
+#define LLMRUN_RUNTIME_SECTION_H
+
+#include "compile/compile.h"
+#include "plugin/device.h"
+#include "plugin/stream.h"
+
+struct launch {
+    struct device_kernel kernel;
+    int32_t first_address; /* into addresses and strides of the section */
+    uint32_t count;
+    bool per_microbatch; /* some stride is not 0 */
+};
+
+struct prepared_section {
+    struct launch *launches; /* devices with kernels */
+    int64_t launch_count;
+    struct device_program program; /* devices that compile sections */
+    bool compiled;
+    uint64_t *addresses; /* of microbatch 0 */
+    int64_t *strides;    /* added for each further microbatch */
+    uint64_t *scratch;   /* addresses of the microbatch at hand */
+    int64_t address_count;
+    uint64_t workspace;
+};
+
+/* `arena` is the address of the plan's first byte. With a device that compiles, values that only this section uses are its own. */
+int prepared_section_create(struct device *device, const struct compiled *compiled, const struct section *section,
+                            uint64_t arena, struct prepared_section *prepared, struct error *error);
+void prepared_section_destroy(struct prepared_section *prepared);
+
+/* Enqueues the section for one microbatch. Allocates nothing. */
+int prepared_section_launch(const struct prepared_section *prepared, const struct stream *stream, int32_t microbatch,
+                            struct error *error);
+
+#endif
