@@ -32,13 +32,68 @@ static int class_holds(char class, uint32_t dtype, uint32_t *compute)
     }
 }
 
+static const char *matmul_problem(const struct llmrun_op *op, uint32_t leaves)
+{
+    int grad = op->op == LLMRUN_OP_MATMUL_INPUT_GRAD;
+
+    if (leaves > 256 || (leaves & (leaves - 1)) != 0)
+        return "needs leaves that are a power of two, at most 256";
+    for (int i = 0; leaves > 1 && i < (grad ? LLMRUN_MATMUL_INPUT_GRAD_DX : 1); i += 2)
+        if (op->operands[i].dtype != LLMRUN_NONE && op->operands[i].shape[1] % leaves != 0)
+            return "needs leaves that divide what is summed";
+    return NULL;
+}
+
+static const char *attention_problem(const struct llmrun_op *op)
+{
+    const struct llmrun_attention_attributes *a = op->attributes; /* attention_grad has the same ones */
+    const struct llmrun_tensor *q = &op->operands[LLMRUN_ATTENTION_Q], *k = &op->operands[LLMRUN_ATTENTION_K];
+
+    if (a->sequence < 1 || a->sequence > INT32_MAX || q->shape[0] % a->sequence != 0)
+        return "needs whole sequences";
+    if (a->heads < 1 || a->kv_heads < 1 || a->heads % a->kv_heads != 0 || q->shape[1] % a->heads != 0 ||
+        k->shape[1] != q->shape[1] / a->heads * a->kv_heads)
+        return "needs kv_heads that divide heads, and heads of one width";
+    if (!(a->dropout >= 0.0f && a->dropout < 1.0f))
+        return "needs a dropout from 0 to below 1";
+    if ((a->dropout > 0.0f) != (op->operands[LLMRUN_ATTENTION_RANDOM].dtype != LLMRUN_NONE))
+        return "takes random where it has a dropout, and only there";
+    return NULL;
+}
+
+static const char *loss_problem(const struct llmrun_op *op)
+{
+    const struct llmrun_linear_cross_entropy_attributes *a = op->attributes;
+    int64_t tokens = op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_X].shape[0];
+
+    if (a->sequence < 1 || tokens % a->sequence != 0 ||
+        op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_LOSSES].shape[0] != tokens / a->sequence)
+        return "needs whole sequences and a loss for each";
+    if (a->vocabulary < 1 || a->vocabulary > op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_W].shape[0])
+        return "needs a vocabulary of at least one token and at most the rows of w";
+    return NULL;
+}
+
 static const char *attributes_problem(const struct llmrun_op *op)
 {
+    const struct llmrun_matmul_attributes *matmul = op->attributes;
+    const struct llmrun_matmul_input_grad_attributes *input_grad = op->attributes;
     const struct llmrun_dropout_attributes *dropout = op->attributes;
     const struct llmrun_init_attributes *init = op->attributes;
     const struct llmrun_sum_squares_attributes *parts = op->attributes;
 
     switch (op->op) {
+    case LLMRUN_OP_MATMUL:
+        if (matmul->activation > LLMRUN_ACTIVATION_GELU)
+            return "does not know this activation";
+        return matmul_problem(op, matmul->leaves);
+    case LLMRUN_OP_MATMUL_INPUT_GRAD:
+        return matmul_problem(op, input_grad->leaves);
+    case LLMRUN_OP_ATTENTION:
+    case LLMRUN_OP_ATTENTION_GRAD:
+        return attention_problem(op);
+    case LLMRUN_OP_LINEAR_CROSS_ENTROPY:
+        return loss_problem(op);
     case LLMRUN_OP_DROPOUT:
         if (!(dropout->probability >= 0.0f && dropout->probability < 1.0f) || dropout->sequence < 1)
             return "needs a probability from 0 to below 1 and sequences of at least one position";

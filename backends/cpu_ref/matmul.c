@@ -1,0 +1,209 @@
+/* matmul, matmul_input_grad and matmul_weight_grad */
+#include "cpu_ref/chain.h"
+#include "cpu_ref/exact.h"
+#include "cpu_ref/reference.h"
+
+#define PAIRS 3
+
+/* One element of a result: sum over pairs of operands s and over k of a_s[.., k] b_s[.., k]. */
+struct product {
+    const struct kernel_call *call;
+    int bf16;
+    int leaves;
+    int count; /* of pairs */
+    struct operand_pair {
+        int a, b;                 /* operands */
+        int64_t a_first, b_first; /* elements at k = 0 */
+        int64_t a_step, b_step;   /* elements from one k to the next */
+        int64_t extent;           /* of k */
+    } pair[PAIRS];
+    int at; /* the pair that `term` reads */
+};
+
+static struct chain_term term(const void *context, int64_t k)
+{
+    const struct product *product = context;
+    const struct operand_pair *pair = &product->pair[product->at];
+
+    return (struct chain_term){reference_read(product->call, pair->a, pair->a_first + k * pair->a_step),
+                               reference_read(product->call, pair->b, pair->b_first + k * pair->b_step)};
+}
+
+/* Leaf `index`: its part of the first pair, then of the second and the third. */
+static float leaf(const void *context, int64_t index)
+{
+    struct product product = *(const struct product *)context;
+    float sum = 0.0f;
+
+    for (product.at = 0; product.at < product.count; product.at++) {
+        int64_t part = product.pair[product.at].extent / product.leaves;
+
+        sum = chain_sum(product.bf16, term, &product, index * part, (index + 1) * part, sum);
+    }
+    return sum;
+}
+
+static double sum_double(const struct product *product)
+{
+    double sum = 0;
+
+    for (int s = 0; s < product->count; s++) {
+        const struct operand_pair *pair = &product->pair[s];
+
+        for (int64_t k = 0; k < pair->extent; k++)
+            sum += reference_read_double(product->call, pair->a, pair->a_first + k * pair->a_step) *
+                   reference_read_double(product->call, pair->b, pair->b_first + k * pair->b_step);
+    }
+    return sum;
+}
+
+/* aux = x w^T + bias; y = activation(aux as it is stored) */
+
+static struct product matmul_element(const struct kernel_call *call, int64_t t, int64_t n)
+{
+    const struct llmrun_matmul_attributes *attributes = call->op->attributes;
+    int64_t k = reference_extent(call, LLMRUN_MATMUL_X, 1);
+
+    return (struct product){.call = call,
+                            .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_X),
+                            .leaves = attributes->leaves > 0 ? (int)attributes->leaves : 1,
+                            .count = 1,
+                            .pair = {{LLMRUN_MATMUL_X, LLMRUN_MATMUL_W, t * k, n * k, 1, 1, k}}};
+}
+
+static void matmul_exact(const struct kernel_call *call)
+{
+    const struct llmrun_matmul_attributes *attributes = call->op->attributes;
+    int64_t tokens = reference_extent(call, LLMRUN_MATMUL_Y, 0), columns = reference_extent(call, LLMRUN_MATMUL_Y, 1);
+
+    for (int64_t t = 0; t < tokens; t++)
+        for (int64_t n = 0; n < columns; n++) {
+            struct product product = matmul_element(call, t, n);
+            int64_t at = t * columns + n;
+            float aux = chain_tree(leaf, &product, 0, product.leaves);
+
+            if (reference_has(call, LLMRUN_MATMUL_BIAS))
+                aux += reference_read(call, LLMRUN_MATMUL_BIAS, n);
+            if (reference_has(call, LLMRUN_MATMUL_AUX))
+                reference_write(call, LLMRUN_MATMUL_AUX, at, aux);
+            if (product.bf16)
+                aux = reference_widen(reference_narrow(aux));
+            reference_write(call, LLMRUN_MATMUL_Y, at,
+                            attributes->activation == LLMRUN_ACTIVATION_GELU ? exact_gelu(aux) : aux);
+        }
+}
+
+static double gelu_double(double x)
+{
+    return x / 2 * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+}
+
+static void matmul_double(const struct kernel_call *call)
+{
+    const struct llmrun_matmul_attributes *attributes = call->op->attributes;
+    int64_t tokens = reference_extent(call, LLMRUN_MATMUL_Y, 0), columns = reference_extent(call, LLMRUN_MATMUL_Y, 1);
+
+    for (int64_t t = 0; t < tokens; t++)
+        for (int64_t n = 0; n < columns; n++) {
+            struct product product = matmul_element(call, t, n);
+            int64_t at = t * columns + n;
+            double aux = sum_double(&product);
+
+            if (reference_has(call, LLMRUN_MATMUL_BIAS))
+                aux += reference_read_double(call, LLMRUN_MATMUL_BIAS, n);
+            if (reference_has(call, LLMRUN_MATMUL_AUX))
+                reference_write(call, LLMRUN_MATMUL_AUX, at, aux);
+            reference_write(call, LLMRUN_MATMUL_Y, at,
+                            attributes->activation == LLMRUN_ACTIVATION_GELU ? gelu_double(aux) : aux);
+        }
+}
+
+/* dx = dy0 w0 + dy1 w1 + dy2 w2 */
+
+static struct product input_grad_element(const struct kernel_call *call, int64_t t, int64_t k)
+{
+    const struct llmrun_matmul_input_grad_attributes *attributes = call->op->attributes;
+    int64_t columns = reference_extent(call, LLMRUN_MATMUL_INPUT_GRAD_DX, 1);
+    struct product product = {.call = call,
+                              .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_INPUT_GRAD_DX),
+                              .leaves = attributes->leaves > 0 ? (int)attributes->leaves : 1};
+
+    for (int s = 0; s < PAIRS; s++) {
+        int dy = LLMRUN_MATMUL_INPUT_GRAD_DY0 + 2 * s, w = LLMRUN_MATMUL_INPUT_GRAD_W0 + 2 * s;
+
+        if (reference_has(call, dy)) {
+            int64_t n = reference_extent(call, dy, 1);
+
+            product.pair[product.count++] = (struct operand_pair){dy, w, t * n, k, 1, columns, n};
+        }
+    }
+    return product;
+}
+
+static void matmul_input_grad_exact(const struct kernel_call *call)
+{
+    int64_t columns = reference_extent(call, LLMRUN_MATMUL_INPUT_GRAD_DX, 1);
+
+    for (int64_t at = 0; at < reference_elements(call, LLMRUN_MATMUL_INPUT_GRAD_DX); at++) {
+        struct product product = input_grad_element(call, at / columns, at % columns);
+
+        reference_write(call, LLMRUN_MATMUL_INPUT_GRAD_DX, at, chain_tree(leaf, &product, 0, product.leaves));
+    }
+}
+
+static void matmul_input_grad_double(const struct kernel_call *call)
+{
+    int64_t columns = reference_extent(call, LLMRUN_MATMUL_INPUT_GRAD_DX, 1);
+
+    for (int64_t at = 0; at < reference_elements(call, LLMRUN_MATMUL_INPUT_GRAD_DX); at++) {
+        struct product product = input_grad_element(call, at / columns, at % columns);
+
+        reference_write(call, LLMRUN_MATMUL_INPUT_GRAD_DX, at, sum_double(&product));
+    }
+}
+
+/* dw = dy^T x (+ what dw holds, which the chain starts from) */
+
+static struct product weight_grad_element(const struct kernel_call *call, int64_t n, int64_t k)
+{
+    int64_t tokens = reference_extent(call, LLMRUN_MATMUL_WEIGHT_GRAD_DY, 0);
+    int64_t rows = reference_extent(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, 0);
+    int64_t columns = reference_extent(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, 1);
+
+    return (struct product){
+        .call = call,
+        .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_WEIGHT_GRAD_DY),
+        .leaves = 1,
+        .count = 1,
+        .pair = {{LLMRUN_MATMUL_WEIGHT_GRAD_DY, LLMRUN_MATMUL_WEIGHT_GRAD_X, n, k, rows, columns, tokens}}};
+}
+
+static void matmul_weight_grad_exact(const struct kernel_call *call)
+{
+    int64_t columns = reference_extent(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, 1);
+
+    for (int64_t at = 0; at < reference_elements(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW); at++) {
+        struct product product = weight_grad_element(call, at / columns, at % columns);
+        float start = reference_start(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, at);
+
+        reference_write(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, at,
+                        chain_sum(product.bf16, term, &product, 0, product.pair[0].extent, start));
+    }
+}
+
+static void matmul_weight_grad_double(const struct kernel_call *call)
+{
+    int64_t columns = reference_extent(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, 1);
+
+    for (int64_t at = 0; at < reference_elements(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW); at++) {
+        struct product product = weight_grad_element(call, at / columns, at % columns);
+        double start = reference_start(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, at);
+
+        reference_write(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, at, start + sum_double(&product));
+    }
+}
+
+REFERENCE_KERNELS(matmul, "ccfcc", 0, matmul_exact, matmul_double)
+REFERENCE_KERNELS(matmul_input_grad, "ccccccc", 0, matmul_input_grad_exact, matmul_input_grad_double)
+REFERENCE_KERNELS(matmul_weight_grad, "ccf", 1u << LLMRUN_MATMUL_WEIGHT_GRAD_DW, matmul_weight_grad_exact,
+                  matmul_weight_grad_double)
