@@ -12,9 +12,7 @@
 
 #include <string.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "matmul/float_state.h"
 
 #define BAND_COLUMNS  3072 /* most columns and rows of a band, and steps of a slab */
 #define BAND_ROWS     1036
@@ -115,28 +113,6 @@ int64_t gemm_blocked_workspace(const struct gemm_problem *problem, const struct 
     struct plan plan = plan_make(problem, kernel, threads);
     return 4 * (aligned(plan.left_words) + threads * aligned(plan.right_words) +
                 plan.partial_buffers * aligned(plan.partial_floats));
-}
-
-/* Default rounding and exceptions for what runs here; numbers below the normal range are kept, or flushed on request.
- */
-static unsigned float_state_set(int flush)
-{
-#if defined(__x86_64__)
-    unsigned found = _mm_getcsr();
-    _mm_setcsr(flush ? 0x9fc0u : 0x1f80u);
-    return found;
-#else
-    return (unsigned)flush;
-#endif
-}
-
-static void float_state_restore(unsigned state)
-{
-#if defined(__x86_64__)
-    _mm_setcsr(state);
-#else
-    (void)state;
-#endif
 }
 
 /* Gathers `units` of the leaf for the lanes from `lane` on, of a or of b. */
@@ -306,7 +282,7 @@ static void multiply_depth(const struct block *block)
                      block->right + (j - block->columns.begin) * width * steps);
     }
     for (int64_t i = block->rows.begin; i < block->rows.end; i++) {
-        unsigned state = float_state_set(kernel->unit == GEMM_UNIT_WIDE);
+        unsigned state = float_state_set(kernel->flush);
         multiply_row_panel(block, i);
         float_state_restore(state);
         if (block->last && plan->leaves > 1)

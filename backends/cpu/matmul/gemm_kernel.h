@@ -40,7 +40,7 @@ struct gemm_row {
 enum gemm_unit {
     GEMM_UNIT_F32,  /* a step is an element */
     GEMM_UNIT_PAIR, /* a step is a pair of bf16 elements in one word, the even one in the lower half */
-    GEMM_UNIT_WIDE  /* two steps are a pair: the odd element widened to fp32, then the even one; the tile flushes */
+    GEMM_UNIT_WIDE  /* two steps are a pair: the odd element widened to fp32, then the even one */
 };
 
 #define GEMM_MOST_ROWS    14
@@ -51,6 +51,7 @@ struct gemm_kernel {
     enum gemm_unit unit;
     int rows;    /* of a full tile, at most GEMM_MOST_ROWS */
     int columns; /* of every tile, at most GEMM_MOST_COLUMNS */
+    int flush;   /* the tile is to run with numbers below the normal range taken and left as zero */
     gemm_gather *gather;
     gemm_tile *const *tile; /* tile[r - 1] has r rows */
     void (*finish)(const struct gemm_row *row);

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "matmul/bf16.h"
+#include "matmul/float_state.h"
 
 #define ROUNDS 9 /* log2(GEMM_LEAVES) + 1: levels of the tree of leaves */
 
@@ -98,6 +99,7 @@ static float store(void *to, int64_t at, uint32_t dtype, float number)
 static void plain_row(void *context, int64_t i, int thread)
 {
     const struct gemm_problem *problem = context;
+    unsigned state = float_state_set(0);
     (void)thread;
     for (int64_t j = 0; j < problem->n; j++) {
         float value = gemm_plain_sum(problem, i, j);
@@ -111,6 +113,7 @@ static void plain_row(void *context, int64_t i, int thread)
         }
         store(problem->c, i * problem->c_row + j, problem->c_dtype, value);
     }
+    float_state_restore(state);
 }
 
 void gemm_plain(const struct gemm_problem *problem, struct pool *pool)

@@ -140,6 +140,7 @@ static void tile_add(float *to, const float *from, int64_t n)
         .unit = (kernel_unit),                                                                                         \
         .rows = TILE_ROWS,                                                                                             \
         .columns = TILE_COLUMNS,                                                                                       \
+        .flush = (kernel_unit) == GEMM_UNIT_WIDE,                                                                      \
         .gather = gather_as_##suffix,                                                                                  \
         .tile = tile_table,                                                                                            \
         .finish = tile_finish,                                                                                         \
