@@ -1,0 +1,340 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/check.h"
+#include "support.h"
+
+/* What core/program/ops.def says of one op. */
+struct reading {
+    char words[256];
+    uint16_t inputs;
+    uint32_t attribute_bytes;
+};
+
+/* "(b s) c^" -> "tc": a group or letter is a dimension. `...` is a shape of any rank. Groups are named as check.c names
+ * them. */
+static void simplify(const char *axes, char *word)
+{
+    static const struct {
+        const char *group;
+        char letter;
+    } groups[] = {{"b s", 't'}, {"h d", 'm'}, {"g d", 'g'}};
+    char group[16];
+    size_t used = 0, length, i;
+
+    if (strstr(axes, "...") != NULL) {
+        strcpy(word, "*");
+        return;
+    }
+    for (; *axes != '\0'; axes++) {
+        if (strchr("^+ ", *axes) != NULL)
+            continue;
+        if (*axes != '(') {
+            word[used++] = *axes;
+            continue;
+        }
+        for (length = 0, axes++; *axes != ')'; axes++)
+            if (strchr("^+", *axes) == NULL)
+                group[length++] = *axes;
+        group[length] = '\0';
+        for (i = 0; i < 3 && strcmp(groups[i].group, group) != 0; i++)
+            ;
+        word[used++] = i < 3 ? groups[i].letter : '!';
+    }
+    word[used] = '\0';
+}
+
+static void read_operand(struct reading *reading, const char *direction, const char *presence, const char *axes)
+{
+    char word[32];
+    size_t used = strlen(reading->words);
+
+    simplify(axes, word);
+    reading->inputs += strcmp(direction, "in") == 0;
+    snprintf(reading->words + used, sizeof(reading->words) - used, "%s%s%s", used > 0 ? " " : "",
+             strcmp(presence, "optional") == 0 ? "?" : "", word);
+}
+
+/* Equal patterns of letters, whatever the letters: digits, `*`, `?` and blanks stand for themselves. */
+static int same_pattern(const char *a, const char *b)
+{
+    char to_b[128] = {0}, to_a[128] = {0};
+
+    for (; *a != '\0' && *b != '\0'; a++, b++) {
+        char *there = &to_b[(unsigned char)*a & 127], *back = &to_a[(unsigned char)*b & 127];
+
+        if (strchr("0123456789*? ", *a) != NULL || strchr("0123456789*? ", *b) != NULL) {
+            if (*a != *b)
+                return 0;
+            continue;
+        }
+        if (*there == 0 && *back == 0) {
+            *there = *b;
+            *back = *a;
+        }
+        if (*there != *b || *back != *a)
+            return 0;
+    }
+    return *a == *b;
+}
+
+static void compare_with_form(const struct reading *reading, uint16_t op, uint16_t version, const char *name)
+{
+    const struct op_form *form = check_form(op);
+
+    if (form == NULL)
+        fail_msg("%s: check.c has no form", name);
+    assert_string_equal(form->name, name);
+    assert_int_equal(form->version, version);
+    assert_int_equal(form->inputs, reading->inputs);
+    assert_int_equal(form->attribute_bytes, reading->attribute_bytes);
+    if (!same_pattern(form->operands, reading->words))
+        fail_msg("%s: check.c says '%s', the op table '%s'", name, form->operands, reading->words);
+}
+
+static void forms_are_those_of_the_op_table(void **state)
+{
+    struct reading reading;
+    uint16_t op, version;
+
+    (void)state;
+#define OP_BEGIN(op_name, op_id, op_version, backward, flags, summary)                                                 \
+    reading = (struct reading){.inputs = 0};                                                                           \
+    op = op_id;                                                                                                        \
+    version = op_version;
+#define OPERAND(direction, operand_name, class, presence, axes) read_operand(&reading, #direction, #presence, axes);
+#define ATTRIBUTE(type, attribute_name, meaning)                reading.attribute_bytes += strcmp(#type + 1, "64") == 0 ? 8 : 4;
+#define OP_END(op_name)                                         compare_with_form(&reading, op, version, #op_name);
+#include "program/ops.def"
+}
+
+static void unknown_ops_are_unknown(void **state)
+{
+    (void)state;
+    assert_null(check_form(0));
+    assert_null(check_form(LLMRUN_OPS));
+}
+
+static struct llmrun_answer ask(struct bench *bench, const struct llmrun_op *op)
+{
+    struct llmrun_answer answer = {.size = sizeof(answer), .support = 99};
+
+    assert_int_equal(bench->kernel->query(bench->host, op, &answer, &bench->error), LLMRUN_OK);
+    return answer;
+}
+
+static void assert_no(struct bench *bench, const struct llmrun_op *op, const char *reason)
+{
+    struct llmrun_answer answer = ask(bench, op);
+    struct llmrun_kernel *kernel = NULL;
+
+    assert_int_equal(answer.support, LLMRUN_SUPPORT_NO);
+    if (strstr(answer.reason, reason) == NULL)
+        fail_msg("the reason is '%s', without '%s'", answer.reason, reason);
+    assert_int_equal(bench->kernel->prepare(bench->host, op, INT64_MAX, &kernel, &bench->error),
+                     LLMRUN_ERROR_UNSUPPORTED);
+    assert_string_equal(bench->error.message, answer.reason);
+}
+
+static void assert_refused(struct bench *bench, const struct llmrun_op *op, const char *message)
+{
+    struct llmrun_answer answer = {.size = sizeof(answer)};
+
+    assert_int_equal(bench->kernel->query(bench->host, op, &answer, &bench->error), LLMRUN_ERROR_ARGUMENT);
+    if (strstr(bench->error.message, message) == NULL)
+        fail_msg("the message is '%s', without '%s'", bench->error.message, message);
+}
+
+/* add over [3, 4] floats; tests then spoil a part of it. */
+struct sum {
+    struct llmrun_tensor operands[3];
+    struct llmrun_op op;
+};
+
+static void sum_begin(struct sum *sum)
+{
+    int i;
+
+    for (i = 0; i < 3; i++)
+        sum->operands[i] = matrix_of(LLMRUN_F32, 3, 4);
+    sum->op = op_of(LLMRUN_OP_ADD, LLMRUN_OP_ADD_VERSION, sum->operands, 3);
+}
+
+static void a_kernel_that_declines_gives_way_to_the_next(void **state)
+{
+    struct bench *bench = *state;
+    struct llmrun_kernel *kernel = NULL;
+    struct sum sum;
+
+    sum_begin(&sum);
+    assert_int_equal(ask(bench, &sum.op).support, LLMRUN_SUPPORT_NATIVE);
+    assert_int_equal(bench->kernel->prepare(bench->host, &sum.op, 0, &kernel, &bench->error), LLMRUN_OK);
+    assert_string_equal(bench->kernel->name(kernel), "add test");
+    bench->kernel->destroy(kernel);
+}
+
+static void what_is_beyond_the_runtime_is_answered_with_a_reason(void **state)
+{
+    struct bench *bench = *state;
+    struct llmrun_tensor one = vector_of(LLMRUN_F32, 8);
+    struct llmrun_init_attributes attributes = {.distribution = LLMRUN_INIT_CONSTANT};
+    struct llmrun_op init = op_of(LLMRUN_OP_INIT, LLMRUN_OP_INIT_VERSION, &one, 1);
+    struct sum sum;
+
+    sum_begin(&sum);
+    sum.op.op = 4000;
+    assert_no(bench, &sum.op, "op 4000 is unknown");
+    sum_begin(&sum);
+    sum.op.version = 2;
+    assert_no(bench, &sum.op, "version 2");
+    sum_begin(&sum);
+    sum.op.flags = 1u << 31;
+    assert_no(bench, &sum.op, "flags 0x80000000");
+    sum_begin(&sum);
+    sum.operands[1].stride[0] = 5;
+    assert_no(bench, &sum.op, "operand 1 is not contiguous");
+    sum_begin(&sum);
+    sum.operands[2].dtype = LLMRUN_DTYPES;
+    assert_no(bench, &sum.op, "element type 13");
+    sum_begin(&sum);
+    sum.operands[0].alignment = 2;
+    assert_no(bench, &sum.op, "aligned to 2 bytes");
+    sum_begin(&sum);
+    sum.op = op_of(LLMRUN_OP_GELU, LLMRUN_OP_GELU_VERSION, sum.operands, 2);
+    sum.op.op = LLMRUN_OP_BIAS_GRAD;
+    sum.operands[1] = vector_of(LLMRUN_F32, 4);
+    assert_no(bench, &sum.op, "test has no kernel for bias_grad");
+    init.attributes = &attributes;
+    init.attribute_bytes = sizeof(attributes);
+    assert_no(bench, &init, "this kernel declines everything");
+}
+
+static void a_description_that_breaks_the_contract_is_an_argument_error(void **state)
+{
+    struct bench *bench = *state;
+    struct sum sum;
+
+    sum_begin(&sum);
+    sum.op.size = 8;
+    assert_refused(bench, &sum.op, "too short");
+    sum_begin(&sum);
+    sum.op.operand_count = 2;
+    assert_refused(bench, &sum.op, "3 operands");
+    sum_begin(&sum);
+    sum.op.attribute_bytes = 4;
+    assert_refused(bench, &sum.op, "0 bytes of attributes");
+    sum_begin(&sum);
+    sum.operands[1] = (struct llmrun_tensor){.dtype = LLMRUN_NONE};
+    assert_refused(bench, &sum.op, "operand 1 is absent");
+    sum_begin(&sum);
+    sum.operands[2] = matrix_of(LLMRUN_F32, 3, 5);
+    assert_refused(bench, &sum.op, "operand 2 has 5 elements in dimension 1 and must have 4");
+    sum_begin(&sum);
+    sum.operands[2] = vector_of(LLMRUN_F32, 12);
+    assert_refused(bench, &sum.op, "operand 2 has rank 1");
+    sum_begin(&sum);
+    sum.operands[0].shape[0] = -3;
+    assert_refused(bench, &sum.op, "operand 0 has -3 elements");
+    sum_begin(&sum);
+    sum.operands[0].rank = 6;
+    assert_refused(bench, &sum.op, "rank 6");
+    sum_begin(&sum);
+    sum.op.accumulate = 1;
+    assert_refused(bench, &sum.op, "only into outputs");
+    sum_begin(&sum);
+    sum.op.accumulate = 1u << 3;
+    assert_refused(bench, &sum.op, "only into outputs");
+}
+
+static void a_dimension_of_one_may_have_any_stride(void **state)
+{
+    struct bench *bench = *state;
+    struct sum sum;
+    int i;
+
+    sum_begin(&sum);
+    for (i = 0; i < 3; i++)
+        sum.operands[i] = matrix_of(LLMRUN_F32, 1, 4);
+    sum.operands[0].stride[0] = 1000;
+    assert_int_equal(ask(bench, &sum.op).support, LLMRUN_SUPPORT_NATIVE);
+}
+
+static void workspace_is_answered_and_a_limit_below_it_is_kept(void **state)
+{
+    struct bench *bench = *state;
+    struct llmrun_stream *stream = stream_of(bench);
+    struct llmrun_kernel *kernel = NULL;
+    float memory[12] = {0};
+    uint64_t address = (uint64_t)(uintptr_t)memory;
+    uint64_t addresses[3] = {address, address, address};
+    struct sum sum;
+
+    sum_begin(&sum);
+    sum.op = op_of(LLMRUN_OP_GELU_GRAD, LLMRUN_OP_GELU_GRAD_VERSION, sum.operands, 3);
+    assert_int_equal(ask(bench, &sum.op).workspace_bytes, 4096);
+    assert_int_equal(bench->kernel->prepare(bench->host, &sum.op, 4095, &kernel, &bench->error),
+                     LLMRUN_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(bench->error.message, "4096"));
+    assert_int_equal(bench->kernel->prepare(bench->host, &sum.op, 4096, &kernel, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->kernel->launch(stream, kernel, addresses, 3, 0, &bench->error), LLMRUN_ERROR_ARGUMENT);
+    bench->device->stream_destroy(stream);
+    bench->kernel->destroy(kernel);
+    bench->kernel->destroy(NULL);
+}
+
+static void a_prepared_kernel_keeps_its_own_copy_of_the_description(void **state)
+{
+    struct bench *bench = *state;
+    struct llmrun_stream *stream = stream_of(bench);
+    struct llmrun_kernel *kernel = NULL;
+    float a[12], y[12] = {0};
+    uint64_t addresses[3] = {(uint64_t)(uintptr_t)a, (uint64_t)(uintptr_t)a, (uint64_t)(uintptr_t)y};
+    struct sum sum;
+    int i;
+
+    for (i = 0; i < 12; i++)
+        a[i] = (float)i;
+    sum_begin(&sum);
+    assert_int_equal(bench->kernel->prepare(bench->host, &sum.op, 0, &kernel, &bench->error), LLMRUN_OK);
+    memset(&sum, 0xff, sizeof(sum));
+    assert_int_equal(bench->kernel->launch(stream, kernel, addresses, 3, 0, &bench->error), LLMRUN_OK);
+    memset(addresses, 0xff, sizeof(addresses));
+    assert_int_equal(bench->device->quiesce(bench->host, &bench->error), LLMRUN_OK);
+    for (i = 0; i < 12; i++)
+        assert_true(y[i] == 2 * (float)i);
+    bench->kernel->destroy(kernel);
+    bench->device->stream_destroy(stream);
+}
+
+static void a_launch_with_other_addresses_than_prepared_is_refused(void **state)
+{
+    struct bench *bench = *state;
+    struct llmrun_stream *stream = stream_of(bench);
+    struct llmrun_kernel *add = prepare_add(bench, 1);
+    uint64_t addresses[3] = {64, 64, 0};
+
+    assert_int_equal(bench->kernel->launch(stream, add, addresses, 2, 0, &bench->error), LLMRUN_ERROR_ARGUMENT);
+    assert_int_equal(bench->kernel->launch(stream, add, addresses, 3, 0, &bench->error), LLMRUN_ERROR_ARGUMENT);
+    assert_non_null(strstr(bench->error.message, "operand 2"));
+    bench->kernel->destroy(add);
+    bench->device->stream_destroy(stream);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, bench_open, bench_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forms_are_those_of_the_op_table),
+        cmocka_unit_test(unknown_ops_are_unknown),
+        CASE(a_kernel_that_declines_gives_way_to_the_next),
+        CASE(what_is_beyond_the_runtime_is_answered_with_a_reason),
+        CASE(a_description_that_breaks_the_contract_is_an_argument_error),
+        CASE(a_dimension_of_one_may_have_any_stride),
+        CASE(workspace_is_answered_and_a_limit_below_it_is_kept),
+        CASE(a_prepared_kernel_keeps_its_own_copy_of_the_description),
+        CASE(a_launch_with_other_addresses_than_prepared_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
