@@ -140,3 +140,12 @@ void config_describe(enum config_key_id key, char *out, size_t bytes)
     else
         snprintf(out, bytes, "%s%s", words[row->type], row->range);
 }
+
+void config_missing(enum config_key_id key, char *out, size_t bytes)
+{
+    size_t used = (size_t)snprintf(out, bytes, "%s", config_keys[key].built);
+
+    for (const struct config_choice *choice = config_choices; choice->text != NULL && used < bytes; choice++)
+        if (choice->key == key && choice->built[0] != '\0')
+            used += (size_t)snprintf(out + used, bytes - used, "%s%s", used > 0 ? ", " : "", choice->text);
+}

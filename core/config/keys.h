@@ -70,4 +70,7 @@ void config_hint(const char *dotted, char *out, size_t bytes);
  */
 void config_describe(enum config_key_id key, char *out, size_t bytes);
 
+/* The features that a key is waiting for: "" when all of it is built. Cut to `bytes`. */
+void config_missing(enum config_key_id key, char *out, size_t bytes);
+
 #endif

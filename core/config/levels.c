@@ -107,9 +107,9 @@ int level_end(struct config *config, enum config_level level, struct error *erro
         return error_set(error, STATUS_USAGE,
                          "%s: model.path and model.preset are both set; one of them names the model", place);
     }
-    if (path && !preset_set)
+    if (path && !preset_set && config->model.preset[0] != '\0')
         return give_way(config, &config->model.preset, CONFIG_KEY_model_preset, CONFIG_KEY_model_path, error);
-    if (preset && !path_set)
+    if (preset && !path_set && config->model.path[0] != '\0')
         return give_way(config, &config->model.path, CONFIG_KEY_model_path, CONFIG_KEY_model_preset, error);
     return STATUS_OK;
 }

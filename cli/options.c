@@ -1,0 +1,271 @@
+#include "options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/keys.h"
+#include "config/nearest.h"
+#include "config/scalar.h"
+
+extern char **environ;
+
+static const struct {
+    const char *name;
+    const char *key;
+    const char *value;
+} shorthands[] = {{"backend", "run.backend", "B"}, {"steps", "train.steps", "N"}};
+
+#define SHORTHANDS (int)(sizeof shorthands / sizeof shorthands[0])
+
+/* The walk over argv. */
+struct walk {
+    const struct usage *usage;
+    char **argv;
+    int argc;
+    int at;        /* index of the word in hand */
+    uint64_t seen; /* bit i: option i was given */
+    struct arguments *arguments;
+    struct error *error;
+};
+
+static const char *dashes(const char *name)
+{
+    return name[1] == '\0' ? "-" : "--";
+}
+
+/* The value of the flag in hand: after '=' or in the next word, which is then taken. NULL with the error set when
+ * missing. */
+static const char *take_value(struct walk *walk, const char *flag, size_t flag_bytes)
+{
+    const char *next;
+
+    if (flag[flag_bytes] == '=')
+        return flag + flag_bytes + 1;
+    next = walk->at + 1 < walk->argc ? walk->argv[walk->at + 1] : NULL;
+    if (next == NULL || strncmp(next, "--", 2) == 0) {
+        error_set(walk->error, STATUS_USAGE, "%.*s needs a value%s%s%s", (int)flag_bytes, flag,
+                  next != NULL ? "; one that begins with -- is written " : "", next != NULL ? flag : "",
+                  next != NULL ? "=VALUE" : "");
+        return NULL;
+    }
+    walk->at++;
+    return next;
+}
+
+static int take_number(struct walk *walk, const struct command_option *option, const char *value)
+{
+    bool whole = option->type == OPTION_INTEGER;
+    const char *range = option->range != NULL ? option->range : "(-inf, inf)";
+    int64_t integer = 0;
+    double number = 0;
+    bool good = whole ? scalar_integer(value, &integer) : scalar_number(value, &number);
+
+    if (!good || !scalar_in_range(whole ? (double)integer : number, range))
+        return error_set(walk->error, STATUS_USAGE, "%s%s is %.80s; a %snumber%s%s is wanted", dashes(option->name),
+                         option->name, value, whole ? "whole " : "", option->range != NULL ? " in " : "",
+                         option->range != NULL ? range : "");
+    if (whole)
+        *(int64_t *)option->target = integer;
+    else
+        *(double *)option->target = number;
+    return STATUS_OK;
+}
+
+static int take_option(struct walk *walk, int index, const char *flag, size_t flag_bytes)
+{
+    const struct command_option *option = &walk->usage->options[index];
+    const char *value;
+
+    walk->seen |= UINT64_C(1) << index;
+    if (option->type == OPTION_SWITCH) {
+        if (flag[flag_bytes] == '=')
+            return error_set(walk->error, STATUS_USAGE, "%.*s takes no value", (int)flag_bytes, flag);
+        *(bool *)option->target = true;
+        return STATUS_OK;
+    }
+    value = take_value(walk, flag, flag_bytes);
+    if (value == NULL)
+        return STATUS_USAGE;
+    if (option->type != OPTION_TEXT)
+        return take_number(walk, option, value);
+    *(const char **)option->target = value;
+    return STATUS_OK;
+}
+
+static int take_key(struct walk *walk, const char *key, size_t key_bytes, const char *flag, size_t flag_bytes)
+{
+    struct arguments *arguments = walk->arguments;
+    const char *value = take_value(walk, flag, flag_bytes);
+    char *copy;
+
+    if (value == NULL)
+        return STATUS_USAGE;
+    copy = strndup(key, key_bytes);
+    if (copy == NULL)
+        return error_set(walk->error, STATUS_MEMORY, "no memory to read the command line");
+    arguments->flags[arguments->flag_count++] = (struct config_flag){copy, value};
+    return STATUS_OK;
+}
+
+/* "eval has no flag --modle, did you mean --model?" */
+static int unknown_flag(const struct walk *walk, const char *flag, size_t flag_bytes)
+{
+    const struct usage *usage = walk->usage;
+    char name[80];
+    const char *near = NULL;
+    int near_distance = 0;
+
+    snprintf(name, sizeof name, "%.*s", flag_bytes < 79 ? (int)flag_bytes - 2 : 77, flag + 2);
+    for (int i = 0; i < usage->option_count + (usage->takes_keys ? SHORTHANDS : 0); i++) {
+        const char *other = i < usage->option_count ? usage->options[i].name : shorthands[i - usage->option_count].name;
+        int distance = nearest_distance(name, other);
+
+        if (nearest_is_typo(name, distance) && (near == NULL || distance < near_distance)) {
+            near = other;
+            near_distance = distance;
+        }
+    }
+    if (near == NULL && usage->takes_keys && config_nearest(name) >= 0)
+        near = config_keys[config_nearest(name)].dotted;
+    if (near != NULL)
+        return error_set(walk->error, STATUS_USAGE, "%s has no flag %.*s, did you mean %s%s?", usage->command,
+                         (int)flag_bytes, flag, dashes(near), near);
+    return error_set(walk->error, STATUS_USAGE, "%s has no flag %.*s; `llmrun %s --help` lists them", usage->command,
+                     (int)flag_bytes, flag, usage->command);
+}
+
+static int take_flag(struct walk *walk, const char *flag)
+{
+    const struct usage *usage = walk->usage;
+    size_t bytes = strcspn(flag, "=");
+    const char *name = flag + (flag[1] == '-' ? 2 : 1);
+    size_t name_bytes = bytes - (size_t)(name - flag);
+
+    for (int i = 0; i < usage->option_count; i++)
+        if (strlen(usage->options[i].name) == name_bytes && strncmp(usage->options[i].name, name, name_bytes) == 0 &&
+            strlen(dashes(usage->options[i].name)) == (size_t)(name - flag))
+            return take_option(walk, i, flag, bytes);
+    if (flag[1] == '-' && usage->takes_keys) {
+        for (int i = 0; i < SHORTHANDS; i++)
+            if (strlen(shorthands[i].name) == name_bytes && strncmp(shorthands[i].name, name, name_bytes) == 0)
+                return take_key(walk, shorthands[i].key, strlen(shorthands[i].key), flag, bytes);
+        if (memchr(name, '.', name_bytes) != NULL)
+            return take_key(walk, name, name_bytes, flag, bytes);
+    }
+    return unknown_flag(walk, flag, bytes);
+}
+
+static int take_word(struct walk *walk, const char *word)
+{
+    struct arguments *arguments = walk->arguments;
+
+    if (walk->usage->takes_config_file && arguments->config_file == NULL) {
+        arguments->config_file = word;
+        return STATUS_OK;
+    }
+    if (arguments->word_count == walk->usage->most_words)
+        return error_set(walk->error, STATUS_USAGE,
+                         "%s: the word %.200s is one too many; `llmrun %s --help` shows its use", walk->usage->command,
+                         word, walk->usage->command);
+    arguments->words[arguments->word_count++] = word;
+    return STATUS_OK;
+}
+
+static int check_complete(const struct walk *walk)
+{
+    const struct usage *usage = walk->usage;
+
+    for (int i = 0; i < usage->option_count; i++) {
+        const struct command_option *option = &usage->options[i];
+
+        if (option->required && (walk->seen >> i & 1) == 0)
+            return error_set(walk->error, STATUS_USAGE, "%s needs %s%s %s: %s", usage->command, dashes(option->name),
+                             option->name, option->value != NULL ? option->value : "", option->help);
+    }
+    if (walk->arguments->word_count < usage->least_words)
+        return error_set(walk->error, STATUS_USAGE, "%s needs %s; `llmrun %s --help` shows its use", usage->command,
+                         usage->words, usage->command);
+    return STATUS_OK;
+}
+
+int options_parse(const struct usage *usage, int argc, char **argv, struct arguments *arguments, struct error *error)
+{
+    struct walk walk = {usage, argv, argc, 1, 0, arguments, error};
+    bool words_only = false;
+    int status = STATUS_OK;
+
+    *arguments = (struct arguments){0};
+    arguments->flags = calloc((size_t)argc + 1, sizeof *arguments->flags);
+    arguments->words = calloc((size_t)argc + 1, sizeof *arguments->words);
+    if (arguments->flags == NULL || arguments->words == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory to read the command line");
+    for (; walk.at < argc && status == STATUS_OK; walk.at++) {
+        const char *word = argv[walk.at];
+
+        if (words_only || word[0] != '-' || word[1] == '\0') {
+            status = take_word(&walk, word);
+        } else if (strcmp(word, "--") == 0) {
+            words_only = true;
+        } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+            usage_print(usage);
+            arguments->done = true;
+            return STATUS_OK;
+        } else {
+            status = take_flag(&walk, word);
+        }
+    }
+    return status == STATUS_OK ? check_complete(&walk) : status;
+}
+
+void arguments_free(struct arguments *arguments)
+{
+    for (int64_t i = 0; i < arguments->flag_count; i++)
+        free((char *)arguments->flags[i].key);
+    free(arguments->flags);
+    free(arguments->words);
+    *arguments = (struct arguments){0};
+}
+
+int arguments_load_config(const struct arguments *arguments, struct config *config, struct error *error)
+{
+    const struct config_inputs inputs = {.file = arguments->config_file,
+                                         .environment = environ,
+                                         .flags = arguments->flags,
+                                         .flag_count = arguments->flag_count};
+
+    return config_load(config, &inputs, error);
+}
+
+static void print_row(const char *dash, const char *name, const char *value, const char *help)
+{
+    int used = printf("  %s%s%s%s", dash, name, value != NULL ? " " : "", value != NULL ? value : "");
+
+    printf("%*s%s\n", used < 26 ? 26 - used : 2, "", help);
+}
+
+void usage_print(const struct usage *usage)
+{
+    printf("usage: llmrun %s%s", usage->command, usage->takes_config_file ? " [config.yaml]" : "");
+    for (int i = 0; i < usage->option_count; i++) {
+        const struct command_option *option = &usage->options[i];
+
+        if (option->required)
+            printf(" %s%s %s", dashes(option->name), option->name, option->value);
+    }
+    printf("%s%s%s\n\n%s.\n\n", usage->option_count > 0 || usage->takes_keys ? " [flags]" : "",
+           usage->words != NULL ? " " : "", usage->words != NULL ? usage->words : "", usage->summary);
+    for (int i = 0; i < usage->option_count; i++)
+        print_row(dashes(usage->options[i].name), usage->options[i].name, usage->options[i].value,
+                  usage->options[i].help);
+    if (usage->takes_keys) {
+        char help[160];
+
+        for (int i = 0; i < SHORTHANDS; i++) {
+            snprintf(help, sizeof help, "short for --%s %s", shorthands[i].key, shorthands[i].value);
+            print_row("--", shorthands[i].name, shorthands[i].value, help);
+        }
+        print_row("--", "section.key", "V", "any key of the config; `llmrun config keys` lists them");
+    }
+    print_row("--", "help", NULL, "this text");
+}
