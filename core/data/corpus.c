@@ -99,8 +99,11 @@ int corpus_load(const struct corpus_options *options, const struct tokenizer *to
 {
     struct loader loader = {options, tokenizer, {train, {false}}, {valid, {false}}};
     int32_t vocabulary = options->vocabulary > 0 ? options->vocabulary : tokenizer_vocabulary(tokenizer);
+    struct error unread;
     int result;
 
+    if (error == NULL)
+        error = &unread;
     token_set_start(train, vocabulary);
     token_set_start(valid, vocabulary);
     result = add_files(&loader, error);

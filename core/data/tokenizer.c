@@ -26,6 +26,8 @@ static int open_kind(const char *path, struct tokenizer **out, struct error *err
         return tokenizer_open_bytes(out, error);
     if (stat(path, &status) != 0)
         return error_set(error, STATUS_INPUT, "tokenizer %s: there is no such folder; 'bytes' needs none", path);
+    if (S_ISDIR(status.st_mode))
+        return tokenizer_open_bpe(path, out, error);
     if (length > 6 && strcmp(path + length - 6, ".model") == 0)
         return error_set(error, STATUS_USAGE, "tokenizer %s: SentencePiece models are not read by this version", path);
     return error_set(error, STATUS_USAGE, "tokenizer %s is neither 'bytes' nor a folder with vocab.json and merges.txt",
@@ -35,8 +37,12 @@ static int open_kind(const char *path, struct tokenizer **out, struct error *err
 int tokenizer_open(const char *path, struct tokenizer **out, struct error *error)
 {
     struct tokenizer *tokenizer = NULL;
-    int result = open_kind(path, &tokenizer, error);
+    struct error unread;
+    int result;
 
+    if (error == NULL)
+        error = &unread;
+    result = open_kind(path, &tokenizer, error);
     if (result != STATUS_OK)
         return result;
     tokenizer->name = strdup(path);

@@ -1,0 +1,54 @@
+/* Characters as GPT-2's split pattern sees them, with the Unicode version of the tokenizers library that the table in
+ * unicode_table.c was made from. */
+#ifndef LLMRUN_DATA_UNICODE_H
+#define LLMRUN_DATA_UNICODE_H
+
+#include <stdint.h>
+
+enum unicode_class {
+    UNICODE_OTHER,
+    UNICODE_LETTER, /* \p{L} */
+    UNICODE_NUMBER, /* \p{N} */
+    UNICODE_SPACE   /* \s */
+};
+
+/* Two stages: blocks of 256 characters, 2 bits each, lowest bits first; equal blocks are stored once. */
+extern const uint8_t unicode_block_of[];
+extern const uint64_t unicode_blocks[];
+
+/* code < 0x110000 */
+static inline enum unicode_class unicode_class_of(uint32_t code)
+{
+    uint64_t word = unicode_blocks[unicode_block_of[code >> 8] * 8 + (code >> 5 & 7)];
+
+    return (enum unicode_class)(word >> (code & 31) * 2 & 3);
+}
+
+/* Reads the character at text[0], bytes > 0, and returns its length. What is not UTF-8 (a lone byte, an overlong form,
+ * a surrogate, a number above 0x10FFFF) is read as one byte with *code = 0xFFFD. */
+static inline int utf8_read(const char *text, int64_t bytes, uint32_t *code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *byte = (const unsigned char *)text;
+    int length = byte[0] < 0x80 ? 1 : byte[0] >= 0xF0 ? 4 : byte[0] >= 0xE0 ? 3 : 2;
+    uint32_t value = length == 1 ? byte[0] : byte[0] & (0x7Fu >> length);
+    int index;
+
+    *code = value;
+    if (length == 1)
+        return 1;
+    *code = 0xFFFD;
+    if (byte[0] < 0xC2 || byte[0] > 0xF4 || length > bytes)
+        return 1;
+    for (index = 1; index < length; index++) {
+        if ((byte[index] & 0xC0) != 0x80)
+            return 1;
+        value = value << 6 | (byte[index] & 0x3F);
+    }
+    if (value < least[length] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
+        return 1;
+    *code = value;
+    return length;
+}
+
+#endif
