@@ -2,6 +2,16 @@
 
 # Compiled once for each instruction set, as table.h says.
 set(kernel_sources
+  kernels/adamw.c
+  kernels/bias_grad.c
+  kernels/dropout.c
+  kernels/elementwise.c
+  kernels/embedding.c
+  kernels/gelu.c
+  kernels/gradient_norm.c
+  kernels/init.c
+  kernels/layernorm.c
+  kernels/layernorm_grad.c
   matmul/tiles.c
 )
 

@@ -95,4 +95,24 @@ static inline void vec_store_bf16_part(uint16_t *p, struct f32x16 v, int count)
         vec_store_bf16_tail(p, v, count);
 }
 
+/* v with 0 in the lanes from `count` on. */
+static inline struct f32x16 vec_keep(struct f32x16 v, int count)
+{
+    static const uint32_t lane[VEC_LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+    return vec_select(vec_int_below(vec_int_load(lane), vec_int_set((uint32_t)count)), v, vec_zero());
+}
+
+/* v rounded to the nearest bf16, as a store and a load of it would do. */
+static inline struct f32x16 vec_round_bf16(struct f32x16 v)
+{
+    struct i32x16 bits = vec_to_bits(v);
+    struct i32x16 odd = vec_int_and(vec_int_shr(bits, 16), vec_int_set(1));
+    struct i32x16 rounded = vec_int_add(bits, vec_int_add(odd, vec_int_set(0x7fff)));
+    struct i32x16 quiet = vec_int_or(bits, vec_int_set(0x400000));
+    struct f32x16 either = vec_select(vec_eq(v, v), vec_from_bits(rounded), vec_from_bits(quiet));
+
+    return vec_from_bits(vec_int_and(vec_to_bits(either), vec_int_set(0xffff0000u)));
+}
+
 #endif
