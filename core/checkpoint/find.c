@@ -1,0 +1,168 @@
+#include "checkpoint/find.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/log.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/commit.h"
+#include "checkpoint/folder.h"
+
+static bool starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* "step_" and at least 8 digits; -1 for any other name. *rest is what follows. */
+static int64_t step_of_name(const char *name, const char **rest)
+{
+    char *end;
+    int64_t step;
+
+    if (!starts_with(name, "step_") || strspn(name + 5, "0123456789") < 8 || strspn(name + 5, "0123456789") > 18)
+        return -1;
+    step = strtoll(name + 5, &end, 10);
+    *rest = end;
+    return step;
+}
+
+/* Fills condition, bytes and reason of a folder whose name says that it is complete. */
+static void examine(const struct file_system *fs, const char *path, struct checkpoint_entry *entry)
+{
+    struct manifest manifest;
+    struct error error = {0};
+    int result = checkpoint_read_manifest(fs, path, &manifest, &error);
+
+    if (result == STATUS_OK && manifest.step != entry->step)
+        result = error_set(&error, STATUS_INPUT, "%s is of step %" PRId64 " by its manifest", path, manifest.step);
+    if (result == STATUS_OK)
+        result = checkpoint_check_sizes(fs, path, &manifest, &error);
+    entry->condition = result == STATUS_OK ? CHECKPOINT_COMPLETE : CHECKPOINT_TORN;
+    for (int64_t i = 0; i < manifest.file_count && result == STATUS_OK; i++)
+        entry->bytes += manifest.files[i].bytes;
+    if (result != STATUS_OK)
+        snprintf(entry->reason, sizeof entry->reason, "%.500s", error.message);
+    manifest_finish(&manifest);
+}
+
+static void classify(const struct file_system *fs, const char *folder, struct checkpoint_entry *entry)
+{
+    char path[PATH_MAX];
+    const char *rest = "";
+
+    entry->step = step_of_name(entry->name, &rest);
+    entry->replaced = starts_with(rest, COMMIT_REPLACED);
+    if (!file_join(path, sizeof path, folder, entry->name)) {
+        entry->condition = CHECKPOINT_FOREIGN;
+        snprintf(entry->reason, sizeof entry->reason, "its path is too long");
+    } else if (entry->step >= 0 && starts_with(rest, COMMIT_PARTIAL)) {
+        entry->condition = CHECKPOINT_PARTIAL;
+        snprintf(entry->reason, sizeof entry->reason, "a save or removal that did not end");
+    } else if (entry->step >= 0 && (*rest == '\0' || entry->replaced) && folder_exists(path)) {
+        examine(fs, path, entry);
+    } else {
+        entry->step = -1;
+        entry->condition = CHECKPOINT_FOREIGN;
+        snprintf(entry->reason, sizeof entry->reason, "not a checkpoint's name");
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct checkpoint_entry *x = a, *y = b;
+
+    if (x->step != y->step)
+        return x->step < y->step ? -1 : 1;
+    if (x->replaced != y->replaced)
+        return x->replaced ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+int checkpoint_list(const struct file_system *fs, const char *folder, struct checkpoint_listing *listing,
+                    struct error *error)
+{
+    struct folder_names names;
+    int result;
+
+    *listing = (struct checkpoint_listing){0};
+    if (!folder_exists(folder))
+        return STATUS_OK;
+    result = folder_names(folder, &names, error);
+    if (result != STATUS_OK)
+        return result;
+    listing->entries = calloc((size_t)names.count + 1, sizeof *listing->entries);
+    if (listing->entries == NULL)
+        result = error_set(error, STATUS_MEMORY, "no memory for the list of checkpoints in %s", folder);
+    for (int64_t i = 0; i < names.count && result == STATUS_OK; i++) {
+        struct checkpoint_entry *entry = &listing->entries[listing->count++];
+
+        entry->name = names.names[i];
+        names.names[i] = NULL;
+        classify(fs, folder, entry);
+    }
+    folder_names_finish(&names);
+    if (result == STATUS_OK)
+        qsort(listing->entries, (size_t)listing->count, sizeof *listing->entries, compare);
+    return result;
+}
+
+void checkpoint_listing_finish(struct checkpoint_listing *listing)
+{
+    for (int64_t i = 0; i < listing->count; i++)
+        free(listing->entries[i].name);
+    free(listing->entries);
+    *listing = (struct checkpoint_listing){0};
+}
+
+const struct checkpoint_entry *checkpoint_newest(const struct checkpoint_listing *listing)
+{
+    for (int64_t i = listing->count - 1; i >= 0; i--)
+        if (listing->entries[i].condition == CHECKPOINT_COMPLETE)
+            return &listing->entries[i];
+    return NULL;
+}
+
+int checkpoint_find_newest(const struct file_system *fs, const char *folder, char path[PATH_MAX], bool *found,
+                           struct error *error)
+{
+    struct checkpoint_listing listing;
+    const struct checkpoint_entry *newest;
+    int result = checkpoint_list(fs, folder, &listing, error);
+
+    *found = false;
+    if (result != STATUS_OK)
+        return result;
+    for (int64_t i = 0; i < listing.count; i++)
+        if (listing.entries[i].condition == CHECKPOINT_PARTIAL || listing.entries[i].condition == CHECKPOINT_TORN)
+            log_line(LOG_WARNING, "checkpoint %s is ignored: %s", listing.entries[i].name, listing.entries[i].reason);
+    newest = checkpoint_newest(&listing);
+    if (newest != NULL)
+        *found = file_join(path, PATH_MAX, folder, newest->name);
+    checkpoint_listing_finish(&listing);
+    return STATUS_OK;
+}
+
+int checkpoint_resolve(const struct file_system *fs, const char *given, char path[PATH_MAX], struct error *error)
+{
+    char below[PATH_MAX];
+    bool found = false;
+    int handle, result;
+
+    if (!file_join(below, sizeof below, given, MANIFEST_NAME))
+        return error_set(error, STATUS_INPUT, "%.200s...: the path is too long", given);
+    handle = fs->open(fs, below, FILE_READ);
+    if (handle >= 0) {
+        fs->close(fs, handle);
+        snprintf(path, PATH_MAX, "%s", given);
+        return STATUS_OK;
+    }
+    if (!file_join(below, sizeof below, given, "ckpt"))
+        return error_set(error, STATUS_INPUT, "%.200s...: the path is too long", given);
+    result = checkpoint_find_newest(fs, folder_exists(below) ? below : given, path, &found, error);
+    if (result == STATUS_OK && !found)
+        return error_set(error, STATUS_INPUT, "%s is neither a checkpoint nor a run folder with a complete one", given);
+    return result;
+}

@@ -1,0 +1,133 @@
+#include "checkpoint/manifest.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "checkpoint/checksum.h"
+#include "checkpoint/manifest_seal.h"
+#include "tensor/dtype.h"
+
+void manifest_finish(struct manifest *manifest)
+{
+    for (int64_t i = 0; i < manifest->file_count; i++)
+        free(manifest->files[i].name);
+    for (int64_t i = 0; i < manifest->tensor_count; i++)
+        free(manifest->tensors[i].name);
+    free(manifest->files);
+    free(manifest->tensors);
+    checkpoint_state_finish(&manifest->state);
+    *manifest = (struct manifest){0};
+}
+
+bool manifest_plain_name(const char *name, int64_t limit)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t length = strlen(name);
+
+    return length > 0 && (int64_t)length <= limit && name[0] != '.' && strspn(name, allowed) == length;
+}
+
+int manifest_add_file(struct manifest *manifest, const struct manifest_file *file, struct error *error)
+{
+    struct manifest_file *files =
+        array_reserve(manifest->files, manifest->file_count, 1, &manifest->file_capacity, sizeof *files);
+    char *name = strdup(file->name);
+
+    if (files != NULL)
+        manifest->files = files;
+    if (files == NULL || name == NULL) {
+        free(name);
+        return error_set(error, STATUS_MEMORY, "no memory for the checkpoint's list of files");
+    }
+    files[manifest->file_count] = *file;
+    files[manifest->file_count++].name = name;
+    return STATUS_OK;
+}
+
+int manifest_add_tensor(struct manifest *manifest, const struct manifest_tensor *tensor, struct error *error)
+{
+    struct manifest_tensor *tensors =
+        array_reserve(manifest->tensors, manifest->tensor_count, 1, &manifest->tensor_capacity, sizeof *tensors);
+    char *name = strdup(tensor->name);
+
+    if (tensors != NULL)
+        manifest->tensors = tensors;
+    if (tensors == NULL || name == NULL) {
+        free(name);
+        return error_set(error, STATUS_MEMORY, "no memory for the checkpoint's list of tensors");
+    }
+    tensors[manifest->tensor_count] = *tensor;
+    tensors[manifest->tensor_count++].name = name;
+    return STATUS_OK;
+}
+
+const struct manifest_file *manifest_find_file(const struct manifest *manifest, const char *name)
+{
+    for (int64_t i = 0; i < manifest->file_count; i++)
+        if (strcmp(manifest->files[i].name, name) == 0)
+            return &manifest->files[i];
+    return NULL;
+}
+
+static json_t *print_file(const struct manifest_file *file)
+{
+    char whole[CHECKSUM_TEXT_BYTES], header[CHECKSUM_TEXT_BYTES];
+
+    checksum_print(file->checksum, whole);
+    checksum_print(file->header_checksum, header);
+    if (file->header_bytes == 0)
+        return json_pack("{s:s, s:I, s:s}", "name", file->name, "bytes", (json_int_t)file->bytes, "checksum", whole);
+    return json_pack("{s:s, s:I, s:s, s:I, s:s}", "name", file->name, "bytes", (json_int_t)file->bytes, "checksum",
+                     whole, "header_bytes", (json_int_t)file->header_bytes, "header_checksum", header);
+}
+
+static json_t *print_tensor(const struct manifest *manifest, const struct manifest_tensor *tensor)
+{
+    char checksum[CHECKSUM_TEXT_BYTES];
+    json_t *shape = json_array();
+
+    for (int32_t i = 0; i < tensor->shape.rank; i++)
+        json_array_append_new(shape, json_integer(tensor->shape.extent[i]));
+    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", tensor->name, "file",
+                     manifest->files[tensor->file].name, "dtype", dtype_name(tensor->dtype), "shape", shape, "offset",
+                     (json_int_t)tensor->offset, "bytes", (json_int_t)tensor->bytes, "checksum",
+                     checksum_print(tensor->checksum, checksum));
+}
+
+/* NULL when a name is no UTF-8 or there is no memory. */
+static json_t *print_object(const struct manifest *manifest)
+{
+    json_t *files = json_array(), *tensors = json_array(), *state;
+    bool ok = true;
+
+    for (int64_t i = 0; i < manifest->file_count; i++)
+        ok = json_array_append_new(files, print_file(&manifest->files[i])) == 0 && ok;
+    for (int64_t i = 0; i < manifest->tensor_count; i++)
+        ok = json_array_append_new(tensors, print_tensor(manifest, &manifest->tensors[i])) == 0 && ok;
+    state = manifest->state.object != NULL ? json_incref(manifest->state.object) : json_object();
+    if (!ok) {
+        json_decref(files);
+        json_decref(tensors);
+        json_decref(state);
+        return NULL;
+    }
+    return json_pack("{s:i, s:I, s:s, s:o, s:o, s:o}", "format", MANIFEST_FORMAT, "step", (json_int_t)manifest->step,
+                     "run", manifest->run_id, "state", state, "files", files, "tensors", tensors);
+}
+
+int manifest_print(const struct manifest *manifest, char **text, int64_t *bytes, struct error *error)
+{
+    json_t *object = print_object(manifest);
+    char *body = object != NULL ? json_dumps(object, JSON_INDENT(1)) : NULL;
+    int result = STATUS_OK;
+
+    if (body == NULL)
+        result = error_set(error, STATUS_BUG, "the manifest cannot be printed: a tensor name is no UTF-8 text");
+    else
+        result = manifest_seal(body, text, bytes, error);
+    free(body);
+    json_decref(object);
+    return result;
+}

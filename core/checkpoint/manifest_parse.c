@@ -1,0 +1,188 @@
+#include <string.h>
+
+#include "base/checked.h"
+#include "checkpoint/checksum.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/manifest_seal.h"
+#include "checkpoint/name_index.h"
+#include "checkpoint/strict_json.h"
+#include "tensor/dtype.h"
+
+static int read_checksum(const json_t *object, const char *key, const char *source, uint64_t *value,
+                         struct error *error)
+{
+    const char *text;
+    int result = strict_json_text(object, key, source, &text, error);
+
+    if (result == STATUS_OK && !checksum_parse(text, value))
+        return error_set(error, STATUS_INPUT, "%s: '%s' is no checksum", source, key);
+    return result;
+}
+
+static int read_file(const json_t *object, const char *source, struct manifest *manifest, struct error *error)
+{
+    struct manifest_file file = {0};
+    const char *name;
+    int result;
+
+    if ((result = strict_json_text(object, "name", source, &name, error)) != STATUS_OK)
+        return result;
+    if (!manifest_plain_name(name, MANIFEST_NAME_LIMIT) || strcmp(name, MANIFEST_NAME) == 0)
+        return error_set(error, STATUS_INPUT, "%s: '%.140s' is no name of a file beside the manifest", source, name);
+    file.name = (char *)name;
+    if ((result = strict_json_integer(object, "bytes", source, 0, &file.bytes, error)) != STATUS_OK ||
+        (result = read_checksum(object, "checksum", source, &file.checksum, error)) != STATUS_OK)
+        return result;
+    if (json_object_get(object, "header_bytes") != NULL &&
+        ((result = strict_json_integer(object, "header_bytes", source, 8, &file.header_bytes, error)) != STATUS_OK ||
+         (result = read_checksum(object, "header_checksum", source, &file.header_checksum, error)) != STATUS_OK))
+        return result;
+    if (file.header_bytes > file.bytes)
+        return error_set(error, STATUS_INPUT, "%s: file %s has a header of %lld bytes and %lld bytes in all", source,
+                         name, (long long)file.header_bytes, (long long)file.bytes);
+    return manifest_add_file(manifest, &file, error);
+}
+
+static int read_shape(const json_t *array, const char *source, struct manifest_tensor *tensor, struct error *error)
+{
+    int64_t elements, bytes;
+
+    if (json_array_size(array) > LLMRUN_MAX_RANK)
+        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has rank %zu; 0 to %d can be used", source,
+                         tensor->name, json_array_size(array), LLMRUN_MAX_RANK);
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        if (!json_is_integer(json_array_get(array, i)))
+            return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has an extent that is no integer", source,
+                             tensor->name);
+        tensor->shape.extent[tensor->shape.rank++] = json_integer_value(json_array_get(array, i));
+    }
+    if (!shape_elements_checked(&tensor->shape, &elements) ||
+        !checked_mul(elements, dtype_bytes(tensor->dtype), &bytes) || bytes != tensor->bytes)
+        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has %lld bytes, which dtype and shape do not give",
+                         source, tensor->name, (long long)tensor->bytes);
+    return STATUS_OK;
+}
+
+static int check_place(const struct manifest *manifest, const char *source, const struct manifest_tensor *tensor,
+                       struct error *error)
+{
+    const struct manifest_file *file = &manifest->files[tensor->file];
+    int64_t end;
+
+    if (file->header_bytes == 0 || tensor->offset < file->header_bytes ||
+        !checked_add(tensor->offset, tensor->bytes, &end) || end > file->bytes)
+        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' is not within the data of file %s", source,
+                         tensor->name, file->name);
+    return STATUS_OK;
+}
+
+static int read_tensor(const json_t *object, const char *source, const struct name_index *files,
+                       struct manifest *manifest, struct error *error)
+{
+    struct manifest_tensor tensor = {0};
+    const char *name, *file, *dtype;
+    json_t *shape;
+    int result;
+
+    if ((result = strict_json_text(object, "name", source, &name, error)) != STATUS_OK ||
+        (result = strict_json_text(object, "file", source, &file, error)) != STATUS_OK ||
+        (result = strict_json_text(object, "dtype", source, &dtype, error)) != STATUS_OK ||
+        (result = strict_json_array(object, "shape", source, &shape, error)) != STATUS_OK ||
+        (result = strict_json_integer(object, "offset", source, 0, &tensor.offset, error)) != STATUS_OK ||
+        (result = strict_json_integer(object, "bytes", source, 0, &tensor.bytes, error)) != STATUS_OK ||
+        (result = read_checksum(object, "checksum", source, &tensor.checksum, error)) != STATUS_OK)
+        return result;
+    tensor.name = (char *)name;
+    tensor.dtype = dtype_from_name(dtype);
+    tensor.file = name_index_find(files, file);
+    if (tensor.dtype == LLMRUN_NONE)
+        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has the dtype '%.40s', which is not known", source,
+                         name, dtype);
+    if (tensor.file < 0)
+        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' is in the file '%.140s', which is not listed",
+                         source, name, file);
+    if ((result = read_shape(shape, source, &tensor, error)) != STATUS_OK ||
+        (result = check_place(manifest, source, &tensor, error)) != STATUS_OK)
+        return result;
+    return manifest_add_tensor(manifest, &tensor, error);
+}
+
+static int read_state(json_t *object, const char *source, struct manifest *manifest, struct error *error)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(object, key, value) if (!json_is_string(value) && !json_is_number(value)) return error_set(
+        error, STATUS_INPUT, "%s: the state '%.100s' is neither text nor number", source, key);
+    manifest->state.object = json_incref(object);
+    return STATUS_OK;
+}
+
+static int read_head(const json_t *root, const char *source, struct manifest *manifest, struct error *error)
+{
+    const char *run_id;
+    int64_t format;
+    json_t *state;
+    int result;
+
+    if ((result = strict_json_integer(root, "format", source, 0, &format, error)) != STATUS_OK)
+        return result;
+    if (format != MANIFEST_FORMAT)
+        return error_set(error, STATUS_INPUT, "%s has format %lld; this llmrun reads %d", source, (long long)format,
+                         MANIFEST_FORMAT);
+    if ((result = strict_json_integer(root, "step", source, 0, &manifest->step, error)) != STATUS_OK ||
+        (result = strict_json_text(root, "run", source, &run_id, error)) != STATUS_OK ||
+        (result = strict_json_object(root, "state", source, &state, error)) != STATUS_OK)
+        return result;
+    if (!manifest_plain_name(run_id, MANIFEST_RUN_ID_BYTES - 1))
+        return error_set(error, STATUS_INPUT, "%s: '%.80s' is no run id", source, run_id);
+    memcpy(manifest->run_id, run_id, strlen(run_id) + 1);
+    return read_state(state, source, manifest, error);
+}
+
+static int read_tables(const json_t *root, const char *source, struct name_index *names, struct manifest *manifest,
+                       struct error *error)
+{
+    json_t *files, *tensors, *element;
+    const char *twice;
+    size_t i;
+    int result;
+
+    if ((result = strict_json_array(root, "files", source, &files, error)) != STATUS_OK ||
+        (result = strict_json_array(root, "tensors", source, &tensors, error)) != STATUS_OK)
+        return result;
+    json_array_foreach(files, i,
+                       element) if ((result = read_file(element, source, manifest, error)) != STATUS_OK) return result;
+    result = name_index_make(manifest->files, manifest->file_count, sizeof *manifest->files, names, error);
+    if (result != STATUS_OK)
+        return result;
+    if ((twice = name_index_repeated(names)) != NULL)
+        return error_set(error, STATUS_INPUT, "%s lists the file %s twice", source, twice);
+    json_array_foreach(tensors, i, element) if ((result = read_tensor(element, source, names, manifest, error)) !=
+                                                STATUS_OK) return result;
+    name_index_finish(names);
+    result = name_index_make(manifest->tensors, manifest->tensor_count, sizeof *manifest->tensors, names, error);
+    if (result == STATUS_OK && (twice = name_index_repeated(names)) != NULL)
+        return error_set(error, STATUS_INPUT, "%s lists the tensor '%.200s' twice", source, twice);
+    return result;
+}
+
+int manifest_parse(const char *text, int64_t bytes, const char *source, struct manifest *manifest, struct error *error)
+{
+    struct name_index names = {0};
+    json_t *root = NULL;
+    int result;
+
+    *manifest = (struct manifest){0};
+    if ((result = manifest_check_seal(text, bytes, source, error)) != STATUS_OK ||
+        (result = strict_json_parse(text, bytes, source, &root, error)) != STATUS_OK ||
+        (result = read_head(root, source, manifest, error)) != STATUS_OK)
+        goto out;
+    result = read_tables(root, source, &names, manifest, error);
+out:
+    name_index_finish(&names);
+    json_decref(root);
+    if (result != STATUS_OK)
+        manifest_finish(manifest);
+    return result;
+}

@@ -1,0 +1,19 @@
+/* Removes what a run no longer needs from its ckpt folder. Called with the run lock held, while no writer is at work.
+ */
+#ifndef LLMRUN_CHECKPOINT_RETAIN_H
+#define LLMRUN_CHECKPOINT_RETAIN_H
+
+#include <stdint.h>
+
+#include "base/file.h"
+#include "base/status.h"
+
+/* Keeps the newest `keep` complete checkpoints (0: all) and removes older complete ones, the oldest first. Torn and
+ * foreign entries are left for their owner to look at. A checkpoint is renamed before its files go, so that a
+ * half-removed one is never taken for a torn one. Call it after a commit: the newest complete one always stays. */
+int checkpoint_retain(const struct file_system *fs, const char *folder, int64_t keep, struct error *error);
+
+/* Removes partial folders, and replaced ones whose successor is complete. */
+int checkpoint_sweep(const struct file_system *fs, const char *folder, struct error *error);
+
+#endif

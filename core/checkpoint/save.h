@@ -1,0 +1,55 @@
+/* Saves a snapshot that lies in host memory: in the caller's thread, or in a thread of its own while training goes on.
+ */
+#ifndef LLMRUN_CHECKPOINT_SAVE_H
+#define LLMRUN_CHECKPOINT_SAVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "checkpoint/writer.h"
+
+struct checkpoint_blob {
+    const char *name; /* a plain file name */
+    const void *data;
+    int64_t bytes;
+};
+
+/* Everything of one checkpoint. Borrowed: the caller owns all memory behind it. */
+struct checkpoint_snapshot {
+    struct checkpoint_target target;
+    const struct safetensors_form *forms; /* [count] */
+    const void *const *data;              /* [count]: the bytes of each tensor */
+    int64_t count;
+    const struct checkpoint_blob *files; /* [file_count] */
+    int64_t file_count;
+    const struct checkpoint_state *state;
+    int64_t keep; /* complete checkpoints that stay, this one among them; 0: all */
+};
+
+/* Writes, commits, then removes what is over `keep`. *bytes (may be NULL) is what the files take. Blocks. When only the
+ * removal of old ones fails, the new checkpoint is safe: that is a warning in the log, and STATUS_OK. */
+int checkpoint_save(const struct checkpoint_snapshot *snapshot, int64_t *bytes, struct error *error);
+
+/* One save at a time in a thread of its own. All functions are called from one thread, the owner's. */
+struct checkpoint_async;
+
+int checkpoint_async_create(struct checkpoint_async **async, struct error *error);
+
+/* Starts saving and returns at once, or, where the save before it is not done, after that one. The snapshot is copied;
+ * what it points to must stay unchanged until checkpoint_async_wait or until checkpoint_async_busy is false. When the
+ * save before it failed and nobody has asked yet, its error is returned and nothing is started. */
+int checkpoint_async_start(struct checkpoint_async *async, const struct checkpoint_snapshot *snapshot,
+                           struct error *error);
+
+/* Does not block. */
+bool checkpoint_async_busy(const struct checkpoint_async *async);
+
+/* Waits for the save in flight. Its result, reported once; STATUS_OK when none is in flight. *bytes (may be NULL) as in
+ * checkpoint_save. */
+int checkpoint_async_wait(struct checkpoint_async *async, int64_t *bytes, struct error *error);
+
+/* Waits too; an error that was not asked for is a warning in the log. NULL is accepted. */
+void checkpoint_async_destroy(struct checkpoint_async *async);
+
+#endif

@@ -1,0 +1,256 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/find.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/verify.h"
+#include "fixture.h"
+
+static void a_saved_checkpoint_comes_back_with_every_byte(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture_save(fixture->ckpt, 120);
+    assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000120"), 120));
+}
+
+static void a_saved_checkpoint_verifies(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = {0};
+    int64_t bytes = 0;
+
+    fixture_save(fixture->ckpt, 1);
+    assert_int_equal(
+        checkpoint_verify(&file_system_real, fixture_path(fixture->ckpt, "step_00000001"), NULL, NULL, &bytes, &error),
+        STATUS_OK);
+    assert_true(bytes > 16 * 8 * 4 * 2);
+}
+
+static void tensors_are_cut_into_shards_at_the_limit_and_where_alignment_ends(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint checkpoint;
+    int64_t file[FIXTURE_TENSORS];
+
+    fixture_save(fixture->ckpt, 1);
+    assert_int_equal(
+        checkpoint_open(&file_system_real, fixture_path(fixture->ckpt, "step_00000001"), &checkpoint, NULL), STATUS_OK);
+    for (int i = 0; i < FIXTURE_TENSORS; i++)
+        file[i] = checkpoint_tensor_find(&checkpoint, fixture_forms[i].name)->file;
+    /* 512 and 18 bytes fit 600; the next 512 do not, and would not be aligned to 4; the empty one and one byte fit. */
+    assert_int_equal(file[0], 0);
+    assert_int_equal(file[1], 0);
+    assert_int_equal(file[2], 1);
+    assert_int_equal(file[3], 1);
+    assert_int_equal(file[4], 1);
+    checkpoint_close(&checkpoint);
+}
+
+static void a_shard_is_a_safetensors_file_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    struct safetensors file;
+    const struct safetensors_tensor *tensor;
+
+    fixture_save(fixture->ckpt, 7);
+    strcpy(path, fixture_path(fixture->ckpt, "step_00000007/tensors-00001.safetensors"));
+    assert_int_equal(safetensors_open(&file_system_real, path, &file, NULL), STATUS_OK);
+    assert_int_equal(file.count, 2);
+    assert_int_equal(file.header_bytes % 64, 0);
+    assert_string_equal(safetensors_metadata(&file, "llmrun_step"), "7");
+    assert_string_equal(safetensors_metadata(&file, "llmrun_shard"), "1 of 2");
+    tensor = safetensors_find(&file, "param/norm.bias");
+    assert_non_null(tensor);
+    assert_string_equal(tensor->stored_dtype, "BF16");
+    assert_int_equal(tensor->offset, file.header_bytes + 512);
+    assert_null(safetensors_find(&file, "empty"));
+    safetensors_close(&file);
+}
+
+static void only_the_newest_checkpoints_stay(void **state)
+{
+    struct fixture *fixture = *state;
+    struct folder_names names;
+
+    for (int64_t step = 10; step <= 50; step += 10)
+        fixture_save(fixture->ckpt, step);
+    assert_int_equal(folder_names(fixture->ckpt, &names, NULL), STATUS_OK);
+    assert_int_equal(names.count, 2);
+    assert_string_equal(names.names[0], "step_00000040");
+    assert_string_equal(names.names[1], "step_00000050");
+    folder_names_finish(&names);
+}
+
+static void keep_zero_keeps_all(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct folder_names names;
+
+    for (int64_t step = 1; step <= 4; step++) {
+        fixture_snapshot(&file_system_real, fixture->ckpt, step, &snapshot);
+        snapshot.keep = 0;
+        assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    }
+    assert_int_equal(folder_names(fixture->ckpt, &names, NULL), STATUS_OK);
+    assert_int_equal(names.count, 4);
+    folder_names_finish(&names);
+}
+
+static void a_checkpoint_of_the_same_step_is_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint checkpoint;
+    struct folder_names names;
+
+    fixture_save(fixture->ckpt, 5);
+    fixture_snapshot(&file_system_real, fixture->ckpt, 5, &snapshot);
+    snapshot.target.run_id = "run-2";
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    assert_int_equal(
+        checkpoint_open(&file_system_real, fixture_path(fixture->ckpt, "step_00000005"), &checkpoint, NULL), STATUS_OK);
+    assert_string_equal(checkpoint.manifest.run_id, "run-2");
+    checkpoint_close(&checkpoint);
+    assert_int_equal(folder_names(fixture->ckpt, &names, NULL), STATUS_OK);
+    assert_int_equal(names.count, 1);
+    folder_names_finish(&names);
+}
+
+static void a_save_sweeps_what_a_broken_save_left(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+
+    fixture_save(fixture->ckpt, 1);
+    strcpy(path, fixture_path(fixture->ckpt, "step_00000002.partial-old"));
+    assert_int_equal(file_make_folders(&file_system_real, path, NULL), STATUS_OK);
+    fixture_write(fixture_path(path, "tensors-00001.safetensors"), "x", 1);
+    fixture_save(fixture->ckpt, 3);
+    assert_false(folder_exists(path));
+}
+
+static void tensors_come_in_the_order_of_the_forms(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_writer *writer;
+    struct error error = {0};
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+    assert_int_equal(
+        checkpoint_writer_begin(&snapshot.target, snapshot.forms, snapshot.count, snapshot.state, &writer, &error),
+        STATUS_OK);
+    assert_int_equal(checkpoint_writer_add(writer, "scalar", "", 1, &error), STATUS_BUG);
+    assert_string_equal(error.message, "the checkpoint waits for tensor 'param/embedding.weight', not for 'scalar'");
+    assert_int_equal(checkpoint_writer_commit(writer, &error), STATUS_BUG);
+    assert_string_equal(error.message, "the checkpoint still waits for tensor 'param/embedding.weight'");
+    assert_false(folder_exists(fixture_path(fixture->ckpt, "step_00000001.partial-run-1")));
+}
+
+static void a_tensor_takes_no_more_bytes_than_its_shape(void **state)
+{
+    static const char bytes[513];
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_writer *writer;
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+    assert_int_equal(
+        checkpoint_writer_begin(&snapshot.target, snapshot.forms, snapshot.count, snapshot.state, &writer, NULL),
+        STATUS_OK);
+    assert_int_equal(checkpoint_writer_add(writer, "param/embedding.weight", bytes, 513, NULL), STATUS_BUG);
+    assert_int_equal(checkpoint_writer_add(writer, "param/embedding.weight", bytes, 500, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_writer_add(writer, "param/embedding.weight", bytes, 13, NULL), STATUS_BUG);
+    checkpoint_writer_abort(writer);
+}
+
+static void names_that_would_leave_the_folder_are_refused(void **state)
+{
+    static const char *const names[] = {
+        "", ".", "..", "../x", "a/b", ".hidden", "manifest.json", "tensors-00001.safetensors"};
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_writer *writer;
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+    assert_int_equal(
+        checkpoint_writer_begin(&snapshot.target, snapshot.forms, snapshot.count, snapshot.state, &writer, NULL),
+        STATUS_OK);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_int_equal(checkpoint_writer_add_file(writer, names[i], "x", 1, NULL), STATUS_BUG);
+    checkpoint_writer_abort(writer);
+    snapshot.target.run_id = "../evil";
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_BUG);
+}
+
+static void two_tensors_of_one_name_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct safetensors_form forms[2] = {fixture_forms[0], fixture_forms[0]};
+    struct checkpoint_snapshot snapshot;
+    struct error error = {0};
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+    snapshot.forms = forms;
+    snapshot.count = 2;
+    assert_int_equal(checkpoint_save(&snapshot, NULL, &error), STATUS_BUG);
+    assert_string_equal(error.message, "the tensor name 'param/embedding.weight' is taken");
+}
+
+static int64_t almost_full(const struct file_system *fs, const char *folder)
+{
+    (void)fs;
+    (void)folder;
+    return 4096;
+}
+
+static void a_disk_without_room_is_refused_before_a_byte_is_written(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_system fs = file_system_real;
+    struct checkpoint_snapshot snapshot;
+    struct error error = {0};
+    struct folder_names names;
+
+    fs.free_bytes = almost_full;
+    fixture_snapshot(&fs, fixture->ckpt, 1, &snapshot);
+    assert_int_equal(checkpoint_save(&snapshot, NULL, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "bytes, 4096 are free"));
+    assert_int_equal(folder_names(fixture->ckpt, &names, NULL), STATUS_OK);
+    assert_int_equal(names.count, 0);
+    folder_names_finish(&names);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_saved_checkpoint_comes_back_with_every_byte),
+        TEST(a_saved_checkpoint_verifies),
+        TEST(tensors_are_cut_into_shards_at_the_limit_and_where_alignment_ends),
+        TEST(a_shard_is_a_safetensors_file_of_its_own),
+        TEST(only_the_newest_checkpoints_stay),
+        TEST(keep_zero_keeps_all),
+        TEST(a_checkpoint_of_the_same_step_is_replaced),
+        TEST(a_save_sweeps_what_a_broken_save_left),
+        TEST(tensors_come_in_the_order_of_the_forms),
+        TEST(a_tensor_takes_no_more_bytes_than_its_shape),
+        TEST(names_that_would_leave_the_folder_are_refused),
+        TEST(two_tensors_of_one_name_are_refused),
+        TEST(a_disk_without_room_is_refused_before_a_byte_is_written),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
