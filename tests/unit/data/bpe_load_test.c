@@ -1,0 +1,186 @@
+#include "support.h"
+
+#include "data/bpe.h"
+
+/* A vocabulary of the 256 bytes in GPT-2's alphabet, ids 0 to 255 in byte order, followed by `more`. */
+static void make_vocabulary(char *out, size_t out_bytes, const char *more)
+{
+    size_t used = (size_t)snprintf(out, out_bytes, "{");
+    int byte, next = 256;
+
+    for (byte = 0; byte < 256; byte++) {
+        int visible = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+
+        used += (size_t)snprintf(out + used, out_bytes - used, "%s\"\\u%04x\": %d", byte > 0 ? ", " : "",
+                                 visible ? byte : next++, byte);
+    }
+    snprintf(out + used, out_bytes - used, "%s}", more);
+}
+
+static int parse(const char *vocabulary, const char *merges, struct tokenizer **out, struct error *error)
+{
+    struct bpe_source vocabulary_source = {"vocab.json", vocabulary, (int64_t)strlen(vocabulary)};
+    struct bpe_source merges_source = {"merges.txt", merges, (int64_t)strlen(merges)};
+
+    return bpe_parse(&vocabulary_source, &merges_source, out, error);
+}
+
+static void expect_refusal(const char *vocabulary, const char *merges, const char *message)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct error error = {0};
+
+    assert_int_equal(parse(vocabulary, merges, &tokenizer, &error), STATUS_INPUT);
+    if (strstr(error.message, message) == NULL)
+        fail_msg("'%s' does not say '%s'", error.message, message);
+}
+
+static void a_merge_makes_the_token_of_both_parts(void **state)
+{
+    char vocabulary[8192];
+    struct tokenizer *tokenizer = NULL;
+    struct token_list ids = {0};
+
+    (void)state;
+    make_vocabulary(vocabulary, sizeof vocabulary, ", \"ab\": 256, \"\\u0120ab\": 257, \"<|endoftext|>\": 258");
+    assert_int_equal(parse(vocabulary, "#version: 0.2\na b\n\xc4\xa0 ab\n", &tokenizer, NULL), STATUS_OK);
+    assert_int_equal(tokenizer_vocabulary(tokenizer), 259);
+    assert_int_equal(tokenizer_end_of_text(tokenizer), 258);
+    tokenizer->name = strdup("test");
+    assert_int_equal(tokenizer_encode(tokenizer, "ab ab b", 7, &ids, NULL), STATUS_OK);
+    assert_int_equal(ids.count, 4);
+    assert_int_equal(ids.ids[0], 256);
+    assert_int_equal(ids.ids[1], 257);
+    assert_int_equal(ids.ids[2], ' ');
+    assert_int_equal(ids.ids[3], 'b');
+    free(ids.ids);
+    tokenizer_close(tokenizer);
+}
+
+static void an_added_token_outside_the_alphabet_decodes_to_its_own_text(void **state)
+{
+    char vocabulary[8192];
+    const int32_t ids[] = {256, 'x'};
+    struct tokenizer *tokenizer = NULL;
+    struct byte_list text = {0};
+
+    (void)state;
+    make_vocabulary(vocabulary, sizeof vocabulary, ", \"<a b>\": 256");
+    assert_int_equal(parse(vocabulary, "", &tokenizer, NULL), STATUS_OK);
+    assert_int_equal(tokenizer_end_of_text(tokenizer), -1);
+    assert_int_equal(tokenizer_decode(tokenizer, ids, 2, &text, NULL), STATUS_OK);
+    assert_int_equal(text.count, 6);
+    assert_memory_equal(text.bytes, "<a b>x", 6);
+    free(text.bytes);
+    tokenizer_close(tokenizer);
+}
+
+static void a_vocabulary_that_is_no_vocabulary_is_refused(void **state)
+{
+    static const struct {
+        const char *more, *message;
+    } cases[] = {
+        {", \"ab\": 257", "vocab.json: there is a token id 257, but 257 tokens have the ids 0 to 256"},
+        {", \"ab\": -1", "there is a token id -1"},
+        {", \"ab\": 255", "vocab.json: two tokens have the id 255"},
+        {", \"ab\": 256, \"ab\": 257", "vocab.json:1:"},
+        {", \"ab\": \"256\"", "is not an integer"},
+        {", \"ab\": 256.0", "is not an integer"},
+        {", \"\": 256", "vocab.json: the token 256 is empty"},
+        {", \"a\\u0000b\": 256", "vocab.json:1:"},
+        {", \"\xff\": 256", "vocab.json:1:"},
+        {", \n\"ab\": 256,", "vocab.json:2:"},
+        {", \"ab\": 99999999999999999999", "vocab.json:1:"},
+    };
+    char vocabulary[8192];
+    size_t number;
+
+    (void)state;
+    for (number = 0; number < sizeof cases / sizeof cases[0]; number++) {
+        make_vocabulary(vocabulary, sizeof vocabulary, cases[number].more);
+        expect_refusal(vocabulary, "", cases[number].message);
+    }
+    expect_refusal("", "", "vocab.json:1:");
+    expect_refusal("[1]", "", "vocab.json: an object of token texts and ids is wanted");
+    expect_refusal("{}", "", "vocab.json: there is no token for the byte 0x00");
+    expect_refusal("{\"a\": 0}", "", "vocab.json: there is no token for the byte 0x00");
+}
+
+static void merges_that_do_not_fit_the_vocabulary_are_refused_with_their_line(void **state)
+{
+    static const struct {
+        const char *merges, *message;
+    } cases[] = {
+        {"#version: 0.2\na b\nab c\n", "merges.txt:3: the two parts joined are not in the vocabulary"},
+        {"ax b\n", "merges.txt:1: the left part is not in the vocabulary"},
+        {"a bx\n", "merges.txt:1: the right part is not in the vocabulary"},
+        {"a b\na b\n", "merges.txt:2: the same merge stands on an earlier line"},
+        {"a b\n\n", "merges.txt:2: the line is not two parts"},
+        {"ab\n", "merges.txt:1: the line is not two parts"},
+        {" ab\n", "merges.txt:1: the line is not two parts"},
+        {"a  b\n", "merges.txt:1: the line is not two parts"},
+        {"a \n", "merges.txt:1: the line is not two parts"},
+        {"a b c\n", "merges.txt:1: the line is not two parts"},
+        {"a \xff\n", "merges.txt:1: the line is not valid UTF-8"},
+        {"a \xed\xa0\x80\n", "merges.txt:1: the line is not valid UTF-8"},
+    };
+    char vocabulary[8192];
+    size_t number;
+
+    (void)state;
+    make_vocabulary(vocabulary, sizeof vocabulary, ", \"ab\": 256");
+    for (number = 0; number < sizeof cases / sizeof cases[0]; number++)
+        expect_refusal(vocabulary, cases[number].merges, cases[number].message);
+}
+
+static void a_folder_without_the_files_is_refused_by_their_name(void **state)
+{
+    char folder[256], vocabulary[8192];
+    struct tokenizer *tokenizer = NULL;
+    struct error error;
+
+    (void)state;
+    make_test_folder(folder, sizeof folder);
+    assert_int_equal(tokenizer_open(folder, &tokenizer, &error), STATUS_INPUT);
+    assert_non_null(strstr(error.message, "/vocab.json"));
+    make_vocabulary(vocabulary, sizeof vocabulary, "");
+    write_text(folder, "vocab.json", vocabulary);
+    assert_int_equal(tokenizer_open(folder, &tokenizer, &error), STATUS_INPUT);
+    assert_non_null(strstr(error.message, "/merges.txt"));
+    write_text(folder, "merges.txt", "");
+    assert_int_equal(tokenizer_open(folder, &tokenizer, &error), STATUS_OK);
+    tokenizer_close(tokenizer);
+    remove_test_folder(folder);
+}
+
+static void the_hash_tells_vocabularies_and_merges_apart(void **state)
+{
+    char vocabulary[8192], other[8192];
+    struct tokenizer *first = NULL, *second = NULL, *third = NULL;
+
+    (void)state;
+    make_vocabulary(vocabulary, sizeof vocabulary, ", \"ab\": 256");
+    make_vocabulary(other, sizeof other, ", \"ac\": 256");
+    assert_int_equal(parse(vocabulary, "a b\n", &first, NULL), STATUS_OK);
+    assert_int_equal(parse(vocabulary, "", &second, NULL), STATUS_OK);
+    assert_int_equal(parse(other, "", &third, NULL), STATUS_OK);
+    assert_int_not_equal(tokenizer_hash(first), tokenizer_hash(second));
+    assert_int_not_equal(tokenizer_hash(second), tokenizer_hash(third));
+    tokenizer_close(first);
+    tokenizer_close(second);
+    tokenizer_close(third);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_merge_makes_the_token_of_both_parts),
+        cmocka_unit_test(an_added_token_outside_the_alphabet_decodes_to_its_own_text),
+        cmocka_unit_test(a_vocabulary_that_is_no_vocabulary_is_refused),
+        cmocka_unit_test(merges_that_do_not_fit_the_vocabulary_are_refused_with_their_line),
+        cmocka_unit_test(a_folder_without_the_files_is_refused_by_their_name),
+        cmocka_unit_test(the_hash_tells_vocabularies_and_merges_apart),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
