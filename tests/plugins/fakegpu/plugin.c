@@ -1,0 +1,149 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fakegpu.h"
+#include "kernels/table.h"
+
+#define DEVICES 2 /* so that memory of the wrong one can be told */
+
+LLMRUN_PLUGIN_NOTE(LLMRUN_PLUGIN_BACKEND, "fakegpu", "0.1.0");
+
+const struct llmrun_backend *inner;
+
+int32_t fakegpu_fail(struct llmrun_error *error, int32_t code, const char *format, ...)
+{
+    va_list arguments;
+
+    if (error == NULL)
+        return code;
+    error->code = code;
+    error->vendor_code = 0;
+    va_start(arguments, format);
+    vsnprintf(error->message, sizeof error->message, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+static int32_t device_count(int32_t *count, struct llmrun_error *error)
+{
+    (void)error;
+    *count = DEVICES;
+    return LLMRUN_OK;
+}
+
+static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
+{
+    struct llmrun_device_info found = {.size = sizeof found};
+    uint32_t size = info->size < sizeof found ? info->size : (uint32_t)sizeof found;
+    int32_t code;
+
+    if (index < 0 || index >= DEVICES)
+        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d, only 0 to %d", index, DEVICES - 1);
+    code = inner->device->info(0, &found, error);
+    if (code != LLMRUN_OK)
+        return code;
+    found.size = size;
+    found.lanes = 3;
+    found.alignment = 256;
+    snprintf(found.name, sizeof found.name, "fake GPU %d", index);
+    strcpy(found.architecture, "fakegpu");
+    strcpy(found.domain, "fakegpu");
+    memcpy(info, &found, size);
+    return LLMRUN_OK;
+}
+
+static int32_t parse_seed(const char *text, uint64_t *seed, struct llmrun_error *error)
+{
+    char *end;
+
+    *seed = strtoull(text, &end, 10);
+    if (end == text || *end != '\0')
+        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "the seed is '%s', which is no number", text);
+    return LLMRUN_OK;
+}
+
+static int32_t device_open(int32_t index, const struct llmrun_option *options, int32_t option_count,
+                           struct llmrun_device **device, struct llmrun_error *error)
+{
+    const char *text = getenv("FAKEGPU_SEED");
+    struct llmrun_device *made;
+    uint64_t seed = 1;
+    int32_t code;
+
+    if (index < 0 || index >= DEVICES)
+        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d, only 0 to %d", index, DEVICES - 1);
+    for (int32_t i = 0; i < option_count; i++)
+        if (strcmp(options[i].key, "seed") == 0)
+            text = options[i].value;
+    code = text != NULL ? parse_seed(text, &seed, error) : LLMRUN_OK;
+    if (code != LLMRUN_OK)
+        return code;
+    made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a device");
+    code = inner->device->open(0, options, option_count, &made->worker, error);
+    if (code != LLMRUN_OK) {
+        free(made);
+        return code;
+    }
+    made->index = index;
+    made->random = seed * 2 + (uint64_t)index;
+    pthread_mutex_init(&made->lock, NULL);
+    *device = made;
+    return LLMRUN_OK;
+}
+
+static void device_close(struct llmrun_device *device)
+{
+    if (device == NULL)
+        return;
+    gpu_memory_close(device);
+    queue_close(device);
+    inner->device->close(device->worker);
+    pthread_mutex_destroy(&device->lock);
+    free(device);
+}
+
+static const struct llmrun_device_table device_table = {
+    .size = sizeof device_table,
+    .count = device_count,
+    .info = device_info,
+    .open = device_open,
+    .close = device_close,
+    .quiesce = queue_quiesce,
+    .memory_alloc = gpu_memory_alloc,
+    .memory_free = gpu_memory_free,
+    .host_alloc = gpu_memory_host_alloc,
+    .host_free = gpu_memory_host_free,
+    .stream_create = queue_stream_create,
+    .stream_destroy = queue_stream_destroy,
+    .copy = work_copy,
+    .fill = work_fill,
+    .event_create = queue_event_create,
+    .event_destroy = queue_event_destroy,
+    .event_record = queue_record,
+    .stream_wait = queue_wait,
+    .event_query = queue_event_query,
+    .event_wait = queue_event_wait,
+    .event_elapsed = queue_event_elapsed,
+};
+
+static const struct llmrun_backend backend = {
+    .size = sizeof backend,
+    .abi_major = LLMRUN_ABI_MAJOR,
+    .abi_minor = LLMRUN_ABI_MINOR,
+    .rank = 0,
+    .name = "fakegpu",
+    .version = "0.1.0",
+    .vendor = "llmrun tests",
+    .device = &device_table,
+    .kernel = &fakegpu_kernel_table,
+};
+
+const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error)
+{
+    inner = cpu_runtime_backend(&cpu_kernel_set, host, error);
+    return inner != NULL ? &backend : NULL;
+}

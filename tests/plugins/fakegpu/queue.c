@@ -1,0 +1,322 @@
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fakegpu.h"
+
+#define PENDING_MAX 16384 /* enqueueing more makes some of it run, as a full queue of a real device does */
+
+/* splitmix64 (Steele, Lea and Flood 2014) */
+static uint64_t draw(struct llmrun_device *device)
+{
+    uint64_t z = device->random += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static void release(struct point *point)
+{
+    if (point != NULL && --point->references == 0)
+        free(point);
+}
+
+struct command *queue_command(struct llmrun_stream *stream, enum command_kind kind, struct llmrun_error *error)
+{
+    struct llmrun_device *device = stream->device;
+    struct command *command = device->spare;
+
+    while (device->pending >= PENDING_MAX && queue_step(device))
+        ;
+    if (command != NULL)
+        device->spare = command->next;
+    else
+        command = malloc(sizeof *command);
+    if (command == NULL) {
+        fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for enqueued work");
+        return NULL;
+    }
+    command->next = NULL;
+    command->kind = kind;
+    command->point = NULL;
+    return command;
+}
+
+void queue_append(struct llmrun_stream *stream, struct command *command)
+{
+    if (stream->last != NULL)
+        stream->last->next = command;
+    else
+        stream->first = command;
+    stream->last = command;
+    stream->device->pending++;
+}
+
+static bool may_run(const struct llmrun_stream *stream)
+{
+    const struct command *command = stream->first;
+
+    return command != NULL && (command->kind != COMMAND_WAIT || command->point->reached);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void run(struct llmrun_stream *stream, struct command *command)
+{
+    struct llmrun_device *device = stream->device;
+    const bool was_well = stream->failure.code == LLMRUN_OK;
+
+    if (command->kind == COMMAND_RECORD) {
+        command->point->reached = true;
+        command->point->time_ns = now_ns();
+        command->point->failure = stream->failure;
+    } else if (command->kind == COMMAND_WAIT) {
+        if (was_well)
+            stream->failure = command->point->failure;
+    } else if (was_well) {
+        struct llmrun_error failure = {0};
+        int32_t code = work_execute(stream, command, &failure);
+
+        if (code != LLMRUN_OK) {
+            failure.code = code;
+            stream->failure = failure;
+        }
+    }
+    if (was_well && stream->failure.code != LLMRUN_OK && device->failure.code == LLMRUN_OK)
+        device->failure = stream->failure;
+}
+
+bool queue_step(struct llmrun_device *device)
+{
+    struct llmrun_stream *chosen = NULL;
+    struct command *command;
+
+    /* One stream runs ahead of all others until the lots are drawn again: so orders come up that fair turns never give.
+     */
+    if (draw(device) % 8 == 0)
+        for (struct llmrun_stream *stream = device->streams; stream != NULL; stream = stream->next)
+            stream->priority = draw(device);
+    for (struct llmrun_stream *stream = device->streams; stream != NULL; stream = stream->next)
+        if (may_run(stream) && (chosen == NULL || stream->priority > chosen->priority))
+            chosen = stream;
+    if (chosen == NULL)
+        return false;
+    command = chosen->first;
+    chosen->first = command->next;
+    if (chosen->first == NULL)
+        chosen->last = NULL;
+    run(chosen, command);
+    if (command->kind == COMMAND_LAUNCH)
+        command->kernel->pending--;
+    release(command->point);
+    device->pending--;
+    command->next = device->spare;
+    device->spare = command;
+    return true;
+}
+
+int32_t queue_stream_create(struct llmrun_device *device, uint32_t lane, struct llmrun_stream **stream,
+                            struct llmrun_error *error)
+{
+    struct llmrun_stream *made = calloc(1, sizeof *made);
+    int32_t code;
+
+    if (made == NULL)
+        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a stream");
+    made->device = device;
+    code = inner->device->stream_create(device->worker, lane, &made->worker, error);
+    if (code == LLMRUN_OK)
+        code = inner->device->event_create(device->worker, &made->done, error);
+    if (code != LLMRUN_OK) {
+        inner->device->stream_destroy(made->worker);
+        free(made);
+        return code;
+    }
+    pthread_mutex_lock(&device->lock);
+    made->priority = draw(device);
+    made->next = device->streams;
+    device->streams = made;
+    pthread_mutex_unlock(&device->lock);
+    *stream = made;
+    return LLMRUN_OK;
+}
+
+void queue_stream_destroy(struct llmrun_stream *stream)
+{
+    struct llmrun_device *device;
+    struct llmrun_stream **link;
+
+    if (stream == NULL)
+        return;
+    device = stream->device;
+    pthread_mutex_lock(&device->lock);
+    while (stream->first != NULL && queue_step(device))
+        ;
+    for (link = &device->streams; *link != stream; link = &(*link)->next)
+        ;
+    *link = stream->next;
+    pthread_mutex_unlock(&device->lock);
+    inner->device->event_destroy(stream->done);
+    inner->device->stream_destroy(stream->worker);
+    free(stream);
+}
+
+int32_t queue_event_create(struct llmrun_device *device, struct llmrun_event **event, struct llmrun_error *error)
+{
+    struct llmrun_event *made = calloc(1, sizeof *made);
+
+    if (made == NULL)
+        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for an event");
+    made->device = device;
+    *event = made;
+    return LLMRUN_OK;
+}
+
+void queue_event_destroy(struct llmrun_event *event)
+{
+    if (event == NULL)
+        return;
+    pthread_mutex_lock(&event->device->lock);
+    while (event->point != NULL && !event->point->reached && queue_step(event->device))
+        ;
+    release(event->point);
+    pthread_mutex_unlock(&event->device->lock);
+    free(event);
+}
+
+int32_t queue_record(struct llmrun_stream *stream, struct llmrun_event *event, struct llmrun_error *error)
+{
+    struct llmrun_device *device = stream->device;
+    struct point *point = calloc(1, sizeof *point);
+    struct command *command = NULL;
+
+    if (event->device != device) {
+        free(point);
+        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "the event belongs to another device");
+    }
+    pthread_mutex_lock(&device->lock);
+    if (point != NULL)
+        command = queue_command(stream, COMMAND_RECORD, error);
+    if (command != NULL) {
+        release(event->point);
+        point->references = 2; /* the event and the command */
+        event->point = point;
+        command->point = point;
+        queue_append(stream, command);
+    }
+    pthread_mutex_unlock(&device->lock);
+    if (command == NULL) {
+        free(point);
+        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory to record an event");
+    }
+    return LLMRUN_OK;
+}
+
+int32_t queue_wait(struct llmrun_stream *stream, struct llmrun_event *event, struct llmrun_error *error)
+{
+    struct llmrun_device *device = stream->device;
+    struct command *command;
+
+    if (event->device != device)
+        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "the event belongs to another device");
+    pthread_mutex_lock(&device->lock);
+    command = event->point != NULL ? queue_command(stream, COMMAND_WAIT, error) : NULL;
+    if (command != NULL) {
+        event->point->references++;
+        command->point = event->point;
+        queue_append(stream, command);
+    }
+    pthread_mutex_unlock(&device->lock);
+    return command == NULL && event->point != NULL ? LLMRUN_ERROR_MEMORY : LLMRUN_OK;
+}
+
+/* With the lock held: what an event says. */
+static int32_t outcome(const struct llmrun_event *event, uint32_t *state, struct llmrun_error *error)
+{
+    *state = event->point == NULL || event->point->reached ? LLMRUN_EVENT_READY : LLMRUN_EVENT_NOT_READY;
+    if (event->point == NULL || !event->point->reached || event->point->failure.code == LLMRUN_OK)
+        return LLMRUN_OK;
+    if (error != NULL)
+        *error = event->point->failure;
+    return event->point->failure.code;
+}
+
+int32_t queue_event_query(struct llmrun_event *event, uint32_t *state, struct llmrun_error *error)
+{
+    struct llmrun_device *device = event->device;
+    int32_t code;
+
+    pthread_mutex_lock(&device->lock);
+    for (uint64_t steps = draw(device) % 8; steps > 0 && event->point != NULL && !event->point->reached; steps--)
+        queue_step(device);
+    code = outcome(event, state, error);
+    pthread_mutex_unlock(&device->lock);
+    return code;
+}
+
+int32_t queue_event_wait(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error)
+{
+    struct llmrun_device *device = event->device;
+    uint32_t state;
+    int32_t code;
+
+    if (timeout_ns == 0) {
+        code = queue_event_query(event, &state, error);
+    } else {
+        pthread_mutex_lock(&device->lock);
+        while (event->point != NULL && !event->point->reached && queue_step(device))
+            ;
+        code = outcome(event, &state, error);
+        pthread_mutex_unlock(&device->lock);
+    }
+    if (code == LLMRUN_OK && state == LLMRUN_EVENT_NOT_READY)
+        return fakegpu_fail(error, LLMRUN_ERROR_TIMEOUT, "the event was not reached within %lld ns",
+                            (long long)timeout_ns);
+    return code;
+}
+
+int32_t queue_event_elapsed(struct llmrun_event *start, struct llmrun_event *end, int64_t *ns,
+                            struct llmrun_error *error)
+{
+    struct llmrun_device *device = start->device;
+    bool ready;
+
+    pthread_mutex_lock(&device->lock);
+    ready = start->point != NULL && start->point->reached && end->point != NULL && end->point->reached;
+    if (ready)
+        *ns = end->point->time_ns - start->point->time_ns;
+    pthread_mutex_unlock(&device->lock);
+    return ready ? LLMRUN_OK
+                 : fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "an event was not recorded, or is not ready yet");
+}
+
+int32_t queue_quiesce(struct llmrun_device *device, struct llmrun_error *error)
+{
+    int32_t code;
+
+    pthread_mutex_lock(&device->lock);
+    while (queue_step(device))
+        ;
+    code = device->failure.code;
+    if (code != LLMRUN_OK && error != NULL)
+        *error = device->failure;
+    pthread_mutex_unlock(&device->lock);
+    return code;
+}
+
+void queue_close(struct llmrun_device *device)
+{
+    while (device->spare != NULL) {
+        struct command *command = device->spare;
+
+        device->spare = command->next;
+        free(command);
+    }
+}

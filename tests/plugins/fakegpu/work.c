@@ -1,0 +1,288 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "fakegpu.h"
+
+/* Bytes that the rows of one side of a copy span. */
+static int64_t span(int64_t rows, int64_t row_bytes, int64_t pitch)
+{
+    return rows > 0 ? (rows - 1) * pitch + row_bytes : 0;
+}
+
+/* One side of a copy: a device address is translated, a host address stays. */
+static int32_t side(const struct llmrun_device *device, bool is_device, uint64_t address, int64_t bytes, uint64_t *data,
+                    struct llmrun_error *error)
+{
+    *data = address;
+    return is_device ? gpu_memory_translate(device, address, bytes, data, error) : LLMRUN_OK;
+}
+
+/* `copy` with both sides translated. */
+static int32_t translate_copy(const struct llmrun_device *device, const struct llmrun_copy *copy,
+                              struct llmrun_copy *translated, struct llmrun_error *error)
+{
+    int32_t code;
+
+    *translated = *copy;
+    code = side(device, copy->direction != LLMRUN_COPY_DEVICE_TO_HOST, copy->to,
+                span(copy->rows, copy->row_bytes, copy->to_pitch), &translated->to, error);
+    if (code != LLMRUN_OK)
+        return code;
+    return side(device, copy->direction != LLMRUN_COPY_HOST_TO_DEVICE, copy->from,
+                span(copy->rows, copy->row_bytes, copy->from_pitch), &translated->from, error);
+}
+
+/* True when the host side, if there is one, is memory of host_alloc. */
+static bool is_asynchronous(const struct llmrun_device *device, const struct llmrun_copy *copy)
+{
+    if (copy->direction == LLMRUN_COPY_HOST_TO_DEVICE)
+        return gpu_memory_is_host(device, copy->from, span(copy->rows, copy->row_bytes, copy->from_pitch));
+    if (copy->direction == LLMRUN_COPY_DEVICE_TO_HOST)
+        return gpu_memory_is_host(device, copy->to, span(copy->rows, copy->row_bytes, copy->to_pitch));
+    return true;
+}
+
+static int32_t check_copy(const struct llmrun_device *device, const struct llmrun_copy *copy,
+                          struct llmrun_error *error)
+{
+    struct llmrun_copy translated;
+
+    if (copy->direction < LLMRUN_COPY_HOST_TO_DEVICE || copy->direction > LLMRUN_COPY_DEVICE_TO_DEVICE)
+        return fakegpu_fail(error, LLMRUN_ERROR_UNSUPPORTED, "copy direction %u is unknown", copy->direction);
+    if (copy->rows < 0 || copy->row_bytes < 0 || copy->to_pitch < copy->row_bytes || copy->from_pitch < copy->row_bytes)
+        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "a copy of %lld rows of %lld bytes has pitches %lld and %lld",
+                            (long long)copy->rows, (long long)copy->row_bytes, (long long)copy->to_pitch,
+                            (long long)copy->from_pitch);
+    return translate_copy(device, copy, &translated, error);
+}
+
+int32_t work_copy(struct llmrun_stream *stream, const struct llmrun_copy *copy, struct llmrun_error *error)
+{
+    struct llmrun_device *device = stream->device;
+    struct command *command;
+    int32_t code;
+
+    pthread_mutex_lock(&device->lock);
+    code = check_copy(device, copy, error);
+    if (code == LLMRUN_OK) {
+        command = queue_command(stream, COMMAND_COPY, error);
+        if (command != NULL) {
+            command->copy = *copy;
+            command->bytes = is_asynchronous(device, copy);
+            queue_append(stream, command);
+            /* Memory that the device cannot reach by itself: the call waits. */
+            while (!command->bytes && stream->first != NULL && queue_step(device))
+                ;
+        } else {
+            code = LLMRUN_ERROR_MEMORY;
+        }
+    }
+    pthread_mutex_unlock(&device->lock);
+    return code;
+}
+
+int32_t work_fill(struct llmrun_stream *stream, uint64_t address, uint32_t pattern, int64_t bytes,
+                  struct llmrun_error *error)
+{
+    struct llmrun_device *device = stream->device;
+    struct command *command;
+    uint64_t data;
+    int32_t code;
+
+    if (address % 4 != 0 || bytes % 4 != 0 || bytes < 0)
+        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "a fill of %lld bytes is not one of whole words",
+                            (long long)bytes);
+    pthread_mutex_lock(&device->lock);
+    code = gpu_memory_translate(device, address, bytes, &data, error);
+    if (code == LLMRUN_OK) {
+        command = queue_command(stream, COMMAND_FILL, error);
+        if (command != NULL) {
+            command->addresses[0] = address;
+            command->pattern = pattern;
+            command->bytes = bytes;
+            queue_append(stream, command);
+        } else {
+            code = LLMRUN_ERROR_MEMORY;
+        }
+    }
+    pthread_mutex_unlock(&device->lock);
+    return code;
+}
+
+/* Bytes from the first to the last element. */
+static int64_t tensor_bytes(const struct llmrun_tensor *tensor)
+{
+    static const int8_t sizes[LLMRUN_DTYPES] = {
+        [LLMRUN_F64] = 8,  [LLMRUN_F32] = 4,      [LLMRUN_BF16] = 2,     [LLMRUN_F16] = 2,
+        [LLMRUN_I32] = 4,  [LLMRUN_U32] = 4,      [LLMRUN_U8] = 1,       [LLMRUN_E4M3FN] = 1,
+        [LLMRUN_E5M2] = 1, [LLMRUN_E4M3FNUZ] = 1, [LLMRUN_E5M2FNUZ] = 1, [LLMRUN_E4M3_IEEE] = 1,
+    };
+    int64_t last = 0;
+
+    for (uint32_t i = 0; i < tensor->rank; i++) {
+        if (tensor->shape[i] == 0)
+            return 0;
+        last += (tensor->shape[i] - 1) * tensor->stride[i];
+    }
+    return (last + 1) * sizes[tensor->dtype];
+}
+
+static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+                            struct llmrun_error *error)
+{
+    return inner->kernel->query(device->worker, op, answer, error);
+}
+
+static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
+                              struct llmrun_kernel **kernel, struct llmrun_error *error)
+{
+    struct llmrun_answer answer = {.size = sizeof answer};
+    struct llmrun_kernel *made = calloc(1, sizeof *made);
+    int32_t code;
+
+    if (made == NULL)
+        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a kernel");
+    code = inner->kernel->query(device->worker, op, &answer, error);
+    if (code == LLMRUN_OK)
+        code = inner->kernel->prepare(device->worker, op, max_workspace, &made->worker, error);
+    if (code != LLMRUN_OK) {
+        free(made);
+        return code;
+    }
+    made->device = device;
+    made->workspace_bytes = answer.workspace_bytes;
+    made->count = op->operand_count;
+    for (uint32_t i = 0; i < op->operand_count; i++) {
+        made->bytes[i] = op->operands[i].dtype != LLMRUN_NONE ? tensor_bytes(&op->operands[i]) : -1;
+        made->alignment[i] = op->operands[i].alignment > 0 ? op->operands[i].alignment : 1;
+    }
+    *kernel = made;
+    return LLMRUN_OK;
+}
+
+/* The operands and the workspace of a launch, translated and checked against what was prepared. */
+static int32_t translate_launch(const struct llmrun_kernel *kernel, const uint64_t *addresses, uint64_t workspace,
+                                uint64_t *data, uint64_t *data_workspace, struct llmrun_error *error)
+{
+    int32_t code = LLMRUN_OK;
+    const char *name = inner->kernel->name(kernel->worker);
+    struct llmrun_error reason = {0};
+
+    for (uint32_t i = 0; i < kernel->count && code == LLMRUN_OK; i++) {
+        data[i] = 0;
+        if ((addresses[i] == 0) != (kernel->bytes[i] < 0))
+            return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: operand %u was prepared as %s", name, i,
+                                kernel->bytes[i] < 0 ? "absent" : "present");
+        if (addresses[i] == 0)
+            continue;
+        if (addresses[i] % (uint64_t)kernel->alignment[i] != 0)
+            return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: operand %u is not aligned to %lld bytes", name, i,
+                                (long long)kernel->alignment[i]);
+        code = gpu_memory_translate(kernel->device, addresses[i], kernel->bytes[i], &data[i], &reason);
+        if (code != LLMRUN_OK)
+            return fakegpu_fail(error, code, "%s: operand %u: %.400s", name, i, reason.message);
+    }
+    *data_workspace = 0;
+    if (kernel->workspace_bytes > 0)
+        code = gpu_memory_translate(kernel->device, workspace, kernel->workspace_bytes, data_workspace, &reason);
+    if (code != LLMRUN_OK)
+        return fakegpu_fail(error, code, "%s: its workspace: %.400s", name, reason.message);
+    return LLMRUN_OK;
+}
+
+static int32_t kernel_launch(struct llmrun_stream *stream, struct llmrun_kernel *kernel, const uint64_t *addresses,
+                             uint32_t address_count, uint64_t workspace, struct llmrun_error *error)
+{
+    struct llmrun_device *device = stream->device;
+    uint64_t data[LLMRUN_MAX_OPERANDS], data_workspace;
+    struct command *command;
+    int32_t code;
+
+    if (kernel->device != device)
+        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "the kernel belongs to another device");
+    if (address_count != kernel->count)
+        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "%u addresses for %u operands", address_count, kernel->count);
+    pthread_mutex_lock(&device->lock);
+    code = translate_launch(kernel, addresses, workspace, data, &data_workspace, error);
+    if (code == LLMRUN_OK) {
+        command = queue_command(stream, COMMAND_LAUNCH, error);
+        if (command != NULL) {
+            command->kernel = kernel;
+            command->count = address_count;
+            command->workspace = workspace;
+            memcpy(command->addresses, addresses, address_count * sizeof addresses[0]);
+            kernel->pending++;
+            queue_append(stream, command);
+        } else {
+            code = LLMRUN_ERROR_MEMORY;
+        }
+    }
+    pthread_mutex_unlock(&device->lock);
+    return code;
+}
+
+static const char *kernel_name(const struct llmrun_kernel *kernel)
+{
+    return inner->kernel->name(kernel->worker);
+}
+
+static void kernel_destroy(struct llmrun_kernel *kernel)
+{
+    if (kernel == NULL)
+        return;
+    pthread_mutex_lock(&kernel->device->lock);
+    while (kernel->pending > 0 && queue_step(kernel->device))
+        ;
+    pthread_mutex_unlock(&kernel->device->lock);
+    inner->kernel->destroy(kernel->worker);
+    free(kernel);
+}
+
+static int32_t execute_launch(struct llmrun_stream *stream, const struct command *command, struct llmrun_error *error)
+{
+    uint64_t data[LLMRUN_MAX_OPERANDS], workspace;
+    int32_t code = translate_launch(command->kernel, command->addresses, command->workspace, data, &workspace, error);
+
+    if (code != LLMRUN_OK)
+        return code;
+    if (workspace != 0) /* a kernel finds in it what another one left there */
+        memset((void *)(uintptr_t)workspace, 0xff, (size_t)command->kernel->workspace_bytes);
+    return inner->kernel->launch(stream->worker, command->kernel->worker, data, command->count, workspace, error);
+}
+
+int32_t work_execute(struct llmrun_stream *stream, const struct command *command, struct llmrun_error *error)
+{
+    struct llmrun_device *device = stream->device;
+    struct llmrun_copy copy;
+    uint64_t data;
+    int32_t code;
+
+    if (command->kind == COMMAND_COPY) {
+        if (command->bytes && !is_asynchronous(device, &command->copy))
+            return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT,
+                                "host memory was freed before the copy that names it ended");
+        code = translate_copy(device, &command->copy, &copy, error);
+        if (code == LLMRUN_OK)
+            code = inner->device->copy(stream->worker, &copy, error);
+    } else if (command->kind == COMMAND_FILL) {
+        code = gpu_memory_translate(device, command->addresses[0], command->bytes, &data, error);
+        if (code == LLMRUN_OK)
+            code = inner->device->fill(stream->worker, data, command->pattern, command->bytes, error);
+    } else {
+        code = execute_launch(stream, command, error);
+    }
+    if (code == LLMRUN_OK)
+        code = inner->device->event_record(stream->worker, stream->done, error);
+    if (code == LLMRUN_OK)
+        code = inner->device->event_wait(stream->done, -1, error);
+    return code;
+}
+
+const struct llmrun_kernel_table fakegpu_kernel_table = {
+    .size = sizeof(struct llmrun_kernel_table),
+    .query = kernel_query,
+    .prepare = kernel_prepare,
+    .launch = kernel_launch,
+    .name = kernel_name,
+    .destroy = kernel_destroy,
+};

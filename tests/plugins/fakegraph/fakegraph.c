@@ -1,0 +1,295 @@
+/* A device that runs programs only, as graph compilers do: no op can be launched by itself. Its devices, memory,
+ * streams and events are the CPU backend's, and so are the kernels that its programs run.
+ *
+ * It is as strict as such a compiler: what it cannot compile it says when the program is built, internal values are
+ * written before they are read and hold garbage until then, and a bound value has an address in every launch. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/table.h"
+#include "runtime/check.h"
+
+#define ALIGNMENT 64 /* of values and scratch in the workspace */
+
+LLMRUN_PLUGIN_NOTE(LLMRUN_PLUGIN_BACKEND, "fakegraph", "0.1.0");
+
+static const struct llmrun_backend *inner;
+
+/* One op, ready to run. */
+struct step {
+    struct llmrun_kernel *kernel; /* of `inner` */
+    uint32_t count;
+    int32_t operands[LLMRUN_MAX_OPERANDS]; /* values, -1 where absent */
+};
+
+struct llmrun_program {
+    struct step *steps;
+    uint32_t step_count;
+    uint32_t value_count;
+    uint32_t *kinds;         /* of each value */
+    int64_t *offsets;        /* of each internal value in the workspace */
+    int64_t internal_bytes;  /* they take the first bytes of the workspace */
+    int64_t workspace_bytes; /* behind them stands the scratch of the op that runs */
+};
+
+static int32_t fail(struct llmrun_error *error, int32_t code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int32_t fail(struct llmrun_error *error, int32_t code, const char *format, ...)
+{
+    va_list arguments;
+
+    if (error == NULL)
+        return code;
+    error->code = code;
+    error->vendor_code = 0;
+    va_start(arguments, format);
+    vsnprintf(error->message, sizeof error->message, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+static int64_t aligned(int64_t bytes)
+{
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static int64_t tensor_bytes(const struct llmrun_tensor *tensor)
+{
+    static const int8_t sizes[LLMRUN_DTYPES] = {
+        [LLMRUN_F64] = 8, [LLMRUN_F32] = 4, [LLMRUN_BF16] = 2, [LLMRUN_F16] = 2,
+        [LLMRUN_I32] = 4, [LLMRUN_U32] = 4, [LLMRUN_U8] = 1,
+    };
+    int64_t last = 0;
+
+    for (uint32_t i = 0; i < tensor->rank; i++) {
+        if (tensor->shape[i] == 0)
+            return 0;
+        last += (tensor->shape[i] - 1) * tensor->stride[i];
+    }
+    return (last + 1) * sizes[tensor->dtype];
+}
+
+static void program_destroy(struct llmrun_program *program)
+{
+    if (program == NULL)
+        return;
+    for (uint32_t i = 0; i < program->step_count; i++)
+        inner->kernel->destroy(program->steps[i].kernel);
+    free(program->steps);
+    free(program->kinds);
+    free(program->offsets);
+    free(program);
+}
+
+static int32_t program_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+                             struct llmrun_error *error)
+{
+    return inner->kernel->query(device, op, answer, error);
+}
+
+/* Refuses op `index` when it names a value that is not there or reads an internal one that nothing has written.
+ * `written` is brought up to date. */
+static int32_t check_values(const struct llmrun_program_desc *desc, uint32_t index, unsigned char *written,
+                            struct llmrun_error *error)
+{
+    const struct llmrun_program_op *op = &desc->ops[index];
+    const struct op_form *form = check_form(op->op);
+
+    if (form == NULL)
+        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s: op %u of the list has the unknown id %u", desc->name, index,
+                    op->op);
+    if (op->operand_count > LLMRUN_MAX_OPERANDS)
+        return fail(error, LLMRUN_ERROR_ARGUMENT, "%s: op %u of the list has %u operands", desc->name, index,
+                    op->operand_count);
+    for (uint32_t i = 0; i < op->operand_count; i++) {
+        const int32_t value = op->operands[i];
+        const int reads = i < form->inputs || (op->accumulate >> i & 1) != 0;
+
+        if (value == -1)
+            continue;
+        if (value < 0 || (uint32_t)value >= desc->value_count)
+            return fail(error, LLMRUN_ERROR_ARGUMENT,
+                        "%s: op %u of the list, %s, has value %d as operand %u; there are %u", desc->name, index,
+                        form->name, value, i, desc->value_count);
+        if (reads && desc->kinds[value] == LLMRUN_VALUE_INTERNAL && !written[value])
+            return fail(error, LLMRUN_ERROR_ARGUMENT,
+                        "%s: op %u of the list, %s, reads the internal value %d, which nothing has written", desc->name,
+                        index, form->name, value);
+        if (!reads)
+            written[value] = 1;
+    }
+    return LLMRUN_OK;
+}
+
+/* Compiles op `index` into `step`; *scratch_bytes grows to what it needs. */
+static int32_t build_step(struct llmrun_device *device, const struct llmrun_program_desc *desc, uint32_t index,
+                          struct step *step, int64_t *scratch_bytes, struct llmrun_error *error)
+{
+    const struct llmrun_program_op *from = &desc->ops[index];
+    struct llmrun_tensor operands[LLMRUN_MAX_OPERANDS] = {0};
+    const struct llmrun_op op = {.size = sizeof op,
+                                 .op = from->op,
+                                 .version = from->version,
+                                 .flags = from->flags,
+                                 .accumulate = from->accumulate,
+                                 .attribute_bytes = from->attribute_bytes,
+                                 .operand_count = from->operand_count,
+                                 .attributes = from->attributes,
+                                 .operands = operands};
+    struct llmrun_answer answer = {.size = sizeof answer};
+    int32_t code;
+
+    step->count = from->operand_count;
+    for (uint32_t i = 0; i < from->operand_count; i++) {
+        step->operands[i] = from->operands[i];
+        if (from->operands[i] >= 0)
+            operands[i] = desc->values[from->operands[i]];
+    }
+    code = inner->kernel->query(device, &op, &answer, error);
+    if (code != LLMRUN_OK)
+        return code;
+    if (answer.support == LLMRUN_SUPPORT_NO)
+        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s: op %u of the list: %s", desc->name, index, answer.reason);
+    if (answer.workspace_bytes > *scratch_bytes)
+        *scratch_bytes = answer.workspace_bytes;
+    return inner->kernel->prepare(device, &op, answer.workspace_bytes, &step->kernel, error);
+}
+
+/* Gives every internal value bytes of its own: a compiler would let those share that do not live at once. */
+static int32_t place_values(const struct llmrun_program_desc *desc, struct llmrun_program *program,
+                            struct llmrun_error *error)
+{
+    for (uint32_t i = 0; i < desc->value_count; i++) {
+        if (desc->kinds[i] != LLMRUN_VALUE_BOUND && desc->kinds[i] != LLMRUN_VALUE_INTERNAL)
+            return fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s: value %u is of the unknown kind %u", desc->name, i,
+                        desc->kinds[i]);
+        program->kinds[i] = desc->kinds[i];
+        if (desc->kinds[i] == LLMRUN_VALUE_INTERNAL) {
+            program->offsets[i] = program->internal_bytes;
+            program->internal_bytes += aligned(tensor_bytes(&desc->values[i]));
+        }
+    }
+    return LLMRUN_OK;
+}
+
+static int32_t program_build(struct llmrun_device *device, const struct llmrun_program_desc *desc,
+                             struct llmrun_program **out, struct llmrun_error *error)
+{
+    struct llmrun_program *program = calloc(1, sizeof *program);
+    unsigned char *written = calloc((size_t)desc->value_count + 1, 1);
+    int64_t scratch_bytes = 0;
+    int32_t code = LLMRUN_ERROR_MEMORY;
+
+    if (program == NULL || written == NULL)
+        goto out;
+    program->value_count = desc->value_count;
+    program->steps = calloc((size_t)desc->op_count + 1, sizeof *program->steps);
+    program->kinds = calloc((size_t)desc->value_count + 1, sizeof *program->kinds);
+    program->offsets = calloc((size_t)desc->value_count + 1, sizeof *program->offsets);
+    if (program->steps == NULL || program->kinds == NULL || program->offsets == NULL)
+        goto out;
+    code = place_values(desc, program, error);
+    for (uint32_t i = 0; i < desc->op_count && code == LLMRUN_OK; i++) {
+        code = check_values(desc, i, written, error);
+        if (code == LLMRUN_OK)
+            code = build_step(device, desc, i, &program->steps[i], &scratch_bytes, error);
+        if (code == LLMRUN_OK)
+            program->step_count++;
+    }
+    if (code != LLMRUN_OK)
+        goto out;
+    program->workspace_bytes = program->internal_bytes + aligned(scratch_bytes);
+    *out = program;
+    program = NULL;
+out:
+    if (code == LLMRUN_ERROR_MEMORY && program == NULL)
+        fail(error, code, "no memory for the program %s", desc->name);
+    program_destroy(program);
+    free(written);
+    return code;
+}
+
+static int64_t program_workspace(const struct llmrun_program *program)
+{
+    return program->workspace_bytes;
+}
+
+static int32_t program_launch(struct llmrun_stream *stream, struct llmrun_program *program, const uint64_t *addresses,
+                              uint32_t address_count, uint64_t workspace, struct llmrun_error *error)
+{
+    const uint64_t scratch = workspace + (uint64_t)program->internal_bytes;
+    int32_t code = LLMRUN_OK;
+
+    if (address_count != program->value_count)
+        return fail(error, LLMRUN_ERROR_ARGUMENT, "%u addresses for %u values", address_count, program->value_count);
+    if (workspace == 0 && program->workspace_bytes > 0)
+        return fail(error, LLMRUN_ERROR_ARGUMENT, "the program needs a workspace of %lld bytes",
+                    (long long)program->workspace_bytes);
+    if (workspace % ALIGNMENT != 0)
+        return fail(error, LLMRUN_ERROR_ARGUMENT, "the workspace is not aligned to %d bytes", ALIGNMENT);
+    if (program->workspace_bytes > 0) /* NaN and -1: nothing survives from one launch to the next */
+        code = inner->device->fill(stream, workspace, UINT32_MAX, program->workspace_bytes, error);
+    for (uint32_t i = 0; i < program->step_count && code == LLMRUN_OK; i++) {
+        const struct step *step = &program->steps[i];
+        uint64_t operands[LLMRUN_MAX_OPERANDS] = {0};
+
+        for (uint32_t k = 0; k < step->count; k++) {
+            const int32_t value = step->operands[k];
+
+            if (value < 0)
+                continue;
+            operands[k] = program->kinds[value] == LLMRUN_VALUE_INTERNAL ? workspace + (uint64_t)program->offsets[value]
+                                                                         : addresses[value];
+            if (operands[k] == 0)
+                return fail(error, LLMRUN_ERROR_ARGUMENT, "value %d is bound, and came without an address", value);
+        }
+        code = inner->kernel->launch(stream, step->kernel, operands, step->count,
+                                     program->workspace_bytes > program->internal_bytes ? scratch : 0, error);
+    }
+    return code;
+}
+
+static const struct llmrun_program_table program_table = {
+    .size = sizeof program_table,
+    .query = program_query,
+    .build = program_build,
+    .workspace = program_workspace,
+    .launch = program_launch,
+    .destroy = program_destroy,
+};
+
+static struct llmrun_device_table device_table;
+
+static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
+{
+    int32_t code = inner->device->info(index, info, error);
+
+    if (code == LLMRUN_OK && info->size >= offsetof(struct llmrun_device_info, domain))
+        strcpy(info->architecture, "fakegraph");
+    return code;
+}
+
+static struct llmrun_backend backend = {
+    .size = sizeof backend,
+    .abi_major = LLMRUN_ABI_MAJOR,
+    .abi_minor = LLMRUN_ABI_MINOR,
+    .rank = 0,
+    .name = "fakegraph",
+    .version = "0.1.0",
+    .vendor = "llmrun tests",
+    .device = &device_table,
+    .program = &program_table,
+};
+
+const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error)
+{
+    inner = cpu_runtime_backend(&cpu_kernel_set, host, error);
+    if (inner == NULL)
+        return NULL;
+    device_table = *inner->device;
+    device_table.info = device_info;
+    return &backend;
+}
