@@ -61,7 +61,8 @@ static void clip(const struct kernel_call *call)
     norm = sqrt(total);
     if (attributes->max_norm > 0 && attributes->max_norm / (norm + 1e-6) < 1)
         scale = attributes->max_norm / (norm + 1e-6);
-    finite = isfinite((float)norm) ? 1 : 0;
+    /* Once 0 it stays 0: no later step is taken on top of one that was not. */
+    finite = *(const uint32_t *)call->operands[LLMRUN_CLIP_FINITE] != 0 && isfinite((float)norm) ? 1 : 0;
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_CLIP_LOSSES); i++)
         if (!isfinite(losses[i]))
             finite = 0;
@@ -71,4 +72,4 @@ static void clip(const struct kernel_call *call)
 }
 
 REFERENCE_KERNELS(sum_squares, "fd", 0, sum_squares_exact, sum_squares_double)
-REFERENCE_KERNELS(clip, "ddffu", 0, clip, clip)
+REFERENCE_KERNELS(clip, "dduff", 0, clip, clip)

@@ -76,7 +76,8 @@ static void clip_run(const struct kernel_call *call)
     norm = sqrt(total);
     if (attributes->max_norm > 0.0f && attributes->max_norm / (norm + 1e-6) < 1.0)
         scale = attributes->max_norm / (norm + 1e-6);
-    finite = isfinite((float)norm) ? 1 : 0;
+    /* Once 0 it stays 0: no later step is taken on top of one that was not. */
+    finite = *(const uint32_t *)call->operands[LLMRUN_CLIP_FINITE] != 0 && isfinite((float)norm) ? 1 : 0;
     for (int64_t i = 0; i < call->op->operands[LLMRUN_CLIP_LOSSES].shape[0]; i++)
         finite &= isfinite(losses[i]) ? 1 : 0;
     *(float *)call->operands[LLMRUN_CLIP_SCALE] = (float)scale;
@@ -84,4 +85,4 @@ static void clip_run(const struct kernel_call *call)
     *(uint32_t *)call->operands[LLMRUN_CLIP_FINITE] = finite;
 }
 
-LANES_KERNEL(clip, "ddffu", 0, clip_run)
+LANES_KERNEL(clip, "dduff", 0, clip_run)

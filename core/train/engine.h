@@ -1,0 +1,48 @@
+/* A model on a device: what training, evaluation and generation share. */
+#ifndef LLMRUN_TRAIN_ENGINE_H
+#define LLMRUN_TRAIN_ENGINE_H
+
+#include "config/config.h"
+#include "data/batch.h"
+#include "data/sampler.h"
+#include "data/tokenizer.h"
+#include "plugin/registry.h"
+#include "runtime/executor.h"
+#include "train/request.h"
+
+/* Ids of the values that the host writes and reads; NO_VALUE where the program has none. */
+struct engine_values {
+    int32_t tokens, targets, weights, positions, segment_starts; /* of a batch */
+};
+
+struct engine {
+    struct registry registry;
+    const struct backend *backend;
+    struct device *device;
+    struct executor *executor;
+    struct compile_request request; /* as compiled */
+    struct engine_values train, eval, predict;
+    int32_t random, inverse_tokens, learning_rate, bias_correction, losses, grad_norm, finite, eval_losses, predict_row, logits;
+};
+
+/* Opens the backend that the config names, compiles for `uses` (enum use) and allocates. `vocabulary` as in request_model. */
+int engine_open(struct engine *engine, const struct config *config, int64_t vocabulary, unsigned uses, struct error *error);
+void engine_close(struct engine *engine); /* accepts a zeroed struct */
+
+/* Initial weights and optimizer state, from the seed. */
+int engine_initialise(struct engine *engine, struct error *error);
+
+/* After parameters were written: makes what is derived from them and marks the run as finite. */
+int engine_refresh(struct engine *engine, struct error *error);
+
+/* Where row `row` of the batch of microbatch 0 .. begins in the host's memory of the submission to come: all rows of all
+ * microbatches follow each other, so one batch covers a whole step. `sequences` rows. */
+struct batch engine_batch(struct engine *engine, const struct engine_values *values, int64_t sequences);
+
+/* Mean loss and count over all samples of `sampler`; -log likelihood in nats a token. */
+int engine_evaluate(struct engine *engine, const struct sampler *sampler, double *loss, int64_t *tokens, struct error *error);
+
+/* Logits [vocab_size] of the token after tokens[0 .. count-1]; at most `sequence` of them. The result lives until the next call. */
+int engine_predict(struct engine *engine, const int32_t *tokens, int64_t count, const float **logits, struct error *error);
+
+#endif

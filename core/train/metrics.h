@@ -1,0 +1,35 @@
+/* metrics.jsonl: the truth about a run, one JSON object a line, each line written at once. */
+#ifndef LLMRUN_TRAIN_METRICS_H
+#define LLMRUN_TRAIN_METRICS_H
+
+#include "base/file.h"
+#include "base/text.h"
+
+struct metrics {
+    const struct file_system *fs;
+    int handle; /* -1: not open, lines are dropped */
+    char path[4096];
+    struct text line;
+    bool failed; /* a write failed and was reported; later lines are dropped */
+};
+
+struct step_metrics {
+    int64_t step;
+    float loss, grad_norm;
+    double learning_rate;
+    int64_t tokens; /* seen since the first step */
+    double tokens_per_s, step_ms;
+    double mfu; /* below 0: the peak is not known */
+    int64_t mem_bytes;
+};
+
+/* Opens RUN_DIR/metrics.jsonl for appending; a last line without an end is cut off first. STATUS_STORAGE on failure. */
+int metrics_open(struct metrics *metrics, const struct file_system *fs, const char *run_folder, struct error *error);
+void metrics_close(struct metrics *metrics);
+
+void metrics_step(struct metrics *metrics, const struct step_metrics *step);
+/* Any other event; the format makes the members after "event", e.g. "\"step\":%d". A full disk is logged once and never stops the
+ * run. */
+void metrics_event(struct metrics *metrics, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

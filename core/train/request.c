@@ -1,0 +1,89 @@
+#include "train/request.h"
+
+#include <string.h>
+
+static int apply_overrides(const struct config *config, struct model_config *model, bool *vocabulary_given, struct error *error)
+{
+    const struct config_map *overrides = &config->model.overrides;
+
+    for (int64_t i = 0; i < overrides->count; i++) {
+        const struct config_pair *pair = &overrides->pairs[i];
+        int status = model_override(model, pair->name, pair->text, error);
+
+        if (status != STATUS_OK)
+            return status;
+        *vocabulary_given |= strcmp(pair->name, "vocab_size") == 0;
+    }
+    return STATUS_OK;
+}
+
+int request_model(const struct config *config, int64_t vocabulary, struct model_config *model, struct error *error)
+{
+    bool given = false;
+    int status;
+
+    if (config->model.path[0] != '\0')
+        return error_set(error, STATUS_USAGE,
+                         "model.path is '%s'; reading Hugging Face directories is not built yet, use model.preset",
+                         config->model.path);
+    status = model_preset(config->model.preset, model, error);
+    if (status == STATUS_OK)
+        status = apply_overrides(config, model, &given, error);
+    if (status != STATUS_OK)
+        return status;
+    if (vocabulary > 0 && !given)
+        model->vocab_size = vocabulary;
+    if (vocabulary > model->vocab_size)
+        return error_set(error, STATUS_USAGE, "the tokenizer has %lld tokens and model.overrides.vocab_size is %lld; it must be at "
+                         "least as large", (long long)vocabulary, (long long)model->vocab_size);
+    return model_check(model, error);
+}
+
+static enum recompute recompute_mode(const struct config *config)
+{
+    switch (config->parallel.recompute) {
+    case CONFIG_RECOMPUTE_SELECTIVE:
+        return RECOMPUTE_SELECTIVE;
+    case CONFIG_RECOMPUTE_FULL:
+        return RECOMPUTE_FULL;
+    default:
+        return RECOMPUTE_NONE;
+    }
+}
+
+int request_make(const struct config *config, int64_t vocabulary, unsigned uses, struct compile_request *request,
+                 struct error *error)
+{
+    int status;
+
+    memset(request, 0, sizeof *request);
+    status = request_model(config, vocabulary, &request->model, error);
+    if (status != STATUS_OK)
+        return status;
+    request->seed = (uint64_t)config->run.seed;
+    request->sequence = config->data.seq_len > 0 ? config->data.seq_len : request->model.n_positions;
+    request->global_batch = config->train.global_batch;
+    request->micro_batch = config->train.micro_batch > 0 ? config->train.micro_batch : config->train.global_batch;
+    if (request->micro_batch > request->global_batch)
+        request->micro_batch = request->global_batch;
+    request->train = uses & USE_TRAIN;
+    request->eval_batch = uses & USE_EVALUATE ? request->micro_batch : 0;
+    request->predict = uses & USE_PREDICT;
+    request->dropout = (float)config->model.dropout;
+    request->compute_dtype = config->precision.compute == CONFIG_COMPUTE_BF16 ? LLMRUN_BF16 : LLMRUN_F32;
+    request->recompute = recompute_mode(config);
+    request->update = (struct update_policy){(float)config->optim.beta1, (float)config->optim.beta2, (float)config->optim.eps,
+                                             (float)config->optim.weight_decay, (float)config->optim.clip};
+    return STATUS_OK;
+}
+
+void request_learning_rate(const struct config *config, struct learning_rate *schedule)
+{
+    static const enum learning_rate_decay decays[] = {[CONFIG_DECAY_COSINE] = DECAY_COSINE,
+                                                      [CONFIG_DECAY_LINEAR] = DECAY_LINEAR,
+                                                      [CONFIG_DECAY_CONSTANT] = DECAY_CONSTANT,
+                                                      [CONFIG_DECAY_WSD] = DECAY_WSD};
+
+    *schedule = (struct learning_rate){decays[config->optim.decay], config->optim.lr,     config->optim.min_lr,
+                                       config->optim.warmup,        config->train.steps, config->optim.decay_steps};
+}

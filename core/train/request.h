@@ -1,0 +1,21 @@
+/* What the config asks for, in the words of the compiler. */
+#ifndef LLMRUN_TRAIN_REQUEST_H
+#define LLMRUN_TRAIN_REQUEST_H
+
+#include "compile/compile.h"
+#include "config/config.h"
+#include "train/learning_rate.h"
+
+enum use { USE_TRAIN = 1, USE_EVALUATE = 2, USE_PREDICT = 4 };
+
+/* Preset and overrides. `vocabulary` is the tokenizer's, 0 where there is none; it decides unless an override does. A tokenizer with
+ * more tokens than the model is STATUS_USAGE. */
+int request_model(const struct config *config, int64_t vocabulary, struct model_config *model, struct error *error);
+
+/* Everything but `exact` and the device's part. `uses`: enum use, or-ed. */
+int request_make(const struct config *config, int64_t vocabulary, unsigned uses, struct compile_request *request,
+                 struct error *error);
+
+void request_learning_rate(const struct config *config, struct learning_rate *schedule);
+
+#endif

@@ -1,0 +1,39 @@
+/* The inside of a trainer, shared by setup (trainer.c) and loop (loop.c). */
+#ifndef LLMRUN_TRAIN_RUN_H
+#define LLMRUN_TRAIN_RUN_H
+
+#include "checkpoint/run_lock.h"
+#include "data/corpus.h"
+#include "train/saver.h"
+#include "train/trainer.h"
+
+/* One submitted step until its results are there. */
+struct pending_step {
+    int64_t step;
+    int64_t tokens; /* valid ones of the step */
+    double learning_rate;
+};
+
+struct trainer {
+    struct trainer_options options;
+    const struct config *config;
+    struct tokenizer *tokenizer;
+    struct token_set train_set, valid_set;
+    struct sampler train_sampler, valid_sampler;
+    bool has_valid;
+    struct engine engine;
+    struct saver saver;
+    struct train_state state;
+    struct metrics metrics;
+    struct run_lock lock;
+    struct learning_rate schedule;
+    char folder[4096];
+    int64_t first_step;
+    double step_flops; /* of a whole step, recompute not counted */
+    struct pending_step pending[2];
+    int64_t collected_ns; /* when the last results came */
+};
+
+int loop_run(struct trainer *trainer, struct error *error);
+
+#endif

@@ -1,0 +1,202 @@
+#include "train/saver.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const tokenizer_names[2] = {"vocab.json", "merges.txt"};
+
+static int read_tokenizer(struct saver *saver, const char *tokenizer, struct error *error)
+{
+    char path[4096];
+    int status = STATUS_OK;
+
+    if (strcmp(tokenizer, "bytes") == 0)
+        return STATUS_OK;
+    for (int i = 0; status == STATUS_OK && i < 2; i++) {
+        if (!file_join(path, sizeof path, tokenizer, tokenizer_names[i]))
+            return error_set(error, STATUS_USAGE, "data.tokenizer: the path is too long");
+        status = file_read_all(saver->fs, path, (int64_t)256 << 20, &saver->tokenizer_files[i], &saver->tokenizer_bytes[i],
+                               error);
+    }
+    return status;
+}
+
+int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct config *config,
+                 struct engine *engine, struct error *error)
+{
+    int status;
+
+    memset(saver, 0, sizeof *saver);
+    saver->fs = fs;
+    saver->engine = engine;
+    saver->keep = config->checkpoint.keep;
+    saver->last_step = -1;
+    if (!file_join(saver->folder, sizeof saver->folder, run_folder, "ckpt"))
+        return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
+    status = weight_list_make(&executor_compiled(engine->executor)->program, &saver->list, error);
+    if (status == STATUS_OK)
+        status = config_to_text(config, false, &saver->config_text, error);
+    if (status == STATUS_OK)
+        status = read_tokenizer(saver, config->data.tokenizer, error);
+    if (status == STATUS_OK && config->checkpoint.async)
+        status = checkpoint_async_create(&saver->async, error);
+    if (status == STATUS_OK)
+        saver->config_bytes = (int64_t)strlen(saver->config_text);
+    else
+        saver_destroy(saver);
+    return status;
+}
+
+void saver_destroy(struct saver *saver)
+{
+    checkpoint_async_destroy(saver->async);
+    weight_list_free(&saver->list);
+    free(saver->config_text);
+    free(saver->tokenizer_files[0]);
+    free(saver->tokenizer_files[1]);
+    free(saver->snapshot);
+    free(saver->data);
+    memset(saver, 0, sizeof *saver);
+}
+
+static int make_snapshot_memory(struct saver *saver, struct error *error)
+{
+    char *at;
+
+    if (saver->snapshot != NULL)
+        return STATUS_OK;
+    saver->snapshot = malloc((size_t)saver->list.bytes + 1);
+    saver->data = malloc((size_t)(saver->list.count + 1) * sizeof *saver->data);
+    if (saver->snapshot == NULL || saver->data == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for a snapshot of %lld bytes", (long long)saver->list.bytes);
+    at = saver->snapshot;
+    for (int64_t i = 0; i < saver->list.count; i++) {
+        const struct value *value = &executor_compiled(saver->engine->executor)->program.values[saver->list.values[i]];
+
+        saver->data[i] = at;
+        at += value_bytes(value);
+    }
+    return STATUS_OK;
+}
+
+static int describe_state(const struct train_state *state, struct checkpoint_state *out, struct error *error)
+{
+    char hash[24];
+    int status = checkpoint_state_set_integer(out, "step", state->step, error);
+
+    if (status == STATUS_OK)
+        status = checkpoint_state_set_integer(out, "tokens", state->tokens, error);
+    snprintf(hash, sizeof hash, "%016" PRIx64, state->data_hash);
+    if (status == STATUS_OK)
+        status = checkpoint_state_set_text(out, "data", hash, error);
+    snprintf(hash, sizeof hash, "%016" PRIx64, state->tokenizer_hash);
+    if (status == STATUS_OK)
+        status = checkpoint_state_set_text(out, "tokenizer", hash, error);
+    return status;
+}
+
+static int start_save(struct saver *saver, const struct train_state *state, const struct checkpoint_state *described,
+                      struct error *error)
+{
+    const struct checkpoint_blob blobs[] = {{SAVER_CONFIG_NAME, saver->config_text, saver->config_bytes},
+                                            {tokenizer_names[0], saver->tokenizer_files[0], saver->tokenizer_bytes[0]},
+                                            {tokenizer_names[1], saver->tokenizer_files[1], saver->tokenizer_bytes[1]}};
+    const struct checkpoint_snapshot snapshot = {
+        .target = {.fs = saver->fs, .folder = saver->folder, .step = state->step, .run_id = state->run_id},
+        .forms = saver->list.forms,
+        .data = saver->data,
+        .count = saver->list.count,
+        .files = blobs,
+        .file_count = saver->tokenizer_files[0] != NULL ? 3 : 1,
+        .state = described,
+        .keep = saver->keep,
+    };
+
+    return saver->async != NULL ? checkpoint_async_start(saver->async, &snapshot, error)
+                                : checkpoint_save(&snapshot, NULL, error);
+}
+
+int saver_save(struct saver *saver, const struct train_state *state, struct error *error)
+{
+    struct checkpoint_state described = {0};
+    int status = saver_wait(saver, error);
+
+    if (status == STATUS_OK)
+        status = make_snapshot_memory(saver, error);
+    if (status == STATUS_OK)
+        status = weights_snapshot(saver->engine->executor, &saver->list, saver->snapshot, error);
+    if (status == STATUS_OK)
+        status = weights_check_finite(&saver->list, saver->snapshot, error);
+    if (status == STATUS_OK)
+        status = describe_state(state, &described, error);
+    if (status == STATUS_OK)
+        status = start_save(saver, state, &described, error);
+    if (status == STATUS_OK)
+        saver->last_step = state->step;
+    checkpoint_state_finish(&described);
+    return status;
+}
+
+int saver_wait(struct saver *saver, struct error *error)
+{
+    return saver->async != NULL ? checkpoint_async_wait(saver->async, NULL, error) : STATUS_OK;
+}
+
+int saver_read_config(struct checkpoint *checkpoint, struct config *config, struct error *error)
+{
+    struct config_inputs inputs = {.file = SAVER_CONFIG_NAME};
+    char *text = NULL;
+    int status = checkpoint_read_file(checkpoint, SAVER_CONFIG_NAME, &text, &inputs.text_bytes, error);
+
+    if (status == STATUS_OK) {
+        inputs.text = text;
+        status = config_load(config, &inputs, error);
+        if (status != STATUS_OK)
+            error_prefix(error, "%s", checkpoint->folder);
+    }
+    free(text);
+    return status;
+}
+
+static int compare_hash(const struct checkpoint *checkpoint, const char *key, const char *config_key, uint64_t now,
+                        struct error *error)
+{
+    const char *stored = checkpoint_state_text(&checkpoint->manifest.state, key);
+    char hash[24];
+
+    snprintf(hash, sizeof hash, "%016" PRIx64, now);
+    if (stored == NULL || strcmp(stored, hash) != 0)
+        return error_set(error, STATUS_USAGE, "%s: %s holds other contents than when %s was saved; use the same, or another run.dir",
+                         config_key, key, checkpoint->folder);
+    return STATUS_OK;
+}
+
+int saver_restore(struct saver *saver, struct checkpoint *checkpoint, const struct config *config, struct train_state *state,
+                  struct error *error)
+{
+    struct config stored;
+    int status = saver_read_config(checkpoint, &stored, error);
+
+    if (status != STATUS_OK)
+        return status;
+    status = config_check_resume(&stored, config, error);
+    config_free(&stored);
+    if (status == STATUS_OK)
+        status = compare_hash(checkpoint, "tokenizer", "data.tokenizer", state->tokenizer_hash, error);
+    if (status == STATUS_OK)
+        status = compare_hash(checkpoint, "data", "data.train", state->data_hash, error);
+    if (status == STATUS_OK && (!checkpoint_state_integer(&checkpoint->manifest.state, "step", &state->step) ||
+                                !checkpoint_state_integer(&checkpoint->manifest.state, "tokens", &state->tokens)))
+        status = error_set(error, STATUS_INPUT, "%s: its manifest has no step and tokens", checkpoint->folder);
+    if (status == STATUS_OK)
+        status = weights_load(saver->engine->executor, &saver->list, checkpoint, error);
+    if (status == STATUS_OK)
+        status = engine_refresh(saver->engine, error);
+    if (status == STATUS_OK) {
+        snprintf(state->run_id, sizeof state->run_id, "%.63s", checkpoint->manifest.run_id);
+        saver->last_step = state->step;
+    }
+    return status;
+}

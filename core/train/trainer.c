@@ -1,0 +1,283 @@
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "checkpoint/find.h"
+#include "program/text.h"
+#include "train/run.h"
+
+static int load_data(struct trainer *trainer, struct error *error)
+{
+    const struct config *config = trainer->config;
+    struct corpus_options options = {
+        .train = (const char *const *)config->data.train.items,
+        .train_count = config->data.train.count,
+        .valid = (const char *const *)config->data.valid.items,
+        .valid_count = config->data.valid.count,
+        .valid_split = config->data.valid_split,
+        .mask_prompt = config->data.mask == CONFIG_MASK_PROMPT,
+        .threads = 2,
+        .builtin = trainer->options.builtin,
+        .builtin_bytes = trainer->options.builtin_bytes,
+    };
+    int status = tokenizer_open(config->data.tokenizer, &trainer->tokenizer, error);
+
+    if (status != STATUS_OK)
+        return status;
+    status = corpus_load(&options, trainer->tokenizer, &trainer->train_set, &trainer->valid_set, error);
+    if (status != STATUS_OK)
+        return status;
+    trainer->has_valid = trainer->valid_set.count > 0;
+    trainer->state.tokenizer_hash = tokenizer_hash(trainer->tokenizer);
+    trainer->state.data_hash = token_set_hash(&trainer->train_set);
+    return STATUS_OK;
+}
+
+static int start_samplers(struct trainer *trainer, struct error *error)
+{
+    const struct sampler_options options = {.seq_len = trainer->engine.request.sequence,
+                                            .pack = trainer->config->data.pack,
+                                            .seed = trainer->engine.request.seed};
+    int status = sampler_start_training(&trainer->train_sampler, &trainer->train_set, &options, error);
+
+    if (status == STATUS_OK && trainer->has_valid)
+        status = sampler_start_evaluation(&trainer->valid_sampler, &trainer->valid_set, &options,
+                                          trainer->config->train.eval_tokens, error);
+    return status;
+}
+
+/* Without run.dir: runs/<preset>-<UTC time>, with a number after it where that is taken. */
+static int name_folder(struct trainer *trainer, struct error *error)
+{
+    const struct config *config = trainer->config;
+    time_t now = (time_t)trainer->options.clock->utc_s(trainer->options.clock);
+    char base[256], stamp[32];
+    struct tm utc;
+
+    if (config->run.dir[0] != '\0') {
+        if (snprintf(trainer->folder, sizeof trainer->folder, "%s", config->run.dir) >= (int)sizeof trainer->folder)
+            return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
+        return STATUS_OK;
+    }
+    gmtime_r(&now, &utc);
+    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &utc);
+    snprintf(base, sizeof base, "runs/%.100s-%s", config->model.preset, stamp);
+    snprintf(trainer->folder, sizeof trainer->folder, "%s", base);
+    for (int i = 2; access(trainer->folder, F_OK) == 0; i++)
+        snprintf(trainer->folder, sizeof trainer->folder, "%s.%d", base, i);
+    return STATUS_OK;
+}
+
+static int write_file(struct trainer *trainer, const char *name, const char *text, int64_t bytes, struct error *error)
+{
+    const struct file_system *fs = trainer->options.fs;
+    char path[4200];
+    int handle, status;
+
+    file_join(path, sizeof path, trainer->folder, name);
+    handle = fs->open(fs, path, FILE_CREATE);
+    if (handle < 0)
+        return error_set(error, STATUS_STORAGE, "%s: %s", path, strerror(-handle));
+    status = file_write_all(fs, handle, path, text, (size_t)bytes, error);
+    if (fs->close(fs, handle) != 0 && status == STATUS_OK)
+        status = error_set(error, STATUS_STORAGE, "%s: could not be closed", path);
+    return status;
+}
+
+/* config.yaml is the user's file as it was; config.resolved.yaml is every key. */
+static int write_configs(struct trainer *trainer, struct error *error)
+{
+    const struct config *config = trainer->config;
+    char *text = NULL;
+    int64_t bytes;
+    int status = STATUS_OK;
+
+    if (config->file != NULL) {
+        status = file_read_all(trainer->options.fs, config->file, (int64_t)1 << 20, &text, &bytes, error);
+        if (status == STATUS_OK)
+            status = write_file(trainer, "config.yaml", text, bytes, error);
+        free(text);
+    }
+    if (status == STATUS_OK)
+        status = config_to_text(config, true, &text, error);
+    if (status == STATUS_OK) {
+        status = write_file(trainer, SAVER_CONFIG_NAME, text, (int64_t)strlen(text), error);
+        free(text);
+    }
+    return status;
+}
+
+static int open_folder(struct trainer *trainer, struct error *error)
+{
+    int status = name_folder(trainer, error);
+
+    if (status == STATUS_OK)
+        status = file_make_folders(trainer->options.fs, trainer->folder, error);
+    if (status == STATUS_OK)
+        status = run_lock_acquire(trainer->folder, &trainer->lock, error);
+    if (status == STATUS_OK)
+        status = metrics_open(&trainer->metrics, trainer->options.fs, trainer->folder, error);
+    return status;
+}
+
+/* The checkpoint to go on from: *found is false for a fresh start. */
+static int find_checkpoint(struct trainer *trainer, char path[PATH_MAX], bool *found, struct error *error)
+{
+    const char *resume = trainer->config->run.resume;
+
+    *found = false;
+    if (strcmp(resume, "none") == 0)
+        return STATUS_OK;
+    if (strcmp(resume, "auto") == 0)
+        return checkpoint_find_newest(trainer->options.fs, trainer->saver.folder, path, found, error);
+    *found = true;
+    return checkpoint_resolve(trainer->options.fs, resume, path, error);
+}
+
+static void make_run_id(struct trainer *trainer)
+{
+    const struct clock *clock = trainer->options.clock;
+    uint64_t mixed = (uint64_t)clock->monotonic_ns(clock) * 0x9E3779B97F4A7C15u ^ (uint64_t)clock->utc_s(clock) << 20 ^
+                     (uint64_t)getpid();
+
+    snprintf(trainer->state.run_id, sizeof trainer->state.run_id, "%016" PRIx64, mixed);
+}
+
+static int start_weights(struct trainer *trainer, struct error *error)
+{
+    struct checkpoint checkpoint = {0};
+    char path[PATH_MAX];
+    bool found;
+    int status = find_checkpoint(trainer, path, &found, error);
+
+    if (status != STATUS_OK)
+        return status;
+    if (!found) {
+        make_run_id(trainer);
+        return engine_initialise(&trainer->engine, error);
+    }
+    status = checkpoint_open(trainer->options.fs, path, &checkpoint, error);
+    if (status == STATUS_OK) {
+        status = saver_restore(&trainer->saver, &checkpoint, trainer->config, &trainer->state, error);
+        checkpoint_close(&checkpoint);
+    }
+    if (status == STATUS_OK)
+        log_line(LOG_INFO, "resuming from %s", path);
+    return status;
+}
+
+static void report_start(struct trainer *trainer)
+{
+    const struct engine *engine = &trainer->engine;
+    uint64_t hash = 0;
+    struct error ignored;
+
+    config_hash(trainer->config, &hash, &ignored);
+    metrics_event(&trainer->metrics, "start",
+                  "\"version\":\"%s\",\"config\":\"%016" PRIx64 "\",\"program\":\"%016" PRIx64 "\",\"step\":%lld,\"backend\":\"%s\","
+                  "\"device\":\"%s\",\"exact\":%s,\"mem_bytes\":%lld",
+                  LLMRUN_VERSION, hash, program_hash(&executor_compiled(engine->executor)->program),
+                  (long long)trainer->state.step, engine->backend->name, engine->device->info.architecture,
+                  engine->request.exact ? "true" : "false",
+                  (long long)executor_compiled(engine->executor)->plan.total_bytes);
+    if (trainer->options.observer.started != NULL)
+        trainer->options.observer.started(trainer->options.observer.context, trainer);
+}
+
+int trainer_create(const struct trainer_options *options, struct trainer **out, struct error *error)
+{
+    struct trainer *trainer = calloc(1, sizeof *trainer);
+    int status;
+
+    if (trainer == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the trainer");
+    trainer->options = *options;
+    trainer->config = options->config;
+    trainer->lock.handle = -1;
+    trainer->metrics.handle = -1;
+    request_learning_rate(trainer->config, &trainer->schedule);
+    status = load_data(trainer, error);
+    if (status == STATUS_OK)
+        status = engine_open(&trainer->engine, trainer->config, tokenizer_vocabulary(trainer->tokenizer),
+                             USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0), error);
+    if (status == STATUS_OK)
+        status = start_samplers(trainer, error);
+    if (status == STATUS_OK)
+        status = open_folder(trainer, error);
+    if (status == STATUS_OK)
+        status = saver_create(&trainer->saver, options->fs, trainer->folder, trainer->config, &trainer->engine, error);
+    if (status == STATUS_OK)
+        status = start_weights(trainer, error);
+    if (status == STATUS_OK)
+        status = write_configs(trainer, error);
+    trainer->first_step = trainer->state.step;
+    if (status == STATUS_OK)
+        *out = trainer;
+    else
+        trainer_destroy(trainer);
+    return status;
+}
+
+void trainer_destroy(struct trainer *trainer)
+{
+    if (trainer == NULL)
+        return;
+    saver_destroy(&trainer->saver);
+    metrics_close(&trainer->metrics);
+    run_lock_release(&trainer->lock);
+    sampler_finish(&trainer->train_sampler);
+    sampler_finish(&trainer->valid_sampler);
+    engine_close(&trainer->engine);
+    token_set_finish(&trainer->train_set);
+    token_set_finish(&trainer->valid_set);
+    tokenizer_close(trainer->tokenizer);
+    free(trainer);
+}
+
+int trainer_run(struct trainer *trainer, struct error *error)
+{
+    int status;
+
+    report_start(trainer);
+    status = loop_run(trainer, error);
+    metrics_event(&trainer->metrics, "stop", "\"step\":%lld,\"reason\":\"%s\",\"exit_code\":%d",
+                  (long long)trainer->state.step,
+                  status == STATUS_OK ? "done" : status == STATUS_STOPPED ? "requested" : "failed", status);
+    return status;
+}
+
+const struct engine *trainer_engine(const struct trainer *trainer)
+{
+    return &trainer->engine;
+}
+
+const char *trainer_folder(const struct trainer *trainer)
+{
+    return trainer->folder;
+}
+
+int64_t trainer_first_step(const struct trainer *trainer)
+{
+    return trainer->first_step;
+}
+
+int64_t trainer_steps(const struct trainer *trainer)
+{
+    return trainer->config->train.steps;
+}
+
+int64_t trainer_train_tokens(const struct trainer *trainer)
+{
+    return trainer->train_set.count;
+}
+
+int64_t trainer_valid_tokens(const struct trainer *trainer)
+{
+    return trainer->valid_set.count;
+}

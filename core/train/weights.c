@@ -1,0 +1,110 @@
+#include "train/weights.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tensor/dtype.h"
+
+int weight_list_make(const struct program *program, struct weight_list *list, struct error *error)
+{
+    memset(list, 0, sizeof *list);
+    list->values = malloc((size_t)(program->value_count + 1) * sizeof *list->values);
+    list->forms = malloc((size_t)(program->value_count + 1) * sizeof *list->forms);
+    if (list->values == NULL || list->forms == NULL) {
+        weight_list_free(list);
+        return error_set(error, STATUS_MEMORY, "no memory for the list of weights");
+    }
+    for (int64_t i = 0; i < program->value_count; i++) {
+        const struct value *value = &program->values[i];
+
+        if (value->kind != VALUE_PARAMETER && value->kind != VALUE_STATE)
+            continue;
+        list->values[list->count] = (int32_t)i;
+        list->forms[list->count++] = (struct safetensors_form){value->name, value->dtype, shape_of(value->rank, value->shape)};
+        list->bytes += value_bytes(value);
+    }
+    return STATUS_OK;
+}
+
+void weight_list_free(struct weight_list *list)
+{
+    free(list->values);
+    free(list->forms);
+    memset(list, 0, sizeof *list);
+}
+
+static int64_t form_bytes(const struct safetensors_form *form)
+{
+    return shape_elements(&form->shape) * dtype_bytes(form->dtype);
+}
+
+static int load_one(struct executor *executor, int32_t value, const struct safetensors_form *form,
+                    struct checkpoint *checkpoint, void *memory, struct error *error)
+{
+    const struct manifest_tensor *tensor = checkpoint_tensor_find(checkpoint, form->name);
+    char found[SHAPE_TEXT_BYTES], wanted[SHAPE_TEXT_BYTES];
+    int status;
+
+    if (tensor == NULL)
+        return error_set(error, STATUS_INPUT, "%s has no tensor %s", checkpoint->folder, form->name);
+    if (tensor->dtype != form->dtype || !shape_equal(&tensor->shape, &form->shape))
+        return error_set(error, STATUS_INPUT, "%s: tensor %s is %s%s, the model wants %s%s", checkpoint->folder, form->name,
+                         dtype_name(tensor->dtype), shape_print(&tensor->shape, found), dtype_name(form->dtype),
+                         shape_print(&form->shape, wanted));
+    status = checkpoint_read(checkpoint, tensor, memory, tensor->bytes, error);
+    return status == STATUS_OK ? executor_write(executor, value, memory, error) : status;
+}
+
+int weights_load(struct executor *executor, const struct weight_list *list, struct checkpoint *checkpoint, struct error *error)
+{
+    int64_t largest = 1;
+    int status = STATUS_OK;
+    void *memory;
+
+    for (int64_t i = 0; i < list->count; i++)
+        largest = form_bytes(&list->forms[i]) > largest ? form_bytes(&list->forms[i]) : largest;
+    memory = malloc((size_t)largest);
+    if (memory == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for a tensor of %lld bytes", (long long)largest);
+    for (int64_t i = 0; status == STATUS_OK && i < list->count; i++)
+        status = load_one(executor, list->values[i], &list->forms[i], checkpoint, memory, error);
+    free(memory);
+    return status;
+}
+
+int weights_snapshot(struct executor *executor, const struct weight_list *list, void *memory, struct error *error)
+{
+    char *at = memory;
+    int status = STATUS_OK;
+
+    for (int64_t i = 0; status == STATUS_OK && i < list->count; i++) {
+        status = executor_read(executor, list->values[i], at, error);
+        at += form_bytes(&list->forms[i]);
+    }
+    return status;
+}
+
+/* Exponent bits all ones: infinity or NaN. */
+static bool all_finite(const uint32_t *words, int64_t count)
+{
+    uint32_t bad = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        bad |= (words[i] & 0x7f800000u) == 0x7f800000u;
+    return bad == 0;
+}
+
+int weights_check_finite(const struct weight_list *list, const void *memory, struct error *error)
+{
+    const char *at = memory;
+
+    for (int64_t i = 0; i < list->count; i++) {
+        int64_t bytes = form_bytes(&list->forms[i]);
+
+        if (list->forms[i].dtype == LLMRUN_F32 && !all_finite((const uint32_t *)(const void *)at, bytes / 4))
+            return error_set(error, STATUS_NONFINITE, "tensor %s holds a number that is not finite; no checkpoint is saved",
+                             list->forms[i].name);
+        at += bytes;
+    }
+    return STATUS_OK;
+}
