@@ -1,0 +1,85 @@
+#include "support.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+const struct backend *open_backend(const char *name)
+{
+    struct plugin_search search = {.listed = LLMRUN_BUILD_DIR "/lib/llmrun-test"};
+    struct registry registry;
+    const struct backend *backend = NULL;
+    struct error error;
+
+    assert_ok(registry_create(&search, &registry, &error));
+    assert_ok(registry_open(&registry, name, &backend, &error));
+    registry_destroy(&registry);
+    return backend;
+}
+
+struct device *open_device(const char *name, int32_t index, const char *key, const char *value)
+{
+    const struct llmrun_option options[] = {{"threads", "2"}, {key, value}};
+    struct device *device = NULL;
+    struct error error;
+
+    assert_ok(device_open(open_backend(name), index, options, key != NULL ? 2 : 1, &device, &error));
+    return device;
+}
+
+void assert_ok_(int result, const struct error *error)
+{
+    if (result != STATUS_OK)
+        fail_msg("status %d: %s", result, error->message);
+}
+
+struct llmrun_tensor matrix(int64_t rows, int64_t columns)
+{
+    return (struct llmrun_tensor){
+        .dtype = LLMRUN_F32, .rank = 2, .shape = {rows, columns}, .stride = {columns, 1}, .alignment = 4};
+}
+
+struct llmrun_op add_op(struct llmrun_tensor *operands, int64_t rows, int64_t columns)
+{
+    for (int i = 0; i < LLMRUN_ADD_OPERANDS; i++)
+        operands[i] = matrix(rows, columns);
+    return (struct llmrun_op){.size = sizeof(struct llmrun_op),
+                              .op = LLMRUN_OP_ADD,
+                              .version = LLMRUN_OP_ADD_VERSION,
+                              .flags = LLMRUN_OP_EXACT,
+                              .operand_count = LLMRUN_ADD_OPERANDS,
+                              .operands = operands};
+}
+
+void bench_create(struct bench *bench, struct device *device, int64_t bytes)
+{
+    struct error error;
+
+    memset(bench, 0, sizeof *bench);
+    bench->device = device;
+    assert_ok(stream_create(device, LLMRUN_LANE_COMPUTE, &bench->stream, &error));
+    assert_ok(event_create(device, &bench->event, &error));
+    assert_ok(buffer_create(device, LLMRUN_MEMORY_DEVICE, bytes, &bench->a, &error));
+    assert_ok(buffer_create(device, LLMRUN_MEMORY_DEVICE, bytes, &bench->b, &error));
+    assert_ok(buffer_create(device, LLMRUN_MEMORY_DEVICE, bytes, &bench->y, &error));
+    assert_ok(host_buffer_create(device, bytes, &bench->host_a, &error));
+    assert_ok(host_buffer_create(device, bytes, &bench->host_b, &error));
+    assert_ok(host_buffer_create(device, bytes, &bench->host_y, &error));
+}
+
+void bench_destroy(struct bench *bench)
+{
+    stream_destroy(&bench->stream);
+    event_destroy(&bench->event);
+    buffer_destroy(&bench->a);
+    buffer_destroy(&bench->b);
+    buffer_destroy(&bench->y);
+    host_buffer_destroy(&bench->host_a);
+    host_buffer_destroy(&bench->host_b);
+    host_buffer_destroy(&bench->host_y);
+    device_close(bench->device);
+}

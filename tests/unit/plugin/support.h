@@ -1,0 +1,36 @@
+/* Test backends as the core sees them, and one op that is easy to check: y = a + b over fp32. */
+#ifndef LLMRUN_TEST_PLUGIN_SUPPORT_H
+#define LLMRUN_TEST_PLUGIN_SUPPORT_H
+
+#include <llmrun/ops.h>
+
+#include "plugin/registry.h"
+#include "plugin/stream.h"
+
+/* Loads `name` from the test plugins of this build; fails the test when it cannot. */
+const struct backend *open_backend(const char *name);
+/* Opens device `index` with one option, or none where key is NULL. */
+struct device *open_device(const char *name, int32_t index, const char *key, const char *value);
+
+/* The call must succeed; its sentence fails the test. */
+#define assert_ok(call) assert_ok_(call, &error)
+void assert_ok_(int result, const struct error *error);
+
+/* A row-major fp32 tensor of the given extents. */
+struct llmrun_tensor matrix(int64_t rows, int64_t columns);
+/* y = a + b over [rows, columns]; `operands` has room for three and lives as long as the op. */
+struct llmrun_op add_op(struct llmrun_tensor *operands, int64_t rows, int64_t columns);
+
+/* A small device with everything a case needs: three buffers of `bytes` bytes, staging for each, one stream. */
+struct bench {
+    struct device *device;
+    struct stream stream;
+    struct event event;
+    struct buffer a, b, y;
+    struct host_buffer host_a, host_b, host_y;
+};
+
+void bench_create(struct bench *bench, struct device *device, int64_t bytes);
+void bench_destroy(struct bench *bench); /* closes the device */
+
+#endif

@@ -1,0 +1,167 @@
+/* Each failure of a device comes out of the core's wrappers as a sentence with the right status. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "support.h"
+
+#define BYTES 256
+
+static struct device *open_faults(const char *faults)
+{
+    return open_device("faulty", 0, "faults", faults);
+}
+
+static void a_device_that_does_not_open_says_why(void **state)
+{
+    const struct llmrun_option option = {"faults", "open=1"};
+    struct device *device;
+    struct error error;
+
+    (void)state;
+    assert_int_equal(device_open(open_backend("faulty"), 0, &option, 1, &device, &error), STATUS_BACKEND);
+    assert_string_equal(error.message, "faulty: the device could not be opened, as ordered (code 5, vendor code 999)");
+    assert_null(device);
+}
+
+static void a_device_that_is_not_there_is_counted(void **state)
+{
+    struct device *device;
+    struct error error;
+
+    (void)state;
+    assert_int_equal(device_open(open_backend("faulty"), 3, NULL, 0, &device, &error), STATUS_BACKEND);
+    assert_string_equal(error.message, "faulty: there is no device 3; it has 1");
+}
+
+static void the_nth_allocation_fails_as_memory_with_the_bytes(void **state)
+{
+    struct device *device = open_faults("alloc=3");
+    struct buffer buffers[3];
+    struct error error;
+
+    (void)state;
+    assert_ok(buffer_create(device, LLMRUN_MEMORY_DEVICE, BYTES, &buffers[0], &error));
+    assert_ok(buffer_create(device, LLMRUN_MEMORY_DEVICE, BYTES, &buffers[1], &error));
+    assert_int_equal(buffer_create(device, LLMRUN_MEMORY_DEVICE, 12345, &buffers[2], &error), STATUS_MEMORY);
+    assert_int_equal(error.status, STATUS_MEMORY);
+    assert_non_null(
+        strstr(error.message, "bytes free, 12345 were asked for: faulty: allocation 3, of 12345 bytes, failed"));
+    assert_null(buffers[2].device);
+    for (int i = 0; i < 3; i++)
+        buffer_destroy(&buffers[i]);
+    device_close(device);
+}
+
+static void host_memory_streams_and_events_fail_as_memory(void **state)
+{
+    struct device *device = open_faults("host_alloc=1,stream=1,event_create=1");
+    struct host_buffer host;
+    struct stream stream;
+    struct event event;
+    struct error error;
+
+    (void)state;
+    assert_int_equal(host_buffer_create(device, BYTES, &host, &error), STATUS_MEMORY);
+    assert_int_equal(stream_create(device, LLMRUN_LANE_COMPUTE, &stream, &error), STATUS_MEMORY);
+    assert_int_equal(event_create(device, &event, &error), STATUS_MEMORY);
+    host_buffer_destroy(&host);
+    stream_destroy(&stream);
+    event_destroy(&event);
+    device_close(device);
+}
+
+static void a_launch_that_fails_says_so_at_once(void **state)
+{
+    struct llmrun_tensor operands[3];
+    const struct llmrun_op op = add_op(operands, 8, 8);
+    struct device_kernel kernel;
+    struct bench bench;
+    struct error error;
+
+    (void)state;
+    bench_create(&bench, open_faults("prepare=1,launch=2"), BYTES);
+    const uint64_t addresses[] = {bench.a.address, bench.b.address, bench.y.address};
+
+    assert_int_equal(device_kernel_create(bench.device, &op, 0, &kernel, &error), STATUS_BACKEND);
+    assert_ok(device_kernel_create(bench.device, &op, 0, &kernel, &error));
+    assert_ok(stream_launch_kernel(&bench.stream, &kernel, addresses, 3, 0, &error));
+    assert_int_equal(stream_launch_kernel(&bench.stream, &kernel, addresses, 3, 0, &error), STATUS_BACKEND);
+    assert_non_null(strstr(error.message, "faulty: launch 2, of "));
+    assert_ok(device_quiesce(bench.device, &error));
+    device_kernel_destroy(&kernel);
+    bench_destroy(&bench);
+}
+
+static void a_failure_of_enqueued_work_comes_out_of_the_event(void **state)
+{
+    struct bench bench;
+    struct error error;
+    bool ready;
+
+    (void)state;
+    bench_create(&bench, open_faults("event=2"), BYTES);
+    assert_ok(stream_record(&bench.stream, &bench.event, &error));
+    assert_ok(event_wait(&bench.event, -1, &ready, &error));
+    assert_ok(stream_record(&bench.stream, &bench.event, &error));
+    assert_int_equal(event_wait(&bench.event, -1, &ready, &error), STATUS_BACKEND);
+    assert_false(ready);
+    assert_non_null(strstr(error.message, "the work before event record 2 failed"));
+    assert_int_equal(event_query(&bench.event, &ready, &error), STATUS_BACKEND);
+    assert_int_equal(device_quiesce(bench.device, &error), STATUS_BACKEND);
+    bench_destroy(&bench);
+}
+
+static void a_wait_on_a_device_that_hangs_ends_with_its_time(void **state)
+{
+    struct bench bench;
+    struct error error;
+    int64_t begin;
+    bool ready = true;
+
+    (void)state;
+    bench_create(&bench, open_faults("hang=1"), BYTES);
+    assert_ok(stream_record(&bench.stream, &bench.event, &error));
+    begin = clock_system.monotonic_ns(&clock_system);
+    assert_ok(event_wait(&bench.event, 20000000, &ready, &error));
+    assert_false(ready);
+    assert_true(clock_system.monotonic_ns(&clock_system) - begin >= 20000000);
+    assert_ok(event_query(&bench.event, &ready, &error));
+    assert_false(ready);
+    bench_destroy(&bench);
+}
+
+static void faults_that_nobody_knows_are_refused(void **state)
+{
+    static const char *const texts[] = {"alloc", "alloc=0", "alloc=x", "alloc=1;launch=2", "flood=1"};
+    struct device *device;
+    struct error error;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        const struct llmrun_option option = {"faults", texts[i]};
+
+        assert_int_equal(device_open(open_backend("faulty"), 0, &option, 1, &device, &error), STATUS_BACKEND);
+        assert_non_null(strstr(error.message, "are not of the form alloc=3,event=2"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_device_that_does_not_open_says_why),
+        cmocka_unit_test(a_device_that_is_not_there_is_counted),
+        cmocka_unit_test(the_nth_allocation_fails_as_memory_with_the_bytes),
+        cmocka_unit_test(host_memory_streams_and_events_fail_as_memory),
+        cmocka_unit_test(a_launch_that_fails_says_so_at_once),
+        cmocka_unit_test(a_failure_of_enqueued_work_comes_out_of_the_event),
+        cmocka_unit_test(a_wait_on_a_device_that_hangs_ends_with_its_time),
+        cmocka_unit_test(faults_that_nobody_knows_are_refused),
+    };
+
+    return cmocka_run_group_tests_name("faulty", tests, NULL, NULL);
+}
