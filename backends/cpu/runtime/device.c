@@ -97,6 +97,7 @@ static int32_t device_open(int32_t index, const struct llmrun_option *options, i
         return runtime_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a device");
     made->set = runtime_kernel_set();
     made->isa = isa;
+    made->memory_bytes = machine_memory_bytes();
     made->pool = pool_create(threads);
     if (made->pool == NULL) {
         free(made);

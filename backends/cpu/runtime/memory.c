@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -12,6 +13,7 @@
 struct header {
     void *base;
     int64_t mapped_bytes; /* 0: from the heap */
+    int64_t bytes;        /* as asked for */
 };
 
 static struct header *header_of(void *memory)
@@ -33,7 +35,7 @@ static void *allocate_large(int64_t bytes)
 {
     int64_t rounded = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     int64_t mapped = rounded + HUGE_PAGE + ALIGNMENT; /* room for the header and for alignment */
-    char *base = mmap(NULL, (size_t)mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *base = mmap(NULL, (size_t)mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     char *memory;
 
     if (base == MAP_FAILED)
@@ -45,27 +47,49 @@ static void *allocate_large(int64_t bytes)
     return memory;
 }
 
-static int32_t allocate(int64_t bytes, void **memory, struct llmrun_error *error)
+/* Takes `bytes` from the device's budget, 0 when it has fewer left: memory beyond it would be granted now and cost the
+ * process its life later. */
+static int take(struct llmrun_device *device, int64_t bytes)
 {
+    int64_t used = atomic_load(&device->used_bytes);
+
+    do {
+        if (bytes > device->memory_bytes - used)
+            return 0;
+    } while (!atomic_compare_exchange_weak(&device->used_bytes, &used, used + bytes));
+    return 1;
+}
+
+static int32_t allocate(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error)
+{
+    void *made;
+
     if (bytes <= 0)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %lld bytes was asked for; at least 1 is needed",
-                            (long long)bytes);
-    *memory = NULL;
-    if (bytes < (int64_t)1 << 56)
-        *memory = bytes < HUGE_PAGE ? allocate_small(bytes) : allocate_large(bytes);
-    if (*memory == NULL)
-        return runtime_fail(error, LLMRUN_ERROR_MEMORY, "the host has no %lld bytes of memory to give",
-                            (long long)bytes);
+        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %" PRId64 " bytes was asked for; 1 is the least",
+                            bytes);
+    if (!take(device, bytes))
+        return runtime_fail(error, LLMRUN_ERROR_MEMORY,
+                            "%" PRId64 " bytes of memory were asked for; %" PRId64 " of the host's %" PRId64
+                            " are in use",
+                            bytes, atomic_load(&device->used_bytes), device->memory_bytes);
+    made = bytes < HUGE_PAGE ? allocate_small(bytes) : allocate_large(bytes);
+    if (made == NULL) {
+        atomic_fetch_sub(&device->used_bytes, bytes);
+        return runtime_fail(error, LLMRUN_ERROR_MEMORY, "the system refused %" PRId64 " bytes of memory", bytes);
+    }
+    header_of(made)->bytes = bytes;
+    *memory = made;
     return LLMRUN_OK;
 }
 
-static void release(void *memory)
+static void release(struct llmrun_device *device, void *memory)
 {
     struct header header;
 
     if (memory == NULL)
         return;
     header = *header_of(memory);
+    atomic_fetch_sub(&device->used_bytes, header.bytes);
     if (header.mapped_bytes > 0)
         munmap(header.base, (size_t)header.mapped_bytes);
     else
@@ -75,13 +99,12 @@ static void release(void *memory)
 int32_t memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t bytes, uint64_t *address,
                      struct llmrun_error *error)
 {
-    void *memory;
+    void *memory = NULL;
     int32_t code;
 
-    (void)device;
     if (kind != LLMRUN_MEMORY_DEVICE && kind != LLMRUN_MEMORY_SHARED)
         return runtime_fail(error, LLMRUN_ERROR_UNSUPPORTED, "memory kind %u is unknown", kind);
-    code = allocate(bytes, &memory, error);
+    code = allocate(device, bytes, &memory, error);
     if (code == LLMRUN_OK)
         *address = (uint64_t)(uintptr_t)memory;
     return code;
@@ -89,18 +112,15 @@ int32_t memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t bytes,
 
 void memory_free(struct llmrun_device *device, uint64_t address)
 {
-    (void)device;
-    release((void *)(uintptr_t)address);
+    release(device, (void *)(uintptr_t)address);
 }
 
 int32_t memory_host_alloc(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error)
 {
-    (void)device;
-    return allocate(bytes, memory, error);
+    return allocate(device, bytes, memory, error);
 }
 
 void memory_host_free(struct llmrun_device *device, void *memory)
 {
-    (void)device;
-    release(memory);
+    release(device, memory);
 }

@@ -4,6 +4,7 @@
 
 #include <llmrun/backend.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "runtime/isa.h"
 #include "runtime/kernel.h"
@@ -12,6 +13,8 @@ struct llmrun_device {
     const struct kernel_set *set;
     struct pool *pool;
     enum cpu_isa isa;
+    int64_t memory_bytes; /* what may be allocated in all */
+    _Atomic int64_t used_bytes;
     pthread_mutex_t pool_lock; /* held by the stream whose kernel runs */
     pthread_mutex_t streams_lock;
     struct llmrun_stream *streams; /* open ones */

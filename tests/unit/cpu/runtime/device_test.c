@@ -141,6 +141,25 @@ static void memory_that_cannot_be_given_is_an_error_with_a_sentence(void **state
     assert_non_null(strstr(bench->error.message, "9223372036854775807"));
 }
 
+static void memory_beyond_the_machine_s_is_refused_until_some_is_freed(void **state)
+{
+    struct bench *bench = *state;
+    struct llmrun_device_info info = {.size = sizeof(info)};
+    uint64_t small, large;
+    int64_t most;
+
+    assert_int_equal(bench->device->info(0, &info, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->memory_alloc(bench->host, LLMRUN_MEMORY_DEVICE, 1000, &small, &bench->error),
+                     LLMRUN_OK);
+    most = info.memory_bytes - 999;
+    assert_int_equal(bench->device->memory_alloc(bench->host, LLMRUN_MEMORY_DEVICE, most, &large, &bench->error),
+                     LLMRUN_ERROR_MEMORY);
+    assert_non_null(strstr(bench->error.message, "1000 of the host's"));
+    bench->device->memory_free(bench->host, small);
+    bench->device->memory_alloc(bench->host, LLMRUN_MEMORY_DEVICE, info.memory_bytes + 1, &large, &bench->error);
+    assert_non_null(strstr(bench->error.message, "; 0 of the host's"));
+}
+
 static void a_host_of_another_contract_is_refused_with_a_sentence(void **state)
 {
     struct llmrun_host host = {.size = sizeof(host), .abi_major = LLMRUN_ABI_MAJOR + 1, .abi_minor = LLMRUN_ABI_MINOR};
@@ -176,6 +195,7 @@ int main(void)
         CASE(omp_num_threads_sets_the_default_and_nonsense_in_it_does_not),
         CASE(memory_is_aligned_to_lines_and_large_memory_to_huge_pages),
         CASE(memory_that_cannot_be_given_is_an_error_with_a_sentence),
+        CASE(memory_beyond_the_machine_s_is_refused_until_some_is_freed),
         CASE(a_host_of_another_contract_is_refused_with_a_sentence),
         CASE(a_native_view_of_memory_is_its_host_address),
     };
