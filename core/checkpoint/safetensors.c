@@ -252,9 +252,9 @@ int safetensors_read(const struct safetensors *file, const struct safetensors_te
     int result;
 
     if (offset < 0 || bytes < 0 || offset > tensor->bytes || bytes > tensor->bytes - offset)
-        return error_set(error, STATUS_BUG, "%s: bytes %lld to %lld of tensor '%.200s' were asked for; it has %lld",
-                         file->path, (long long)offset, (long long)(offset + bytes), tensor->name,
-                         (long long)tensor->bytes);
+        return error_set(error, STATUS_BUG,
+                         "%s: %lld bytes from byte %lld of tensor '%.200s' were asked for; it has %lld", file->path,
+                         (long long)bytes, (long long)offset, tensor->name, (long long)tensor->bytes);
     result = file_read_range(file->fs, file->handle, file->path, tensor->offset + offset, memory, bytes, error);
     if (result != STATUS_OK)
         error_prefix(error, "tensor '%.200s'", tensor->name);

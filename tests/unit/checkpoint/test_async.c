@@ -1,0 +1,121 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "checkpoint/folder.h"
+#include "fixture.h"
+
+static void a_save_in_the_background_is_whole_when_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_async *async;
+    int64_t bytes = 0;
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 10, &snapshot);
+    assert_int_equal(checkpoint_async_create(&async, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_async_start(async, &snapshot, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_async_wait(async, &bytes, NULL), STATUS_OK);
+    assert_false(checkpoint_async_busy(async));
+    assert_true(bytes > 1000);
+    assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000010"), 10));
+    checkpoint_async_destroy(async);
+}
+
+static void the_next_save_waits_for_the_one_in_flight(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_async *async;
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+    assert_int_equal(checkpoint_async_create(&async, NULL), STATUS_OK);
+    for (int64_t step = 1; step <= 8; step++) {
+        snapshot.target.step = step;
+        assert_int_equal(checkpoint_async_start(async, &snapshot, NULL), STATUS_OK);
+    }
+    checkpoint_async_destroy(async);
+    assert_true(folder_exists(fixture_path(fixture->ckpt, "step_00000007")));
+    assert_true(folder_exists(fixture_path(fixture->ckpt, "step_00000008")));
+    assert_false(folder_exists(fixture_path(fixture->ckpt, "step_00000006")));
+}
+
+static atomic_bool gate_open;
+
+/* Holds the saving thread until the test lets it go. */
+static int wait_at_gate(const struct file_system *fs, int handle)
+{
+    (void)fs;
+    while (!atomic_load(&gate_open))
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    return file_system_real.sync(&file_system_real, handle);
+}
+
+static void busy_tells_without_blocking(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_system fs = file_system_real;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_async *async;
+
+    fs.sync = wait_at_gate;
+    fixture_snapshot(&fs, fixture->ckpt, 1, &snapshot);
+    assert_int_equal(checkpoint_async_create(&async, NULL), STATUS_OK);
+    assert_false(checkpoint_async_busy(async));
+    assert_int_equal(checkpoint_async_start(async, &snapshot, NULL), STATUS_OK);
+    assert_true(checkpoint_async_busy(async));
+    atomic_store(&gate_open, true);
+    while (checkpoint_async_busy(async))
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    assert_int_equal(checkpoint_async_wait(async, NULL, NULL), STATUS_OK);
+    checkpoint_async_destroy(async);
+}
+
+static int full_disk(const struct file_system *fs, int handle)
+{
+    (void)fs;
+    (void)handle;
+    return -ENOSPC;
+}
+
+static void the_error_of_a_save_comes_with_the_next_call_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_system fs = file_system_real;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_async *async;
+    struct error error = {0};
+
+    fs.sync = full_disk;
+    fixture_snapshot(&fs, fixture->ckpt, 1, &snapshot);
+    assert_int_equal(checkpoint_async_create(&async, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_async_start(async, &snapshot, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_async_start(async, &snapshot, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "could not sync: No space left on device"));
+    assert_int_equal(checkpoint_async_wait(async, NULL, NULL), STATUS_OK);
+    snapshot.target.fs = &file_system_real;
+    assert_int_equal(checkpoint_async_start(async, &snapshot, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_async_wait(async, NULL, NULL), STATUS_OK);
+    checkpoint_async_destroy(async);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_save_in_the_background_is_whole_when_waited_for),
+        TEST(the_next_save_waits_for_the_one_in_flight),
+        TEST(busy_tells_without_blocking),
+        TEST(the_error_of_a_save_comes_with_the_next_call_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,167 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/manifest.h"
+#include "checkpoint/manifest_seal.h"
+#include "tensor/dtype.h"
+
+#define SUM   "\"xxh3:0000000000000000\""
+#define HEAD  "{\n\"format\":1,\"step\":3,\"run\":\"r\",\"state\":{},"
+#define FILE1 "{\"name\":\"a\",\"bytes\":72,\"checksum\":" SUM ",\"header_bytes\":64,\"header_checksum\":" SUM "}"
+#define ENTRY(name, file, dtype, shape, offset, bytes)                                                                 \
+    "{\"name\":\"" name "\",\"file\":\"" file "\",\"dtype\":\"" dtype "\",\"shape\":" shape ",\"offset\":" offset      \
+    ",\"bytes\":" bytes ",\"checksum\":" SUM "}"
+#define TENSOR ENTRY("t", "a", "f32", "[2]", "64", "8")
+
+/* Seals a body, so that its content is what is judged. */
+static int parse(const char *body, struct manifest *manifest, struct error *error)
+{
+    char *text;
+    int64_t bytes;
+    int result;
+
+    assert_int_equal(manifest_seal(body, &text, &bytes, NULL), STATUS_OK);
+    result = manifest_parse(text, bytes, "m", manifest, error);
+    free(text);
+    return result;
+}
+
+static void a_small_manifest_is_read(void **state)
+{
+    struct manifest manifest;
+
+    (void)state;
+    assert_int_equal(parse(HEAD "\"files\":[" FILE1 "],\"tensors\":[" TENSOR "]}", &manifest, NULL), STATUS_OK);
+    assert_int_equal(manifest.step, 3);
+    assert_string_equal(manifest.run_id, "r");
+    assert_int_equal(manifest.tensors[0].dtype, LLMRUN_F32);
+    assert_int_equal(manifest.tensors[0].shape.extent[0], 2);
+    manifest_finish(&manifest);
+}
+
+struct refusal {
+    const char *body;
+    const char *message;
+};
+
+static const struct refusal refusals[] = {
+    {"{\n\"x\":1}", "m: 'format' is missing"},
+    {"{\n\"format\":2}", "m has format 2; this llmrun reads 1"},
+    {"{\n\"format\":\"1\"}", "m: 'format' has the wrong type"},
+    {"{\n\"format\":1,\"step\":-1}", "m: 'step' is -1; it must be at least 0"},
+    {"{\n\"format\":1,\"step\":1,\"run\":\"../x\",\"state\":{}}", "m: '../x' is no run id"},
+    {"{\n\"format\":1,\"step\":1,\"run\":\"r\",\"state\":[]}", "m: 'state' has the wrong type"},
+    {"{\n\"format\":1,\"step\":1,\"run\":\"r\",\"state\":{\"a\":{}}}", "m: the state 'a' is neither text nor number"},
+    {HEAD "\"tensors\":[]}", "m: 'files' is missing"},
+    {HEAD "\"files\":[1],\"tensors\":[]}", "m: 'name' is missing"},
+    {HEAD "\"files\":[{\"name\":\"../../etc/passwd\"}],\"tensors\":[]}",
+     "m: '../../etc/passwd' is no name of a file beside the manifest"},
+    {HEAD "\"files\":[{\"name\":\"/etc/passwd\"}],\"tensors\":[]}",
+     "m: '/etc/passwd' is no name of a file beside the manifest"},
+    {HEAD "\"files\":[{\"name\":\"..\"}],\"tensors\":[]}", "m: '..' is no name of a file"},
+    {HEAD "\"files\":[{\"name\":\"manifest.json\"}],\"tensors\":[]}", "m: 'manifest.json' is no name of a file"},
+    {HEAD "\"files\":[{\"name\":\"a\",\"bytes\":-1}],\"tensors\":[]}", "m: 'bytes' is -1"},
+    {HEAD "\"files\":[{\"name\":\"a\",\"bytes\":1,\"checksum\":\"xxh3:00\"}],\"tensors\":[]}",
+     "m: 'checksum' is no checksum"},
+    {HEAD "\"files\":[{\"name\":\"a\",\"bytes\":9,\"checksum\":" SUM ",\"header_bytes\":10,\"header_checksum\":" SUM
+          "}],\"tensors\":[]}",
+     "m: file a has a header of 10 bytes and 9 bytes in all"},
+    {HEAD "\"files\":[" FILE1 "," FILE1 "],\"tensors\":[]}", "m lists the file a twice"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" TENSOR "," TENSOR "]}", "m lists the tensor 't' twice"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "b", "f32", "[2]", "64", "8") "]}",
+     "m: tensor 't' is in the file 'b', which is not listed"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "F32", "[2]", "64", "8") "]}",
+     "m: tensor 't' has the dtype 'F32', which is not known"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[3]", "64", "8") "]}",
+     "m: tensor 't' has 8 bytes, which dtype and shape do not give"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[4611686018427387906]", "64", "8") "]}",
+     "m: tensor 't' has 8 bytes, which dtype and shape do not give"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[1,1,1,1,1,2]", "64", "8") "]}",
+     "m: tensor 't' has rank 6; 0 to 5 can be used"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[\"2\"]", "64", "8") "]}",
+     "m: tensor 't' has an extent that is no integer"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[2]", "60", "8") "]}",
+     "m: tensor 't' is not within the data of file a"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[2]", "65", "8") "]}",
+     "m: tensor 't' is not within the data of file a"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[2]", "9223372036854775804", "8") "]}",
+     "m: tensor 't' is not within the data of file a"},
+};
+
+static void each_hostile_manifest_is_refused_for_its_reason(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        struct manifest manifest;
+        struct error error = {0};
+
+        assert_int_equal(parse(refusals[i].body, &manifest, &error), STATUS_INPUT);
+        if (strncmp(error.message, refusals[i].message, strlen(refusals[i].message)) != 0)
+            fail_msg("'%s' is wanted, found '%s'", refusals[i].message, error.message);
+        assert_null(manifest.tensors);
+    }
+}
+
+static void a_printed_manifest_is_read_back(void **state)
+{
+    const struct manifest_file file = {
+        .name = (char *)"a", .bytes = 72, .checksum = UINT64_MAX, .header_bytes = 64, .header_checksum = 1};
+    const struct manifest_tensor tensor = {.name = (char *)"\xce\xbb\"\n",
+                                           .dtype = LLMRUN_BF16,
+                                           .shape = {2, {4, 1}},
+                                           .offset = 64,
+                                           .bytes = 8,
+                                           .checksum = 2};
+    struct manifest manifest = {.step = INT64_MAX, .run_id = "r"}, back;
+    double number = 0;
+    char *text;
+    int64_t bytes;
+
+    (void)state;
+    assert_int_equal(manifest_add_file(&manifest, &file, NULL), STATUS_OK);
+    assert_int_equal(manifest_add_tensor(&manifest, &tensor, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_state_set_number(&manifest.state, "lr", 0.1, NULL), STATUS_OK);
+    assert_int_equal(manifest_print(&manifest, &text, &bytes, NULL), STATUS_OK);
+    assert_int_equal(manifest_parse(text, bytes, "m", &back, NULL), STATUS_OK);
+    assert_true(back.step == INT64_MAX);
+    assert_string_equal(back.tensors[0].name, tensor.name);
+    assert_true(back.files[0].checksum == UINT64_MAX);
+    assert_true(shape_equal(&back.tensors[0].shape, &tensor.shape));
+    assert_true(checkpoint_state_number(&back.state, "lr", &number) && number == 0.1);
+    free(text);
+    manifest_finish(&manifest);
+    manifest_finish(&back);
+}
+
+static void file_names_are_plain(void **state)
+{
+    (void)state;
+    assert_true(manifest_plain_name("tensors-00001.safetensors", 128));
+    assert_true(manifest_plain_name("a..b", 128));
+    assert_false(manifest_plain_name("", 128));
+    assert_false(manifest_plain_name(".a", 128));
+    assert_false(manifest_plain_name("a/b", 128));
+    assert_false(manifest_plain_name("a b", 128));
+    assert_false(manifest_plain_name("a\n", 128));
+    assert_false(manifest_plain_name("\xc3\xa4", 128));
+    assert_false(manifest_plain_name("12345", 4));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_manifest_is_read),
+        cmocka_unit_test(each_hostile_manifest_is_refused_for_its_reason),
+        cmocka_unit_test(a_printed_manifest_is_read_back),
+        cmocka_unit_test(file_names_are_plain),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
