@@ -12,6 +12,7 @@ struct command {
     int (*run)(int argc, char **argv, struct error *error);
 };
 
+int command_train(int argc, char **argv, struct error *error);
 int command_config(int argc, char **argv, struct error *error);
 
 #endif

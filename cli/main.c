@@ -6,7 +6,7 @@
 #include "config/nearest.h"
 
 static const struct command commands[] = {
-    {"train", "train a model; with no config, the built-in demo", NULL},
+    {"train", "train a model; with no config, the built-in demo", command_train},
     {"launch", "start several ranks on this machine", NULL},
     {"eval", "perplexity of a model on a text", NULL},
     {"generate", "text from a model", NULL},

@@ -116,7 +116,8 @@ static int unknown_flag(const struct walk *walk, const char *flag, size_t flag_b
     const char *near = NULL;
     int near_distance = 0;
 
-    snprintf(name, sizeof name, "%.*s", flag_bytes < 79 ? (int)flag_bytes - 2 : 77, flag + 2);
+    snprintf(name, sizeof name, "%.*s", flag_bytes < 79 ? (int)flag_bytes : 79, flag);
+    memmove(name, name + strspn(name, "-"), sizeof name - strspn(name, "-"));
     for (int i = 0; i < usage->option_count + (usage->takes_keys ? SHORTHANDS : 0); i++) {
         const char *other = i < usage->option_count ? usage->options[i].name : shorthands[i - usage->option_count].name;
         int distance = nearest_distance(name, other);

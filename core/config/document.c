@@ -124,7 +124,7 @@ static int reader_key(struct reader *reader, char *text, yaml_mark_t mark)
     level->key_line = line;
     level->key_column = column;
     if (text[0] == '\0')
-        return document_error(document, line, column, reader->error, "a key is missing before ':'");
+        return document_error(document, line, column, reader->error, "a key is the empty text; a name is wanted");
     if (++level->entries > DOCUMENT_LARGEST_ENTRIES)
         return document_error(document, line, column, reader->error, "more than %d keys in one map",
                               DOCUMENT_LARGEST_ENTRIES);

@@ -37,7 +37,7 @@ int nearest_distance(const char *a, const char *b)
 
 int nearest_is_typo(const char *word, int distance)
 {
-    int allowed = (int)strlen(word) / 3;
+    int letters = (int)strlen(word);
 
-    return distance <= (allowed > 1 ? allowed : 1);
+    return distance < letters && distance <= (letters > 5 ? letters / 3 : 1);
 }

@@ -6,7 +6,8 @@
  * edited at most once ("optimal string alignment"). Words over 64 bytes: their difference in length, at least 64. */
 int nearest_distance(const char *a, const char *b);
 
-/* True when `distance` edits of a word are few enough to be a typing mistake: up to a third of its letters. */
+/* True when `distance` edits of a word are few enough to be a typing mistake: up to a third of its letters, one in a
+ * short word, and never all of them. */
 int nearest_is_typo(const char *word, int distance);
 
 #endif

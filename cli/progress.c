@@ -1,0 +1,118 @@
+#include "progress.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define BAR_CELLS 24
+
+void progress_init(struct progress *progress, FILE *out, int64_t every)
+{
+    *progress = (struct progress){.out = out, .terminal = isatty(fileno(out)) == 1, .every = every};
+}
+
+void progress_end(struct progress *progress)
+{
+    if (progress->open)
+        fputc('\n', progress->out);
+    progress->open = false;
+    fflush(progress->out);
+}
+
+/* "1h02m", "3m05s", "12s". */
+static void print_duration(double seconds, char *text, size_t bytes)
+{
+    long long whole = seconds > 0 ? (long long)(seconds + 0.5) : 0;
+
+    if (whole >= 3600)
+        snprintf(text, bytes, "%lldh%02lldm", whole / 3600, whole / 60 % 60);
+    else if (whole >= 60)
+        snprintf(text, bytes, "%lldm%02llds", whole / 60, whole % 60);
+    else
+        snprintf(text, bytes, "%llds", whole);
+}
+
+static void started(void *context, const struct trainer *trainer)
+{
+    struct progress *progress = context;
+    const struct engine *engine = trainer_engine(trainer);
+    const struct compile_request *request = &engine->request;
+    const struct compiled *compiled = executor_compiled(engine->executor);
+
+    fprintf(progress->out, "model    %.2fM parameters, %lld layers, width %lld, context %lld, vocabulary %lld\n",
+            (double)model_parameters(&request->model) / 1e6, (long long)request->model.n_layer,
+            (long long)request->model.n_embd, (long long)request->sequence, (long long)request->model.vocab_size);
+    fprintf(progress->out, "data     %lld training tokens, %lld for validation\n", (long long)trainer_train_tokens(trainer),
+            (long long)trainer_valid_tokens(trainer));
+    fprintf(progress->out, "device   %s, %s, %s, %s numerics, %.1f MB planned\n", engine->backend->name,
+            engine->device->info.architecture, request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32",
+            request->exact ? "exact" : "free-order", (double)compiled->plan.total_bytes / 1e6);
+    fprintf(progress->out, "run      %s, steps %lld to %lld, %lld sequences a step in %d microbatches\n",
+            trainer_folder(trainer), (long long)trainer_first_step(trainer) + 1, (long long)trainer_steps(trainer),
+            (long long)request->global_batch, compiled->microbatches);
+    fflush(progress->out);
+}
+
+static void print_line(struct progress *progress, const struct trainer *trainer, const struct step_metrics *step)
+{
+    double left = (double)(trainer_steps(trainer) - step->step) * progress->step_ms / 1e3;
+    char eta[32], mfu[24] = "";
+
+    print_duration(left, eta, sizeof eta);
+    if (step->mfu >= 0)
+        snprintf(mfu, sizeof mfu, "  mfu %.1f%%", 100 * step->mfu);
+    fprintf(progress->out, "step %lld/%lld  loss %.4f  gnorm %.3f  lr %.2e  %.0f tok/s%s  eta %s", (long long)step->step,
+            (long long)trainer_steps(trainer), (double)step->loss, (double)step->grad_norm, step->learning_rate,
+            (double)step->tokens_per_s, mfu, eta);
+}
+
+static void print_bar(struct progress *progress, const struct trainer *trainer, const struct step_metrics *step)
+{
+    int full = (int)(BAR_CELLS * step->step / trainer_steps(trainer));
+
+    fputs("\r\033[K[", progress->out);
+    for (int i = 0; i < BAR_CELLS; i++)
+        fputc(i < full ? '=' : ' ', progress->out);
+    fputs("] ", progress->out);
+}
+
+static void stepped(void *context, const struct trainer *trainer, const struct step_metrics *step)
+{
+    struct progress *progress = context;
+    bool first = step->step == trainer_first_step(trainer) + 1;
+
+    progress->step_ms = progress->step_ms == 0 ? step->step_ms : 0.9 * progress->step_ms + 0.1 * step->step_ms;
+    if (progress->terminal) {
+        print_bar(progress, trainer, step);
+        print_line(progress, trainer, step);
+        progress->open = true;
+        fflush(progress->out);
+    } else if (first || step->step % progress->every == 0 || step->step == trainer_steps(trainer)) {
+        print_line(progress, trainer, step);
+        fputc('\n', progress->out);
+        fflush(progress->out);
+    }
+}
+
+static void evaluated(void *context, const struct trainer *trainer, int64_t step, double loss, double perplexity)
+{
+    struct progress *progress = context;
+
+    (void)trainer;
+    progress_end(progress);
+    fprintf(progress->out, "eval at step %lld  loss %.4f  perplexity %.2f\n", (long long)step, loss, perplexity);
+    fflush(progress->out);
+}
+
+static void saved(void *context, const struct trainer *trainer, int64_t step)
+{
+    struct progress *progress = context;
+
+    progress_end(progress);
+    fprintf(progress->out, "checkpoint %s/ckpt/step_%08lld\n", trainer_folder(trainer), (long long)step);
+    fflush(progress->out);
+}
+
+struct trainer_observer progress_observer(struct progress *progress)
+{
+    return (struct trainer_observer){progress, started, stepped, evaluated, saved};
+}

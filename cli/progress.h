@@ -1,0 +1,25 @@
+/* What a person sees of a run: a bar on a terminal, plain lines elsewhere. */
+#ifndef LLMRUN_CLI_PROGRESS_H
+#define LLMRUN_CLI_PROGRESS_H
+
+#include <stdio.h>
+
+#include "train/trainer.h"
+
+struct progress {
+    FILE *out;
+    bool terminal;
+    int64_t every; /* steps between plain lines */
+    double step_ms; /* smoothed, for the time left */
+    bool open;      /* the bar's line has no end yet */
+};
+
+void progress_init(struct progress *progress, FILE *out, int64_t every);
+
+/* Listens to a trainer; `progress` outlives it. */
+struct trainer_observer progress_observer(struct progress *progress);
+
+/* Ends the bar's line, so that other text can follow. */
+void progress_end(struct progress *progress);
+
+#endif

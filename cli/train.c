@@ -1,0 +1,64 @@
+#include <stdio.h>
+
+#include "base/log.h"
+#include "builtin_text.h"
+#include "command.h"
+#include "options.h"
+#include "progress.h"
+
+static int train(const struct config *config, struct error *error)
+{
+    struct progress progress;
+    struct trainer_options options = {.config = config, .fs = &file_system_real, .clock = &clock_system};
+    struct trainer *trainer;
+    int status;
+
+    progress_init(&progress, stdout, config->log.every);
+    options.builtin = builtin_text(&options.builtin_bytes);
+    options.observer = progress_observer(&progress);
+    status = trainer_create(&options, &trainer, error);
+    if (status != STATUS_OK)
+        return status;
+    if (trainer_first_step(trainer) >= trainer_steps(trainer))
+        printf("%s is at step %lld of %lld already: nothing to do\n", trainer_folder(trainer),
+               (long long)trainer_first_step(trainer), (long long)trainer_steps(trainer));
+    else
+        status = trainer_run(trainer, error);
+    progress_end(&progress);
+    trainer_destroy(trainer);
+    return status;
+}
+
+static enum log_level level_of(const struct config *config)
+{
+    switch (config->log.level) {
+    case CONFIG_LEVEL_ERROR:
+        return LOG_ERROR;
+    case CONFIG_LEVEL_WARNING:
+        return LOG_WARNING;
+    case CONFIG_LEVEL_DEBUG:
+        return LOG_DEBUG;
+    default:
+        return LOG_INFO;
+    }
+}
+
+int command_train(int argc, char **argv, struct error *error)
+{
+    const struct usage usage = {"train", "Trains a model; with no config, the built-in demo", .takes_config_file = true,
+                                .takes_keys = true};
+    struct arguments arguments;
+    struct config config;
+    int status = options_parse(&usage, argc, argv, &arguments, error);
+
+    if (status == STATUS_OK && !arguments.done) {
+        status = arguments_load_config(&arguments, &config, error);
+        if (status == STATUS_OK) {
+            log_set_level(level_of(&config));
+            status = train(&config, error);
+            config_free(&config);
+        }
+    }
+    arguments_free(&arguments);
+    return status;
+}

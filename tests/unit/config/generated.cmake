@@ -1,0 +1,8 @@
+execute_process(COMMAND ${generator} OUTPUT_FILE ${scratch} RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "${generator} failed")
+endif()
+execute_process(COMMAND ${CMAKE_COMMAND} -E compare_files ${scratch} ${committed} RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "${committed} is not what core/config/keys.def gives: build the target `generate`")
+endif()

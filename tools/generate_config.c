@@ -1,0 +1,60 @@
+/* Writes docs/config.md from the config table: `generate_config > docs/config.md`. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config/keys.h"
+
+/* What Markdown would take for a tag or a column. */
+static void print_escaped(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '<')
+            fputs("&lt;", stdout);
+        else if (*text == '|')
+            fputs("\\|", stdout);
+        else
+            putchar(*text);
+    }
+}
+
+static void print_row(enum config_key_id key)
+{
+    const struct config_key *row = &config_keys[key];
+    char text[400];
+
+    printf("| `%s` | `%s` | ", row->dotted, row->standard[0] != '\0' ? row->standard : "\"\"");
+    config_describe(key, text, sizeof text);
+    print_escaped(text);
+    printf(" | ");
+    print_escaped(row->help);
+    config_missing(key, text, sizeof text);
+    if (text[0] != '\0')
+        printf(" (not built yet: %s)", text);
+    puts(row->fixed ? " | yes |" : " | |");
+}
+
+int main(void)
+{
+    puts("# Config\n\n"
+         "Generated from `core/config/keys.def`: do not edit.\n\n"
+         "A key is set in a YAML file (`train: {steps: 100}`), in the environment (`LLMRUN_TRAIN_STEPS=100`) or by a "
+         "flag\n"
+         "(`--train.steps 100`, whose value is YAML too). A flag beats the environment, that beats the file, and that "
+         "beats the\n"
+         "default; `llmrun config show` prints every value with its source. Keys marked *fixed* must be the same when "
+         "a run is\n"
+         "resumed. A key or a choice that is not built yet takes no other value than its default.\n\n"
+         "Files are YAML 1.1 without anchors, aliases, tags and second documents, at most 1 MiB. Setting "
+         "`model.preset` or\n"
+         "`model.path` replaces the other and drops `model.overrides` of lower levels; overrides of higher levels are "
+         "merged\n"
+         "into those of lower ones, key by key.");
+    for (const struct config_section *section = config_sections; section->name != NULL; section++) {
+        printf("\n## %s\n\n%s.\n\n| key | default | accepts | meaning | fixed |\n|---|---|---|---|---|\n",
+               section->name, section->help);
+        for (int key = 0; key < CONFIG_KEYS; key++)
+            if (strcmp(config_keys[key].section, section->name) == 0)
+                print_row((enum config_key_id)key);
+    }
+    return 0;
+}
