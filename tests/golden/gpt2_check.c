@@ -1,0 +1,326 @@
+/* gpt2_check GOLDEN.safetensors BACKEND [KEY=VALUE...]: one step, and as many steps of AdamW as the file has, against what PyTorch
+ * computed (make_gpt2.py). Prints each quantity with its bound; ends with 1 when one is over it.
+ *
+ * Bounds: loss 1e-5 (relative), each gradient NMSE 1e-8, or, where the reference's norm is under 1e-6 of its layer's largest, a norm
+ * of the difference under 1e-6 of that largest; losses of later steps 1e-5 (relative). In bf16, against the fp32 file: 1e-2, 1e-2,
+ * 1e-3, 1e-2.
+ * Keys: micro_batch, compute (f32, bf16), recompute (none, selective, full), threads, cpu_isa. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/safetensors.h"
+#include "plugin/registry.h"
+#include "runtime/executor.h"
+
+struct check {
+    struct safetensors golden;
+    struct registry registry;
+    struct device *device;
+    struct executor *executor;
+    struct compile_request request;
+    struct llmrun_option options[2];
+    int option_count;
+    struct error error;
+    int failures;
+};
+
+static double metadata_number(const struct check *check, const char *key)
+{
+    const char *text = safetensors_metadata(&check->golden, key);
+
+    return text != NULL ? atof(text) : 0;
+}
+
+static void *read_tensor(struct check *check, const char *prefix, const char *name)
+{
+    char full[160];
+    const struct safetensors_tensor *tensor;
+    void *memory;
+
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    tensor = safetensors_find(&check->golden, full);
+    if (tensor == NULL)
+        return NULL;
+    memory = malloc((size_t)tensor->bytes + 1);
+    if (memory != NULL && safetensors_read(&check->golden, tensor, 0, memory, tensor->bytes, &check->error) != STATUS_OK) {
+        free(memory);
+        return NULL;
+    }
+    return memory;
+}
+
+static void verdict(struct check *check, bool good, const char *what, double found, double bound)
+{
+    printf("%-4s %-44s %.3e (bound %.1e)\n", good ? "ok" : "FAIL", what, found, bound);
+    check->failures += !good;
+}
+
+static int set_key(struct check *check, const char *text)
+{
+    struct compile_request *request = &check->request;
+
+    if (strncmp(text, "micro_batch=", 12) == 0)
+        request->micro_batch = atoll(text + 12);
+    else if (strcmp(text, "compute=bf16") == 0)
+        request->compute_dtype = LLMRUN_BF16;
+    else if (strcmp(text, "recompute=selective") == 0)
+        request->recompute = RECOMPUTE_SELECTIVE;
+    else if (strcmp(text, "recompute=full") == 0)
+        request->recompute = RECOMPUTE_FULL;
+    else if (strncmp(text, "threads=", 8) == 0)
+        check->options[check->option_count++] = (struct llmrun_option){"threads", text + 8};
+    else if (strncmp(text, "cpu_isa=", 8) == 0)
+        check->options[check->option_count++] = (struct llmrun_option){"cpu_isa", text + 8};
+    else
+        return error_set(&check->error, STATUS_USAGE, "unknown key %s", text);
+    return STATUS_OK;
+}
+
+static int open_all(struct check *check, const char *golden, const char *backend, int count, char **keys)
+{
+    struct compile_request *request = &check->request;
+    const struct backend *loaded;
+    struct plugin_search search;
+    int status = safetensors_open(&file_system_real, golden, &check->golden, &check->error);
+
+    if (status != STATUS_OK)
+        return status;
+    request->model = (struct model_config){MODEL_GPT2,
+                                           (int64_t)metadata_number(check, "n_layer"),
+                                           (int64_t)metadata_number(check, "n_embd"),
+                                           (int64_t)metadata_number(check, "n_head"),
+                                           0,
+                                           (int64_t)metadata_number(check, "n_positions"),
+                                           (int64_t)metadata_number(check, "vocab_size"),
+                                           1e-5,
+                                           0.02};
+    request->sequence = (int64_t)metadata_number(check, "length");
+    request->global_batch = request->micro_batch = (int64_t)metadata_number(check, "batch");
+    request->train = true;
+    request->compute_dtype = LLMRUN_F32;
+    request->update = (struct update_policy){
+        (float)metadata_number(check, "beta1"), (float)metadata_number(check, "beta2"), (float)metadata_number(check, "eps"),
+        (float)metadata_number(check, "weight_decay"), (float)metadata_number(check, "clip")};
+    for (int i = 0; status == STATUS_OK && i < count; i++)
+        status = set_key(check, keys[i]);
+    if (status == STATUS_OK)
+        status = plugin_search_default(&search, backend, &check->error);
+    if (status == STATUS_OK)
+        status = registry_create(&search, &check->registry, &check->error);
+    if (status == STATUS_OK)
+        status = registry_open(&check->registry, backend, &loaded, &check->error);
+    if (status == STATUS_OK)
+        status = device_open(loaded, 0, check->options, check->option_count, &check->device, &check->error);
+    if (status == STATUS_OK)
+        request->exact = check->device->info.exact;
+    return status == STATUS_OK ? executor_create(check->device, request, &check->executor, &check->error) : status;
+}
+
+static int load_weights(struct check *check)
+{
+    const struct program *program = &executor_compiled(check->executor)->program;
+    const uint32_t one = 1;
+    int status = executor_begin(check->executor, &check->error);
+
+    if (status == STATUS_OK)
+        status = executor_submit(check->executor, EXECUTOR_INIT, &check->error); /* zeroes the moments */
+    if (status == STATUS_OK)
+        status = executor_collect(check->executor, &check->error);
+    for (int64_t i = 0; status == STATUS_OK && i < program->value_count; i++) {
+        void *data;
+
+        if (program->values[i].kind != VALUE_PARAMETER)
+            continue;
+        data = read_tensor(check, "weight.", program->values[i].name);
+        if (data == NULL)
+            return error_set(&check->error, STATUS_INPUT, "the golden file has no weight %s", program->values[i].name);
+        status = executor_write(check->executor, (int32_t)i, data, &check->error);
+        free(data);
+    }
+    if (status == STATUS_OK)
+        status = executor_write(check->executor, program_find(program, VALUE_FINITE), &one, &check->error);
+    if (status == STATUS_OK)
+        status = executor_submit(check->executor, EXECUTOR_REFRESH, &check->error);
+    return status == STATUS_OK ? executor_collect(check->executor, &check->error) : status;
+}
+
+static void *input(struct check *check, const char *name)
+{
+    return executor_input(check->executor, program_find(&executor_compiled(check->executor)->program, name));
+}
+
+static double fill_batch(struct check *check)
+{
+    const int64_t rows = check->request.global_batch * check->request.sequence;
+    int32_t *positions = input(check, VALUE_POSITIONS), *starts = input(check, VALUE_SEGMENT_STARTS);
+    int32_t *tokens = read_tensor(check, "", "tokens"), *targets = read_tensor(check, "", "targets");
+    float *weights = read_tensor(check, "", "weights");
+    double valid = 0;
+
+    for (int64_t i = 0; i < rows; i++) {
+        positions[i] = (int32_t)(i % check->request.sequence);
+        starts[i] = 0;
+        valid += weights[i];
+    }
+    memcpy(input(check, VALUE_TOKENS), tokens, (size_t)rows * 4);
+    memcpy(input(check, VALUE_TARGETS), targets, (size_t)rows * 4);
+    memcpy(input(check, VALUE_WEIGHTS), weights, (size_t)rows * 4);
+    free(tokens);
+    free(targets);
+    free(weights);
+    *(float *)input(check, VALUE_INVERSE_TOKENS) = (float)(1 / valid);
+    return valid;
+}
+
+/* Step 1, 2, ...; returns the mean loss. */
+static int run_step(struct check *check, int step, double *loss)
+{
+    const struct program *program = &executor_compiled(check->executor)->program;
+    int status = executor_begin(check->executor, &check->error);
+    float *correction = input(check, VALUE_BIAS_CORRECTION);
+    double valid = fill_batch(check), sum = 0;
+    const double *losses;
+
+    *(float *)input(check, VALUE_LEARNING_RATE) = (float)metadata_number(check, "lr");
+    correction[0] = (float)(1 - pow(metadata_number(check, "beta1"), step));
+    correction[1] = (float)sqrt(1 - pow(metadata_number(check, "beta2"), step));
+    if (status == STATUS_OK)
+        status = executor_submit(check->executor, EXECUTOR_STEP, &check->error);
+    if (status == STATUS_OK)
+        status = executor_collect(check->executor, &check->error);
+    if (status != STATUS_OK)
+        return status;
+    losses = executor_result(check->executor, program_find(program, VALUE_LOSSES));
+    for (int64_t i = 0; i < check->request.global_batch; i++)
+        sum += losses[i];
+    *loss = sum / valid;
+    return STATUS_OK;
+}
+
+/* "h.3." for a tensor of layer 3, "" outside the layers. */
+static size_t layer_prefix(const char *name)
+{
+    const char *dot;
+
+    if (strncmp(name, "h.", 2) != 0)
+        return 0;
+    dot = strchr(name + 2, '.');
+    return dot != NULL ? (size_t)(dot - name) + 1 : 0;
+}
+
+static double norm_of(const float *x, int64_t count)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        sum += (double)x[i] * x[i];
+    return sqrt(sum);
+}
+
+static double largest_in_layer(struct check *check, const char *name)
+{
+    size_t prefix = layer_prefix(name);
+    double largest = 0;
+
+    for (int64_t i = 0; i < check->golden.count; i++) {
+        const struct safetensors_tensor *tensor = &check->golden.tensors[i];
+        const char *own = strncmp(tensor->name, "gradient.", 9) == 0 ? tensor->name + 9 : NULL;
+        float *data;
+        double norm;
+
+        if (own == NULL || layer_prefix(own) != prefix || strncmp(own, name, prefix) != 0)
+            continue;
+        data = read_tensor(check, "gradient.", own);
+        norm = data != NULL ? norm_of(data, tensor->bytes / 4) : 0;
+        largest = norm > largest ? norm : largest;
+        free(data);
+    }
+    return largest;
+}
+
+static int compare_gradient(struct check *check, int32_t gradient, double bound, double small_bound)
+{
+    const struct program *program = &executor_compiled(check->executor)->program;
+    const struct value *value = &program->values[gradient];
+    const char *name = program->values[value->source].name;
+    int64_t count = value_elements(value);
+    float *found = malloc((size_t)count * 4 + 4), *wanted = read_tensor(check, "gradient.", name);
+    double norm, difference, largest;
+    int status = STATUS_OK;
+
+    if (found == NULL || wanted == NULL)
+        status = error_set(&check->error, STATUS_INPUT, "no gradient %s in the golden file", name);
+    if (status == STATUS_OK)
+        status = executor_read(check->executor, gradient, found, &check->error);
+    if (status == STATUS_OK) {
+        norm = norm_of(wanted, count);
+        for (int64_t i = 0; i < count; i++)
+            found[i] -= wanted[i];
+        difference = norm_of(found, count);
+        largest = largest_in_layer(check, name);
+        if (norm < 1e-6 * largest)
+            verdict(check, difference <= small_bound * largest, name, difference / largest, small_bound);
+        else
+            verdict(check, difference * difference / (norm * norm) <= bound, name, difference * difference / (norm * norm),
+                    bound);
+    }
+    free(found);
+    free(wanted);
+    return status;
+}
+
+static int compare_all(struct check *check)
+{
+    const struct program *program = &executor_compiled(check->executor)->program;
+    const bool bf16 = check->request.compute_dtype == LLMRUN_BF16;
+    const double loss_bound = bf16 ? 1e-2 : 1e-5, gradient_bound = bf16 ? 1e-2 : 1e-8;
+    double *golden_loss = read_tensor(check, "", "loss"), *golden_losses = read_tensor(check, "", "losses");
+    const struct safetensors_tensor *series = safetensors_find(&check->golden, "losses");
+    int steps = series != NULL ? (int)(series->bytes / 8) : 0;
+    double loss, worst = 0;
+    int status = run_step(check, 1, &loss);
+
+    if (status == STATUS_OK)
+        verdict(check, fabs(loss - *golden_loss) <= loss_bound * fabs(*golden_loss), "loss", fabs(loss / *golden_loss - 1),
+                loss_bound);
+    for (int64_t i = 0; status == STATUS_OK && i < program->value_count; i++)
+        if (program->values[i].kind == VALUE_GRADIENT)
+            status = compare_gradient(check, (int32_t)i, gradient_bound, bf16 ? 1e-3 : 1e-6);
+    for (int step = 2; status == STATUS_OK && step <= steps; step++) {
+        status = run_step(check, step, &loss);
+        if (fabs(loss / golden_losses[step - 1] - 1) > worst)
+            worst = fabs(loss / golden_losses[step - 1] - 1);
+    }
+    if (status == STATUS_OK && steps > 1)
+        verdict(check, worst <= loss_bound, "losses of the AdamW steps, worst", worst, loss_bound);
+    free(golden_loss);
+    free(golden_losses);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static struct check check;
+    int status;
+
+    if (argc < 3) {
+        fputs("usage: gpt2_check GOLDEN.safetensors BACKEND [KEY=VALUE...]\n", stderr);
+        return 2;
+    }
+    status = open_all(&check, argv[1], argv[2], argc - 3, argv + 3);
+    if (status == STATUS_OK)
+        status = load_weights(&check);
+    if (status == STATUS_OK)
+        status = compare_all(&check);
+    if (status != STATUS_OK)
+        fprintf(stderr, "gpt2_check: %s\n", check.error.message);
+    else
+        printf("%d quantities out of bounds\n", check.failures);
+    executor_destroy(check.executor);
+    device_close(check.device);
+    registry_destroy(&check.registry);
+    safetensors_close(&check.golden);
+    return status != STATUS_OK ? status : check.failures > 0;
+}
