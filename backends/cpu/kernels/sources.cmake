@@ -3,6 +3,10 @@
 # Compiled once for each instruction set, as table.h says.
 set(kernel_sources
   kernels/adamw.c
+  kernels/attention.c
+  kernels/attention_fit.c
+  kernels/attention_grad.c
+  kernels/attention_product.c
   kernels/bias_grad.c
   kernels/dropout.c
   kernels/elementwise.c
@@ -17,6 +21,10 @@ set(kernel_sources
 
 # Compiled once, for AVX-512 with BF16: KERNEL_ISA is avx512bf16.
 set(kernel_bf16_sources
+  kernels/attention.c
+  kernels/attention_fit.c
+  kernels/attention_grad.c
+  kernels/attention_product.c
   matmul/tiles_vdpbf16.c
 )
 
