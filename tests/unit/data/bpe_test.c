@@ -45,7 +45,8 @@ static void a_run_of_spaces_leaves_its_last_one_to_the_next_word(void **state)
 static void contractions_are_split_off_in_lower_case_only(void **state)
 {
     (void)state;
-    ASSERT_PIECES("he's we'll I'M", "he", "'s", " we", "'ll", " I", "'", "M");
+    ASSERT_PIECES("he's we'll I'M 'S", "he", "'s", " we", "'ll", " I", "'", "M", " '", "S");
+    ASSERT_PIECES("it'S'RE", "it", "'", "S", "'", "RE");
     ASSERT_PIECES("'tis ''s 're", "'t", "is", " ''", "s", " '", "re");
     ASSERT_PIECES("a'", "a", "'");
 }

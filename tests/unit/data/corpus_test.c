@@ -158,22 +158,30 @@ static void the_validation_part_is_the_last_part_of_each_file(void **state)
     token_set_finish(&valid);
 }
 
-/* The 90 % cut of bytes 0-9 falls into the three bytes of a euro sign: it moves behind them. */
+/* The cut at byte 5 falls behind the first byte of a character of three or four: it moves to the character's end. */
 static void the_cut_never_splits_a_character(void **state)
 {
-    const char *name = in_folder("euro.txt");
+    static const char *const texts[] = {"aaaa\xe2\x82\xac"
+                                        "bbb",
+                                        "aaaa\xf0\x9f\x98\x80"
+                                        "bb",
+                                        "aaaaa"
+                                        "ccccc"};
+    static const char *const tails[] = {"|bbb", "|bb", "|ccccc"};
+    const char *name = in_folder("cut.txt");
     struct token_set train, valid;
+    int number;
 
     (void)state;
-    write_text(folder, "euro.txt",
-               "aaaa\xe2\x82\xac"
-               "bbb");
-    assert_int_equal(load_files(&name, 1, (struct corpus_options){.valid_split = 0.5}, &train, &valid, NULL),
-                     STATUS_OK);
-    assert_int_equal(train.count, 7);
-    assert_documents(&valid, "|bbb");
-    token_set_finish(&train);
-    token_set_finish(&valid);
+    for (number = 0; number < 3; number++) {
+        write_text(folder, "cut.txt", texts[number]);
+        assert_int_equal(load_files(&name, 1, (struct corpus_options){.valid_split = 0.5}, &train, &valid, NULL),
+                         STATUS_OK);
+        assert_int_equal(train.count + valid.count, 10);
+        assert_documents(&valid, tails[number]);
+        token_set_finish(&train);
+        token_set_finish(&valid);
+    }
 }
 
 static void a_line_of_jsonl_belongs_to_the_part_in_which_it_starts(void **state)
