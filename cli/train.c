@@ -1,8 +1,8 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "builtin_text.h"
 #include "command.h"
+#include "data/builtin.h"
 #include "options.h"
 #include "progress.h"
 
