@@ -1,0 +1,114 @@
+"""Values of the ops by PyTorch in fp64, from fp32 inputs, as tests/golden/ops.txt.
+
+    python tests/golden/make_ops.py > tests/golden/ops.txt
+
+One array a line: name, number of elements, elements as hexadecimal floating-point numbers."""
+
+import platform
+
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(20)
+
+
+def write(name, values):
+    values = torch.as_tensor(values).detach().double().flatten().tolist()
+    print(name, len(values), *(v.hex() for v in values))
+
+
+def random(*shape):
+    """fp32 numbers, held in fp64."""
+    return torch.randn(*shape).double()
+
+
+def gelu():
+    x = torch.cat([torch.linspace(-12, 12, 97), torch.tensor([1e-30, -1e-30, 1e-3, -0.7524])]).double()
+    x.requires_grad_()
+    y = F.gelu(x, approximate="tanh")
+    dy = random(*x.shape)
+    y.backward(dy)
+    write("gelu.x", x)
+    write("gelu.y", y)
+    write("gelu.dy", dy)
+    write("gelu.dx", x.grad)
+
+
+def layernorm():
+    tokens, channels = 6, 67
+    x, residual, dy, dsum = (random(tokens, channels) for _ in range(4))
+    gain, bias = random(channels), random(channels)
+    total = (x + residual).float().double().requires_grad_()
+    gain.requires_grad_()
+    bias.requires_grad_()
+    y = F.layer_norm(total, (channels,), gain, bias, eps=1e-5)
+    y.backward(dy)
+    for name, value in {"x": x, "residual": residual, "gain": gain, "bias": bias, "sum": total, "y": y, "dy": dy,
+                        "dsum": dsum, "dx": total.grad + dsum, "dgain": gain.grad, "dbias": bias.grad}.items():
+        write("layernorm." + name, value)
+    write("layernorm.mean", total.mean(1))
+    write("layernorm.rstd", (total.var(1, correction=0) + 1e-5).rsqrt())
+
+
+def embedding():
+    ids = torch.randint(0, 11, (23,))
+    table, addend, dy = random(11, 19), random(23, 19), random(23, 19)
+    table.requires_grad_()
+    y = F.embedding(ids, table)
+    y.backward(dy)
+    for name, value in {"ids": ids, "table": table, "addend": addend, "y": y + addend, "dy": dy,
+                        "dtable": table.grad}.items():
+        write("embedding." + name, value)
+
+
+def adamw():
+    """Coefficients that fp32 holds exactly, so that both sides compute with the same ones."""
+    parameter = torch.nn.Parameter(random(37))
+    optimizer = torch.optim.AdamW([parameter], lr=0.0078125, betas=(0.875, 0.96875), eps=2**-20, weight_decay=0.125)
+    write("adamw.parameter0", parameter)
+    for step in (1, 2, 3):
+        parameter.grad = random(37)
+        write(f"adamw.gradient{step}", parameter.grad)
+        optimizer.step()
+        write(f"adamw.parameter{step}", parameter)
+
+
+def clip():
+    gradients = [random(50), random(7, 9)]
+    parameters = [torch.nn.Parameter(torch.zeros_like(g)) for g in gradients]
+    for parameter, gradient in zip(parameters, gradients):
+        parameter.grad = gradient.clone()
+    write("clip.a", gradients[0])
+    write("clip.b", gradients[1])
+    write("clip.norm", torch.nn.utils.clip_grad_norm_(parameters, 1.5))
+    write("clip.scaled_a", parameters[0].grad)
+
+
+def cast():
+    bits = torch.tensor([0x3f800000, 0x3f808000, 0x3f818000, 0x3f808001, 0x7f7fffff, 0x00000001, 0x00018000, 0x80008000,
+                         0xbf7f7fff, 0x007fffff, 0x7f800000, 0x3effffff])
+    x = bits.to(torch.int32).view(torch.float32)
+    write("cast.x", x)
+    write("cast.bf16", x.bfloat16())
+
+
+def normal():
+    words = torch.cat([torch.tensor([0, 1, 1000, 2**31 - 1, 2**31, 2**32 - 1]), torch.randint(0, 2**32, (60,)),
+                       torch.randint(0, 2**20, (30,)), 2**32 - torch.randint(1, 2**20, (30,))])
+    write("normal.words", words)
+    write("normal.z", torch.special.ndtri((words.double() + 0.5) / 2**32))
+
+
+def functions():
+    x = torch.cat([torch.linspace(-103, 88, 201), torch.tensor([1e-10, -1e-10, 0.34, -0.35])])
+    write("exp.x", x)
+    write("exp.y", x.double().exp())
+    x = torch.cat([torch.logspace(-44, 38, 201), torch.linspace(0.3, 3, 100)])
+    write("log.x", x)
+    write("log.y", x.double().log())
+
+
+if __name__ == "__main__":
+    print(f"# make_ops.py: PyTorch {torch.__version__}, Python {platform.python_version()}")
+    for make in (gelu, layernorm, embedding, adamw, clip, cast, normal, functions):
+        make()

@@ -1,0 +1,304 @@
+/* Each kernel on each instruction set and number of threads against the exact reference, bit for bit. Seeds are the
+ * case's extents. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "op_case.h"
+
+static const uint32_t compute_types[] = {LLMRUN_F32, LLMRUN_BF16};
+static const enum numbers kinds[] = {NUMBERS_USUAL, NUMBERS_SPECIAL};
+
+struct size {
+    int64_t tokens;
+    int64_t channels;
+};
+
+/* Around the vector of 16, the part of 16384 elements, and the block of 8 tokens. */
+static const struct size sizes[] = {{1, 1},   {2, 15},   {3, 16},   {7, 17},   {8, 64},
+                                    {9, 100}, {23, 768}, {65, 301}, {2, 16399}};
+
+#define COUNT(array)                (sizeof(array) / sizeof((array)[0]))
+#define FOR_EACH(type, item, array) for (const type *item = (array); item < (array) + COUNT(array); item++)
+
+/* Calls `one` with every size, compute type, kind of numbers, and mask of optional operands and accumulation. */
+typedef void check_one(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant);
+
+static void check_all(check_one *one, unsigned variants)
+{
+    FOR_EACH(struct size, size, sizes)
+    FOR_EACH(uint32_t, dtype, compute_types)
+    FOR_EACH(enum numbers, numbers, kinds)
+    for (unsigned variant = 0; variant < variants; variant++)
+        one(size, *dtype, *numbers, variant);
+}
+
+static const char *describe(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    static char text[128];
+
+    snprintf(text, sizeof(text), "%lld x %lld %s%s, variant %u", (long long)size->tokens, (long long)size->channels,
+             dtype == LLMRUN_F32 ? "f32" : "bf16", numbers == NUMBERS_SPECIAL ? " with special numbers" : "", variant);
+    return text;
+}
+
+static uint64_t seed(const struct size *size, unsigned variant)
+{
+    return (uint64_t)(size->tokens * 100000 + size->channels * 10) + variant;
+}
+
+static void check_gelu(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_GELU, NULL, seed(size, variant));
+    op_case_operand(&op, LLMRUN_GELU_X, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_GELU_Y, dtype, extents, numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_gelu_grad(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_GELU_GRAD, NULL, seed(size, variant));
+    op_case_operand(&op, LLMRUN_GELU_GRAD_DY, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_GELU_GRAD_X, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_GELU_GRAD_DX, dtype, extents, numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_add(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_ADD, NULL, seed(size, variant));
+    op_case_operand(&op, LLMRUN_ADD_A, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_ADD_B, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_ADD_Y, dtype, extents, numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_cast(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_CAST, NULL, seed(size, variant));
+    op_case_operand(&op, LLMRUN_CAST_X, dtype, EXTENTS(size->channels, size->tokens), numbers);
+    op_case_operand(&op, LLMRUN_CAST_Y, compute_types[variant], EXTENTS(size->channels, size->tokens), numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_dropout(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    static const float probabilities[] = {0.0f, 0.1f, 0.9f};
+    struct llmrun_dropout_attributes attributes = {size->tokens, probabilities[variant], 77};
+    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    struct op_case op;
+    uint32_t *random;
+
+    op_case_begin(&op, LLMRUN_OP_DROPOUT, &attributes, seed(size, variant));
+    op_case_operand(&op, LLMRUN_DROPOUT_X, dtype, extents, numbers);
+    random = op_case_operand(&op, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(4), NUMBERS_SMALL);
+    random[3] = variant == 2 ? 4000000000u : variant; /* the second: blocks beyond 2^32 for the larger sizes */
+    op_case_operand(&op, LLMRUN_DROPOUT_Y, dtype, extents, numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_bias_grad(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_BIAS_GRAD, NULL, seed(size, variant));
+    op.op.accumulate = variant << LLMRUN_BIAS_GRAD_DBIAS;
+    op_case_operand(&op, LLMRUN_BIAS_GRAD_DY, dtype, EXTENTS(size->tokens, size->channels), numbers);
+    op_case_operand(&op, LLMRUN_BIAS_GRAD_DBIAS, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+/* Ids of the op_case lie in 0 to 16; one in four is made to lie outside of the table of 14 rows. */
+static void check_embedding(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct op_case op;
+    int32_t *ids;
+
+    op_case_begin(&op, LLMRUN_OP_EMBEDDING, NULL, seed(size, variant));
+    ids = op_case_operand(&op, LLMRUN_EMBEDDING_IDS, LLMRUN_I32, EXTENTS(size->tokens), NUMBERS_SMALL);
+    ids[0] -= 2;
+    op_case_operand(&op, LLMRUN_EMBEDDING_TABLE, dtype, EXTENTS(14, size->channels), numbers);
+    if (variant == 1)
+        op_case_operand(&op, LLMRUN_EMBEDDING_ADDEND, dtype, EXTENTS(size->tokens, size->channels), numbers);
+    op_case_operand(&op, LLMRUN_EMBEDDING_Y, dtype, EXTENTS(size->tokens, size->channels), numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_embedding_grad(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct op_case op;
+    int32_t *ids;
+
+    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, NULL, seed(size, variant));
+    op.op.accumulate = variant << LLMRUN_EMBEDDING_GRAD_DTABLE;
+    ids = op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_IDS, LLMRUN_I32, EXTENTS(size->tokens), NUMBERS_SMALL);
+    ids[0] -= 2;
+    op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_DY, dtype, EXTENTS(size->tokens, size->channels), numbers);
+    op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_DTABLE, LLMRUN_F32, EXTENTS(14, size->channels), numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+/* Variant: bit 0 residual, bit 1 bias, bit 2 sum. */
+static void check_layernorm(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct llmrun_layernorm_attributes attributes = {1e-5f};
+    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_LAYERNORM, &attributes, seed(size, variant));
+    op_case_operand(&op, LLMRUN_LAYERNORM_X, dtype, extents, numbers);
+    if (variant & 1)
+        op_case_operand(&op, LLMRUN_LAYERNORM_RESIDUAL, dtype, extents, NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_LAYERNORM_GAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    if (variant & 2)
+        op_case_operand(&op, LLMRUN_LAYERNORM_BIAS, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_Y, dtype, extents, numbers);
+    if (variant & 4)
+        op_case_operand(&op, LLMRUN_LAYERNORM_SUM, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_MEAN, LLMRUN_F32, EXTENTS(size->tokens), numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_RSTD, LLMRUN_F32, EXTENTS(size->tokens), numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+/* Variant: bit 0 dsum, bits 1 and 2 dgain and dbias, bit 3 accumulate into both. */
+static void check_layernorm_grad(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_LAYERNORM_GRAD, NULL, seed(size, variant));
+    op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DY, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_SUM, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_GAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_MEAN, LLMRUN_F32, EXTENTS(size->tokens), numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_RSTD, LLMRUN_F32, EXTENTS(size->tokens), numbers);
+    if (variant & 1)
+        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DSUM, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DX, dtype, extents, numbers);
+    if (variant & 2)
+        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    if (variant & 4)
+        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    if (variant & 8)
+        op.op.accumulate = (variant & 6) << (LLMRUN_LAYERNORM_GRAD_DGAIN - 1);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+/* Variant: 0 no copy, 1 a copy in `dtype`, 2 the step is not finite. */
+static void check_adamw(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct llmrun_adamw_attributes attributes = {0.9f, 0.95f, 1e-8f, 0.1f};
+    const int64_t *extents = EXTENTS(size->channels, size->tokens);
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_ADAMW, &attributes, seed(size, variant));
+    op_case_operand(&op, LLMRUN_ADAMW_GRADIENT, LLMRUN_F32, extents, numbers);
+    *(float *)op_case_operand(&op, LLMRUN_ADAMW_LEARNING_RATE, LLMRUN_F32, EXTENTS(1), NUMBERS_USUAL) = 6e-4f;
+    memcpy(op_case_operand(&op, LLMRUN_ADAMW_BIAS_CORRECTION, LLMRUN_F32, EXTENTS(2), NUMBERS_USUAL),
+           (const float[]){0.271f, 0.3776571f}, 2 * sizeof(float));
+    *(float *)op_case_operand(&op, LLMRUN_ADAMW_CLIP_SCALE, LLMRUN_F32, EXTENTS(1), NUMBERS_USUAL) = 0.37f;
+    *(uint32_t *)op_case_operand(&op, LLMRUN_ADAMW_FINITE, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = variant != 2;
+    op_case_operand(&op, LLMRUN_ADAMW_PARAMETER, LLMRUN_F32, extents, numbers);
+    op_case_operand(&op, LLMRUN_ADAMW_FIRST_MOMENT, LLMRUN_F32, extents, numbers);
+    op_case_operand(&op, LLMRUN_ADAMW_SECOND_MOMENT, LLMRUN_F32, extents,
+                    numbers == NUMBERS_USUAL ? NUMBERS_SMALL : numbers);
+    if (variant > 0)
+        op_case_operand(&op, LLMRUN_ADAMW_COPY, dtype, extents, numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_sum_squares(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct llmrun_sum_squares_attributes attributes = {2, variant == 0 ? 1 : size->tokens};
+    struct op_case op;
+
+    (void)dtype;
+    op_case_begin(&op, LLMRUN_OP_SUM_SQUARES, &attributes, seed(size, variant));
+    op_case_operand(&op, LLMRUN_SUM_SQUARES_X, LLMRUN_F32, EXTENTS(size->tokens, size->channels), numbers);
+    op_case_operand(&op, LLMRUN_SUM_SQUARES_SUMS, LLMRUN_F64, EXTENTS(size->tokens + 5), numbers);
+    op_case_check(&op, describe(size, LLMRUN_F32, numbers, variant));
+}
+
+static void check_clip(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct llmrun_clip_attributes attributes = {variant == 0 ? 0.0f : 1.0f, 0};
+    struct op_case op;
+
+    (void)dtype;
+    op_case_begin(&op, LLMRUN_OP_CLIP, &attributes, seed(size, variant));
+    op_case_operand(&op, LLMRUN_CLIP_SUMS, LLMRUN_F64, EXTENTS(size->channels), NUMBERS_SMALL);
+    op_case_operand(&op, LLMRUN_CLIP_LOSSES, LLMRUN_F64, EXTENTS(size->tokens), numbers);
+    op_case_operand(&op, LLMRUN_CLIP_SCALE, LLMRUN_F32, EXTENTS(1), numbers);
+    op_case_operand(&op, LLMRUN_CLIP_NORM, LLMRUN_F32, EXTENTS(1), numbers);
+    op_case_operand(&op, LLMRUN_CLIP_FINITE, LLMRUN_U32, EXTENTS(1), numbers);
+    op_case_check(&op, describe(size, LLMRUN_F32, numbers, variant));
+}
+
+static void check_init(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct llmrun_init_attributes attributes = {0x123456789abcdefu + variant, variant, -0.25f, 0.75f, 0};
+    struct op_case op;
+
+    (void)dtype;
+    op_case_begin(&op, LLMRUN_OP_INIT, &attributes, seed(size, variant));
+    op_case_operand(&op, LLMRUN_INIT_Y, LLMRUN_F32, EXTENTS(size->tokens, size->channels), numbers);
+    op_case_check(&op, describe(size, LLMRUN_F32, numbers, variant));
+}
+
+#define EXACT_TEST(name, variants)                                                                                     \
+    static void name##_has_the_bits_of_the_reference(void **state)                                                     \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        check_all(check_##name, variants);                                                                             \
+    }
+EXACT_TEST(gelu, 1)
+EXACT_TEST(gelu_grad, 1)
+EXACT_TEST(add, 1)
+EXACT_TEST(cast, 2)
+EXACT_TEST(dropout, 3)
+EXACT_TEST(bias_grad, 2)
+EXACT_TEST(embedding, 2)
+EXACT_TEST(embedding_grad, 2)
+EXACT_TEST(layernorm, 8)
+EXACT_TEST(layernorm_grad, 16)
+EXACT_TEST(adamw, 3)
+EXACT_TEST(sum_squares, 2)
+EXACT_TEST(clip, 2)
+EXACT_TEST(init, 3)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gelu_has_the_bits_of_the_reference),
+        cmocka_unit_test(gelu_grad_has_the_bits_of_the_reference),
+        cmocka_unit_test(add_has_the_bits_of_the_reference),
+        cmocka_unit_test(cast_has_the_bits_of_the_reference),
+        cmocka_unit_test(dropout_has_the_bits_of_the_reference),
+        cmocka_unit_test(bias_grad_has_the_bits_of_the_reference),
+        cmocka_unit_test(embedding_has_the_bits_of_the_reference),
+        cmocka_unit_test(embedding_grad_has_the_bits_of_the_reference),
+        cmocka_unit_test(layernorm_has_the_bits_of_the_reference),
+        cmocka_unit_test(layernorm_grad_has_the_bits_of_the_reference),
+        cmocka_unit_test(adamw_has_the_bits_of_the_reference),
+        cmocka_unit_test(sum_squares_has_the_bits_of_the_reference),
+        cmocka_unit_test(clip_has_the_bits_of_the_reference),
+        cmocka_unit_test(init_has_the_bits_of_the_reference),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,328 @@
+/* The f64 reference against PyTorch in fp64, and the exact order against both: it may differ by a few roundings. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cpu_ref/table.h"
+#include "golden.h"
+#include "op_case.h"
+
+/* Largest error of one result, as a part of the largest result. Half a unit of fp32 is 2^-24 of a number's own size. */
+#define BOUND_DOUBLE 0x1p-24
+#define BOUND_EXACT  0x1p-20
+
+static void use(struct op_case *op, int operand, const int64_t *extents, const char *name)
+{
+    struct golden golden = golden_read(name);
+    float *data = op_case_operand(op, operand, LLMRUN_F32, extents, NUMBERS_USUAL);
+
+    assert_int_equal(golden.count, op_case_elements(op, operand));
+    for (int64_t i = 0; i < golden.count; i++)
+        data[i] = (float)golden.values[i];
+    golden_end(&golden);
+}
+
+static void result(struct op_case *op, int operand, const int64_t *extents)
+{
+    op_case_operand(op, operand, LLMRUN_F32, extents, NUMBERS_USUAL);
+}
+
+static void assert_values(const struct op_case *op, int operand, const char *name, double bound)
+{
+    struct golden golden = golden_read(name);
+    double largest = 0;
+
+    assert_int_equal(golden.count, op_case_elements(op, operand));
+    for (int64_t i = 0; i < golden.count; i++)
+        largest = fmax(largest, fabs(golden.values[i]));
+    for (int64_t i = 0; i < golden.count; i++) {
+        double found = op_case_value(op, operand, i);
+
+        if (!(fabs(found - golden.values[i]) <= bound * largest))
+            fail_msg("%s[%d] is %.9g and not %.9g", name, (int)i, found, golden.values[i]);
+    }
+    golden_end(&golden);
+}
+
+/* Runs one of the references. */
+static void run(struct op_case *op, uint32_t flags)
+{
+    op->op.flags = flags;
+    assert_true(op_case_run(op, op_case_kernel(reference_candidates(op->op.op, 0, flags)), 1));
+}
+
+struct wanted {
+    int operand;
+    const char *name;
+};
+
+static void check(struct op_case *op, const struct wanted *wanted, int count)
+{
+    run(op, 0);
+    for (int i = 0; i < count; i++)
+        assert_values(op, wanted[i].operand, wanted[i].name, BOUND_DOUBLE);
+    run(op, LLMRUN_OP_EXACT);
+    for (int i = 0; i < count; i++)
+        assert_values(op, wanted[i].operand, wanted[i].name, BOUND_EXACT);
+    op_case_end(op);
+}
+
+#define CHECK(op, ...)                                                                                                 \
+    check(op, (const struct wanted[]){__VA_ARGS__},                                                                    \
+          (int)(sizeof((const struct wanted[]){__VA_ARGS__}) / sizeof(struct wanted)))
+
+static void gelu_equals_pytorch(void **state)
+{
+    struct op_case op;
+
+    (void)state;
+    op_case_begin(&op, LLMRUN_OP_GELU, NULL, 1);
+    use(&op, LLMRUN_GELU_X, EXTENTS(1, 101), "gelu.x");
+    result(&op, LLMRUN_GELU_Y, EXTENTS(1, 101));
+    CHECK(&op, {LLMRUN_GELU_Y, "gelu.y"});
+
+    op_case_begin(&op, LLMRUN_OP_GELU_GRAD, NULL, 1);
+    use(&op, LLMRUN_GELU_GRAD_DY, EXTENTS(1, 101), "gelu.dy");
+    use(&op, LLMRUN_GELU_GRAD_X, EXTENTS(1, 101), "gelu.x");
+    result(&op, LLMRUN_GELU_GRAD_DX, EXTENTS(1, 101));
+    CHECK(&op, {LLMRUN_GELU_GRAD_DX, "gelu.dx"});
+}
+
+static void layernorm_equals_pytorch(void **state)
+{
+    struct llmrun_layernorm_attributes attributes = {1e-5f};
+    const int64_t *matrix = EXTENTS(6, 67), *channels = EXTENTS(67), *tokens = EXTENTS(6);
+    struct op_case op;
+
+    (void)state;
+    op_case_begin(&op, LLMRUN_OP_LAYERNORM, &attributes, 1);
+    use(&op, LLMRUN_LAYERNORM_X, matrix, "layernorm.x");
+    use(&op, LLMRUN_LAYERNORM_RESIDUAL, matrix, "layernorm.residual");
+    use(&op, LLMRUN_LAYERNORM_GAIN, channels, "layernorm.gain");
+    use(&op, LLMRUN_LAYERNORM_BIAS, channels, "layernorm.bias");
+    result(&op, LLMRUN_LAYERNORM_Y, matrix);
+    result(&op, LLMRUN_LAYERNORM_SUM, matrix);
+    result(&op, LLMRUN_LAYERNORM_MEAN, tokens);
+    result(&op, LLMRUN_LAYERNORM_RSTD, tokens);
+    CHECK(&op, {LLMRUN_LAYERNORM_Y, "layernorm.y"}, {LLMRUN_LAYERNORM_SUM, "layernorm.sum"},
+          {LLMRUN_LAYERNORM_MEAN, "layernorm.mean"}, {LLMRUN_LAYERNORM_RSTD, "layernorm.rstd"});
+}
+
+static void layernorm_grad_equals_pytorch(void **state)
+{
+    const int64_t *matrix = EXTENTS(6, 67), *channels = EXTENTS(67), *tokens = EXTENTS(6);
+    struct op_case op;
+
+    (void)state;
+    op_case_begin(&op, LLMRUN_OP_LAYERNORM_GRAD, NULL, 1);
+    use(&op, LLMRUN_LAYERNORM_GRAD_DY, matrix, "layernorm.dy");
+    use(&op, LLMRUN_LAYERNORM_GRAD_SUM, matrix, "layernorm.sum");
+    use(&op, LLMRUN_LAYERNORM_GRAD_GAIN, channels, "layernorm.gain");
+    use(&op, LLMRUN_LAYERNORM_GRAD_MEAN, tokens, "layernorm.mean");
+    use(&op, LLMRUN_LAYERNORM_GRAD_RSTD, tokens, "layernorm.rstd");
+    use(&op, LLMRUN_LAYERNORM_GRAD_DSUM, matrix, "layernorm.dsum");
+    result(&op, LLMRUN_LAYERNORM_GRAD_DX, matrix);
+    result(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, channels);
+    result(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, channels);
+    run(&op, 0);
+    /* mean and rstd are inputs, rounded to fp32 here and not there. */
+    assert_values(&op, LLMRUN_LAYERNORM_GRAD_DX, "layernorm.dx", 4 * BOUND_DOUBLE);
+    assert_values(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, "layernorm.dgain", 4 * BOUND_DOUBLE);
+    assert_values(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, "layernorm.dbias", BOUND_DOUBLE);
+    run(&op, LLMRUN_OP_EXACT);
+    assert_values(&op, LLMRUN_LAYERNORM_GRAD_DX, "layernorm.dx", BOUND_EXACT);
+    assert_values(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, "layernorm.dgain", BOUND_EXACT);
+    assert_values(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, "layernorm.dbias", BOUND_EXACT);
+    op_case_end(&op);
+}
+
+static void bias_grad_is_the_bias_gradient_of_layernorm(void **state)
+{
+    struct op_case op;
+
+    (void)state;
+    op_case_begin(&op, LLMRUN_OP_BIAS_GRAD, NULL, 1);
+    use(&op, LLMRUN_BIAS_GRAD_DY, EXTENTS(6, 67), "layernorm.dy");
+    result(&op, LLMRUN_BIAS_GRAD_DBIAS, EXTENTS(67));
+    CHECK(&op, {LLMRUN_BIAS_GRAD_DBIAS, "layernorm.dbias"});
+}
+
+static void use_ids(struct op_case *op, int operand)
+{
+    struct golden golden = golden_read("embedding.ids");
+    int32_t *ids = op_case_operand(op, operand, LLMRUN_I32, EXTENTS(23), NUMBERS_SMALL);
+
+    for (int i = 0; i < 23; i++)
+        ids[i] = (int32_t)golden.values[i];
+    golden_end(&golden);
+}
+
+static void embedding_equals_pytorch(void **state)
+{
+    struct op_case op;
+
+    (void)state;
+    op_case_begin(&op, LLMRUN_OP_EMBEDDING, NULL, 1);
+    use_ids(&op, LLMRUN_EMBEDDING_IDS);
+    use(&op, LLMRUN_EMBEDDING_TABLE, EXTENTS(11, 19), "embedding.table");
+    use(&op, LLMRUN_EMBEDDING_ADDEND, EXTENTS(23, 19), "embedding.addend");
+    result(&op, LLMRUN_EMBEDDING_Y, EXTENTS(23, 19));
+    CHECK(&op, {LLMRUN_EMBEDDING_Y, "embedding.y"});
+
+    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, NULL, 1);
+    use_ids(&op, LLMRUN_EMBEDDING_GRAD_IDS);
+    use(&op, LLMRUN_EMBEDDING_GRAD_DY, EXTENTS(23, 19), "embedding.dy");
+    result(&op, LLMRUN_EMBEDDING_GRAD_DTABLE, EXTENTS(11, 19));
+    CHECK(&op, {LLMRUN_EMBEDDING_GRAD_DTABLE, "embedding.dtable"});
+}
+
+static float *scalars(struct op_case *op, int operand, int64_t count)
+{
+    return op_case_operand(op, operand, LLMRUN_F32, EXTENTS(count), NUMBERS_USUAL);
+}
+
+static void three_steps(uint32_t flags, double bound)
+{
+    static const char *const gradients[] = {"adamw.gradient1", "adamw.gradient2", "adamw.gradient3"};
+    static const char *const parameters[] = {"adamw.parameter1", "adamw.parameter2", "adamw.parameter3"};
+    struct llmrun_adamw_attributes attributes = {0.875f, 0.96875f, 0x1p-20f, 0.125f};
+    struct golden gradient;
+    struct op_case op;
+    float *correction;
+
+    op_case_begin(&op, LLMRUN_OP_ADAMW, &attributes, 1);
+    use(&op, LLMRUN_ADAMW_PARAMETER, EXTENTS(37), "adamw.parameter0");
+    result(&op, LLMRUN_ADAMW_GRADIENT, EXTENTS(37));
+    memset(op_case_operand(&op, LLMRUN_ADAMW_FIRST_MOMENT, LLMRUN_F32, EXTENTS(37), NUMBERS_USUAL), 0, 37 * 4);
+    memset(op_case_operand(&op, LLMRUN_ADAMW_SECOND_MOMENT, LLMRUN_F32, EXTENTS(37), NUMBERS_USUAL), 0, 37 * 4);
+    scalars(&op, LLMRUN_ADAMW_LEARNING_RATE, 1)[0] = 0x1p-7f;
+    scalars(&op, LLMRUN_ADAMW_CLIP_SCALE, 1)[0] = 0.25f;
+    correction = scalars(&op, LLMRUN_ADAMW_BIAS_CORRECTION, 2);
+    *(uint32_t *)op_case_operand(&op, LLMRUN_ADAMW_FINITE, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = 1;
+    for (int step = 1; step <= 3; step++) {
+        gradient = golden_read(gradients[step - 1]);
+        for (int i = 0; i < 37; i++) /* the clip factor brings it back to the recorded gradient */
+            ((float *)op.data[LLMRUN_ADAMW_GRADIENT])[i] = (float)gradient.values[i] * 4;
+        golden_end(&gradient);
+        correction[0] = (float)(1 - pow(0.875, step));
+        correction[1] = (float)sqrt(1 - pow(0.96875, step));
+        run(&op, flags);
+        assert_values(&op, LLMRUN_ADAMW_PARAMETER, parameters[step - 1], bound);
+    }
+    op_case_end(&op);
+}
+
+static void adamw_equals_pytorch_for_three_steps(void **state)
+{
+    (void)state;
+    three_steps(0, 3 * BOUND_DOUBLE);
+    three_steps(LLMRUN_OP_EXACT, BOUND_EXACT);
+}
+
+/* sum_squares of both gradients, then clip, then the factor on the first. */
+static void clip_equals_pytorch(void **state)
+{
+    static const char *const names[] = {"clip.a", "clip.b"};
+    static const int64_t counts[] = {50, 63};
+    struct llmrun_clip_attributes clip = {1.5f, 0};
+    struct golden norm = golden_read("clip.norm"), a = golden_read("clip.a"), scaled = golden_read("clip.scaled_a");
+    double sums[2];
+    float scale;
+    struct op_case op;
+
+    (void)state;
+    for (int64_t i = 0; i < 2; i++) {
+        struct llmrun_sum_squares_attributes attributes = {i, 1};
+
+        op_case_begin(&op, LLMRUN_OP_SUM_SQUARES, &attributes, 1);
+        use(&op, LLMRUN_SUM_SQUARES_X, EXTENTS(counts[i]), names[i]);
+        op_case_operand(&op, LLMRUN_SUM_SQUARES_SUMS, LLMRUN_F64, EXTENTS(2), NUMBERS_USUAL);
+        run(&op, LLMRUN_OP_EXACT);
+        sums[i] = op_case_value(&op, LLMRUN_SUM_SQUARES_SUMS, i);
+        op_case_end(&op);
+    }
+    op_case_begin(&op, LLMRUN_OP_CLIP, &clip, 1);
+    memcpy(op_case_operand(&op, LLMRUN_CLIP_SUMS, LLMRUN_F64, EXTENTS(2), NUMBERS_USUAL), sums, sizeof(sums));
+    op_case_operand(&op, LLMRUN_CLIP_LOSSES, LLMRUN_F64, EXTENTS(3), NUMBERS_USUAL);
+    *(uint32_t *)op_case_operand(&op, LLMRUN_CLIP_FINITE, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = 1;
+    result(&op, LLMRUN_CLIP_SCALE, EXTENTS(1));
+    result(&op, LLMRUN_CLIP_NORM, EXTENTS(1));
+    run(&op, LLMRUN_OP_EXACT);
+    scale = (float)op_case_value(&op, LLMRUN_CLIP_SCALE, 0);
+    assert_true(fabs(op_case_value(&op, LLMRUN_CLIP_NORM, 0) / norm.values[0] - 1) < 0x1p-23);
+    assert_int_equal(op_case_value(&op, LLMRUN_CLIP_FINITE, 0), 1);
+    for (int64_t i = 0; i < a.count; i++)
+        assert_true(fabs(a.values[i] * scale - scaled.values[i]) <= 0x1p-23 * fabs(scaled.values[i]));
+    op_case_end(&op);
+    golden_end(&norm);
+    golden_end(&a);
+    golden_end(&scaled);
+}
+
+static void cast_rounds_as_pytorch(void **state)
+{
+    struct golden wanted = golden_read("cast.bf16");
+    struct op_case op;
+
+    (void)state;
+    op_case_begin(&op, LLMRUN_OP_CAST, NULL, 1);
+    use(&op, LLMRUN_CAST_X, EXTENTS(12), "cast.x");
+    op_case_operand(&op, LLMRUN_CAST_Y, LLMRUN_BF16, EXTENTS(12), NUMBERS_USUAL);
+    run(&op, LLMRUN_OP_EXACT);
+    for (int64_t i = 0; i < wanted.count; i++)
+        assert_true(op_case_value(&op, LLMRUN_CAST_Y, i) == wanted.values[i]);
+    op_case_end(&op);
+    golden_end(&wanted);
+}
+
+/* (sums, losses, finite before) -> finite after */
+static uint32_t finite_after(double sum, double loss, uint32_t before)
+{
+    struct llmrun_clip_attributes attributes = {1.0f, 0};
+    struct op_case op;
+    uint32_t after;
+
+    op_case_begin(&op, LLMRUN_OP_CLIP, &attributes, 1);
+    *(double *)op_case_operand(&op, LLMRUN_CLIP_SUMS, LLMRUN_F64, EXTENTS(1), NUMBERS_USUAL) = sum;
+    *(double *)op_case_operand(&op, LLMRUN_CLIP_LOSSES, LLMRUN_F64, EXTENTS(1), NUMBERS_USUAL) = loss;
+    *(uint32_t *)op_case_operand(&op, LLMRUN_CLIP_FINITE, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = before;
+    result(&op, LLMRUN_CLIP_SCALE, EXTENTS(1));
+    result(&op, LLMRUN_CLIP_NORM, EXTENTS(1));
+    run(&op, LLMRUN_OP_EXACT);
+    after = (uint32_t)op_case_value(&op, LLMRUN_CLIP_FINITE, 0);
+    op_case_end(&op);
+    return after;
+}
+
+static void clip_says_when_the_norm_or_a_loss_is_not_finite_and_never_takes_it_back(void **state)
+{
+    (void)state;
+    assert_int_equal(finite_after(4.0, 1.0, 1), 1);
+    assert_int_equal(finite_after(NAN, 1.0, 1), 0);
+    assert_int_equal(finite_after(INFINITY, 1.0, 1), 0);
+    assert_int_equal(finite_after(1e80, 1.0, 1), 0); /* the norm, 1e40, is beyond fp32 */
+    assert_int_equal(finite_after(4.0, NAN, 1), 0);
+    assert_int_equal(finite_after(4.0, -INFINITY, 1), 0);
+    assert_int_equal(finite_after(4.0, 1.0, 0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gelu_equals_pytorch),
+        cmocka_unit_test(layernorm_equals_pytorch),
+        cmocka_unit_test(layernorm_grad_equals_pytorch),
+        cmocka_unit_test(bias_grad_is_the_bias_gradient_of_layernorm),
+        cmocka_unit_test(embedding_equals_pytorch),
+        cmocka_unit_test(adamw_equals_pytorch_for_three_steps),
+        cmocka_unit_test(clip_equals_pytorch),
+        cmocka_unit_test(cast_rounds_as_pytorch),
+        cmocka_unit_test(clip_says_when_the_norm_or_a_loss_is_not_finite_and_never_takes_it_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
