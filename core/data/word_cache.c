@@ -22,8 +22,12 @@ void word_cache_destroy(struct word_cache *cache)
 
     if (cache == NULL)
         return;
-    for (slot = 0; slot < SLOTS; slot++)
-        free(atomic_load_explicit(&cache->slots[slot], memory_order_relaxed));
+    for (slot = 0; slot < SLOTS; slot++) {
+        struct cached_word *word = atomic_load_explicit(&cache->slots[slot], memory_order_relaxed);
+
+        if (word != NULL)
+            free(word);
+    }
     free(cache);
 }
 
