@@ -7,7 +7,7 @@
 
 /* Values that YAML could take for something else, or that need escapes. */
 static const char odd[] =
-    "run: {dir: \"a \\\"b\\\" \\\\ #c: \\t\\n\\u2028\\x85 \\U0001F600 \xc3\xa9\", backend: '1.5'}\n"
+    "run: {dir: \"a \\\"b\\\" \\\\ #c: x \\u2028 y\\t\\n\\u2028\\x85 \\U0001F600 \xc3\xa9\", backend: '1.5'}\n"
     "model:\n"
     "  preset: \"null\"\n"
     "  overrides: {a: \"12\", b: 12, c: 'no', d: {\"x y\": [1, \"true\", '#']}, e: ''}\n"
