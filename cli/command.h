@@ -12,6 +12,11 @@ struct command {
     int (*run)(int argc, char **argv, struct error *error);
 };
 
+int command_backends(int argc, char **argv, struct error *error);
+int command_checkpoint(int argc, char **argv, struct error *error);
+int command_eval(int argc, char **argv, struct error *error);
+int command_generate(int argc, char **argv, struct error *error);
+int command_plan(int argc, char **argv, struct error *error);
 int command_train(int argc, char **argv, struct error *error);
 int command_config(int argc, char **argv, struct error *error);
 

@@ -43,8 +43,8 @@ static void started(void *context, const struct trainer *trainer)
             (long long)request->model.n_embd, (long long)request->sequence, (long long)request->model.vocab_size);
     fprintf(progress->out, "data     %lld training tokens, %lld for validation\n", (long long)trainer_train_tokens(trainer),
             (long long)trainer_valid_tokens(trainer));
-    fprintf(progress->out, "device   %s, %s, %s, %s numerics, %.1f MB planned\n", engine->backend->name,
-            engine->device->info.architecture, request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32",
+    fprintf(progress->out, "device   %s, %s, %s, %s numerics, %.1f MB planned\n", engine->chosen.backend->name,
+            engine->chosen.device->info.architecture, request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32",
             request->exact ? "exact" : "free-order", (double)compiled->plan.total_bytes / 1e6);
     fprintf(progress->out, "run      %s, steps %lld to %lld, %lld sequences a step in %d microbatches\n",
             trainer_folder(trainer), (long long)trainer_first_step(trainer) + 1, (long long)trainer_steps(trainer),

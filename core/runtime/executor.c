@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "plugin/stream.h"
-#include "program/op_table.h"
+#include "runtime/device_compile.h"
 #include "runtime/section.h"
-#include "runtime/section_program.h"
 
 #define SETS           2
 #define TRANSFER_BYTES ((int64_t)8 << 20)
@@ -32,47 +31,6 @@ struct executor {
     bool has_section[SECTION_KINDS];
     int64_t submitted, collected;
 };
-
-static int query_kernel(void *context, const struct llmrun_op *op, int64_t *workspace_bytes, struct error *error)
-{
-    struct llmrun_answer answer = {.size = sizeof answer};
-    int status = capability_query(context, op, &answer, error);
-
-    if (status != STATUS_OK)
-        return status;
-    if (answer.support == LLMRUN_SUPPORT_NO)
-        return error_set(error, STATUS_BACKEND, "backend %s cannot do op %s: %s", ((struct device *)context)->backend->name,
-                         op_info_find(op->op)->name, answer.reason);
-    *workspace_bytes = answer.workspace_bytes;
-    return STATUS_OK;
-}
-
-/* A compiling device tells its workspace only when it has built the sections: plan again with what it said. */
-static int plan_for_programs(struct executor *executor, struct error *error)
-{
-    struct compiled *compiled = &executor->compiled;
-    int64_t workspace;
-    int status = section_program_workspace(executor->device, compiled, &workspace, error);
-
-    if (status != STATUS_OK)
-        return status;
-    memory_plan_free(&compiled->plan);
-    compiled->workspace_known = true;
-    return memory_plan_make(&compiled->program, compiled->microbatches, workspace, true, &compiled->plan, error);
-}
-
-static int compile_for_device(struct executor *executor, const struct compile_request *request, struct error *error)
-{
-    struct compile_request own = *request;
-    bool compiles = !executor->device->backend->has_kernel;
-    int status;
-
-    own.query = query_kernel;
-    own.query_context = executor->device;
-    own.device_compiles = compiles;
-    status = compile_step(&own, &executor->compiled, error);
-    return status == STATUS_OK && compiles ? plan_for_programs(executor, error) : status;
-}
 
 static int64_t at_least_one(int64_t bytes)
 {
@@ -137,7 +95,7 @@ int executor_create(struct device *device, const struct compile_request *request
     if (executor == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for the executor");
     executor->device = device;
-    status = compile_for_device(executor, request, error);
+    status = device_compile(device, request, &executor->compiled, error);
     if (status == STATUS_OK)
         status = allocate(executor, error);
     if (status == STATUS_OK)

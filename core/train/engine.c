@@ -35,38 +35,6 @@ static void find_values(struct engine *engine)
     engine->logits = find(engine, VALUE_PREDICT_PREFIX, "logits");
 }
 
-static int open_device(struct engine *engine, const struct config *config, struct error *error)
-{
-    static const char *const isas[] = {[CONFIG_CPU_ISA_AUTO] = "auto",
-                                       [CONFIG_CPU_ISA_PLAIN] = "plain",
-                                       [CONFIG_CPU_ISA_AVX2] = "avx2",
-                                       [CONFIG_CPU_ISA_AVX512] = "avx512"};
-    char threads[24];
-    const struct llmrun_option options[] = {{"threads", threads}, {"cpu_isa", isas[config->run.cpu_isa]}};
-    struct plugin_search search;
-    int status;
-
-    snprintf(threads, sizeof threads, "%lld", (long long)config->run.threads);
-    status = plugin_search_default(&search, config->run.backend, error);
-    if (status == STATUS_OK)
-        status = registry_create(&search, &engine->registry, error);
-    if (status == STATUS_OK)
-        status = registry_open(&engine->registry, config->run.backend, &engine->backend, error);
-    if (status == STATUS_OK)
-        status = device_open(engine->backend, 0, options, 2, &engine->device, error);
-    return status;
-}
-
-static int choose_exact(const struct engine *engine, const struct config *config, bool *exact, struct error *error)
-{
-    bool able = engine->device->info.exact;
-
-    *exact = config->numerics.exact == CONFIG_EXACT_TRUE || (config->numerics.exact == CONFIG_EXACT_AUTO && able);
-    if (*exact && !able)
-        return error_set(error, STATUS_BACKEND, "numerics.exact is true, and backend %s has no exact kernels", engine->backend->name);
-    return STATUS_OK;
-}
-
 int engine_open(struct engine *engine, const struct config *config, int64_t vocabulary, unsigned uses, struct error *error)
 {
     int status;
@@ -74,11 +42,11 @@ int engine_open(struct engine *engine, const struct config *config, int64_t voca
     memset(engine, 0, sizeof *engine);
     status = request_make(config, vocabulary, uses, &engine->request, error);
     if (status == STATUS_OK)
-        status = open_device(engine, config, error);
-    if (status == STATUS_OK)
-        status = choose_exact(engine, config, &engine->request.exact, error);
-    if (status == STATUS_OK)
-        status = executor_create(engine->device, &engine->request, &engine->executor, error);
+        status = chosen_device_open(&engine->chosen, config, error);
+    if (status == STATUS_OK) {
+        engine->request.exact = engine->chosen.exact;
+        status = executor_create(engine->chosen.device, &engine->request, &engine->executor, error);
+    }
     if (status == STATUS_OK)
         find_values(engine);
     else
@@ -89,8 +57,7 @@ int engine_open(struct engine *engine, const struct config *config, int64_t voca
 void engine_close(struct engine *engine)
 {
     executor_destroy(engine->executor);
-    device_close(engine->device);
-    registry_destroy(&engine->registry);
+    chosen_device_close(&engine->chosen);
     memset(engine, 0, sizeof *engine);
 }
 

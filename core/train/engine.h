@@ -6,8 +6,8 @@
 #include "data/batch.h"
 #include "data/sampler.h"
 #include "data/tokenizer.h"
-#include "plugin/registry.h"
 #include "runtime/executor.h"
+#include "train/chosen_device.h"
 #include "train/request.h"
 
 /* Ids of the values that the host writes and reads; NO_VALUE where the program has none. */
@@ -16,9 +16,7 @@ struct engine_values {
 };
 
 struct engine {
-    struct registry registry;
-    const struct backend *backend;
-    struct device *device;
+    struct chosen_device chosen;
     struct executor *executor;
     struct compile_request request; /* as compiled */
     struct engine_values train, eval, predict;

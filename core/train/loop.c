@@ -73,8 +73,8 @@ static int collect_step(struct trainer *trainer, struct error *error)
 {
     const struct executor *executor = trainer->engine.executor;
     const struct pending_step *pending = &trainer->pending[(trainer->state.step + 1) % 2];
-    const double peak = trainer->engine.request.compute_dtype == LLMRUN_BF16 ? trainer->engine.device->info.flops_bf16
-                                                                              : trainer->engine.device->info.flops_f32;
+    const double peak = trainer->engine.request.compute_dtype == LLMRUN_BF16 ? trainer->engine.chosen.device->info.flops_bf16
+                                                                              : trainer->engine.chosen.device->info.flops_f32;
     struct step_metrics step = {.step = pending->step, .learning_rate = pending->learning_rate};
     int status = executor_collect(trainer->engine.executor, error);
     int64_t now = now_ns(trainer);

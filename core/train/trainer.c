@@ -183,7 +183,7 @@ static void report_start(struct trainer *trainer)
                   "\"version\":\"%s\",\"config\":\"%016" PRIx64 "\",\"program\":\"%016" PRIx64 "\",\"step\":%lld,\"backend\":\"%s\","
                   "\"device\":\"%s\",\"exact\":%s,\"mem_bytes\":%lld",
                   LLMRUN_VERSION, hash, program_hash(&executor_compiled(engine->executor)->program),
-                  (long long)trainer->state.step, engine->backend->name, engine->device->info.architecture,
+                  (long long)trainer->state.step, engine->chosen.backend->name, engine->chosen.device->info.architecture,
                   engine->request.exact ? "true" : "false",
                   (long long)executor_compiled(engine->executor)->plan.total_bytes);
     if (trainer->options.observer.started != NULL)

@@ -1,0 +1,73 @@
+#include <math.h>
+#include <stdio.h>
+
+#include "command.h"
+#include "data/corpus.h"
+#include "options.h"
+#include "train/stored_model.h"
+
+extern char **environ;
+
+static void print_result(const struct stored_model *model, const char *data, double loss, int64_t tokens, bool json)
+{
+    if (json)
+        printf("{\"model\":\"%s\",\"step\":%lld,\"data\":\"%s\",\"tokens\":%lld,\"loss\":%.9g,\"perplexity\":%.9g}\n",
+               model->folder, (long long)model->step, data, (long long)tokens, loss, exp(loss));
+    else
+        printf("%s at step %lld on %s: loss %.4f, perplexity %.3f over %lld tokens\n", model->folder, (long long)model->step,
+               data, loss, exp(loss), (long long)tokens);
+}
+
+static int evaluate(struct stored_model *model, const char *data, bool json, struct error *error)
+{
+    const struct corpus_options corpus = {.train = &data, .train_count = 1,
+                                          .vocabulary = (int32_t)model->engine.request.model.vocab_size, .threads = 2};
+    const struct sampler_options sampling = {.seq_len = model->engine.request.sequence, .pack = model->config.data.pack};
+    struct token_set set, none;
+    struct sampler sampler;
+    double loss;
+    int64_t tokens;
+    int status = corpus_load(&corpus, model->tokenizer, &set, &none, error);
+
+    if (status != STATUS_OK)
+        return status;
+    status = sampler_start_evaluation(&sampler, &set, &sampling, 0, error);
+    if (status == STATUS_OK) {
+        status = engine_evaluate(&model->engine, &sampler, &loss, &tokens, error);
+        sampler_finish(&sampler);
+    }
+    if (status == STATUS_OK)
+        print_result(model, data, loss, tokens, json);
+    token_set_finish(&set);
+    token_set_finish(&none);
+    return status;
+}
+
+int command_eval(int argc, char **argv, struct error *error)
+{
+    const char *path = NULL, *data = NULL, *tokenizer = NULL;
+    bool json = false;
+    const struct command_option options[] = {
+        {"model", OPTION_TEXT, "M", "a run folder or a checkpoint", .required = true, .target = &path},
+        {"data", OPTION_TEXT, "FILE", "text to measure on (.txt, .jsonl)", .required = true, .target = &data},
+        {"tokenizer", OPTION_TEXT, "T", "where the model has none", .target = &tokenizer},
+        {"json", OPTION_SWITCH, NULL, "print one JSON object", .target = &json},
+    };
+    const struct usage usage = {"eval", "Perplexity of a model on a text", .takes_keys = true, .options = options,
+                                .option_count = sizeof options / sizeof options[0]};
+    struct arguments arguments;
+    struct stored_model model;
+    int status = options_parse(&usage, argc, argv, &arguments, error);
+
+    if (status == STATUS_OK && !arguments.done) {
+        const struct stored_model_options source = {path, tokenizer, arguments.flags, arguments.flag_count, environ, USE_EVALUATE};
+
+        status = stored_model_open(&model, &file_system_real, &source, error);
+        if (status == STATUS_OK) {
+            status = evaluate(&model, data, json, error);
+            stored_model_close(&model);
+        }
+    }
+    arguments_free(&arguments);
+    return status;
+}

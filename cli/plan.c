@@ -1,0 +1,127 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "options.h"
+#include "passes/flops.h"
+#include "program/text.h"
+#include "runtime/device_compile.h"
+#include "train/chosen_device.h"
+#include "train/request.h"
+
+static void print_memory(const struct compiled *compiled)
+{
+    const struct memory_plan *plan = &compiled->plan;
+
+    puts("memory of one rank, bytes");
+    for (int r = 0; r < REGIONS; r++)
+        if (r != REGION_WORKSPACE || compiled->workspace_known)
+            printf("  %-16s %16lld\n", plan_region_name((enum plan_region)r), (long long)plan->region_bytes[r]);
+    if (!compiled->workspace_known)
+        puts("  workspace                 unknown   (asked of the backend when one can be opened)");
+    printf("  %-16s %16lld   (%.2f GiB, %s)\n", "arena", (long long)plan->total_bytes,
+           (double)plan->total_bytes / (double)(1 << 30), compiled->workspace_known ? "exact" : "exact but for workspace");
+}
+
+static void print_flops(const struct compiled *compiled, const struct compile_request *request)
+{
+    const struct program *program = &compiled->program;
+    double forward = program_flops(program, SECTION_FORWARD, true) * compiled->microbatches;
+    double backward = program_flops(program, SECTION_BACKWARD, true) * compiled->microbatches;
+    double again = program_flops(program, SECTION_BACKWARD, false) * compiled->microbatches - backward;
+    double tokens = (double)(request->global_batch * request->sequence);
+
+    puts("arithmetic of one step, a multiply-add counted as two; attention over its causal half");
+    printf("  %-16s %16.6g\n  %-16s %16.6g\n  %-16s %16.6g   (not counted in MFU)\n", "forward", forward, "backward", backward,
+           "recompute", again);
+    printf("  %-16s %16.6g   %.6g a token\n", "step", forward + backward, (forward + backward) / tokens);
+}
+
+static void print_plan(const struct compiled *compiled, const struct compile_request *request)
+{
+    const struct model_config *model = &request->model;
+
+    printf("model      %lld parameters: %lld layers, width %lld, %lld heads, vocabulary %lld (stored %lld)\n",
+           (long long)model_parameters(model), (long long)model->n_layer, (long long)model->n_embd, (long long)model->n_head,
+           (long long)model->vocab_size, (long long)model_padded_vocabulary(model));
+    printf("step       %lld sequences of %lld tokens in %d microbatches, %s\n", (long long)request->global_batch,
+           (long long)request->sequence, compiled->microbatches, request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32");
+    print_memory(compiled);
+    print_flops(compiled, request);
+}
+
+static int print_text(const struct compiled *compiled, struct error *error)
+{
+    struct text text = {0};
+    int status = STATUS_OK;
+
+    program_print(&compiled->program, &text);
+    if (text.failed)
+        status = error_set(error, STATUS_MEMORY, "no memory to print the program");
+    else
+        fputs(text.data, stdout);
+    text_free(&text);
+    return status;
+}
+
+/* With a backend at hand its workspace is known; without one the plan stands all the same. */
+static int compile_plan(const struct config *config, struct compile_request *request, struct compiled *compiled,
+                        struct error *error)
+{
+    struct chosen_device chosen;
+    struct error none;
+    int status;
+
+    if (chosen_device_open(&chosen, config, &none) != STATUS_OK) {
+        request->exact = config->numerics.exact == CONFIG_EXACT_TRUE;
+        return compile_step(request, compiled, error);
+    }
+    request->exact = chosen.exact;
+    status = device_compile(chosen.device, request, compiled, error);
+    chosen_device_close(&chosen);
+    return status;
+}
+
+static int plan(const struct config *config, const char *dump, struct error *error)
+{
+    const bool evaluates = config->data.valid.count > 0 || config->data.valid_split > 0;
+    struct compile_request request;
+    struct compiled compiled;
+    int status = request_make(config, 0, USE_TRAIN | (evaluates ? USE_EVALUATE : 0), &request, error);
+
+    if (status == STATUS_OK)
+        status = compile_plan(config, &request, &compiled, error);
+    if (status != STATUS_OK)
+        return status;
+    if (dump != NULL)
+        status = print_text(&compiled, error);
+    else
+        print_plan(&compiled, &request);
+    compiled_free(&compiled);
+    return status;
+}
+
+int command_plan(int argc, char **argv, struct error *error)
+{
+    const char *dump = NULL;
+    const struct command_option options[] = {
+        {"dump", OPTION_TEXT, "step", "print the step program in its text form", .target = &dump},
+    };
+    const struct usage usage = {"plan", "Memory and arithmetic of a run, before anything runs", .takes_config_file = true,
+                                .takes_keys = true, .options = options, .option_count = 1};
+    struct arguments arguments;
+    struct config config;
+    int status = options_parse(&usage, argc, argv, &arguments, error);
+
+    if (status == STATUS_OK && !arguments.done && dump != NULL && strcmp(dump, "step") != 0)
+        status = error_set(error, STATUS_USAGE, "--dump is '%.40s'; it can be step", dump);
+    if (status == STATUS_OK && !arguments.done) {
+        status = arguments_load_config(&arguments, &config, error);
+        if (status == STATUS_OK) {
+            status = plan(&config, dump, error);
+            config_free(&config);
+        }
+    }
+    arguments_free(&arguments);
+    return status;
+}

@@ -1,0 +1,32 @@
+/* Text from a model, one token at a time. */
+#ifndef LLMRUN_TRAIN_GENERATE_H
+#define LLMRUN_TRAIN_GENERATE_H
+
+#include "train/engine.h"
+
+struct generate_options {
+    int64_t tokens;     /* to make at most */
+    double temperature; /* 0: the most probable token */
+    int64_t top_k;      /* only the k most probable tokens; 0: all */
+    double top_p;       /* only the most probable tokens that together reach p; 1: all */
+    uint64_t seed;
+    int32_t stop; /* a token that ends the text (it is not passed on), -1 for none */
+};
+
+/* Hears each token as it is made; returns false to stop. */
+typedef bool generate_listener(void *context, int32_t token);
+
+/* Goes on from `prompt` (at least one token). What no longer fits the model's context drops out at its front. The same seed gives the
+ * same tokens. */
+int generate(struct engine *engine, const int32_t *prompt, int64_t prompt_count, const struct generate_options *options,
+             generate_listener *listener, void *context, struct error *error);
+
+/* One token from logits[0 .. count-1]; `uniform` is in [0, 1). Ties go to the lower token. */
+struct candidate_token {
+    float logit;
+    int32_t token;
+};
+int32_t generate_pick(const float *logits, int64_t count, const struct generate_options *options, double uniform,
+                      struct candidate_token *scratch);
+
+#endif
