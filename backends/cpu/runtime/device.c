@@ -57,7 +57,7 @@ static int32_t parse_threads(const char *value, int *threads, struct llmrun_erro
     return LLMRUN_OK;
 }
 
-static int32_t parse_isa(const char *value, enum cpu_isa *isa, struct llmrun_error *error)
+int32_t device_parse_isa(const char *value, enum cpu_isa *isa, struct llmrun_error *error)
 {
     int i;
 
@@ -88,7 +88,7 @@ static int32_t device_open(int32_t index, const struct llmrun_option *options, i
         if (strcmp(options[i].key, "threads") == 0)
             code = parse_threads(options[i].value, &threads, error);
         else if (strcmp(options[i].key, "cpu_isa") == 0)
-            code = parse_isa(options[i].value, &isa, error);
+            code = device_parse_isa(options[i].value, &isa, error);
     }
     if (code != LLMRUN_OK)
         return code;

@@ -38,6 +38,10 @@ const struct kernel_set *runtime_kernel_set(void);
 int32_t runtime_fail(struct llmrun_error *error, int32_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* device.c. *isa is the machine's best before, and what `value` (auto, plain, avx2, avx512) says after; one beyond the
+ * best is LLMRUN_ERROR_ARGUMENT. */
+int32_t device_parse_isa(const char *value, enum cpu_isa *isa, struct llmrun_error *error);
+
 /* memory.c */
 int32_t memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t bytes, uint64_t *address,
                      struct llmrun_error *error);

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/isa.h"
 #include "runtime/machine.h"
+#include "runtime/runtime.h"
 #include "support.h"
 
 static void the_host_is_the_only_device(void **state)
@@ -79,6 +79,18 @@ static void an_instruction_set_opens_only_where_the_machine_has_it(void **state)
             assert_non_null(strstr(bench->error.message, name));
     }
     assert_int_equal(open_with(bench, "cpu_isa", "auto"), LLMRUN_OK);
+}
+
+static void an_instruction_set_that_the_machine_lacks_is_named_beside_its_best(void **state)
+{
+    struct bench *bench = *state;
+    enum cpu_isa isa = CPU_ISA_AVX2;
+
+    assert_int_equal(device_parse_isa("avx512", &isa, &bench->error), LLMRUN_ERROR_ARGUMENT);
+    assert_string_equal(bench->error.message, "cpu_isa is 'avx512', which this machine lacks; its best is avx2");
+    assert_int_equal(isa, CPU_ISA_AVX2);
+    assert_int_equal(device_parse_isa("plain", &isa, &bench->error), LLMRUN_OK);
+    assert_int_equal(isa, CPU_ISA_PLAIN);
 }
 
 static void omp_num_threads_sets_the_default_and_nonsense_in_it_does_not(void **state)
@@ -192,6 +204,7 @@ int main(void)
         CASE(info_tells_memory_and_architecture_and_writes_no_more_than_it_is_asked_to),
         CASE(options_with_a_bad_value_are_refused_and_unknown_ones_ignored),
         CASE(an_instruction_set_opens_only_where_the_machine_has_it),
+        CASE(an_instruction_set_that_the_machine_lacks_is_named_beside_its_best),
         CASE(omp_num_threads_sets_the_default_and_nonsense_in_it_does_not),
         CASE(memory_is_aligned_to_lines_and_large_memory_to_huge_pages),
         CASE(memory_that_cannot_be_given_is_an_error_with_a_sentence),

@@ -48,6 +48,26 @@ static void each_task_runs_once_for_every_number_of_tasks_and_threads(void **sta
     }
 }
 
+/* The caller's task is done first; the other thread's takes longer. */
+static void slow_task(void *context, int64_t task, int thread)
+{
+    int *done = context;
+
+    nanosleep(&(struct timespec){0, thread == 0 ? 5000000 : 20000000}, NULL);
+    done[task] = 1;
+}
+
+static void a_piece_ends_when_the_slowest_thread_is_done(void **state)
+{
+    struct pool *pool = pool_create(2);
+    int done[2] = {0, 0};
+
+    (void)state;
+    pool_run(pool, 2, slow_task, done);
+    assert_int_equal(done[0] + done[1], 2);
+    pool_destroy(pool);
+}
+
 static void thousands_of_small_pieces_in_a_row_lose_no_task(void **state)
 {
     struct pool *pool = pool_create(4);
@@ -102,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_task_runs_once_for_every_number_of_tasks_and_threads),
+        cmocka_unit_test(a_piece_ends_when_the_slowest_thread_is_done),
         cmocka_unit_test(thousands_of_small_pieces_in_a_row_lose_no_task),
         cmocka_unit_test(an_idle_pool_uses_no_processor_time),
         cmocka_unit_test(more_threads_than_processors_never_spin),
