@@ -113,7 +113,10 @@ static int prepare(struct checkpoint_writer *writer, const struct checkpoint_sta
     writer->checksum = checksum_create();
     if (writer->checksum == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for a checkpoint writer");
-    return file_make_folders(target->fs, writer->partial, error);
+    result = target->fs->make_folder(target->fs, writer->partial);
+    if (result != 0)
+        return error_set(error, STATUS_STORAGE, "%s: could not create: %s", writer->partial, strerror(-result));
+    return STATUS_OK;
 }
 
 static int start_shard(struct checkpoint_writer *writer, const struct shard *shard, struct error *error)

@@ -18,6 +18,9 @@ struct fixture {
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
+/* A folder with all in it. */
+void fixture_remove(const char *folder);
+
 /* folder/name, in memory that lives until the next call. */
 const char *fixture_path(const char *folder, const char *name);
 
@@ -33,7 +36,7 @@ extern const struct safetensors_form fixture_forms[FIXTURE_TENSORS];
 void fixture_snapshot(const struct file_system *fs, const char *ckpt, int64_t step,
                       struct checkpoint_snapshot *snapshot);
 
-/* Saves it with the real file system; asserts success. */
+/* Saves it with the real file system, but without waiting for the disk; asserts success. */
 void fixture_save(const char *ckpt, int64_t step);
 
 /* True when the folder is the whole checkpoint of `step`, every byte of it. */

@@ -18,8 +18,12 @@
 static void a_saved_checkpoint_comes_back_with_every_byte(void **state)
 {
     struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    int64_t bytes = 0;
 
-    fixture_save(fixture->ckpt, 120);
+    fixture_snapshot(&file_system_real, fixture->ckpt, 120, &snapshot);
+    assert_int_equal(checkpoint_save(&snapshot, &bytes, NULL), STATUS_OK);
+    assert_true(bytes > 16 * 8 * 4 * 2);
     assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000120"), 120));
 }
 
