@@ -1,7 +1,9 @@
 # For tests of the command: `. harness.sh` with $1 the binary. Each check prints what differs; `finish` ends with 1 then.
 #
-#   expect CODE [out|err] PATTERN -- ARGUMENT...   the exit code, and a line of that stream (default err) matching PATTERN
-#                                                  as the shell matches a case label; anywhere in the stream for *PATTERN*
+#   expect CODE [out|err] PATTERN -- ARGUMENT...
+#
+# runs the command and wants that exit code and that text on the stream (err when not said). PATTERN is one of the
+# shell's, as in a case label.
 llmrun=$1
 failures=0
 scratch=$(mktemp -d)
