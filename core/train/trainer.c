@@ -12,6 +12,16 @@
 #include "program/text.h"
 #include "train/run.h"
 
+/* Threads that turn text into tokens; their number changes no token. */
+static int reader_threads(const struct config *config)
+{
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (config->run.threads > 0)
+        return (int)config->run.threads;
+    return online < 1 ? 1 : online > 8 ? 8 : (int)online;
+}
+
 static int load_data(struct trainer *trainer, struct error *error)
 {
     const struct config *config = trainer->config;
@@ -22,7 +32,7 @@ static int load_data(struct trainer *trainer, struct error *error)
         .valid_count = config->data.valid.count,
         .valid_split = config->data.valid_split,
         .mask_prompt = config->data.mask == CONFIG_MASK_PROMPT,
-        .threads = 2,
+        .threads = reader_threads(config),
         .builtin = trainer->options.builtin,
         .builtin_bytes = trainer->options.builtin_bytes,
     };
