@@ -11,7 +11,8 @@
 /* clang-format off */
 #define ROW(section, name, type, standard, range, zero, resume, built, help)                                  \
     [CONFIG_KEY_##section##_##name] = {#section, #name, #section "." #name, type,                             \
-                                       offsetof(struct config, section.name), standard, range, zero, resume, built, help},
+                                       offsetof(struct config, section.name), standard, range, zero, resume,  \
+                                       built, help},
 /* clang-format on */
 
 const struct config_key config_keys[CONFIG_KEYS] = {

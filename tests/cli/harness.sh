@@ -1,4 +1,4 @@
-# For tests of the command: `. harness.sh` with $1 the binary. Each check prints what differs; `finish` ends with 1 then.
+# For tests of the command: `. harness.sh` with $1 the binary. A check prints what differs; `finish` then ends with 1.
 #
 #   expect CODE [out|err] PATTERN -- ARGUMENT...
 #
