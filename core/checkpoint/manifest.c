@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "checkpoint/checksum.h"
 #include "checkpoint/manifest_seal.h"
+#include "checkpoint/shape_json.h"
 #include "tensor/dtype.h"
 
 void manifest_finish(struct manifest *manifest)
@@ -86,10 +87,10 @@ static json_t *print_file(const struct manifest_file *file)
 static json_t *print_tensor(const struct manifest *manifest, const struct manifest_tensor *tensor)
 {
     char checksum[CHECKSUM_TEXT_BYTES];
-    json_t *shape = json_array();
+    json_t *shape = shape_to_json(&tensor->shape);
 
-    for (int32_t i = 0; i < tensor->shape.rank; i++)
-        json_array_append_new(shape, json_integer(tensor->shape.extent[i]));
+    if (shape == NULL)
+        return NULL;
     return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", tensor->name, "file",
                      manifest->files[tensor->file].name, "dtype", dtype_name(tensor->dtype), "shape", shape, "offset",
                      (json_int_t)tensor->offset, "bytes", (json_int_t)tensor->bytes, "checksum",

@@ -5,6 +5,7 @@
 #include "checkpoint/manifest.h"
 #include "checkpoint/manifest_seal.h"
 #include "checkpoint/name_index.h"
+#include "checkpoint/shape_json.h"
 #include "checkpoint/strict_json.h"
 #include "tensor/dtype.h"
 
@@ -47,15 +48,8 @@ static int read_shape(const json_t *array, const char *source, struct manifest_t
 {
     int64_t elements, bytes;
 
-    if (json_array_size(array) > LLMRUN_MAX_RANK)
-        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has rank %zu; 0 to %d can be used", source,
-                         tensor->name, json_array_size(array), LLMRUN_MAX_RANK);
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        if (!json_is_integer(json_array_get(array, i)))
-            return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has an extent that is no integer", source,
-                             tensor->name);
-        tensor->shape.extent[tensor->shape.rank++] = json_integer_value(json_array_get(array, i));
-    }
+    if (shape_from_json(array, &tensor->shape, error) != STATUS_OK)
+        return error_prefix(error, "%s: tensor '%.200s'", source, tensor->name);
     if (!shape_elements_checked(&tensor->shape, &elements) ||
         !checked_mul(elements, dtype_bytes(tensor->dtype), &bytes) || bytes != tensor->bytes)
         return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has %lld bytes, which dtype and shape do not give",

@@ -29,14 +29,17 @@ int checkpoint_sweep(const struct file_system *fs, const char *folder, struct er
     struct checkpoint_listing listing;
     int result = checkpoint_list(fs, folder, &listing, error);
 
-    for (int64_t i = 0; i < listing.count && result == STATUS_OK; i++) {
+    for (int64_t i = 0; i < listing.count; i++) {
         const struct checkpoint_entry *entry = &listing.entries[i];
         /* The list puts a replaced one right before what replaced it. */
         bool replaced = entry->replaced && i + 1 < listing.count && listing.entries[i + 1].step == entry->step &&
                         listing.entries[i + 1].condition == CHECKPOINT_COMPLETE;
 
-        if (entry->condition == CHECKPOINT_PARTIAL || replaced)
-            result = remove_entry(fs, folder, entry->name, error);
+        if (entry->condition == CHECKPOINT_PARTIAL || replaced) {
+            int removed = remove_entry(fs, folder, entry->name, result == STATUS_OK ? error : NULL);
+
+            result = result == STATUS_OK ? removed : result;
+        }
     }
     checkpoint_listing_finish(&listing);
     return result;

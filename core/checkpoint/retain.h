@@ -13,7 +13,8 @@
  * half-removed one is never taken for a torn one. Call it after a commit: the newest complete one always stays. */
 int checkpoint_retain(const struct file_system *fs, const char *folder, int64_t keep, struct error *error);
 
-/* Removes partial folders, and replaced ones whose successor is complete. */
+/* Removes partial folders, and replaced ones whose successor is complete. Goes on after a failure and returns the
+ * first. */
 int checkpoint_sweep(const struct file_system *fs, const char *folder, struct error *error);
 
 #endif

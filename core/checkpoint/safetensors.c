@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/hash.h"
+#include "checkpoint/shape_json.h"
 #include "checkpoint/strict_json.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored numbers are little-endian, and so must the host be");
@@ -37,15 +38,8 @@ static int read_shape(const json_t *array, struct safetensors_tensor *tensor, st
 
     if (bits == 0)
         return error_set(error, STATUS_INPUT, "dtype '%.40s' is not known", tensor->stored_dtype);
-    if (json_array_size(array) > LLMRUN_MAX_RANK)
-        return error_set(error, STATUS_INPUT, "rank %zu is out of range; 0 to %d can be used", json_array_size(array),
-                         LLMRUN_MAX_RANK);
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        if (!json_is_integer(json_array_get(array, i)))
-            return error_set(error, STATUS_INPUT, "an extent of its shape is no integer");
-        tensor->shape.extent[tensor->shape.rank++] = json_integer_value(json_array_get(array, i));
-    }
-    if (shape_check(&tensor->shape, 1, error) != STATUS_OK)
+    if (shape_from_json(array, &tensor->shape, error) != STATUS_OK ||
+        shape_check(&tensor->shape, 1, error) != STATUS_OK)
         return STATUS_INPUT;
     if (!shape_elements_checked(&tensor->shape, &elements) || !checked_mul(elements, bits, &total))
         return error_set(error, STATUS_INPUT, "its size in bits does not fit 63 bits");

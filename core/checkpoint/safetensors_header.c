@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/shape_json.h"
 
 #define HEADER_ALIGNMENT 64
 
@@ -23,9 +24,9 @@ static json_t *make_entry(const struct safetensors_form *form, int64_t *offset)
         !shape_elements_checked(&form->shape, &elements) || !checked_mul(elements, dtype_bytes(form->dtype), &bytes) ||
         !checked_add(begin, bytes, offset))
         return NULL;
-    shape = json_array();
-    for (int32_t i = 0; i < form->shape.rank; i++)
-        json_array_append_new(shape, json_integer(form->shape.extent[i]));
+    shape = shape_to_json(&form->shape);
+    if (shape == NULL)
+        return NULL;
     return json_pack("{s:s, s:o, s:[I,I]}", "dtype", stored_name(form->dtype), "shape", shape, "data_offsets",
                      (json_int_t)begin, (json_int_t)*offset);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "checkpoint/commit.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/manifest.h"
@@ -93,6 +94,20 @@ static int check_space(const struct checkpoint_writer *writer, struct error *err
     return STATUS_OK;
 }
 
+/* What cannot be removed is in the way only where it has the name of the new folder. */
+static int sweep(const struct checkpoint_writer *writer, struct error *error)
+{
+    struct error removal = {0};
+    int result = checkpoint_sweep(writer->target.fs, writer->target.folder, &removal);
+
+    if (result == STATUS_OK)
+        return STATUS_OK;
+    if (folder_exists(writer->partial))
+        return error_set(error, result, "%s", removal.message);
+    log_line(LOG_WARNING, "the rest of an earlier save stays: %s", removal.message);
+    return STATUS_OK;
+}
+
 static int prepare(struct checkpoint_writer *writer, const struct checkpoint_state *state, struct error *error)
 {
     const struct checkpoint_target *target = &writer->target;
@@ -104,8 +119,7 @@ static int prepare(struct checkpoint_writer *writer, const struct checkpoint_sta
         (result = shards_plan(writer->forms, writer->form_count, limit, target->run_id, target->step, &writer->shards,
                               error)) != STATUS_OK ||
         (result = checkpoint_state_copy(state, &writer->manifest.state, error)) != STATUS_OK ||
-        (result = make_folder(target, error)) != STATUS_OK ||
-        (result = checkpoint_sweep(target->fs, target->folder, error)) != STATUS_OK ||
+        (result = make_folder(target, error)) != STATUS_OK || (result = sweep(writer, error)) != STATUS_OK ||
         (result = check_space(writer, error)) != STATUS_OK)
         return result;
     writer->manifest.step = target->step;

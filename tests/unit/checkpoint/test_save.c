@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/find.h"
 #include "checkpoint/folder.h"
@@ -145,6 +146,24 @@ static void a_save_sweeps_what_a_broken_save_left(void **state)
     assert_false(folder_exists(path));
 }
 
+static void a_rest_that_cannot_be_removed_is_no_obstacle_unless_it_has_the_new_name(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct error error = {0};
+
+    fixture_save(fixture->ckpt, 1);
+    assert_int_equal(file_make_folders(&file_system_real,
+                                       fixture_path(fixture->ckpt, "step_00000003.partial-run-1/folder/below"), NULL),
+                     STATUS_OK);
+    log_set_level(LOG_ERROR);
+    fixture_save(fixture->ckpt, 2);
+    log_set_level(LOG_INFO);
+    fixture_snapshot(&file_system_real, fixture->ckpt, 3, &snapshot);
+    assert_int_equal(checkpoint_save(&snapshot, NULL, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "step_00000003.partial-run-1/folder: could not remove: Directory not empty"));
+}
+
 static void tensors_come_in_the_order_of_the_forms(void **state)
 {
     struct fixture *fixture = *state;
@@ -249,6 +268,7 @@ int main(void)
         TEST(keep_zero_keeps_all),
         TEST(a_checkpoint_of_the_same_step_is_replaced),
         TEST(a_save_sweeps_what_a_broken_save_left),
+        TEST(a_rest_that_cannot_be_removed_is_no_obstacle_unless_it_has_the_new_name),
         TEST(tensors_come_in_the_order_of_the_forms),
         TEST(a_tensor_takes_no_more_bytes_than_its_shape),
         TEST(names_that_would_leave_the_folder_are_refused),
