@@ -119,6 +119,9 @@ LLMRUN_EXPORT const struct llmrun_backend *ENTRY_NAME(const struct llmrun_host *
 #endif
     larger.known = device;
     fill(&larger, offsetof(struct larger_table, later), sizeof larger);
+#ifdef ENTRY_LOGS
+    host->log(host->context, LLMRUN_LOG_WARNING, "hello");
+#endif
 #ifdef ENTRY_REFUSES
     error->code = LLMRUN_ERROR_VERSION;
     strcpy(error->message, "this host is too old for me");
@@ -134,9 +137,6 @@ LLMRUN_EXPORT const struct llmrun_backend *ENTRY_NAME(const struct llmrun_host *
 #endif
 #ifdef ENTRY_EXITS
     _exit(3);
-#endif
-#ifdef ENTRY_LOGS
-    host->log(host->context, LLMRUN_LOG_WARNING, "hello");
 #endif
     return &backend;
 }

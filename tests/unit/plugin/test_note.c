@@ -192,7 +192,8 @@ static void a_name_that_is_no_name_is_refused(void **state)
     (void)state;
     elf.note.name[0] = '\0';
     assert_refused("whose name is not 1 to 31");
-    memset(elf.note.name, 'a', sizeof elf.note.name);
+    memset(elf.note.name, 'a', sizeof elf.note.name); /* without an end, and nothing behind it */
+    elf.note.version[0] = '\0';
     assert_refused("whose name is not 1 to 31");
     strcpy(elf.note.name, "../evil");
     assert_refused("whose name is not 1 to 31");

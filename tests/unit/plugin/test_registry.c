@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "plugin/loader.h"
 #include "plugin/probe.h"
 #include "plugin/registry.h"
 
@@ -112,6 +113,28 @@ static void copy_variant(const char *variant, const char *name, long bytes)
     fclose(file);
 }
 
+/* Writes version 0.7 of the contract into the note of folder/`name`. */
+static void make_newer(const char *name)
+{
+    static char data[1 << 20];
+    const uint32_t minor = 7;
+    char path[256];
+    char *note;
+    FILE *file;
+    size_t got;
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    file = fopen(path, "r+b");
+    assert_non_null(file);
+    got = fread(data, 1, sizeof data, file);
+    note = memmem(data, got, "llmrun\0", 8);
+    assert_non_null(note);
+    memcpy(note + 8 + sizeof minor, &minor, sizeof minor);
+    rewind(file);
+    fwrite(data, 1, got, file);
+    fclose(file);
+}
+
 static void assert_reason(const struct candidate *candidate, const char *part)
 {
     assert_string_equal(candidate_state_name(candidate->state), "refused");
@@ -193,13 +216,18 @@ static void loading_refuses_what_the_tables_lack(void **state)
 
 static void a_refusal_stays_and_the_plugin_is_not_entered_again(void **state)
 {
+    const struct backend *backend;
     struct error error = {0};
 
     (void)state;
     scan(FAULTY);
     assert_load_refused("refuses", "this host is too old for me");
     assert_int_equal(registry_load(&registry, find_faulty("refuses"), &error), STATUS_BACKEND);
+    logged[0] = '\0';
+    scan(FAULTY); /* usable again, as far as its note tells */
+    assert_int_equal(registry_open(&registry, "faulty-refuses", &backend, &error), STATUS_BACKEND);
     assert_non_null(strstr(error.message, "this host is too old for me"));
+    assert_string_equal(logged, "");
 }
 
 static void a_table_of_a_later_contract_is_used(void **state)
@@ -228,6 +256,8 @@ static void a_plugin_is_loaded_once_and_can_log(void **state)
     assert_int_equal(find_faulty("plain")->state, CANDIDATE_LOADED);
     assert_int_equal(registry_open(&registry, "faulty-plain", &second, &error), STATUS_OK);
     assert_ptr_equal(first, second);
+    assert_int_equal(loader_load(first->path, &find_faulty("plain")->note, &second, &error), STATUS_OK);
+    assert_ptr_equal(first, second);
     assert_string_equal(logged, "");
 }
 
@@ -253,11 +283,13 @@ static void a_refused_file_hides_none_of_its_name(void **state)
     char list[256];
 
     (void)state;
-    copy_variant("plain", "libllmrun-faulty-plain.so", 9000);
+    copy_variant("plain", "libllmrun-newer.so", -1);
+    make_newer("libllmrun-newer.so");
     snprintf(list, sizeof list, "%s:%s/libllmrun-faulty-plain.so", folder, FAULTY);
     scan(list);
     assert_int_equal(registry.count, 2);
-    assert_int_equal(registry.items[0].state, CANDIDATE_REFUSED);
+    assert_string_equal(registry.items[0].note.name, "faulty-plain");
+    assert_reason(&registry.items[0], "is made for plugin contract 0.7");
     assert_true(registry.items[1].state <= CANDIDATE_LOADED);
 }
 
