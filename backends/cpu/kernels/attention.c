@@ -1,18 +1,27 @@
-/* attention: forward. A task is a block of 64 queries of one head; it walks over the blocks of keys. */
+/* attention: forward. A task is four blocks of queries of one head. It walks over the blocks of keys and brings each to
+ * all of its queries that see it, so that a block of keys is packed once for 256 queries. */
 #include "kernels/attention_block.h"
+
+#define TASK_BLOCKS 4
+
+/* What a block of queries has after some blocks of keys. */
+struct state {
+    struct queries queries;
+    uint32_t *panel; /* [words][BLOCK] of q */
+    float *sums;     /* [query][columns]: o before it is divided */
+    float *maximum;  /* [query] */
+    float *total;    /* [query] sum of p */
+    float *factor;   /* [query] for what was summed before the last block of keys */
+};
 
 /* What a task works on: one part a thread of the workspace. */
 struct scratch {
-    uint32_t *queries; /* [words][BLOCK] */
-    uint32_t *keys;    /* [BLOCK][columns], where rows are packed */
+    uint32_t *keys;    /* one block, as pack_rows makes it */
     uint32_t *values;  /* the same */
     float *scores;     /* [key][query] */
     uint32_t *weights; /* [key word][query] */
     float *factors;    /* [key][query] of dropout */
-    float *sums;       /* [query][columns]: o before it is divided */
-    float *maximum;    /* [query] */
-    float *total;      /* [query] sum of p */
-    float *factor;     /* [query] for what was summed before */
+    struct state state[TASK_BLOCKS];
 };
 
 /* Lays the scratch out in `workspace`, which may be NULL; returns its bytes. */
@@ -20,89 +29,96 @@ static int64_t lay_out(const struct attention *a, void *workspace, struct scratc
 {
     struct arena arena = {workspace, 0};
 
-    s->queries = arena_take(&arena, a->words * BLOCK * 4);
     s->keys = arena_take(&arena, packed_rows_bytes(a));
     s->values = arena_take(&arena, packed_rows_bytes(a));
     s->scores = arena_take(&arena, BLOCK * BLOCK * 4);
     s->weights = arena_take(&arena, BLOCK * BLOCK * 4);
     s->factors = arena_take(&arena, a->threshold > 0 ? BLOCK * BLOCK * 4 : 0);
-    s->sums = arena_take(&arena, BLOCK * a->columns * 4);
-    s->maximum = arena_take(&arena, BLOCK * 4);
-    s->total = arena_take(&arena, BLOCK * 4);
-    s->factor = arena_take(&arena, BLOCK * 4);
+    for (int i = 0; i < TASK_BLOCKS; i++) {
+        struct state *state = &s->state[i];
+
+        state->panel = arena_take(&arena, a->words * BLOCK * 4);
+        state->sums = arena_take(&arena, BLOCK * a->columns * 4);
+        state->maximum = arena_take(&arena, BLOCK * 4);
+        state->total = arena_take(&arena, BLOCK * 4);
+        state->factor = arena_take(&arena, BLOCK * 4);
+    }
     return arena.used;
 }
 
 /* Scales the scores of sixteen queries, masks them and finds the new maximum. Its order does not matter, so four keys
  * go side by side. */
-static struct f32x16 block_maximum(const struct attention *a, struct scratch *s, const struct queries *queries,
-                                   int64_t key_block, int64_t keys, int64_t vector)
+static struct f32x16 block_maximum(const struct queries *queries, float scale, float *scores, int64_t key_block,
+                                   int64_t keys, int64_t vector, struct f32x16 found)
 {
-    struct f32x16 lowest = vec_set(-INFINITY), scale = vec_set(a->scale);
-    struct f32x16 maximum[4] = {vec_load(s->maximum + vector * VEC_LANES), lowest, lowest, lowest};
+    struct f32x16 lowest = vec_set(-INFINITY), maximum[2] = {found, lowest};
     int all = sees_all(queries, key_block);
 
-    for (int64_t j = 0; j < keys; j++) {
-        float *at = s->scores + j * BLOCK + vector * VEC_LANES;
-        struct f32x16 x = vec_mul(scale, vec_load(at));
+    for (int64_t j = 0; j < keys; j += 2) {
+        float *even = scores + j * BLOCK + vector * VEC_LANES, *odd = even + BLOCK;
+        struct f32x16 x = vec_mul(vec_set(scale), vec_load(even)), y = vec_mul(vec_set(scale), vec_load(odd));
 
-        if (!all)
+        if (!all) {
             x = vec_select(sees(queries, vector, key_block * BLOCK + j), x, lowest);
-        vec_store(at, x);
-        maximum[j % 4] = vec_max(maximum[j % 4], x);
+            y = vec_select(sees(queries, vector, key_block * BLOCK + j + 1), y, lowest);
+        }
+        vec_store(even, x);
+        vec_store(odd, y);
+        maximum[0] = vec_max(maximum[0], x);
+        maximum[1] = vec_max(maximum[1], y);
     }
-    return vec_max(vec_max(maximum[0], maximum[1]), vec_max(maximum[2], maximum[3]));
+    return vec_max(maximum[0], maximum[1]);
 }
 
 /* Steps 1 to 4 of the definition for sixteen queries and one block of keys. */
-static void weigh(const struct attention *a, struct scratch *s, const struct queries *queries, int64_t key_block,
+static void weigh(const struct attention *a, const struct scratch *s, struct state *state, int64_t key_block,
                   int64_t keys, int64_t vector)
 {
-    int64_t at = vector * VEC_LANES, count = tile_keys(queries, key_block, keys, vector);
-    struct f32x16 maximum = block_maximum(a, s, queries, key_block, count, vector);
-    struct f32x16 factor = math_exp(vec_sub(vec_load(s->maximum + at), maximum));
-    struct f32x16 total = vec_mul(vec_load(s->total + at), factor);
+    int64_t at = vector * VEC_LANES, count = tile_keys(&state->queries, key_block, keys, vector);
+    struct f32x16 before = vec_load(state->maximum + at);
+    struct f32x16 maximum = block_maximum(&state->queries, a->scale, s->scores, key_block, count, vector, before);
+    struct f32x16 factor = math_exp(vec_sub(before, maximum));
+    struct f32x16 total = vec_mul(vec_load(state->total + at), factor);
+    const float *scores = s->scores + at, *factors = s->factors + at;
+    uint32_t *weights = s->weights;
+    int bf16 = a->bf16, dropout = a->threshold > 0;
 
     for (int64_t j = 0; j < count; j += 2) {
-        struct f32x16 even = math_exp(vec_sub(vec_load(s->scores + j * BLOCK + at), maximum));
-        struct f32x16 odd = math_exp(vec_sub(vec_load(s->scores + (j + 1) * BLOCK + at), maximum));
+        struct f32x16 even = math_exp(vec_sub(vec_load(scores + j * BLOCK), maximum));
+        struct f32x16 odd = math_exp(vec_sub(vec_load(scores + (j + 1) * BLOCK), maximum));
 
         total = vec_add(vec_add(total, even), odd);
-        if (a->threshold > 0) {
-            even = vec_mul(even, vec_load(s->factors + j * BLOCK + at));
-            odd = vec_mul(odd, vec_load(s->factors + (j + 1) * BLOCK + at));
+        if (dropout) {
+            even = vec_mul(even, vec_load(factors + j * BLOCK));
+            odd = vec_mul(odd, vec_load(factors + (j + 1) * BLOCK));
         }
-        put_over_keys(a->bf16, s->weights, j, vector, even, odd);
+        put_over_keys(bf16, weights, j, vector, even, odd);
     }
     for (int64_t j = count; j < keys; j += 2)
-        put_over_keys(a->bf16, s->weights, j, vector, vec_zero(), vec_zero());
-    vec_store(s->maximum + at, maximum);
-    vec_store(s->total + at, total);
-    vec_store(s->factor + at, factor);
+        put_over_keys(bf16, weights, j, vector, vec_zero(), vec_zero());
+    vec_store(state->maximum + at, maximum);
+    vec_store(state->total + at, total);
+    vec_store(state->factor + at, factor);
 }
 
-static void scale_sums(const struct attention *a, struct scratch *s, int64_t count)
+static void scale_sums(const struct attention *a, struct state *state)
 {
-    for (int64_t i = 0; i < count; i++) {
-        struct f32x16 factor = vec_set(s->factor[i]);
+    for (int64_t i = 0; i < state->queries.count; i++) {
+        struct f32x16 factor = vec_set(state->factor[i]);
+        float *sums = state->sums + i * a->columns;
 
-        if (s->factor[i] == 1.0f)
+        if (state->factor[i] == 1.0f)
             continue;
         for (int64_t c = 0; c < a->columns; c += VEC_LANES)
-            vec_store(s->sums + i * a->columns + c, vec_mul(factor, vec_load(s->sums + i * a->columns + c)));
+            vec_store(sums + c, vec_mul(factor, vec_load(sums + c)));
     }
 }
 
-static void visit_keys(const struct attention *a, struct scratch *s, const struct queries *queries, int64_t sequence,
-                       int64_t head, int64_t key_block)
+static void visit_keys(const struct attention *a, const struct scratch *s, struct state *state, struct rows keys,
+                       struct rows values, int64_t key_block)
 {
-    int64_t stride = row_bytes(a, a->kv_heads), count = block_rows(a, key_block), kv_head = head / a->group;
-    struct rows keys = pack_rows(a, row_at(a, LLMRUN_ATTENTION_K, a->kv_heads, sequence, kv_head, key_block * BLOCK),
-                                 stride, count, s->keys);
-    struct rows values = pack_rows(a, row_at(a, LLMRUN_ATTENTION_V, a->kv_heads, sequence, kv_head, key_block * BLOCK),
-                                   stride, count, s->values);
-    int diagonal = key_block == queries->block;
-    int64_t vectors = (queries->count + VEC_LANES - 1) / VEC_LANES;
+    int diagonal = key_block == state->queries.block;
+    int64_t count = block_rows(a, key_block), vectors = (state->queries.count + VEC_LANES - 1) / VEC_LANES;
     struct attention_product scores = {
         .bf16 = a->bf16,
         .part = diagonal ? ATTENTION_PART_COLUMNS_FROM_ROW : ATTENTION_PART_ALL,
@@ -112,7 +128,7 @@ static void visit_keys(const struct attention *a, struct scratch *s, const struc
         .a = keys.left,
         .a_row = keys.left_row,
         .a_word = 4,
-        .b = s->queries,
+        .b = state->panel,
         .b_word = BLOCK * 4,
         .c = s->scores,
         .c_row = BLOCK,
@@ -121,81 +137,101 @@ static void visit_keys(const struct attention *a, struct scratch *s, const struc
         .bf16 = a->bf16,
         .add = 1,
         .part = diagonal ? ATTENTION_PART_TERMS_TO_ROW : ATTENTION_PART_ALL,
-        .rows = queries->count,
+        .rows = state->queries.count,
         .vectors = a->columns / VEC_LANES,
         .words = words_of(a->bf16, count),
         .a = s->weights,
         .a_row = 4,
         .a_word = BLOCK * 4,
         .b = values.right,
-        .b_word = values.right_word,
-        .c = s->sums,
+        .b_word = a->columns * 4,
+        .c = state->sums,
         .c_row = a->columns,
     };
 
     KERNEL_NAME(attention_product)(&scores);
-    if (a->threshold > 0)
-        dropout_factors(a, sequence, head, queries, key_block, s->factors);
     for (int64_t vector = 0; vector < vectors; vector++)
-        weigh(a, s, queries, key_block, round_up(count, 2), vector);
-    scale_sums(a, s, queries->count);
+        weigh(a, s, state, key_block, round_up(count, 2), vector);
+    scale_sums(a, state);
     KERNEL_NAME(attention_product)(&sums);
 }
 
-static void finish(const struct attention *a, struct scratch *s, const struct queries *queries, int64_t sequence,
-                   int64_t head)
+static void start(const struct attention *a, struct state *state, int64_t sequence, int64_t head, int64_t block)
+{
+    const char *q = row_at(a, LLMRUN_ATTENTION_Q, a->heads, sequence, head, block * BLOCK);
+
+    queries_of(a, sequence, block, &state->queries);
+    pack_panel(a, q, row_bytes(a, a->heads), state->queries.count, state->panel);
+    memset(state->sums, 0, (size_t)(BLOCK * a->columns) * sizeof(*state->sums));
+    for (int i = 0; i < BLOCK; i++) {
+        state->maximum[i] = -FLT_MAX;
+        state->total[i] = 0.0f;
+    }
+}
+
+static void finish(const struct attention *a, const struct state *state, int64_t sequence, int64_t head)
 {
     float *lse = a->call->operands[LLMRUN_ATTENTION_LSE];
     float lses[BLOCK];
 
     for (int64_t i = 0; i < BLOCK; i += VEC_LANES)
-        vec_store(lses + i, vec_add(vec_load(s->maximum + i), math_log(vec_load(s->total + i))));
-    for (int64_t i = 0; i < queries->count; i++) {
-        int64_t position = queries->block * BLOCK + i;
+        vec_store(lses + i, vec_add(vec_load(state->maximum + i), math_log(vec_load(state->total + i))));
+    for (int64_t i = 0; i < state->queries.count; i++) {
+        int64_t position = state->queries.block * BLOCK + i;
         void *row = row_at(a, LLMRUN_ATTENTION_O, a->heads, sequence, head, position);
-        struct f32x16 inverse = vec_set(1.0f / s->total[i]);
 
-        for (int64_t c = 0; c < a->width; c += VEC_LANES) {
-            struct f32x16 o = vec_fma(vec_load(s->sums + i * a->columns + c), inverse, vec_zero());
-
-            if (a->bf16)
-                vec_store_bf16_part((uint16_t *)row + c, o, vec_lanes_left(a->width, c));
-            else
-                vec_store_part((float *)row + c, o, vec_lanes_left(a->width, c));
-        }
+        store_scaled(a, state->sums + i * a->columns, 1.0f / state->total[i], row);
         lse[(sequence * a->sequence + position) * a->heads + head] = lses[i];
     }
 }
 
-/* The longest walks of a head come first, so that threads end together. */
+/* Brings one block of keys to those of `count` blocks of queries that see it. */
+static void bring_keys(const struct attention *a, struct scratch *s, int64_t count, int64_t sequence, int64_t head,
+                       int64_t key_block)
+{
+    int64_t stride = row_bytes(a, a->kv_heads), rows = block_rows(a, key_block), kv_head = head / a->group;
+    const char *k = row_at(a, LLMRUN_ATTENTION_K, a->kv_heads, sequence, kv_head, key_block * BLOCK);
+    const char *v = row_at(a, LLMRUN_ATTENTION_V, a->kv_heads, sequence, kv_head, key_block * BLOCK);
+    struct rows keys = pack_rows(a, k, stride, rows, s->keys), values = pack_rows(a, v, stride, rows, s->values);
+
+    for (int64_t i = 0; i < count; i++) {
+        const struct queries *queries = &s->state[i].queries;
+
+        if (key_block > queries->block || key_block < queries->first_key / BLOCK)
+            continue;
+        if (a->threshold > 0)
+            dropout_factors(a, sequence, head, queries, key_block, s->factors);
+        visit_keys(a, s, &s->state[i], keys, values, key_block);
+    }
+}
+
+/* The blocks of queries with the longest walks come first, so that threads end together. */
 static void task(void *context, int64_t index, int thread)
 {
     const struct attention *a = context;
-    int64_t block = a->blocks - 1 - index % a->blocks;
-    int64_t head = index / a->blocks % a->heads, sequence = index / a->blocks / a->heads;
-    struct queries queries;
+    int64_t parts = (a->blocks + TASK_BLOCKS - 1) / TASK_BLOCKS, first = (parts - 1 - index % parts) * TASK_BLOCKS;
+    int64_t head = index / parts % a->heads, sequence = index / parts / a->heads;
+    int64_t count = a->blocks - first < TASK_BLOCKS ? a->blocks - first : TASK_BLOCKS, key_block = first;
     struct scratch s;
-    int64_t bytes = lay_out(a, a->call->workspace, &s);
 
-    lay_out(a, (char *)a->call->workspace + thread * bytes, &s);
-    queries_of(a, sequence, block, &queries);
-    pack_panel(a, row_at(a, LLMRUN_ATTENTION_Q, a->heads, sequence, head, block * BLOCK), row_bytes(a, a->heads),
-               queries.count, s.queries);
-    memset(s.sums, 0, (size_t)(BLOCK * a->columns) * sizeof(*s.sums));
-    for (int i = 0; i < BLOCK; i++) {
-        s.maximum[i] = -FLT_MAX;
-        s.total[i] = 0.0f;
+    lay_out(a, (char *)a->call->workspace + thread * lay_out(a, NULL, &s), &s);
+    for (int64_t i = 0; i < count; i++) {
+        start(a, &s.state[i], sequence, head, first + i);
+        if (s.state[i].queries.first_key / BLOCK < key_block)
+            key_block = s.state[i].queries.first_key / BLOCK;
     }
-    for (int64_t key_block = queries.first_key / BLOCK; key_block <= block; key_block++)
-        visit_keys(a, &s, &queries, sequence, head, key_block);
-    finish(a, &s, &queries, sequence, head);
+    for (; key_block < first + count; key_block++)
+        bring_keys(a, &s, count, sequence, head, key_block);
+    for (int64_t i = 0; i < count; i++)
+        finish(a, &s.state[i], sequence, head);
 }
 
 static void run(const struct kernel_call *call)
 {
     struct attention attention = attention_of_call(call);
+    int64_t parts = (attention.blocks + TASK_BLOCKS - 1) / TASK_BLOCKS;
 
-    pool_run(call->pool, attention.sequences * attention.heads * attention.blocks, task, &attention);
+    pool_run(call->pool, attention.sequences * attention.heads * parts, task, &attention);
 }
 
 static int query(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes)

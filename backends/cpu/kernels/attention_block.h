@@ -140,6 +140,16 @@ static inline struct i32x16 load_words(const struct attention *a, const char *ro
     return vec_to_bits(vec_load_part((const float *)(const void *)row + word, left, 0.0f));
 }
 
+/* Rows of a head lie far apart, so the processor does not foresee them: fetches the rows of the next block, to be there
+ * when its turn comes. Addresses beyond the operand do no harm. */
+static inline void fetch_next_block(const struct attention *a, const char *rows, int64_t stride, int64_t row)
+{
+    uintptr_t next = (uintptr_t)rows + (uintptr_t)((row + BLOCK) * stride);
+
+    for (int64_t byte = 0; byte < a->width * a->element_bytes; byte += 64)
+        __builtin_prefetch((const char *)next + byte, 0, 2);
+}
+
 /* panel[word][query] of `count` rows; queries beyond them are 0. */
 static inline void pack_panel(const struct attention *a, const char *rows, int64_t stride, int64_t count,
                               uint32_t *panel)
@@ -164,20 +174,13 @@ static inline void pack_panel(const struct attention *a, const char *rows, int64
  * vector of the head's width, summed over positions). */
 struct rows {
     const void *left;
-    int64_t left_row; /* bytes */
-    const void *right;
-    int64_t right_word; /* bytes */
+    int64_t left_row;  /* bytes */
+    const void *right; /* words, a->columns of them for each word of positions */
 };
-
-/* Whether rows lie in memory as products want them, so that no copy is needed. */
-static inline int rows_in_place(const struct attention *a)
-{
-    return !a->bf16 && a->width % VEC_LANES == 0;
-}
 
 static inline int64_t packed_rows_bytes(const struct attention *a)
 {
-    return rows_in_place(a) ? 0 : BLOCK * a->columns * 4;
+    return BLOCK * a->columns * 4;
 }
 
 /* Sixteen bf16 numbers of a row from column `c` on, widened; 0 beyond the head's width and in rows from `count` on. */
@@ -192,14 +195,12 @@ static inline struct i32x16 load_bf16(const struct attention *a, const char *row
     return vec_to_bits(vec_load_bf16_part(numbers + c, vec_lanes_left(a->width, c), 0.0f));
 }
 
-/* Packs where need be; positions beyond `count` are 0. */
+/* Packs rows, which in memory may be far apart and share few sets of the cache; positions beyond `count` are 0. */
 static inline struct rows pack_rows(const struct attention *a, const char *rows, int64_t stride, int64_t count,
                                     uint32_t *packed)
 {
-    int64_t row_words = a->columns * 4;
-
-    if (rows_in_place(a))
-        return (struct rows){rows, stride, rows, stride};
+    for (int64_t row = 0; row < count; row++)
+        fetch_next_block(a, rows, stride, row);
     if (a->bf16 && ATTENTION_PAIRS) {
         for (int64_t row = 0; row < BLOCK; row += 2)
             for (int64_t c = 0; c < a->columns; c += VEC_LANES) {
@@ -208,13 +209,26 @@ static inline struct rows pack_rows(const struct attention *a, const char *rows,
 
                 vec_int_store(packed + row / 2 * a->columns + c, vec_int_or(vec_int_shr(even, 16), odd));
             }
-        return (struct rows){rows, stride, packed, row_words};
+        return (struct rows){rows, stride, packed};
     }
     for (int64_t row = 0; row < BLOCK; row++)
         for (int64_t c = 0; c < a->columns; c += VEC_LANES)
             vec_int_store(packed + row * a->columns + c,
                           row < count ? load_words(a, rows + row * stride, c) : vec_int_set(0));
-    return (struct rows){packed, row_words, packed, row_words};
+    return (struct rows){packed, a->columns * 4, packed};
+}
+
+/* to[c] = fma(sums[c], factor, +0) over the head's width, rounded to the type of the call. */
+static inline void store_scaled(const struct attention *a, const float *sums, float factor, void *to)
+{
+    for (int64_t c = 0; c < a->width; c += VEC_LANES) {
+        struct f32x16 x = vec_fma(vec_load(sums + c), vec_set(factor), vec_zero());
+
+        if (a->bf16)
+            vec_store_bf16_part((uint16_t *)to + c, x, vec_lanes_left(a->width, c));
+        else
+            vec_store_part((float *)to + c, x, vec_lanes_left(a->width, c));
+    }
 }
 
 /* ---- the elements of tiles --------------------------------------------------------------------------------------- */

@@ -16,12 +16,12 @@ struct scratch {
     uint32_t *queries;    /* [block][words][BLOCK] */
     uint32_t *gradients;  /* of o, the same */
     uint32_t *outputs;    /* o of one block, the same */
-    uint32_t *query_rows; /* [block], rows where they are packed */
-    uint32_t *do_rows;    /* [block], rows where they are packed */
+    uint32_t *query_rows; /* [block], as pack_rows makes them */
+    uint32_t *do_rows;    /* [block], as pack_rows makes them */
     float *query_grads;   /* [blocks * BLOCK][columns] */
     float *lse;           /* [blocks * BLOCK] */
     float *delta;         /* [blocks * BLOCK] */
-    uint32_t *key_rows;   /* of one block, where rows are packed */
+    uint32_t *key_rows;   /* of one block */
     uint32_t *value_rows;
     float *scores;         /* [key][query] */
     float *products;       /* [key][query] do . v */
@@ -105,24 +105,11 @@ static void load_queries(const struct attention *a, struct scratch *s, int64_t s
     pack_panel(a, q, stride, count, s->queries + block * panel);
     pack_panel(a, gradients, stride, count, s->gradients + block * panel);
     pack_panel(a, row_at(a, LLMRUN_ATTENTION_GRAD_O, a->heads, sequence, head, first), stride, count, s->outputs);
-    if (packed > 0) {
-        pack_rows(a, q, stride, count, s->query_rows + block * packed);
-        pack_rows(a, gradients, stride, count, s->do_rows + block * packed);
-    }
+    pack_rows(a, q, stride, count, s->query_rows + block * packed);
+    pack_rows(a, gradients, stride, count, s->do_rows + block * packed);
     find_deltas(a, s->gradients + block * panel, s->outputs, s->delta + first);
     for (int64_t i = 0; i < BLOCK; i++)
         s->lse[first + i] = i < count ? lse[(sequence * a->sequence + first + i) * a->heads + head] : 0.0f;
-}
-
-/* Rows that load_queries packed, or those in memory. */
-static struct rows query_side(const struct attention *a, uint32_t *packed, int operand, int64_t sequence, int64_t head,
-                              int64_t block)
-{
-    int64_t stride = row_bytes(a, a->heads);
-
-    if (!rows_in_place(a))
-        return (struct rows){.right = packed + block * (packed_rows_bytes(a) / 4), .right_word = a->columns * 4};
-    return (struct rows){.right = row_at(a, operand, a->heads, sequence, head, block * BLOCK), .right_word = stride};
 }
 
 /* ---- one block of keys with one block of queries -------------------------------------------------------------------
@@ -224,8 +211,9 @@ static void find_scores(const struct attention *a, struct scratch *s, const stru
 }
 
 static void add_gradients(const struct attention *a, struct scratch *s, const struct queries *queries,
-                          const struct keys *keys, struct rows q, struct rows gradients)
+                          const struct keys *keys)
 {
+    int64_t rows = queries->block * (packed_rows_bytes(a) / 4);
     int diagonal = queries->block == keys->block;
     struct attention_product product = {
         .bf16 = a->bf16,
@@ -237,16 +225,15 @@ static void add_gradients(const struct attention *a, struct scratch *s, const st
         .a = s->weights,
         .a_row = BLOCK * 4,
         .a_word = 4,
-        .b = gradients.right,
-        .b_word = gradients.right_word,
+        .b = s->do_rows + rows,
+        .b_word = a->columns * 4,
         .c = keys->grads.values,
         .c_row = a->columns,
     };
 
     KERNEL_NAME(attention_product)(&product);
     product.a = s->score_grads;
-    product.b = q.right;
-    product.b_word = q.right_word;
+    product.b = s->query_rows + rows;
     product.c = keys->grads.keys;
     KERNEL_NAME(attention_product)(&product);
     product = (struct attention_product){
@@ -260,7 +247,7 @@ static void add_gradients(const struct attention *a, struct scratch *s, const st
         .a_row = 4,
         .a_word = BLOCK * 4,
         .b = keys->keys.right,
-        .b_word = keys->keys.right_word,
+        .b_word = a->columns * 4,
         .c = s->query_grads + queries->block * BLOCK * a->columns,
         .c_row = a->columns,
     };
@@ -279,8 +266,7 @@ static void visit_queries(const struct attention *a, struct scratch *s, int64_t 
         dropout_factors(a, sequence, head, queries, keys->block, s->factors);
     for (int64_t vector = 0; vector * VEC_LANES < queries->count; vector++)
         weigh_tile(a, s, queries, keys->block, vector);
-    add_gradients(a, s, queries, keys, query_side(a, s->query_rows, LLMRUN_ATTENTION_GRAD_Q, sequence, head, block),
-                  query_side(a, s->do_rows, LLMRUN_ATTENTION_GRAD_DO, sequence, head, block));
+    add_gradients(a, s, queries, keys);
 }
 
 /* One query head: dq into s->query_grads, its part of dk and dv into `grads`. */
@@ -313,18 +299,8 @@ static void visit_head(const struct attention *a, struct scratch *s, int64_t seq
 static void write_grads(const struct attention *a, const float *sums, float scale, int operand, int64_t heads,
                         int64_t sequence, int64_t head)
 {
-    for (int64_t i = 0; i < a->sequence; i++) {
-        void *row = row_at(a, operand, heads, sequence, head, i);
-
-        for (int64_t c = 0; c < a->width; c += VEC_LANES) {
-            struct f32x16 x = vec_fma(vec_load(sums + i * a->columns + c), vec_set(scale), vec_zero());
-
-            if (a->bf16)
-                vec_store_bf16_part((uint16_t *)row + c, x, vec_lanes_left(a->width, c));
-            else
-                vec_store_part((float *)row + c, x, vec_lanes_left(a->width, c));
-        }
-    }
+    for (int64_t i = 0; i < a->sequence; i++)
+        store_scaled(a, sums + i * a->columns, scale, row_at(a, operand, heads, sequence, head, i));
 }
 
 static void add_sums(float *to, const float *from, int64_t count)
@@ -346,10 +322,9 @@ static void task(void *context, int64_t index, int thread)
     const struct attention *a = context;
     int64_t sequence = index / a->kv_heads, kv_head = index % a->kv_heads;
     struct scratch s;
-    int64_t bytes = lay_out(a, a->call->workspace, &s);
     int depth = 0;
 
-    lay_out(a, (char *)a->call->workspace + thread * bytes, &s);
+    lay_out(a, (char *)a->call->workspace + thread * lay_out(a, NULL, &s), &s);
     for (int64_t block = 0; block < a->blocks; block++)
         queries_of(a, sequence, block, &s.of_block[block]);
     for (int64_t g = 0; g < a->group; g++) {
