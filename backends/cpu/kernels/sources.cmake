@@ -16,6 +16,7 @@ set(kernel_sources
   kernels/init.c
   kernels/layernorm.c
   kernels/layernorm_grad.c
+  kernels/loss.c
   matmul/ops.c
   matmul/tiles.c
 )
