@@ -13,6 +13,8 @@ struct gather_lanes {
     int64_t advance[VEC_LANES]; /* bytes for 16 bytes of k: 16, or 0 */
 };
 
+#define GATHER_AHEAD 8 /* elements of k */
+
 static const uint32_t gather_zeros[4];
 
 /* Four words of k of each lane, as v[j] = word j of all lanes. */
@@ -54,22 +56,23 @@ static inline uint32_t *gather_emit(enum gemm_unit unit, uint32_t *to, struct i3
     return to + 2 * width;
 }
 
-static inline uint32_t gather_word(enum gemm_unit unit, const struct gemm_panel *panel, int lane, int64_t k)
+static inline uint32_t gather_word(enum gemm_unit unit, const struct gemm_panels *panels, int64_t lane, int64_t k)
 {
-    int64_t at = lane * panel->lane_stride + k * panel->k_stride;
+    int64_t at = lane * panels->lane_stride + k * panels->k_stride;
     if (unit == GEMM_UNIT_F32)
-        return ((const uint32_t *)panel->source)[at];
-    const uint16_t *pair = (const uint16_t *)panel->source + at;
-    return (k + 1 < panel->k ? (uint32_t)pair[panel->k_stride] << 16 : 0) | pair[0];
+        return ((const uint32_t *)panels->source)[at];
+    const uint16_t *pair = (const uint16_t *)panels->source + at;
+    return (k + 1 < panels->k ? (uint32_t)pair[panels->k_stride] << 16 : 0) | pair[0];
 }
 
-/* Any strides, one number at a time, from element k on. */
-static inline void gather_slow(enum gemm_unit unit, const struct gemm_panel *panel, int64_t k, uint32_t *to)
+/* The panel that starts at `first`, any strides, one number at a time, from element k on. */
+static inline void gather_slow(enum gemm_unit unit, const struct gemm_panels *panels, int64_t first, int64_t k,
+                               uint32_t *to)
 {
-    int width = panel->width;
-    for (; k < panel->k; k += unit == GEMM_UNIT_F32 ? 1 : 2) {
+    int width = panels->width;
+    for (; k < panels->k; k += unit == GEMM_UNIT_F32 ? 1 : 2) {
         for (int lane = 0; lane < width; lane++) {
-            uint32_t word = lane < panel->lanes ? gather_word(unit, panel, lane, k) : 0;
+            uint32_t word = first + lane < panels->lanes ? gather_word(unit, panels, first + lane, k) : 0;
             to[lane] = unit == GEMM_UNIT_WIDE ? word & 0xffff0000u : word;
             if (unit == GEMM_UNIT_WIDE)
                 to[width + lane] = word << 16;
@@ -78,30 +81,32 @@ static inline void gather_slow(enum gemm_unit unit, const struct gemm_panel *pan
     }
 }
 
-/* k side by side in memory: sixteen lanes and four words at a time are turned over. */
-static inline void gather_along_k(enum gemm_unit unit, const struct gemm_panel *panel, uint32_t *to)
+/* The panel that starts at `first`, k side by side in memory: sixteen lanes and four words at a time are turned over.
+ */
+static inline void gather_along_k(enum gemm_unit unit, const struct gemm_panels *panels, int64_t first, uint32_t *to)
 {
     int64_t bytes = unit == GEMM_UNIT_F32 ? 4 : 2, unit_k = unit == GEMM_UNIT_F32 ? 1 : 2;
-    int64_t unit_words = (int64_t)panel->width * (unit == GEMM_UNIT_WIDE ? 2 : 1);
-    int64_t quads = panel->k / (4 * unit_k);
-    for (int first = 0; first < panel->width; first += VEC_LANES) {
-        int here = vec_lanes_left(panel->width, first);
+    int64_t unit_words = (int64_t)panels->width * (unit == GEMM_UNIT_WIDE ? 2 : 1);
+    int64_t quads = panels->k / (4 * unit_k);
+    for (int part = 0; part < panels->width; part += VEC_LANES) {
+        int here = vec_lanes_left(panels->width, part);
         struct gather_lanes lanes;
         for (int lane = 0; lane < VEC_LANES; lane++) {
-            int exists = first + lane < panel->lanes;
-            lanes.at[lane] = exists ? (const char *)panel->source + (first + lane) * panel->lane_stride * bytes
-                                    : (const char *)gather_zeros;
+            int64_t at = first + part + lane;
+            int exists = lane < here && at < panels->lanes;
+            lanes.at[lane] =
+                exists ? (const char *)panels->source + at * panels->lane_stride * bytes : (const char *)gather_zeros;
             lanes.advance[lane] = exists ? 16 : 0;
         }
-        uint32_t *at = to + first;
+        uint32_t *at = to + part;
         for (int64_t quad = 0; quad < quads; quad++) {
             struct i32x16 v[4];
             gather_quad(&lanes, v);
             for (int j = 0; j < 4; j++)
-                at = gather_emit(unit, at, v[j], here, panel->width);
+                at = gather_emit(unit, at, v[j], here, panels->width);
         }
     }
-    gather_slow(unit, panel, quads * 4 * unit_k, to + quads * 4 * unit_words);
+    gather_slow(unit, panels, first, quads * 4 * unit_k, to + quads * 4 * unit_words);
 }
 
 static inline struct i32x16 gather_pair(const uint16_t *even, const uint16_t *odd, int lanes)
@@ -111,37 +116,55 @@ static inline struct i32x16 gather_pair(const uint16_t *even, const uint16_t *od
     return vec_int_or(vec_int_shr(low, 16), high);
 }
 
-/* Lanes side by side in memory. */
-static inline void gather_along_lanes(enum gemm_unit unit, const struct gemm_panel *panel, uint32_t *to)
+/* The stretches lie too far apart for the processor to foresee them. */
+static inline void gather_fetch(enum gemm_unit unit, const struct gemm_panels *panels, int64_t k)
 {
-    int64_t unit_k = unit == GEMM_UNIT_F32 ? 1 : 2;
-    for (int64_t k = 0; k < panel->k; k += unit_k) {
-        uint32_t *next = to;
-        for (int first = 0; first < panel->width; first += VEC_LANES) {
-            int lanes = vec_lanes_left(panel->lanes > first ? panel->lanes : first, first);
-            int here = vec_lanes_left(panel->width, first);
-            struct i32x16 v;
-            if (unit == GEMM_UNIT_F32) {
-                const float *from = (const float *)panel->source + k * panel->k_stride + first;
-                v = vec_to_bits(vec_load_part(from, lanes, 0.0f));
-            } else {
-                const uint16_t *even = (const uint16_t *)panel->source + k * panel->k_stride + first;
-                v = gather_pair(even, k + 1 < panel->k ? even + panel->k_stride : NULL, lanes);
-            }
-            next = gather_emit(unit, to + first, v, here, panel->width) - first;
-        }
-        to = next;
+    int64_t bytes = unit == GEMM_UNIT_F32 ? 4 : 2;
+    for (int row = 0; row < (unit == GEMM_UNIT_F32 ? 1 : 2); row++) {
+        const char *from = (const char *)panels->source + (k + row) * panels->k_stride * bytes;
+        for (int64_t at = 0; at < panels->lanes * bytes; at += 64)
+            __builtin_prefetch(from + at);
     }
 }
 
-static inline void gather(enum gemm_unit unit, const struct gemm_panel *panel, uint32_t *to)
+/* Lanes side by side in memory: each stretch of them is read once, for all panels. */
+static inline void gather_along_lanes(enum gemm_unit unit, const struct gemm_panels *panels, uint32_t *to)
 {
-    if (panel->k_stride == 1)
-        gather_along_k(unit, panel, to);
-    else if (panel->lane_stride == 1)
-        gather_along_lanes(unit, panel, to);
-    else
-        gather_slow(unit, panel, 0, to);
+    int64_t unit_k = unit == GEMM_UNIT_F32 ? 1 : 2;
+    int64_t unit_words = (int64_t)panels->width * (unit == GEMM_UNIT_WIDE ? 2 : 1);
+    for (int64_t k = 0; k < panels->k; k += unit_k, to += unit_words) {
+        uint32_t *panel = to;
+        gather_fetch(unit, panels, k + GATHER_AHEAD);
+        for (int64_t first = 0; first < panels->lanes; first += panels->width, panel += panels->distance) {
+            for (int part = 0; part < panels->width; part += VEC_LANES) {
+                int64_t left = panels->lanes - first - part;
+                int here = vec_lanes_left(panels->width, part), lanes = left >= here ? here : left > 0 ? (int)left : 0;
+                struct i32x16 v;
+                if (unit == GEMM_UNIT_F32) {
+                    const float *from = (const float *)panels->source + k * panels->k_stride + first + part;
+                    v = vec_to_bits(vec_load_part(from, lanes, 0.0f));
+                } else {
+                    const uint16_t *even = (const uint16_t *)panels->source + k * panels->k_stride + first + part;
+                    v = gather_pair(even, k + 1 < panels->k ? even + panels->k_stride : NULL, lanes);
+                }
+                gather_emit(unit, panel + part, v, here, panels->width);
+            }
+        }
+    }
+}
+
+static inline void gather(enum gemm_unit unit, const struct gemm_panels *panels, uint32_t *to)
+{
+    if (panels->k_stride != 1 && panels->lane_stride == 1) {
+        gather_along_lanes(unit, panels, to);
+        return;
+    }
+    for (int64_t first = 0; first < panels->lanes; first += panels->width, to += panels->distance) {
+        if (panels->k_stride == 1)
+            gather_along_k(unit, panels, first, to);
+        else
+            gather_slow(unit, panels, first, 0, to);
+    }
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* What the blocked product is made of: for one instruction set and one element type, the functions that gather a panel
+/* What the blocked product is made of: for one instruction set and one element type, the functions that gather panels
  * of an operand, multiply two panels, and finish a row of results. gemm_blocked.c drives them; tiles.h writes them.
  *
  * A panel is `width` neighbouring lanes (rows of a, or columns of b) of a range of k, gathered as 32-bit words:
@@ -8,16 +8,18 @@
 
 #include "matmul/gemm.h"
 
-struct gemm_panel {
+/* Neighbouring panels. Lane l is lane l % width of panel l / width, which starts at word l / width * distance. */
+struct gemm_panels {
     const void *source;  /* the element at lane 0, k 0 */
     int64_t lane_stride; /* elements */
     int64_t k_stride;
-    int64_t k; /* elements; an odd number of bf16 elements is completed with +0 */
-    int lanes; /* lanes that exist, at most `width`; the others become +0 */
+    int64_t k;     /* elements; an odd number of bf16 elements is completed with +0 */
+    int64_t lanes; /* that exist; the others, up to the end of the last panel, become +0 */
     int width;
+    int64_t distance; /* words from panel to panel */
 };
 
-typedef void gemm_gather(const struct gemm_panel *panel, uint32_t *words);
+typedef void gemm_gather(const struct gemm_panels *panels, uint32_t *words);
 
 /* end[row][column] = chain over `steps` of a[step * rows + row], b[step * columns + column] from `start`, from +0 where
  * start is NULL. Rows of start and end lie `stride` elements apart; both may be the same. `next` is where the next tile

@@ -131,9 +131,9 @@ static void tile_add(float *to, const float *from, int64_t n)
 }
 
 #define TILE_KERNEL(kernel_name, kernel_unit, suffix)                                                                  \
-    static void gather_as_##suffix(const struct gemm_panel *panel, uint32_t *words)                                    \
+    static void gather_as_##suffix(const struct gemm_panels *panels, uint32_t *words)                                  \
     {                                                                                                                  \
-        gather(kernel_unit, panel, words);                                                                             \
+        gather(kernel_unit, panels, words);                                                                            \
     }                                                                                                                  \
     static const struct gemm_kernel kernel_##suffix = {                                                                \
         .name = (kernel_name),                                                                                         \
