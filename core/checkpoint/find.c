@@ -29,8 +29,9 @@ static int64_t step_of_name(const char *name, const char **rest)
     return step;
 }
 
-/* Fills condition, bytes and reason of a folder whose name says that it is complete. */
-static void examine(const struct file_system *fs, const char *path, struct checkpoint_entry *entry)
+/* Fills condition, bytes and reason of a folder whose name says that it is complete. Only STATUS_MEMORY is a failure.
+ */
+static int examine(const struct file_system *fs, const char *path, struct checkpoint_entry *entry)
 {
     struct manifest manifest;
     struct error error = {0};
@@ -46,9 +47,10 @@ static void examine(const struct file_system *fs, const char *path, struct check
     if (result != STATUS_OK)
         snprintf(entry->reason, sizeof entry->reason, "%.500s", error.message);
     manifest_finish(&manifest);
+    return result == STATUS_MEMORY ? result : STATUS_OK;
 }
 
-static void classify(const struct file_system *fs, const char *folder, struct checkpoint_entry *entry)
+static int classify(const struct file_system *fs, const char *folder, struct checkpoint_entry *entry)
 {
     char path[PATH_MAX];
     const char *rest = "";
@@ -62,12 +64,13 @@ static void classify(const struct file_system *fs, const char *folder, struct ch
         entry->condition = CHECKPOINT_PARTIAL;
         snprintf(entry->reason, sizeof entry->reason, "a save or removal that did not end");
     } else if (entry->step >= 0 && (*rest == '\0' || entry->replaced) && folder_exists(path)) {
-        examine(fs, path, entry);
+        return examine(fs, path, entry);
     } else {
         entry->step = -1;
         entry->condition = CHECKPOINT_FOREIGN;
         snprintf(entry->reason, sizeof entry->reason, "not a checkpoint's name");
     }
+    return STATUS_OK;
 }
 
 static int compare(const void *a, const void *b)
@@ -101,7 +104,8 @@ int checkpoint_list(const struct file_system *fs, const char *folder, struct che
 
         entry->name = names.names[i];
         names.names[i] = NULL;
-        classify(fs, folder, entry);
+        if (classify(fs, folder, entry) != STATUS_OK)
+            result = error_set(error, STATUS_MEMORY, "no memory to look at %s/%s", folder, entry->name);
     }
     folder_names_finish(&names);
     if (result == STATUS_OK)

@@ -118,16 +118,35 @@ static json_t *print_object(const struct manifest *manifest)
                      "run", manifest->run_id, "state", state, "files", files, "tensors", tensors);
 }
 
+/* jansson leaves out text without a word when memory ends; such a manifest must not be committed. */
+static int read_back(const struct manifest *manifest, const char *text, int64_t bytes, struct error *error)
+{
+    struct manifest back;
+    int result = manifest_parse(text, bytes, "the printed manifest", &back, error);
+
+    if (result == STATUS_OK &&
+        (back.tensor_count != manifest->tensor_count || back.file_count != manifest->file_count ||
+         json_object_size(back.state.object) != json_object_size(manifest->state.object)))
+        result = error_set(error, STATUS_MEMORY, "the printed manifest is not whole; there was no memory for it");
+    manifest_finish(&back);
+    return result;
+}
+
 int manifest_print(const struct manifest *manifest, char **text, int64_t *bytes, struct error *error)
 {
     json_t *object = print_object(manifest);
     char *body = object != NULL ? json_dumps(object, JSON_INDENT(1)) : NULL;
-    int result = STATUS_OK;
+    int result;
 
+    *text = NULL;
     if (body == NULL)
         result = error_set(error, STATUS_BUG, "the manifest cannot be printed: a tensor name is no UTF-8 text");
     else
         result = manifest_seal(body, text, bytes, error);
+    if (result == STATUS_OK && (result = read_back(manifest, *text, *bytes, error)) != STATUS_OK) {
+        free(*text);
+        *text = NULL;
+    }
     free(body);
     json_decref(object);
     return result;

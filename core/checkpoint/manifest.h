@@ -55,7 +55,7 @@ bool manifest_plain_name(const char *name, int64_t limit);
 int manifest_add_file(struct manifest *manifest, const struct manifest_file *file, struct error *error);
 int manifest_add_tensor(struct manifest *manifest, const struct manifest_tensor *tensor, struct error *error);
 
-/* The text of manifest.json; freed by the caller. */
+/* The text of manifest.json, which has been read back once; freed by the caller. On failure *text is NULL. */
 int manifest_print(const struct manifest *manifest, char **text, int64_t *bytes, struct error *error);
 
 /* Reads what manifest_print wrote. STATUS_INPUT, naming `source`, for a wrong checksum, another format, a file name

@@ -91,7 +91,12 @@ int safetensors_make_header(const struct safetensors_form *forms, int64_t count,
     memset(text, ' ', (size_t)*header_bytes);
     json_bytes = (uint64_t)*header_bytes - 8;
     memcpy(text, &json_bytes, 8);
-    json_dumpb(object, text + 8, (size_t)bytes, JSON_COMPACT);
+    /* Without memory jansson writes less than it announced. */
+    if ((int64_t)json_dumpb(object, text + 8, (size_t)bytes, JSON_COMPACT) != bytes) {
+        free(text);
+        result = error_set(error, STATUS_MEMORY, "no memory for a safetensors header");
+        goto out;
+    }
     *header = text;
 out:
     json_decref(object);

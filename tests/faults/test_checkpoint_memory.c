@@ -1,0 +1,168 @@
+/* Every allocation of a save, a read and a verification is failed once: nothing crashes or leaks (run under ASan), what
+ * was stored before stays whole, and a save that says it went well did. jansson survives some failures, and hides others.
+ * The linker sends malloc, calloc, realloc and strdup of the program here; jansson is told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/find.h"
+#include "checkpoint/verify.h"
+#include "fixture.h"
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *memory, size_t bytes);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
+char *__wrap_strdup(const char *text);
+
+static int allocations, failing; /* the failing-th fails; 0: none */
+
+static bool fails(void)
+{
+    return ++allocations == failing;
+}
+
+void *__wrap_malloc(size_t bytes)
+{
+    return fails() ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    return fails() ? NULL : __real_calloc(count, bytes);
+}
+
+void *__wrap_realloc(void *memory, size_t bytes)
+{
+    return fails() ? NULL : __real_realloc(memory, bytes);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+
+static int read_all(const char *folder, struct error *error)
+{
+    struct checkpoint checkpoint;
+    unsigned char memory[512];
+    char *text = NULL;
+    int64_t bytes;
+    int result = checkpoint_open(&file_system_real, folder, &checkpoint, error);
+
+    for (int64_t i = 0; result == STATUS_OK && i < checkpoint.manifest.tensor_count; i++)
+        result = checkpoint_read(&checkpoint, &checkpoint.manifest.tensors[i], memory,
+                                 checkpoint.manifest.tensors[i].bytes, error);
+    if (result == STATUS_OK)
+        result = checkpoint_read_file(&checkpoint, "vocab.json", &text, &bytes, error);
+    free(text);
+    checkpoint_close(&checkpoint);
+    return result;
+}
+
+static void a_save_without_memory_fails_and_leaves_the_old_checkpoint(void **state)
+{
+    struct fixture *fixture = *state;
+    char old[PATH_MAX];
+    bool reached = true;
+
+    fixture_save(fixture->ckpt, 1);
+    strcpy(old, fixture_path(fixture->ckpt, "step_00000001"));
+    log_set_level(LOG_ERROR);
+    for (int n = 1; reached; n++) {
+        struct checkpoint_snapshot snapshot;
+        struct error error = {0};
+        int result;
+
+        assert_true(n < 10000);
+        fixture_snapshot(&file_system_real, fixture->ckpt, 2, &snapshot);
+        allocations = 0;
+        failing = n;
+        result = checkpoint_save(&snapshot, NULL, &error);
+        failing = 0;
+        reached = allocations >= n;
+        assert_true(fixture_is_step(old, 1));
+        if (result == STATUS_OK)
+            assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000002"), 2));
+        else
+            assert_true(error.message[0] != '\0');
+    }
+    log_set_level(LOG_INFO);
+    assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000002"), 2));
+}
+
+static void a_read_without_memory_ends_in_an_error_or_goes_well(void **state)
+{
+    struct fixture *fixture = *state;
+    char folder[PATH_MAX];
+    bool reached = true;
+
+    fixture_save(fixture->ckpt, 1);
+    strcpy(folder, fixture_path(fixture->ckpt, "step_00000001"));
+    for (int n = 1; reached; n++) {
+        struct error error = {0};
+        int result;
+
+        assert_true(n < 10000);
+        allocations = 0;
+        failing = n;
+        result = read_all(folder, &error);
+        failing = 0;
+        reached = allocations >= n;
+        assert_true(reached || result == STATUS_OK);
+    }
+}
+
+static void a_verification_without_memory_ends_in_an_error_or_goes_well(void **state)
+{
+    struct fixture *fixture = *state;
+    char folder[PATH_MAX];
+    bool reached = true;
+
+    fixture_save(fixture->ckpt, 1);
+    strcpy(folder, fixture_path(fixture->ckpt, "step_00000001"));
+    for (int n = 1; reached; n++) {
+        int result;
+
+        assert_true(n < 10000);
+        allocations = 0;
+        failing = n;
+        result = checkpoint_verify(&file_system_real, folder, NULL, NULL, NULL, NULL);
+        failing = 0;
+        reached = allocations >= n;
+        assert_true(reached || result == STATUS_OK);
+    }
+}
+
+static int use_failing_allocator(void **state)
+{
+    (void)state;
+    json_set_alloc_funcs(__wrap_malloc, free);
+    return 0;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_save_without_memory_fails_and_leaves_the_old_checkpoint),
+        TEST(a_read_without_memory_ends_in_an_error_or_goes_well),
+        TEST(a_verification_without_memory_ends_in_an_error_or_goes_well),
+    };
+
+    return cmocka_run_group_tests(tests, use_failing_allocator, NULL);
+}
