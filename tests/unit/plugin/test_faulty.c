@@ -135,6 +135,62 @@ static void a_wait_on_a_device_that_hangs_ends_with_its_time(void **state)
     bench_destroy(&bench);
 }
 
+/* One matmul of [4, 4] by the identity, on a device with these faults; the result, 16 numbers, into y. */
+static void multiply(const char *faults, float *y)
+{
+    const struct llmrun_matmul_attributes attributes = {.activation = LLMRUN_ACTIVATION_NONE, .leaves = 1};
+    struct llmrun_tensor operands[LLMRUN_MATMUL_OPERANDS] = {
+        [LLMRUN_MATMUL_X] = matrix(4, 4), [LLMRUN_MATMUL_W] = matrix(4, 4), [LLMRUN_MATMUL_Y] = matrix(4, 4)};
+    const struct llmrun_op op = {.size = sizeof op,
+                                 .op = LLMRUN_OP_MATMUL,
+                                 .version = LLMRUN_OP_MATMUL_VERSION,
+                                 .flags = LLMRUN_OP_EXACT,
+                                 .attribute_bytes = sizeof attributes,
+                                 .operand_count = LLMRUN_MATMUL_OPERANDS,
+                                 .attributes = &attributes,
+                                 .operands = operands};
+    struct buffer workspace = {0};
+    struct device_kernel kernel;
+    struct bench bench;
+    struct error error;
+    bool ready;
+
+    bench_create(&bench, open_faults(faults), BYTES);
+    assert_ok(device_kernel_create(bench.device, &op, INT64_MAX, &kernel, &error));
+    if (kernel.workspace_bytes > 0)
+        assert_ok(buffer_create(bench.device, LLMRUN_MEMORY_DEVICE, kernel.workspace_bytes, &workspace, &error));
+    for (int i = 0; i < 16; i++) {
+        ((float *)bench.host_a.memory)[i] = (float)(i + 10);
+        ((float *)bench.host_b.memory)[i] = i % 5 == 0;
+    }
+    assert_ok(stream_upload(&bench.stream, &bench.a, 0, &bench.host_a, 0, 64, &error));
+    assert_ok(stream_upload(&bench.stream, &bench.b, 0, &bench.host_b, 0, 64, &error));
+    assert_ok(stream_launch_kernel(&bench.stream, &kernel,
+                                   (uint64_t[]){bench.a.address, bench.b.address, 0, bench.y.address, 0},
+                                   LLMRUN_MATMUL_OPERANDS, workspace.address, &error));
+    assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.y, 0, 64, &error));
+    assert_ok(stream_record(&bench.stream, &bench.event, &error));
+    assert_ok(event_wait(&bench.event, -1, &ready, &error));
+    memcpy(y, bench.host_y.memory, 64);
+    device_kernel_destroy(&kernel);
+    buffer_destroy(&workspace);
+    bench_destroy(&bench);
+}
+
+static void the_liar_has_one_wrong_element(void **state)
+{
+    float y[16];
+
+    (void)state;
+    multiply("liar=2", y); /* the first matmul is still right */
+    for (int i = 0; i < 16; i++)
+        assert_float_equal(y[i], i + 10, 0);
+    multiply("liar=1", y);
+    assert_float_equal(y[0], 3, 0);
+    for (int i = 1; i < 16; i++)
+        assert_float_equal(y[i], i + 10, 0);
+}
+
 static void faults_that_nobody_knows_are_refused(void **state)
 {
     static const char *const texts[] = {"alloc", "alloc=0", "alloc=x", "alloc=1;launch=2", "flood=1"};
@@ -160,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_launch_that_fails_says_so_at_once),
         cmocka_unit_test(a_failure_of_enqueued_work_comes_out_of_the_event),
         cmocka_unit_test(a_wait_on_a_device_that_hangs_ends_with_its_time),
+        cmocka_unit_test(the_liar_has_one_wrong_element),
         cmocka_unit_test(faults_that_nobody_knows_are_refused),
     };
 
