@@ -25,6 +25,8 @@
 
 #include <stdint.h>
 
+#include "runtime/isa.h"
+
 #define VEC_LANES 16
 
 /* The build names the instruction set of each compilation (KERNEL_ISA, see kernels/table.h); without a name the
@@ -45,11 +47,15 @@
 #define VEC_FORM 1
 #endif
 
+/* VEC_ISA: that instruction set as an enum cpu_isa. */
 #if VEC_FORM == 3
+#define VEC_ISA CPU_ISA_AVX512
 #include "kernels/vec_avx512.h"
 #elif VEC_FORM == 2
+#define VEC_ISA CPU_ISA_AVX2
 #include "kernels/vec_avx2.h"
 #else
+#define VEC_ISA CPU_ISA_PLAIN
 #include "kernels/vec_plain.h"
 #endif
 
