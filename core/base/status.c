@@ -22,6 +22,8 @@ int error_prefix(struct error *error, const char *format, ...)
     va_list arguments;
     int used;
 
+    if (error == NULL)
+        return STATUS_BUG;
     memcpy(old, error->message, sizeof old);
     va_start(arguments, format);
     used = vsnprintf(error->message, sizeof error->message, format, arguments);

@@ -212,14 +212,25 @@ static int launch_step(struct executor *executor, struct error *error)
     return status == STATUS_OK ? launch(executor, SECTION_UPDATE, 0, error) : status;
 }
 
+/* Device memory holds anything at first; the optimizer's moments start from zero. */
+static int launch_init(struct executor *executor, struct error *error)
+{
+    const struct memory_plan *plan = &executor->compiled.plan;
+    int status = STATUS_OK;
+
+    if (plan->region_bytes[REGION_STATE] > 0)
+        status = stream_fill(&executor->compute, &executor->arena, plan->region_offset[REGION_STATE], 0,
+                             plan->region_bytes[REGION_STATE], error);
+    if (status == STATUS_OK)
+        status = launch(executor, SECTION_INIT, 0, error);
+    return status == STATUS_OK ? launch(executor, SECTION_REFRESH, 0, error) : status;
+}
+
 static int launch_job(struct executor *executor, enum executor_job job, struct error *error)
 {
-    int status;
-
     switch (job) {
     case EXECUTOR_INIT:
-        status = launch(executor, SECTION_INIT, 0, error);
-        return status == STATUS_OK ? launch(executor, SECTION_REFRESH, 0, error) : status;
+        return launch_init(executor, error);
     case EXECUTOR_REFRESH:
         return launch(executor, SECTION_REFRESH, 0, error);
     case EXECUTOR_STEP:

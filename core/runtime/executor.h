@@ -12,7 +12,7 @@
 struct executor;
 
 enum executor_job {
-    EXECUTOR_INIT,     /* initial parameters and state, then refresh */
+    EXECUTOR_INIT,     /* initial parameters, zeros in the state, then refresh */
     EXECUTOR_REFRESH,  /* what is derived from parameters */
     EXECUTOR_STEP,     /* the schedule, then the update */
     EXECUTOR_EVALUATE,
@@ -27,8 +27,9 @@ void executor_destroy(struct executor *executor);
 
 const struct compiled *executor_compiled(const struct executor *executor);
 
-/* Waits until fewer than two submissions are pending, then gives the memory of an input value: of all microbatches, one after
- * the other, for values that are per microbatch. Every input that the job uses is to be written before each submission. */
+/* STATUS_BUG when two submissions are pending: their inputs are still in use. After it, executor_input gives the memory of an input
+ * value: of all microbatches, one after the other, for values that are per microbatch. Every input that the job uses is to be
+ * written before each submission. */
 int executor_begin(struct executor *executor, struct error *error);
 void *executor_input(struct executor *executor, int32_t value);
 
