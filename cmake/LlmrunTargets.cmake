@@ -29,7 +29,7 @@ function(llmrun_plugin name)
 endfunction()
 
 # llmrun_test(NAME SOURCES file... LIBRARIES library...)
-# A cmocka program, run by ctest under its own name.
+# A cmocka program, run by ctest under its own name. The label says that the build with sanitizers runs it too.
 function(llmrun_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(test_${name} ${arg_SOURCES})
@@ -38,6 +38,7 @@ function(llmrun_test name)
   target_compile_definitions(test_${name} PRIVATE
     LLMRUN_SOURCE_DIR="${PROJECT_SOURCE_DIR}" LLMRUN_BUILD_DIR="${CMAKE_BINARY_DIR}")
   add_test(NAME ${name} COMMAND test_${name})
+  set_tests_properties(${name} PROPERTIES LABELS sanitize)
 endfunction()
 
 # llmrun_feature(NAME STATE REASON): a line of the summary that configuring ends with.
