@@ -34,7 +34,8 @@ int chosen_device_open(struct chosen_device *chosen, const struct config *config
     if (status == STATUS_OK) {
         bool able = chosen->device->info.exact;
 
-        chosen->exact = config->numerics.exact == CONFIG_EXACT_TRUE || (config->numerics.exact == CONFIG_EXACT_AUTO && able);
+        chosen->exact =
+            config->numerics.exact == CONFIG_EXACT_TRUE || (config->numerics.exact == CONFIG_EXACT_AUTO && able);
         if (chosen->exact && !able)
             status = error_set(error, STATUS_BACKEND, "numerics.exact is true, and backend %s has no exact kernels",
                                chosen->backend->name);

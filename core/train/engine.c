@@ -35,7 +35,8 @@ static void find_values(struct engine *engine)
     engine->logits = find(engine, VALUE_PREDICT_PREFIX, "logits");
 }
 
-int engine_open(struct engine *engine, const struct config *config, int64_t vocabulary, unsigned uses, struct error *error)
+int engine_open(struct engine *engine, const struct config *config, int64_t vocabulary, unsigned uses,
+                struct error *error)
 {
     int status;
 
@@ -105,7 +106,8 @@ struct batch engine_batch(struct engine *engine, const struct engine_values *val
     return batch;
 }
 
-int engine_evaluate(struct engine *engine, const struct sampler *sampler, double *loss, int64_t *tokens, struct error *error)
+int engine_evaluate(struct engine *engine, const struct sampler *sampler, double *loss, int64_t *tokens,
+                    struct error *error)
 {
     const int64_t rows = engine->request.eval_batch;
     double sum = 0;
@@ -132,7 +134,8 @@ int engine_evaluate(struct engine *engine, const struct sampler *sampler, double
     return status;
 }
 
-int engine_predict(struct engine *engine, const int32_t *tokens, int64_t count, const float **logits, struct error *error)
+int engine_predict(struct engine *engine, const int32_t *tokens, int64_t count, const float **logits,
+                   struct error *error)
 {
     const int64_t sequence = engine->request.sequence;
     struct batch batch;

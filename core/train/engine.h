@@ -20,11 +20,14 @@ struct engine {
     struct executor *executor;
     struct compile_request request; /* as compiled */
     struct engine_values train, eval, predict;
-    int32_t random, inverse_tokens, learning_rate, bias_correction, losses, grad_norm, finite, eval_losses, predict_row, logits;
+    int32_t random, inverse_tokens, learning_rate, bias_correction, losses, grad_norm, finite, eval_losses, predict_row,
+        logits;
 };
 
-/* Opens the backend that the config names, compiles for `uses` (enum use) and allocates. `vocabulary` as in request_model. */
-int engine_open(struct engine *engine, const struct config *config, int64_t vocabulary, unsigned uses, struct error *error);
+/* Opens the backend that the config names, compiles for `uses` (enum use) and allocates. `vocabulary` as in
+ * request_model. */
+int engine_open(struct engine *engine, const struct config *config, int64_t vocabulary, unsigned uses,
+                struct error *error);
 void engine_close(struct engine *engine); /* accepts a zeroed struct */
 
 /* Initial weights and optimizer state, from the seed. */
@@ -33,14 +36,17 @@ int engine_initialise(struct engine *engine, struct error *error);
 /* After parameters were written: makes what is derived from them and marks the run as finite. */
 int engine_refresh(struct engine *engine, struct error *error);
 
-/* Where row `row` of the batch of microbatch 0 .. begins in the host's memory of the submission to come: all rows of all
- * microbatches follow each other, so one batch covers a whole step. `sequences` rows. */
+/* Where row `row` of the batch of microbatch 0 .. begins in the host's memory of the submission to come: all rows of
+ * all microbatches follow each other, so one batch covers a whole step. `sequences` rows. */
 struct batch engine_batch(struct engine *engine, const struct engine_values *values, int64_t sequences);
 
 /* Mean loss and count over all samples of `sampler`; -log likelihood in nats a token. */
-int engine_evaluate(struct engine *engine, const struct sampler *sampler, double *loss, int64_t *tokens, struct error *error);
+int engine_evaluate(struct engine *engine, const struct sampler *sampler, double *loss, int64_t *tokens,
+                    struct error *error);
 
-/* Logits [vocab_size] of the token after tokens[0 .. count-1]; at most `sequence` of them. The result lives until the next call. */
-int engine_predict(struct engine *engine, const int32_t *tokens, int64_t count, const float **logits, struct error *error);
+/* Logits [vocab_size] of the token after tokens[0 .. count-1]; at most `sequence` of them. The result lives until the
+ * next call. */
+int engine_predict(struct engine *engine, const int32_t *tokens, int64_t count, const float **logits,
+                   struct error *error);
 
 #endif

@@ -63,6 +63,14 @@ static double uniform_at(uint64_t seed, uint64_t position)
     return (double)((uint64_t)block.word[0] << 21 | block.word[1] >> 11) * 0x1p-53;
 }
 
+static bool all_finite(const float *logits, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(logits[i]))
+            return false;
+    return true;
+}
+
 int generate(struct engine *engine, const int32_t *prompt, int64_t prompt_count, const struct generate_options *options,
              generate_listener *listener, void *context, struct error *error)
 {
@@ -85,7 +93,7 @@ int generate(struct engine *engine, const int32_t *prompt, int64_t prompt_count,
         status = engine_predict(engine, tokens + first, count - first, &logits, error);
         if (status != STATUS_OK)
             break;
-        if (!isfinite(logits[0])) {
+        if (!all_finite(logits, vocabulary)) {
             status = error_set(error, STATUS_NONFINITE, "the model's logits are not finite");
             break;
         }

@@ -16,8 +16,8 @@ struct generate_options {
 /* Hears each token as it is made; returns false to stop. */
 typedef bool generate_listener(void *context, int32_t token);
 
-/* Goes on from `prompt` (at least one token). What no longer fits the model's context drops out at its front. The same seed gives the
- * same tokens. */
+/* Goes on from `prompt` (at least one token). What no longer fits the model's context drops out at its front. The same
+ * seed gives the same tokens. */
 int generate(struct engine *engine, const int32_t *prompt, int64_t prompt_count, const struct generate_options *options,
              generate_listener *listener, void *context, struct error *error);
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "passes/flops.h"
-#include "train/run.h"
+#include "train/saving.h"
 #include "train/stop.h"
 
 static int64_t now_ns(const struct trainer *trainer)
@@ -73,8 +73,9 @@ static int collect_step(struct trainer *trainer, struct error *error)
 {
     const struct executor *executor = trainer->engine.executor;
     const struct pending_step *pending = &trainer->pending[(trainer->state.step + 1) % 2];
-    const double peak = trainer->engine.request.compute_dtype == LLMRUN_BF16 ? trainer->engine.chosen.device->info.flops_bf16
-                                                                              : trainer->engine.chosen.device->info.flops_f32;
+    const double peak = trainer->engine.request.compute_dtype == LLMRUN_BF16
+                            ? trainer->engine.chosen.device->info.flops_bf16
+                            : trainer->engine.chosen.device->info.flops_f32;
     struct step_metrics step = {.step = pending->step, .learning_rate = pending->learning_rate};
     int status = executor_collect(trainer->engine.executor, error);
     int64_t now = now_ns(trainer);
@@ -113,24 +114,8 @@ static int evaluate(struct trainer *trainer, struct error *error)
     metrics_event(&trainer->metrics, "eval", "\"step\":%lld,\"loss\":%.9g,\"perplexity\":%.9g,\"tokens\":%lld",
                   (long long)trainer->state.step, loss, exp(loss), (long long)tokens);
     if (trainer->options.observer.evaluated != NULL)
-        trainer->options.observer.evaluated(trainer->options.observer.context, trainer, trainer->state.step, loss, exp(loss));
-    trainer->collected_ns += now_ns(trainer) - start;
-    return STATUS_OK;
-}
-
-static int save(struct trainer *trainer, struct error *error)
-{
-    int64_t start = now_ns(trainer);
-    int status;
-
-    if (trainer->saver.last_step == trainer->state.step)
-        return saver_wait(&trainer->saver, error);
-    status = saver_save(&trainer->saver, &trainer->state, error);
-    if (status != STATUS_OK)
-        return status;
-    metrics_event(&trainer->metrics, "checkpoint", "\"step\":%lld", (long long)trainer->state.step);
-    if (trainer->options.observer.saved != NULL)
-        trainer->options.observer.saved(trainer->options.observer.context, trainer, trainer->state.step);
+        trainer->options.observer.evaluated(trainer->options.observer.context, trainer, trainer->state.step, loss,
+                                            exp(loss));
     trainer->collected_ns += now_ns(trainer) - start;
     return STATUS_OK;
 }
@@ -140,28 +125,50 @@ static bool due(int64_t step, int64_t every, int64_t last)
     return step == last || (every > 0 && step % every == 0);
 }
 
+/* Why the run should end after this step; NULL: it should not. The last step ends it anyway. */
+static const char *reason_to_stop(struct trainer *trainer, int64_t step)
+{
+    bool late = time_limit_reached(&trainer->limit, now_ns(trainer));
+
+    if (step == trainer->config->train.steps)
+        return NULL;
+    return stop_requested() != 0 ? "requested" : late ? "time_limit" : NULL;
+}
+
+static int stop(struct trainer *trainer, struct error *error)
+{
+    int status = saving_end(trainer, error);
+
+    if (status != STATUS_OK)
+        return status;
+    if (stop_requested() != 0)
+        return error_set(error, STATUS_STOPPED, "stopped by signal %d after step %lld; the checkpoint is saved",
+                         stop_requested(), (long long)trainer->state.step);
+    return error_set(error, STATUS_STOPPED, "stopped by train.time_limit after step %lld; the checkpoint is saved",
+                     (long long)trainer->state.step);
+}
+
 /* After step `step` was submitted: is there something that needs all results? */
 static int settle(struct trainer *trainer, int64_t step, struct error *error)
 {
     const struct config *config = trainer->config;
-    bool stopping = stop_requested() != 0;
     bool evaluates = trainer->has_valid && due(step, config->train.eval_every, config->train.steps);
-    bool saves = due(step, config->checkpoint.every, config->train.steps) || stopping;
-    int status = STATUS_OK;
+    bool saves = due(step, config->checkpoint.every, config->train.steps);
+    int status = saving_poll(trainer, error);
 
+    trainer->stop_reason = reason_to_stop(trainer, step);
+    saves |= trainer->stop_reason != NULL;
     while (status == STATUS_OK && executor_pending(trainer->engine.executor) > (evaluates || saves ? 0 : 1))
         status = collect_step(trainer, error);
     if (status == STATUS_OK && evaluates)
         status = evaluate(trainer, error);
-    if (status == STATUS_OK && saves)
-        status = save(trainer, error);
-    if (status == STATUS_OK && stopping) {
-        status = saver_wait(&trainer->saver, error);
-        if (status == STATUS_OK)
-            status = error_set(error, STATUS_STOPPED, "stopped by signal %d after step %lld; the checkpoint is saved",
-                               stop_requested(), (long long)trainer->state.step);
+    if (status == STATUS_OK && saves) {
+        int64_t start = now_ns(trainer);
+
+        status = saving_start(trainer, error);
+        trainer->collected_ns += now_ns(trainer) - start;
     }
-    return status;
+    return status == STATUS_OK && trainer->stop_reason != NULL ? stop(trainer, error) : status;
 }
 
 int loop_run(struct trainer *trainer, struct error *error)
@@ -169,8 +176,11 @@ int loop_run(struct trainer *trainer, struct error *error)
     const struct program *program = &executor_compiled(trainer->engine.executor)->program;
     int status = STATUS_OK;
 
-    trainer->step_flops = executor_compiled(trainer->engine.executor)->microbatches *
-                          (program_flops(program, SECTION_FORWARD, true) + program_flops(program, SECTION_BACKWARD, true));
+    trainer->step_flops =
+        executor_compiled(trainer->engine.executor)->microbatches *
+        (program_flops(program, SECTION_FORWARD, true) + program_flops(program, SECTION_BACKWARD, true));
+    time_limit_start(&trainer->limit, trainer->created_ns, trainer->config->train.time_limit,
+                     trainer->saver.list.bytes);
     stop_listen();
     trainer->collected_ns = now_ns(trainer);
     for (int64_t step = trainer->state.step + 1; status == STATUS_OK && step <= trainer->config->train.steps; step++) {
@@ -178,7 +188,5 @@ int loop_run(struct trainer *trainer, struct error *error)
         if (status == STATUS_OK)
             status = settle(trainer, step, error);
     }
-    if (status == STATUS_OK)
-        status = saver_wait(&trainer->saver, error);
-    return status;
+    return status == STATUS_OK ? saving_end(trainer, error) : status;
 }

@@ -59,8 +59,8 @@ static void write_line(struct metrics *metrics)
     text_add(&metrics->line, "}\n");
     if (metrics->handle < 0 || metrics->failed || metrics->line.failed)
         return;
-    if (file_write_all(metrics->fs, metrics->handle, metrics->path, metrics->line.data, (size_t)metrics->line.length, &error) !=
-        STATUS_OK) {
+    if (file_write_all(metrics->fs, metrics->handle, metrics->path, metrics->line.data, (size_t)metrics->line.length,
+                       &error) != STATUS_OK) {
         metrics->failed = true;
         log_line(LOG_WARNING, "%s; the run goes on without its metrics file", error.message);
     }

@@ -28,8 +28,9 @@ int metrics_open(struct metrics *metrics, const struct file_system *fs, const ch
 void metrics_close(struct metrics *metrics);
 
 void metrics_step(struct metrics *metrics, const struct step_metrics *step);
-/* Any other event; the format makes the members after "event", e.g. "\"step\":%d". A full disk is logged once and never stops the
- * run. */
-void metrics_event(struct metrics *metrics, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Any other event; the format makes the members after "event", e.g. "\"step\":%d". A full disk is logged once and never
+ * stops the run. */
+void metrics_event(struct metrics *metrics, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

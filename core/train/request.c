@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-static int apply_overrides(const struct config *config, struct model_config *model, bool *vocabulary_given, struct error *error)
+static int apply_overrides(const struct config *config, struct model_config *model, bool *vocabulary_given,
+                           struct error *error)
 {
     const struct config_map *overrides = &config->model.overrides;
 
@@ -34,8 +35,10 @@ int request_model(const struct config *config, int64_t vocabulary, struct model_
     if (vocabulary > 0 && !given)
         model->vocab_size = vocabulary;
     if (vocabulary > model->vocab_size)
-        return error_set(error, STATUS_USAGE, "the tokenizer has %lld tokens and model.overrides.vocab_size is %lld; it must be at "
-                         "least as large", (long long)vocabulary, (long long)model->vocab_size);
+        return error_set(error, STATUS_USAGE,
+                         "the tokenizer has %lld tokens and model.overrides.vocab_size is %lld; it must be at "
+                         "least as large",
+                         (long long)vocabulary, (long long)model->vocab_size);
     return model_check(model, error);
 }
 
@@ -72,8 +75,9 @@ int request_make(const struct config *config, int64_t vocabulary, unsigned uses,
     request->dropout = (float)config->model.dropout;
     request->compute_dtype = config->precision.compute == CONFIG_COMPUTE_BF16 ? LLMRUN_BF16 : LLMRUN_F32;
     request->recompute = recompute_mode(config);
-    request->update = (struct update_policy){(float)config->optim.beta1, (float)config->optim.beta2, (float)config->optim.eps,
-                                             (float)config->optim.weight_decay, (float)config->optim.clip};
+    request->update =
+        (struct update_policy){(float)config->optim.beta1, (float)config->optim.beta2, (float)config->optim.eps,
+                               (float)config->optim.weight_decay, (float)config->optim.clip};
     return STATUS_OK;
 }
 
@@ -84,6 +88,6 @@ void request_learning_rate(const struct config *config, struct learning_rate *sc
                                                       [CONFIG_DECAY_CONSTANT] = DECAY_CONSTANT,
                                                       [CONFIG_DECAY_WSD] = DECAY_WSD};
 
-    *schedule = (struct learning_rate){decays[config->optim.decay], config->optim.lr,     config->optim.min_lr,
+    *schedule = (struct learning_rate){decays[config->optim.decay], config->optim.lr,    config->optim.min_lr,
                                        config->optim.warmup,        config->train.steps, config->optim.decay_steps};
 }

@@ -5,6 +5,7 @@
 #include "checkpoint/run_lock.h"
 #include "data/corpus.h"
 #include "train/saver.h"
+#include "train/time_limit.h"
 #include "train/trainer.h"
 
 /* One submitted step until its results are there. */
@@ -31,7 +32,12 @@ struct trainer {
     int64_t first_step;
     double step_flops; /* of a whole step, recompute not counted */
     struct pending_step pending[2];
+    int64_t created_ns;   /* when the trainer was made */
     int64_t collected_ns; /* when the last results came */
+    struct time_limit limit;
+    int64_t save_started_ns;
+    struct error save_error; /* of the newest save; status 0: it did not fail */
+    const char *stop_reason; /* of the `stop` event where a run was asked to stop */
 };
 
 int loop_run(struct trainer *trainer, struct error *error);

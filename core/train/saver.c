@@ -17,8 +17,8 @@ static int read_tokenizer(struct saver *saver, const char *tokenizer, struct err
     for (int i = 0; status == STATUS_OK && i < 2; i++) {
         if (!file_join(path, sizeof path, tokenizer, tokenizer_names[i]))
             return error_set(error, STATUS_USAGE, "data.tokenizer: the path is too long");
-        status = file_read_all(saver->fs, path, (int64_t)256 << 20, &saver->tokenizer_files[i], &saver->tokenizer_bytes[i],
-                               error);
+        status = file_read_all(saver->fs, path, (int64_t)256 << 20, &saver->tokenizer_files[i],
+                               &saver->tokenizer_bytes[i], error);
     }
     return status;
 }
@@ -33,6 +33,7 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
     saver->engine = engine;
     saver->keep = config->checkpoint.keep;
     saver->last_step = -1;
+    saver->unreported = -1;
     if (!file_join(saver->folder, sizeof saver->folder, run_folder, "ckpt"))
         return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
     status = weight_list_make(&executor_compiled(engine->executor)->program, &saver->list, error);
@@ -42,11 +43,16 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
         status = read_tokenizer(saver, config->data.tokenizer, error);
     if (status == STATUS_OK && config->checkpoint.async)
         status = checkpoint_async_create(&saver->async, error);
-    if (status == STATUS_OK)
-        saver->config_bytes = (int64_t)strlen(saver->config_text);
-    else
+    if (status != STATUS_OK) {
         saver_destroy(saver);
-    return status;
+        return status;
+    }
+    saver->files[0] =
+        (struct checkpoint_blob){SAVER_CONFIG_NAME, saver->config_text, (int64_t)strlen(saver->config_text)};
+    for (int i = 0; i < 2; i++)
+        saver->files[1 + i] =
+            (struct checkpoint_blob){tokenizer_names[i], saver->tokenizer_files[i], saver->tokenizer_bytes[i]};
+    return STATUS_OK;
 }
 
 void saver_destroy(struct saver *saver)
@@ -56,6 +62,7 @@ void saver_destroy(struct saver *saver)
     free(saver->config_text);
     free(saver->tokenizer_files[0]);
     free(saver->tokenizer_files[1]);
+    checkpoint_state_finish(&saver->described);
     free(saver->snapshot);
     free(saver->data);
     memset(saver, 0, sizeof *saver);
@@ -97,20 +104,16 @@ static int describe_state(const struct train_state *state, struct checkpoint_sta
     return status;
 }
 
-static int start_save(struct saver *saver, const struct train_state *state, const struct checkpoint_state *described,
-                      struct error *error)
+static int start_save(struct saver *saver, const struct train_state *state, struct error *error)
 {
-    const struct checkpoint_blob blobs[] = {{SAVER_CONFIG_NAME, saver->config_text, saver->config_bytes},
-                                            {tokenizer_names[0], saver->tokenizer_files[0], saver->tokenizer_bytes[0]},
-                                            {tokenizer_names[1], saver->tokenizer_files[1], saver->tokenizer_bytes[1]}};
     const struct checkpoint_snapshot snapshot = {
         .target = {.fs = saver->fs, .folder = saver->folder, .step = state->step, .run_id = state->run_id},
         .forms = saver->list.forms,
         .data = saver->data,
         .count = saver->list.count,
-        .files = blobs,
+        .files = saver->files,
         .file_count = saver->tokenizer_files[0] != NULL ? 3 : 1,
-        .state = described,
+        .state = &saver->described,
         .keep = saver->keep,
     };
 
@@ -120,28 +123,36 @@ static int start_save(struct saver *saver, const struct train_state *state, cons
 
 int saver_save(struct saver *saver, const struct train_state *state, struct error *error)
 {
-    struct checkpoint_state described = {0};
-    int status = saver_wait(saver, error);
+    int status = make_snapshot_memory(saver, error);
 
-    if (status == STATUS_OK)
-        status = make_snapshot_memory(saver, error);
     if (status == STATUS_OK)
         status = weights_snapshot(saver->engine->executor, &saver->list, saver->snapshot, error);
     if (status == STATUS_OK)
         status = weights_check_finite(&saver->list, saver->snapshot, error);
     if (status == STATUS_OK)
-        status = describe_state(state, &described, error);
+        status = describe_state(state, &saver->described, error);
     if (status == STATUS_OK)
-        status = start_save(saver, state, &described, error);
+        status = start_save(saver, state, error);
     if (status == STATUS_OK)
-        saver->last_step = state->step;
-    checkpoint_state_finish(&described);
+        saver->last_step = saver->unreported = state->step;
     return status;
 }
 
-int saver_wait(struct saver *saver, struct error *error)
+bool saver_busy(const struct saver *saver)
 {
-    return saver->async != NULL ? checkpoint_async_wait(saver->async, NULL, error) : STATUS_OK;
+    return saver->async != NULL && checkpoint_async_busy(saver->async);
+}
+
+int saver_wait(struct saver *saver, int64_t *step, struct error *error)
+{
+    int status = saver->async != NULL ? checkpoint_async_wait(saver->async, NULL, error) : STATUS_OK;
+
+    if (step != NULL)
+        *step = saver->unreported;
+    saver->unreported = -1;
+    if (status != STATUS_OK)
+        saver->last_step = -1;
+    return status;
 }
 
 int saver_read_config(struct checkpoint *checkpoint, struct config *config, struct error *error)
@@ -168,13 +179,14 @@ static int compare_hash(const struct checkpoint *checkpoint, const char *key, co
 
     snprintf(hash, sizeof hash, "%016" PRIx64, now);
     if (stored == NULL || strcmp(stored, hash) != 0)
-        return error_set(error, STATUS_USAGE, "%s: %s holds other contents than when %s was saved; use the same, or another run.dir",
+        return error_set(error, STATUS_USAGE,
+                         "%s: %s holds other contents than when %s was saved; use the same, or another run.dir",
                          config_key, key, checkpoint->folder);
     return STATUS_OK;
 }
 
-int saver_restore(struct saver *saver, struct checkpoint *checkpoint, const struct config *config, struct train_state *state,
-                  struct error *error)
+int saver_restore(struct saver *saver, struct checkpoint *checkpoint, const struct config *config,
+                  struct train_state *state, struct error *error)
 {
     struct config stored;
     int status = saver_read_config(checkpoint, &stored, error);

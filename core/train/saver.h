@@ -22,31 +22,39 @@ struct saver {
     const struct file_system *fs;
     struct engine *engine;
     struct weight_list list;
-    char folder[4096]; /* RUN_DIR/ckpt */
-    char *config_text; /* the resolved config, stored with each checkpoint */
-    int64_t config_bytes;
+    char folder[4096];        /* RUN_DIR/ckpt */
+    char *config_text;        /* the resolved config, stored with each checkpoint */
     char *tokenizer_files[2]; /* vocab.json, merges.txt of a BPE tokenizer; NULL otherwise */
     int64_t tokenizer_bytes[2];
     void *snapshot; /* list.bytes, made at the first save */
     const void **data;
-    struct checkpoint_async *async; /* NULL: saving blocks */
+    struct checkpoint_blob files[3]; /* the config, and the tokenizer's files */
+    struct checkpoint_state described;
+    struct checkpoint_async *async; /* NULL: saving blocks; while it works it reads all of the above */
     int64_t keep;
-    int64_t last_step; /* of the newest save that was started, -1 before */
+    int64_t last_step;  /* of the newest save that was started and is not known to have failed, -1 before */
+    int64_t unreported; /* step of a started save whose result nobody asked for yet, -1: none */
 };
 
 int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct config *config,
                  struct engine *engine, struct error *error);
 void saver_destroy(struct saver *saver); /* accepts a zeroed struct */
 
-/* Nothing may be pending on the executor. A snapshot with a number that is not finite is not saved. With async saving the result of
- * the save before is returned here or by saver_wait. */
+/* Starts a save; its result comes from saver_wait, which must have given that of the save before. Nothing may be
+ * pending on the executor. A snapshot with a number that is not finite is STATUS_NONFINITE and not saved. Blocks until
+ * all is stored where saving is not async, else for the copy of the weights. */
 int saver_save(struct saver *saver, const struct train_state *state, struct error *error);
-int saver_wait(struct saver *saver, struct error *error);
 
-/* Loads weights, optimizer state and *state from an opened checkpoint, after comparing its config, data and tokenizer with this
- * run's: STATUS_USAGE names what differs. state->data_hash and tokenizer_hash hold this run's on entry. */
-int saver_restore(struct saver *saver, struct checkpoint *checkpoint, const struct config *config, struct train_state *state,
-                  struct error *error);
+/* Does not block. */
+bool saver_busy(const struct saver *saver);
+
+/* Waits for the started save and gives its result, once. *step (may be NULL) is its step, -1 when there was none. */
+int saver_wait(struct saver *saver, int64_t *step, struct error *error);
+
+/* Loads weights, optimizer state and *state from an opened checkpoint, after comparing its config, data and tokenizer
+ * with this run's: STATUS_USAGE names what differs. state->data_hash and tokenizer_hash hold this run's on entry. */
+int saver_restore(struct saver *saver, struct checkpoint *checkpoint, const struct config *config,
+                  struct train_state *state, struct error *error);
 
 /* The config that a checkpoint was made with. */
 int saver_read_config(struct checkpoint *checkpoint, struct config *config, struct error *error);

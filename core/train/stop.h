@@ -1,5 +1,5 @@
-/* Stopping on request. SIGTERM, SIGINT and SIGUSR1 ask once: the step at hand ends, a checkpoint is saved. A second signal ends the
- * process at once with 128 + its number; the last complete checkpoint stays as it is. */
+/* Stopping on request. SIGTERM, SIGINT and SIGUSR1 ask once: the step at hand ends, a checkpoint is saved. A second
+ * signal ends the process at once with 128 + its number; the last complete checkpoint stays as it is. */
 #ifndef LLMRUN_TRAIN_STOP_H
 #define LLMRUN_TRAIN_STOP_H
 

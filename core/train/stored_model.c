@@ -56,8 +56,8 @@ static int load(struct stored_model *model, struct checkpoint *checkpoint, unsig
     return status == STATUS_OK ? engine_refresh(&model->engine, error) : status;
 }
 
-int stored_model_open(struct stored_model *model, const struct file_system *fs, const struct stored_model_options *options,
-                      struct error *error)
+int stored_model_open(struct stored_model *model, const struct file_system *fs,
+                      const struct stored_model_options *options, struct error *error)
 {
     struct checkpoint checkpoint = {0};
     int status;

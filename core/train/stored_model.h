@@ -7,8 +7,8 @@
 #include "train/engine.h"
 
 struct stored_model_options {
-    const char *path;      /* a run folder (its newest complete checkpoint) or a checkpoint folder */
-    const char *tokenizer; /* used where the checkpoint holds none; NULL for none */
+    const char *path;                /* a run folder (its newest complete checkpoint) or a checkpoint folder */
+    const char *tokenizer;           /* used where the checkpoint holds none; NULL for none */
     const struct config_flag *flags; /* keys that win over the stored config: backend, threads, ... */
     int64_t flag_count;
     char *const *environment;
@@ -24,8 +24,8 @@ struct stored_model {
 };
 
 /* STATUS_INPUT when there is no checkpoint or it is damaged; STATUS_USAGE when no tokenizer is known. */
-int stored_model_open(struct stored_model *model, const struct file_system *fs, const struct stored_model_options *options,
-                      struct error *error);
+int stored_model_open(struct stored_model *model, const struct file_system *fs,
+                      const struct stored_model_options *options, struct error *error);
 void stored_model_close(struct stored_model *model);
 
 #endif

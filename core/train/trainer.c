@@ -142,8 +142,15 @@ static int find_checkpoint(struct trainer *trainer, char path[PATH_MAX], bool *f
     const char *resume = trainer->config->run.resume;
 
     *found = false;
-    if (strcmp(resume, "none") == 0)
-        return STATUS_OK;
+    if (strcmp(resume, "none") == 0) {
+        int status = checkpoint_find_newest(trainer->options.fs, trainer->saver.folder, path, found, error);
+
+        /* Beside a fresh start, later steps of the old run would be taken for its newest. */
+        if (status == STATUS_OK && *found)
+            status = error_set(error, STATUS_USAGE, "run.resume is none, and %s is there already; name another run.dir", path);
+        *found = false;
+        return status;
+    }
     if (strcmp(resume, "auto") == 0)
         return checkpoint_find_newest(trainer->options.fs, trainer->saver.folder, path, found, error);
     *found = true;
@@ -190,11 +197,12 @@ static void report_start(struct trainer *trainer)
 
     config_hash(trainer->config, &hash, &ignored);
     metrics_event(&trainer->metrics, "start",
-                  "\"version\":\"%s\",\"config\":\"%016" PRIx64 "\",\"program\":\"%016" PRIx64 "\",\"step\":%lld,\"backend\":\"%s\","
+                  "\"version\":\"%s\",\"config\":\"%016" PRIx64 "\",\"program\":\"%016" PRIx64
+                  "\",\"step\":%lld,\"backend\":\"%s\","
                   "\"device\":\"%s\",\"exact\":%s,\"mem_bytes\":%lld",
                   LLMRUN_VERSION, hash, program_hash(&executor_compiled(engine->executor)->program),
-                  (long long)trainer->state.step, engine->chosen.backend->name, engine->chosen.device->info.architecture,
-                  engine->request.exact ? "true" : "false",
+                  (long long)trainer->state.step, engine->chosen.backend->name,
+                  engine->chosen.device->info.architecture, engine->request.exact ? "true" : "false",
                   (long long)executor_compiled(engine->executor)->plan.total_bytes);
     if (trainer->options.observer.started != NULL)
         trainer->options.observer.started(trainer->options.observer.context, trainer);
@@ -209,6 +217,7 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
         return error_set(error, STATUS_MEMORY, "no memory for the trainer");
     trainer->options = *options;
     trainer->config = options->config;
+    trainer->created_ns = options->clock->monotonic_ns(options->clock);
     trainer->lock.handle = -1;
     trainer->metrics.handle = -1;
     request_learning_rate(trainer->config, &trainer->schedule);
@@ -258,7 +267,10 @@ int trainer_run(struct trainer *trainer, struct error *error)
     status = loop_run(trainer, error);
     metrics_event(&trainer->metrics, "stop", "\"step\":%lld,\"reason\":\"%s\",\"exit_code\":%d",
                   (long long)trainer->state.step,
-                  status == STATUS_OK ? "done" : status == STATUS_STOPPED ? "requested" : "failed", status);
+                  status == STATUS_OK        ? "done"
+                  : status == STATUS_STOPPED ? trainer->stop_reason
+                                             : "failed",
+                  status);
     return status;
 }
 

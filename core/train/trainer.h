@@ -32,8 +32,9 @@ struct trainer_options {
 int trainer_create(const struct trainer_options *options, struct trainer **trainer, struct error *error);
 void trainer_destroy(struct trainer *trainer); /* NULL is accepted */
 
-/* Trains up to train.steps. STATUS_STOPPED when a signal asked to stop and a checkpoint was saved; STATUS_NONFINITE when a loss or
- * gradient was not finite: the weights are those before that step. */
+/* Trains up to train.steps. STATUS_STOPPED when a signal asked to stop, or train.time_limit is near, and a checkpoint
+ * was saved; STATUS_STORAGE when the newest checkpoint could not be saved; STATUS_NONFINITE when a loss or gradient was
+ * not finite: the weights are those before that step. */
 int trainer_run(struct trainer *trainer, struct error *error);
 
 /* For messages. */

@@ -20,7 +20,8 @@ int weight_list_make(const struct program *program, struct weight_list *list, st
         if (value->kind != VALUE_PARAMETER && value->kind != VALUE_STATE)
             continue;
         list->values[list->count] = (int32_t)i;
-        list->forms[list->count++] = (struct safetensors_form){value->name, value->dtype, shape_of(value->rank, value->shape)};
+        list->forms[list->count++] =
+            (struct safetensors_form){value->name, value->dtype, shape_of(value->rank, value->shape)};
         list->bytes += value_bytes(value);
     }
     return STATUS_OK;
@@ -48,14 +49,15 @@ static int load_one(struct executor *executor, int32_t value, const struct safet
     if (tensor == NULL)
         return error_set(error, STATUS_INPUT, "%s has no tensor %s", checkpoint->folder, form->name);
     if (tensor->dtype != form->dtype || !shape_equal(&tensor->shape, &form->shape))
-        return error_set(error, STATUS_INPUT, "%s: tensor %s is %s%s, the model wants %s%s", checkpoint->folder, form->name,
-                         dtype_name(tensor->dtype), shape_print(&tensor->shape, found), dtype_name(form->dtype),
-                         shape_print(&form->shape, wanted));
+        return error_set(error, STATUS_INPUT, "%s: tensor %s is %s%s, the model wants %s%s", checkpoint->folder,
+                         form->name, dtype_name(tensor->dtype), shape_print(&tensor->shape, found),
+                         dtype_name(form->dtype), shape_print(&form->shape, wanted));
     status = checkpoint_read(checkpoint, tensor, memory, tensor->bytes, error);
     return status == STATUS_OK ? executor_write(executor, value, memory, error) : status;
 }
 
-int weights_load(struct executor *executor, const struct weight_list *list, struct checkpoint *checkpoint, struct error *error)
+int weights_load(struct executor *executor, const struct weight_list *list, struct checkpoint *checkpoint,
+                 struct error *error)
 {
     int64_t largest = 1;
     int status = STATUS_OK;
@@ -102,7 +104,8 @@ int weights_check_finite(const struct weight_list *list, const void *memory, str
         int64_t bytes = form_bytes(&list->forms[i]);
 
         if (list->forms[i].dtype == LLMRUN_F32 && !all_finite((const uint32_t *)(const void *)at, bytes / 4))
-            return error_set(error, STATUS_NONFINITE, "tensor %s holds a number that is not finite; no checkpoint is saved",
+            return error_set(error, STATUS_NONFINITE,
+                             "tensor %s holds a number that is not finite; no checkpoint is saved",
                              list->forms[i].name);
         at += bytes;
     }

@@ -8,7 +8,7 @@
 
 /* What is saved of a program: its parameters and its state, in order. */
 struct weight_list {
-    int32_t *values;               /* ids */
+    int32_t *values;                /* ids */
     struct safetensors_form *forms; /* names live as long as the program */
     int64_t count;
     int64_t bytes; /* of all */
@@ -17,9 +17,10 @@ struct weight_list {
 int weight_list_make(const struct program *program, struct weight_list *list, struct error *error);
 void weight_list_free(struct weight_list *list);
 
-/* Reads every value of the list from the checkpoint into the device: shape and type must be the program's. Optimizer state that the
- * program has and the checkpoint lacks is STATUS_INPUT. The caller refreshes afterwards. */
-int weights_load(struct executor *executor, const struct weight_list *list, struct checkpoint *checkpoint, struct error *error);
+/* Reads every value of the list from the checkpoint into the device: shape and type must be the program's. Optimizer
+ * state that the program has and the checkpoint lacks is STATUS_INPUT. The caller refreshes afterwards. */
+int weights_load(struct executor *executor, const struct weight_list *list, struct checkpoint *checkpoint,
+                 struct error *error);
 
 /* Copies every value of the list to `memory` (list->bytes), one after the other. */
 int weights_snapshot(struct executor *executor, const struct weight_list *list, void *memory, struct error *error);

@@ -1,0 +1,65 @@
+#include "train/saving.h"
+
+#include "base/log.h"
+
+static int64_t now_ns(const struct trainer *trainer)
+{
+    return trainer->options.clock->monotonic_ns(trainer->options.clock);
+}
+
+static int failed(struct trainer *trainer, int64_t step, int status, struct error *error)
+{
+    if (status != STATUS_STORAGE || trainer->config->train.on_save_error != CONFIG_ON_SAVE_ERROR_CONTINUE)
+        return status;
+    trainer->save_error = *error;
+    log_line(LOG_WARNING, "the checkpoint of step %lld could not be saved, training goes on: %s", (long long)step,
+             error->message);
+    metrics_event(&trainer->metrics, "save_error", "\"step\":%lld", (long long)step);
+    return STATUS_OK;
+}
+
+static int finish(struct trainer *trainer, struct error *error)
+{
+    int64_t step;
+    int status = saver_wait(&trainer->saver, &step, error);
+
+    if (status != STATUS_OK)
+        return failed(trainer, step, status, error);
+    if (step < 0)
+        return STATUS_OK;
+    time_limit_saved(&trainer->limit, now_ns(trainer) - trainer->save_started_ns);
+    trainer->save_error.status = STATUS_OK;
+    metrics_event(&trainer->metrics, "checkpoint", "\"step\":%lld", (long long)step);
+    if (trainer->options.observer.saved != NULL)
+        trainer->options.observer.saved(trainer->options.observer.context, trainer, step);
+    return STATUS_OK;
+}
+
+int saving_start(struct trainer *trainer, struct error *error)
+{
+    int status = finish(trainer, error);
+
+    if (status != STATUS_OK || trainer->saver.last_step == trainer->state.step)
+        return status;
+    trainer->save_started_ns = now_ns(trainer);
+    status = saver_save(&trainer->saver, &trainer->state, error);
+    if (status != STATUS_OK)
+        return failed(trainer, trainer->state.step, status, error);
+    return saving_poll(trainer, error);
+}
+
+int saving_poll(struct trainer *trainer, struct error *error)
+{
+    return saver_busy(&trainer->saver) ? STATUS_OK : finish(trainer, error);
+}
+
+int saving_end(struct trainer *trainer, struct error *error)
+{
+    int status = finish(trainer, error);
+
+    if (status == STATUS_OK && trainer->save_error.status != STATUS_OK) {
+        *error = trainer->save_error;
+        status = error->status;
+    }
+    return status;
+}
