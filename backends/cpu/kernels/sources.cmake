@@ -35,6 +35,8 @@ set(kernel_common_sources
   matmul/gemm.c
   matmul/gemm_blocked.c
   matmul/gemm_choose.c
+  matmul/gemm_gather.c
+  matmul/gemm_plan.c
   matmul/gemm_plain.c
 )
 

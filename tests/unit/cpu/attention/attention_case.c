@@ -93,6 +93,34 @@ void attention_case_end(struct attention_case *attention)
     op_case_end(&attention->grad);
 }
 
+void loss_case_begin(struct loss_case *loss, const struct loss_shape *shape, uint32_t dtype, unsigned gradients,
+                     uint64_t seed)
+{
+    int64_t tokens = shape->sequences * shape->sequence;
+    struct op_case *op = &loss->op;
+    int32_t *targets;
+    float *weights;
+
+    loss->attributes = (struct llmrun_linear_cross_entropy_attributes){shape->sequence, shape->vocabulary};
+    op_case_begin(op, LLMRUN_OP_LINEAR_CROSS_ENTROPY, &loss->attributes, seed);
+    op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_X, dtype, EXTENTS(tokens, shape->width), NUMBERS_USUAL);
+    op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_W, dtype, EXTENTS(shape->rows, shape->width), NUMBERS_USUAL);
+    targets = op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_TARGETS, LLMRUN_I32, EXTENTS(tokens), NUMBERS_SMALL);
+    weights = op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS, LLMRUN_F32, EXTENTS(tokens), NUMBERS_USUAL);
+    for (int64_t t = 0; t < tokens; t++) {
+        weights[t] = t % 4 == 2 ? 0.0f : fabsf(weights[t]);
+        targets[t] = t % 4 == 2 ? -1 : (int32_t)(targets[t] * 7919 % shape->vocabulary);
+    }
+    op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_SCALE, LLMRUN_F32, EXTENTS(1), NUMBERS_USUAL);
+    op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_LOSSES, LLMRUN_F64, EXTENTS(shape->sequences), NUMBERS_USUAL);
+    if (gradients & LOSS_DX)
+        op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_DX, dtype, EXTENTS(tokens, shape->width), NUMBERS_USUAL);
+    if (gradients & LOSS_DW)
+        op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_DW, LLMRUN_F32, EXTENTS(shape->rows, shape->width),
+                        NUMBERS_USUAL);
+    op->op.accumulate = gradients & LOSS_ADD_TO_DW ? 1u << LLMRUN_LINEAR_CROSS_ENTROPY_DW : 0;
+}
+
 static void check_kernel(const struct op_case *op_case, const struct op_case *expected, const struct kernel *kernel,
                          const char *what)
 {

@@ -26,6 +26,28 @@ void attention_case_begin(struct attention_case *attention, const struct attenti
                           uint64_t seed, int exact);
 void attention_case_end(struct attention_case *attention);
 
+struct loss_shape {
+    int64_t sequences;
+    int64_t sequence;
+    int64_t width;
+    int64_t rows;       /* of w */
+    int64_t vocabulary; /* rows of w that are tokens */
+};
+
+struct loss_case {
+    struct llmrun_linear_cross_entropy_attributes attributes;
+    struct op_case op;
+};
+
+/* Which gradients the case asks for. */
+#define LOSS_DX        1u
+#define LOSS_DW        2u
+#define LOSS_ADD_TO_DW 4u
+
+/* Random numbers from `seed`; a quarter of the tokens have no weight, and targets outside the vocabulary. */
+void loss_case_begin(struct loss_case *loss, const struct loss_shape *shape, uint32_t dtype, unsigned gradients,
+                     uint64_t seed);
+
 /* The reference in the defined order, or in fp64. */
 const struct kernel *case_reference(uint16_t op, int exact);
 

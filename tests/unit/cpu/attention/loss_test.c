@@ -1,0 +1,59 @@
+/* linear_cross_entropy on each instruction set and number of threads against the exact reference, bit for bit. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "attention_case.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void check(const struct loss_shape *shape, uint32_t dtype, unsigned gradients, uint64_t seed)
+{
+    struct loss_case loss;
+    char what[160];
+
+    snprintf(what, sizeof(what), "%lld x %lld tokens of %lld, %lld of %lld rows, gradients %u, seed %llu",
+             (long long)shape->sequences, (long long)shape->sequence, (long long)shape->width,
+             (long long)shape->vocabulary, (long long)shape->rows, gradients, (unsigned long long)seed);
+    loss_case_begin(&loss, shape, dtype, gradients, seed);
+    case_check(&loss.op, what);
+    op_case_end(&loss.op);
+}
+
+static void every_kernel_gives_the_bits_of_the_reference(void **state)
+{
+    static const struct loss_shape shapes[] = {
+        {1, 1, 1, 1, 1}, {2, 3, 8, 17, 16}, {3, 5, 33, 100, 97}, {2, 40, 16, 300, 257}, {1, 7, 5, 64, 64},
+    };
+    static const unsigned gradients[] = {0, LOSS_DX, LOSS_DW, LOSS_DX | LOSS_DW, LOSS_DX | LOSS_DW | LOSS_ADD_TO_DW};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        for (size_t g = 0; g < COUNT(gradients); g++) {
+            check(&shapes[i], LLMRUN_F32, gradients[g], i);
+            check(&shapes[i], LLMRUN_BF16, gradients[g], i);
+        }
+}
+
+/* So many rows that 65 tokens make two chunks of logits, the second with an odd number of tokens. */
+static void a_chunk_of_tokens_leaves_no_trace(void **state)
+{
+    static const struct loss_shape shape = {1, 65, 2, 131104, 131090};
+
+    (void)state;
+    check(&shape, LLMRUN_F32, LOSS_DX | LOSS_DW, 1);
+    check(&shape, LLMRUN_BF16, LOSS_DX | LOSS_DW | LOSS_ADD_TO_DW, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kernel_gives_the_bits_of_the_reference),
+        cmocka_unit_test(a_chunk_of_tokens_leaves_no_trace),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
