@@ -6,6 +6,9 @@
 /* A leaf is summed in blocks of this many elements, in sixteen lanes each; the sums of the blocks are added in order.
  */
 #define BLOCK 4096
+/* How far ahead memory is asked for: with one stream to read, the processor's own prefetching leaves half of the
+ * memory's rate unused. */
+#define PREFETCH_BYTES 4096
 
 static int64_t blocks_of_leaf(const struct llmrun_op *op, int64_t *leaf_elements)
 {
@@ -24,8 +27,10 @@ static void block_task(void *context, int64_t task, int thread)
     struct f64x16 sum = vec_double_zero();
 
     (void)thread;
-    for (int64_t i = range.begin; i < range.end; i += VEC_LANES)
+    for (int64_t i = range.begin; i < range.end; i += VEC_LANES) {
+        __builtin_prefetch((const void *)((uintptr_t)(x + i) + PREFETCH_BYTES));
         sum = vec_double_add_square(sum, vec_load_part(x + i, vec_lanes_left(range.end, i), 0.0f));
+    }
     ((double *)call->workspace)[task] = vec_double_sum(sum);
 }
 

@@ -279,6 +279,57 @@ static void cast_rounds_as_pytorch(void **state)
     golden_end(&wanted);
 }
 
+/* The exact order and fp64 on the same bf16 operands: a result differs by at most one step of bf16, 2^-7 of its own
+ * size, or by what fp32 loses on the way, 2^-20 of the largest one. */
+static void assert_close_in_bf16(struct op_case *exact)
+{
+    struct op_case precise;
+
+    op_case_copy(&precise, exact);
+    run(exact, LLMRUN_OP_EXACT);
+    run(&precise, 0);
+    for (int operand = 0; operand < (int)exact->op.operand_count; operand++) {
+        for (int64_t i = 0; exact->data[operand] != NULL && i < op_case_elements(exact, operand); i++) {
+            double found = op_case_value(exact, operand, i), wanted = op_case_value(&precise, operand, i);
+
+            if (!(fabs(found - wanted) <= 0x1p-7 * fabs(wanted) + 0x1p-17))
+                fail_msg("operand %d differs at %d: %.9g and %.9g", operand, (int)i, found, wanted);
+        }
+    }
+    op_case_end(&precise);
+    op_case_end(exact);
+}
+
+static void bf16_results_are_those_of_fp64_within_a_rounding(void **state)
+{
+    struct llmrun_layernorm_attributes attributes = {1e-5f};
+    const int64_t *matrix = EXTENTS(5, 200);
+    struct op_case op;
+
+    (void)state;
+    op_case_begin(&op, LLMRUN_OP_GELU_GRAD, NULL, 3);
+    for (int operand = 0; operand < LLMRUN_GELU_GRAD_OPERANDS; operand++)
+        op_case_operand(&op, operand, LLMRUN_BF16, matrix, NUMBERS_USUAL);
+    assert_close_in_bf16(&op);
+
+    op_case_begin(&op, LLMRUN_OP_LAYERNORM, &attributes, 4);
+    op_case_operand(&op, LLMRUN_LAYERNORM_X, LLMRUN_BF16, matrix, NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_LAYERNORM_RESIDUAL, LLMRUN_BF16, matrix, NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_LAYERNORM_GAIN, LLMRUN_F32, EXTENTS(200), NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_LAYERNORM_Y, LLMRUN_BF16, matrix, NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_LAYERNORM_SUM, LLMRUN_BF16, matrix, NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_LAYERNORM_MEAN, LLMRUN_F32, EXTENTS(5), NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_LAYERNORM_RSTD, LLMRUN_F32, EXTENTS(5), NUMBERS_USUAL);
+    assert_close_in_bf16(&op);
+
+    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, NULL, 5);
+    op.op.accumulate = 1u << LLMRUN_EMBEDDING_GRAD_DTABLE;
+    op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_IDS, LLMRUN_I32, EXTENTS(60), NUMBERS_SMALL);
+    op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_DY, LLMRUN_BF16, EXTENTS(60, 33), NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_DTABLE, LLMRUN_F32, EXTENTS(14, 33), NUMBERS_USUAL);
+    assert_close_in_bf16(&op);
+}
+
 /* (sums, losses, finite before) -> finite after */
 static uint32_t finite_after(double sum, double loss, uint32_t before)
 {
@@ -321,6 +372,7 @@ int main(void)
         cmocka_unit_test(adamw_equals_pytorch_for_three_steps),
         cmocka_unit_test(clip_equals_pytorch),
         cmocka_unit_test(cast_rounds_as_pytorch),
+        cmocka_unit_test(bf16_results_are_those_of_fp64_within_a_rounding),
         cmocka_unit_test(clip_says_when_the_norm_or_a_loss_is_not_finite_and_never_takes_it_back),
     };
 
