@@ -13,6 +13,7 @@ struct command {
 };
 
 int command_backends(int argc, char **argv, struct error *error);
+int command_bench(int argc, char **argv, struct error *error);
 int command_checkpoint(int argc, char **argv, struct error *error);
 int command_eval(int argc, char **argv, struct error *error);
 int command_generate(int argc, char **argv, struct error *error);

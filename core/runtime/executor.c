@@ -30,6 +30,7 @@ struct executor {
     struct prepared_section sections[SECTION_KINDS];
     bool has_section[SECTION_KINDS];
     int64_t submitted, collected;
+    struct timeline *timeline;
 };
 
 static int64_t at_least_one(int64_t bytes)
@@ -170,10 +171,10 @@ static int upload_inputs(struct executor *executor, int i, struct error *error)
 {
     const struct memory_plan *plan = &executor->compiled.plan;
     int64_t bytes = plan->region_bytes[REGION_INPUTS];
-    int status = STATUS_OK;
+    int status = timeline_mark(executor->timeline, &executor->compute, "inputs", -1, error);
 
-    if (bytes == 0)
-        return STATUS_OK;
+    if (bytes == 0 || status != STATUS_OK)
+        return status;
     status = stream_wait(&executor->copy, &executor->consumed[i], error);
     if (status == STATUS_OK)
         status = stream_upload(&executor->copy, &executor->incoming[i], 0, &executor->sets[i].inputs, 0, bytes, error);
@@ -200,9 +201,11 @@ static int launch_step(struct executor *executor, struct error *error)
 {
     const struct memory_plan *plan = &executor->compiled.plan;
     const struct schedule *schedule = &executor->compiled.schedule;
-    int status = stream_fill(&executor->compute, &executor->arena, plan->region_offset[REGION_GRADIENTS], 0,
-                             plan->region_bytes[REGION_GRADIENTS], error);
+    int status = timeline_mark(executor->timeline, &executor->compute, "zero gradients", -1, error);
 
+    if (status == STATUS_OK)
+        status = stream_fill(&executor->compute, &executor->arena, plan->region_offset[REGION_GRADIENTS], 0,
+                             plan->region_bytes[REGION_GRADIENTS], error);
     for (int64_t i = 0; status == STATUS_OK && i < schedule->count; i++) {
         const struct schedule_entry *entry = &schedule->entries[i];
 
@@ -243,22 +246,41 @@ static int launch_job(struct executor *executor, enum executor_job job, struct e
     return error_set(error, STATUS_BUG, "unknown job %d", (int)job);
 }
 
-int executor_submit(struct executor *executor, enum executor_job job, struct error *error)
+static int download_results(struct executor *executor, int i, struct error *error)
 {
     const struct memory_plan *plan = &executor->compiled.plan;
-    int i = (int)(executor->submitted % SETS);
-    int status = upload_inputs(executor, i, error);
+    int status = timeline_mark(executor->timeline, &executor->compute, "results", -1, error);
 
-    if (status == STATUS_OK)
-        status = launch_job(executor, job, error);
     if (status == STATUS_OK && plan->region_bytes[REGION_RESULTS] > 0)
         status = stream_download(&executor->compute, &executor->sets[i].results, 0, &executor->arena,
                                  plan->region_offset[REGION_RESULTS], plan->region_bytes[REGION_RESULTS], error);
     if (status == STATUS_OK)
-        status = stream_record(&executor->compute, &executor->sets[i].done, error);
+        status = timeline_mark(executor->timeline, &executor->compute, "end", -1, error);
+    return status == STATUS_OK ? stream_record(&executor->compute, &executor->sets[i].done, error) : status;
+}
+
+int executor_submit(struct executor *executor, enum executor_job job, struct error *error)
+{
+    int i = (int)(executor->submitted % SETS);
+    int status;
+
+    if (executor->timeline != NULL)
+        executor->timeline->count = 0;
+    status = upload_inputs(executor, i, error);
+    if (status == STATUS_OK)
+        status = launch_job(executor, job, error);
+    if (status == STATUS_OK)
+        status = download_results(executor, i, error);
     if (status == STATUS_OK)
         executor->submitted++;
     return status;
+}
+
+void executor_observe(struct executor *executor, struct timeline *timeline)
+{
+    executor->timeline = timeline;
+    for (int i = 0; i < SECTION_KINDS; i++)
+        executor->sections[i].timeline = timeline;
 }
 
 int executor_collect(struct executor *executor, struct error *error)

@@ -8,6 +8,7 @@
 
 #include "compile/compile.h"
 #include "plugin/device.h"
+#include "runtime/timeline.h"
 
 struct executor;
 
@@ -40,6 +41,10 @@ int executor_submit(struct executor *executor, enum executor_job job, struct err
 int executor_collect(struct executor *executor, struct error *error);
 const void *executor_result(const struct executor *executor, int32_t value);
 int executor_pending(const struct executor *executor);
+
+/* From now on each submission clears `timeline` and leaves its marks there, the last one behind all its work; NULL: none, as at
+ * first. Its owner keeps it until then, and collects each submission before the next. */
+void executor_observe(struct executor *executor, struct timeline *timeline);
 
 /* Copies a persistent value between host and device; blocking; nothing may be pending. `bytes` is value_bytes. */
 int executor_read(struct executor *executor, int32_t value, void *data, struct error *error);

@@ -21,6 +21,7 @@ static int prepare_op(struct device *device, const struct compiled *compiled, co
     struct llmrun_op description;
 
     compile_describe(compiled, op, tensors, &description);
+    launch->op = (int32_t)(op - compiled->program.ops);
     launch->first_address = (int32_t)prepared->address_count;
     launch->count = description.operand_count;
     for (uint32_t i = 0; i < launch->count; i++) {
@@ -65,6 +66,7 @@ int prepared_section_create(struct device *device, const struct compiled *compil
     int status;
 
     memset(prepared, 0, sizeof *prepared);
+    prepared->name = section_kind_name(section->kind);
     prepared->workspace = arena + (uint64_t)compiled->plan.region_offset[REGION_WORKSPACE];
     if (device->backend->has_kernel)
         status = prepare_kernels(device, compiled, section, arena, prepared, error);
@@ -99,20 +101,25 @@ static const uint64_t *microbatch_addresses(const struct prepared_section *prepa
 int prepared_section_launch(const struct prepared_section *prepared, const struct stream *stream, int32_t microbatch,
                             struct error *error)
 {
-    if (prepared->compiled)
+    int status = STATUS_OK;
+
+    if (prepared->compiled) {
+        status = timeline_mark(prepared->timeline, stream, prepared->name, -1, error);
+        if (status != STATUS_OK)
+            return status;
         return stream_launch_program(stream, &prepared->program,
                                      microbatch_addresses(prepared, 0, prepared->address_count, microbatch),
                                      (uint32_t)prepared->address_count, prepared->workspace, error);
-    for (int64_t i = 0; i < prepared->launch_count; i++) {
+    }
+    for (int64_t i = 0; status == STATUS_OK && i < prepared->launch_count; i++) {
         const struct launch *launch = &prepared->launches[i];
         const uint64_t *addresses = prepared->addresses + launch->first_address;
-        int status;
 
         if (launch->per_microbatch)
             addresses = microbatch_addresses(prepared, launch->first_address, launch->count, microbatch);
-        status = stream_launch_kernel(stream, &launch->kernel, addresses, launch->count, prepared->workspace, error);
-        if (status != STATUS_OK)
-            return status;
+        status = timeline_mark(prepared->timeline, stream, NULL, launch->op, error);
+        if (status == STATUS_OK)
+            status = stream_launch_kernel(stream, &launch->kernel, addresses, launch->count, prepared->workspace, error);
     }
-    return STATUS_OK;
+    return status;
 }

@@ -5,12 +5,14 @@
 #include "compile/compile.h"
 #include "plugin/device.h"
 #include "plugin/stream.h"
+#include "runtime/timeline.h"
 
 struct launch {
     struct device_kernel kernel;
     int32_t first_address; /* into addresses and strides of the section */
     uint32_t count;
     bool per_microbatch; /* some stride is not 0 */
+    int32_t op;          /* index in the program */
 };
 
 struct prepared_section {
@@ -23,6 +25,8 @@ struct prepared_section {
     uint64_t *scratch;   /* addresses of the microbatch at hand */
     int64_t address_count;
     uint64_t workspace;
+    const char *name;          /* of the section */
+    struct timeline *timeline; /* where launches leave their marks; NULL: nowhere. Set by whoever wants them. */
 };
 
 /* `arena` is the address of the plan's first byte. With a device that compiles, values that only this section uses are its own. */

@@ -1,0 +1,26 @@
+/* llmrun bench step: how fast this machine trains. */
+#include "bench.h"
+
+#include <string.h>
+
+#include "command.h"
+#include "options.h"
+
+int command_bench(int argc, char **argv, struct error *error)
+{
+    static const struct usage usage = {.command = "bench",
+                                       .summary = "Speed of whole training steps",
+                                       .words = "step",
+                                       .least_words = 1,
+                                       .most_words = 1};
+    struct arguments arguments;
+    int status;
+
+    if (argc > 1 && strcmp(argv[1], "step") == 0)
+        return bench_step(argc - 1, argv + 1, error);
+    status = options_parse(&usage, argc, argv, &arguments, error);
+    if (status == STATUS_OK && !arguments.done)
+        status = error_set(error, STATUS_USAGE, "bench has no part %.80s; it has step", arguments.words[0]);
+    arguments_free(&arguments);
+    return status;
+}

@@ -1,0 +1,9 @@
+/* The parts of `llmrun bench`, each like a command (command.h). */
+#ifndef LLMRUN_CLI_BENCH_H
+#define LLMRUN_CLI_BENCH_H
+
+#include "base/status.h"
+
+int bench_step(int argc, char **argv, struct error *error);
+
+#endif

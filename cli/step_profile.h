@@ -1,0 +1,41 @@
+/* Where the time of a step goes, by kind of op. */
+#ifndef LLMRUN_CLI_STEP_PROFILE_H
+#define LLMRUN_CLI_STEP_PROFILE_H
+
+#include "program/program.h"
+#include "runtime/timeline.h"
+
+#define PROFILE_LABEL_BYTES 96
+#define PROFILE_STEPS       32 /* that are looked at */
+
+struct profile_row {
+    char label[PROFILE_LABEL_BYTES];
+    int64_t launches;          /* of one step */
+    double flops;              /* of one step; 0 where they are not counted */
+    double bytes;              /* of one step: each operand once, those that are added to twice */
+    int64_t ns[PROFILE_STEPS]; /* of each step, all its launches */
+    double median_ns;          /* once finished */
+};
+
+/* Zero-initialise, but for `by_shape`. */
+struct step_profile {
+    bool by_shape; /* ops of different shapes have different rows */
+    struct profile_row *rows;
+    int64_t row_count, row_capacity;
+    int64_t steps;
+};
+
+/* Adds the step whose marks `timeline` holds, the first PROFILE_STEPS of them. All steps are of `program`. */
+int step_profile_add(struct step_profile *profile, const struct program *program, const struct timeline *timeline,
+                     struct error *error);
+
+/* After the last step: medians, and the slowest row first. */
+void step_profile_finish(struct step_profile *profile);
+
+/* A table, or the members of a JSON array. */
+void step_profile_print(const struct step_profile *profile);
+void step_profile_print_json(const struct step_profile *profile);
+
+void step_profile_free(struct step_profile *profile);
+
+#endif
