@@ -42,9 +42,13 @@ static void name_uniquely(const struct program *program, struct value *value, co
 int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype, uint32_t rank,
                           const int64_t *shape)
 {
-    struct value *values = array_reserve(program->values, program->value_count, 1, &program->value_capacity, sizeof *values);
-    struct value *value;
+    int64_t extents[LLMRUN_MAX_RANK] = {0};
+    struct value *values, *value;
 
+    /* `shape` may be another value's, which moves when the array grows. */
+    for (uint32_t i = 0; i < rank; i++)
+        extents[i] = shape[i];
+    values = array_reserve(program->values, program->value_count, 1, &program->value_capacity, sizeof *values);
     if (values == NULL)
         return NO_VALUE;
     program->values = values;
@@ -55,8 +59,7 @@ int32_t program_add_value(struct program *program, const char *name, enum value_
     value->dtype = (uint8_t)dtype;
     value->rank = (uint8_t)rank;
     value->source = NO_VALUE;
-    for (uint32_t i = 0; i < rank; i++)
-        value->shape[i] = shape[i];
+    memcpy(value->shape, extents, sizeof extents);
     return (int32_t)program->value_count++;
 }
 
