@@ -123,7 +123,7 @@ static inline void gather_fetch(enum gemm_unit unit, const struct gemm_panels *p
     for (int row = 0; row < (unit == GEMM_UNIT_F32 ? 1 : 2); row++) {
         const char *from = (const char *)panels->source + (k + row) * panels->k_stride * bytes;
         for (int64_t at = 0; at < panels->lanes * bytes; at += 64)
-            __builtin_prefetch(from + at);
+            __builtin_prefetch(from + at, 0, 2);
     }
 }
 
