@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/fill.h"
 #include "runtime/machine.h"
 #include "runtime/runtime.h"
 #include "runtime/wait.h"
@@ -57,13 +58,18 @@ static void run_copy(const struct llmrun_copy *copy)
         memcpy(to + row * copy->to_pitch, from + row * copy->from_pitch, (size_t)copy->row_bytes);
 }
 
-static void run_fill(uint64_t address, uint32_t pattern, int64_t bytes)
+static void run_fill(struct llmrun_stream *stream, const struct command *command)
 {
-    uint32_t *words = (uint32_t *)(uintptr_t)address;
-    int64_t i;
+    struct llmrun_device *device = stream->device;
+    void *memory = (void *)(uintptr_t)command->as.fill.address;
 
-    for (i = 0; i < bytes / 4; i++)
-        words[i] = pattern;
+    if (command->as.fill.bytes <= FILL_SMALL) {
+        fill_words(NULL, memory, command->as.fill.pattern, command->as.fill.bytes);
+        return;
+    }
+    pthread_mutex_lock(&device->pool_lock);
+    fill_words(device->pool, memory, command->as.fill.pattern, command->as.fill.bytes);
+    pthread_mutex_unlock(&device->pool_lock);
 }
 
 static void run_launch(struct llmrun_stream *stream, const struct command *command)
@@ -88,7 +94,7 @@ static void run_work(struct llmrun_stream *stream, const struct command *command
     if (command->kind == COMMAND_COPY)
         run_copy(&command->as.copy);
     else if (command->kind == COMMAND_FILL)
-        run_fill(command->as.fill.address, command->as.fill.pattern, command->as.fill.bytes);
+        run_fill(stream, command);
     else
         run_launch(stream, command);
 }
