@@ -42,24 +42,19 @@ static void name_uniquely(const struct program *program, struct value *value, co
 int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype, uint32_t rank,
                           const int64_t *shape)
 {
-    int64_t extents[LLMRUN_MAX_RANK] = {0};
-    struct value *values, *value;
+    struct value value = {
+        .kind = (uint8_t)kind, .dtype = (uint8_t)dtype, .rank = (uint8_t)rank, .source = NO_VALUE};
+    struct value *values;
 
-    /* `shape` may be another value's, which moves when the array grows. */
+    /* Before the array moves: name and shape may be those of a value in it. */
+    name_uniquely(program, &value, name);
     for (uint32_t i = 0; i < rank; i++)
-        extents[i] = shape[i];
+        value.shape[i] = shape[i];
     values = array_reserve(program->values, program->value_count, 1, &program->value_capacity, sizeof *values);
     if (values == NULL)
         return NO_VALUE;
     program->values = values;
-    value = &values[program->value_count];
-    memset(value, 0, sizeof *value);
-    name_uniquely(program, value, name);
-    value->kind = (uint8_t)kind;
-    value->dtype = (uint8_t)dtype;
-    value->rank = (uint8_t)rank;
-    value->source = NO_VALUE;
-    memcpy(value->shape, extents, sizeof extents);
+    values[program->value_count] = value;
     return (int32_t)program->value_count++;
 }
 

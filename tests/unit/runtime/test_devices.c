@@ -1,0 +1,116 @@
+/* The same losses on devices that run late, in random order, or only whole programs: what the core orders by events and
+ * puts into programs is all that those devices have. */
+#include "tiny.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define STEPS  5
+#define LOSSES (STEPS * TINY_BATCH)
+#define SEEDS  20
+
+/* Two submissions in flight: the inputs of the next step are written while this one waits to run. */
+static void train(const char *backend, const char *key, const char *value, const struct compile_request *request,
+                  double *losses)
+{
+    struct tiny tiny;
+
+    tiny_open(&tiny, backend, key, value, request);
+    for (int step = 1; step <= STEPS + 1; step++) {
+        if (step <= STEPS) {
+            tiny_fill(&tiny, step);
+            tiny_submit(&tiny);
+        }
+        if (step > 1)
+            tiny_collect(&tiny, losses + (step - 2) * TINY_BATCH);
+    }
+    tiny_close(&tiny);
+}
+
+static struct compile_request with_dropout(uint32_t compute_dtype)
+{
+    struct compile_request request = tiny_request();
+
+    request.dropout = 0.1f;
+    request.compute_dtype = compute_dtype;
+    return request;
+}
+
+static void fakegpu_gives_the_losses_of_cpu_with_each_of_20_seeds(void **state)
+{
+    struct compile_request request = with_dropout(LLMRUN_F32);
+    double wanted[LOSSES], found[LOSSES];
+
+    (void)state;
+    train("cpu", NULL, NULL, &request, wanted);
+    for (int seed = 1; seed <= SEEDS; seed++) {
+        char text[12];
+
+        snprintf(text, sizeof text, "%d", seed);
+        train("fakegpu", "seed", text, &request, found);
+        if (memcmp(found, wanted, sizeof wanted) != 0)
+            fail_msg("with seed %d the losses differ; the first of step 1 is %.17g, wanted %.17g", seed, found[0],
+                     wanted[0]);
+    }
+}
+
+static void fakegraph_gives_the_losses_of_cpu(void **state)
+{
+    static const uint32_t types[] = {LLMRUN_F32, LLMRUN_BF16};
+
+    (void)state;
+    for (int t = 0; t < 2; t++) {
+        struct compile_request request = with_dropout(types[t]);
+        double wanted[LOSSES], found[LOSSES];
+
+        train("cpu", NULL, NULL, &request, wanted);
+        for (request.recompute = RECOMPUTE_NONE; request.recompute <= RECOMPUTE_FULL; request.recompute++) {
+            train("fakegraph", NULL, NULL, &request, found);
+            assert_memory_equal(found, wanted, sizeof wanted);
+        }
+    }
+}
+
+static void cpu_ref_gives_the_losses_of_cpu(void **state)
+{
+    struct compile_request request = with_dropout(LLMRUN_F32);
+    double wanted[LOSSES], found[LOSSES];
+
+    (void)state;
+    train("cpu", NULL, NULL, &request, wanted);
+    train("cpu-ref", NULL, NULL, &request, found);
+    assert_memory_equal(found, wanted, sizeof wanted);
+}
+
+static void a_device_out_of_memory_is_a_sentence_and_nothing_is_left_open(void **state)
+{
+    struct compile_request request = tiny_request();
+    struct device *device = tiny_device("fakegpu", NULL, NULL);
+    struct executor *executor = NULL;
+    struct error error;
+
+    (void)state;
+    request.model.n_embd = 1 << 20;
+    request.model.n_layer = 100;
+    assert_int_equal(executor_create(device, &request, &executor, &error), STATUS_MEMORY);
+    assert_null(executor);
+    assert_non_null(strstr(error.message, "bytes free"));
+    device_close(device);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fakegpu_gives_the_losses_of_cpu_with_each_of_20_seeds),
+        cmocka_unit_test(fakegraph_gives_the_losses_of_cpu),
+        cmocka_unit_test(cpu_ref_gives_the_losses_of_cpu),
+        cmocka_unit_test(a_device_out_of_memory_is_a_sentence_and_nothing_is_left_open),
+    };
+
+    return cmocka_run_group_tests_name("runtime devices", tests, NULL, NULL);
+}

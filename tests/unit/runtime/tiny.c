@@ -1,0 +1,176 @@
+#include "tiny.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define FIRST_DOCUMENT 5 /* tokens of the first document of each sequence */
+
+static const struct update_policy policy = {
+    .beta1 = 0.9f, .beta2 = 0.95f, .epsilon = 1e-8f, .weight_decay = 0.1f, .clip = 1.0f};
+
+struct compile_request tiny_request(void)
+{
+    return (struct compile_request){
+        .model = {.family = MODEL_GPT2,
+                  .n_layer = 2,
+                  .n_embd = 16,
+                  .n_head = 2,
+                  .n_positions = TINY_SEQUENCE,
+                  .vocab_size = TINY_VOCABULARY,
+                  .layer_norm_epsilon = 1e-5,
+                  .initializer_range = 0.2},
+        .seed = 7,
+        .sequence = TINY_SEQUENCE,
+        .global_batch = TINY_BATCH,
+        .micro_batch = 2,
+        .eval_batch = TINY_EVAL_BATCH,
+        .train = true,
+        .predict = true,
+        .compute_dtype = LLMRUN_F32,
+        .update = policy,
+        .exact = true,
+    };
+}
+
+void tiny_ok_(int status, const struct error *error)
+{
+    if (status != STATUS_OK)
+        fail_msg("status %d: %s", status, error->message);
+}
+
+struct device *tiny_device(const char *backend, const char *key, const char *value)
+{
+    struct plugin_search search = {.listed = LLMRUN_BUILD_DIR "/lib/llmrun:" LLMRUN_BUILD_DIR "/lib/llmrun-test"};
+    const struct llmrun_option options[] = {{"threads", "2"}, {key, value}};
+    const struct backend *found = NULL;
+    struct device *device = NULL;
+    struct registry registry;
+    struct error error;
+
+    tiny_ok_(registry_create(&search, &registry, &error), &error);
+    tiny_ok_(registry_open(&registry, backend, &found, &error), &error);
+    tiny_ok_(device_open(found, 0, options, key != NULL ? 2 : 1, &device, &error), &error);
+    registry_destroy(&registry);
+    return device;
+}
+
+void tiny_initialise(struct tiny *tiny)
+{
+    const uint32_t one = 1;
+
+    tiny_ok(tiny, executor_begin(tiny->executor, &tiny->error));
+    memset(executor_input(tiny->executor, tiny_value(tiny, VALUE_TOKENS)), 0, 4);
+    tiny_ok(tiny, executor_submit(tiny->executor, EXECUTOR_INIT, &tiny->error));
+    tiny_ok(tiny, executor_collect(tiny->executor, &tiny->error));
+    tiny_ok(tiny, executor_write(tiny->executor, tiny_value(tiny, VALUE_FINITE), &one, &tiny->error));
+}
+
+void tiny_open(struct tiny *tiny, const char *backend, const char *key, const char *value,
+               const struct compile_request *request)
+{
+    memset(tiny, 0, sizeof *tiny);
+    tiny->request = *request;
+    tiny->device = tiny_device(backend, key, value);
+    tiny_ok(tiny, executor_create(tiny->device, request, &tiny->executor, &tiny->error));
+    tiny_initialise(tiny);
+}
+
+void tiny_close(struct tiny *tiny)
+{
+    executor_destroy(tiny->executor);
+    device_close(tiny->device);
+}
+
+int32_t tiny_value(const struct tiny *tiny, const char *name)
+{
+    int32_t value = program_find(&executor_compiled(tiny->executor)->program, name);
+
+    if (value == NO_VALUE)
+        fail_msg("the program has no value %s", name);
+    return value;
+}
+
+static void *input(struct tiny *tiny, const char *name)
+{
+    return executor_input(tiny->executor, tiny_value(tiny, name));
+}
+
+/* Numbers that look random: the finaliser of MurmurHash3 (Appleby). */
+static uint32_t scramble(uint32_t x)
+{
+    x = (x ^ x >> 16) * 0x85ebca6bu;
+    x = (x ^ x >> 13) * 0xc2b2ae35u;
+    return x ^ x >> 16;
+}
+
+static void fill_random(struct tiny *tiny, int step)
+{
+    uint32_t *random = input(tiny, VALUE_RANDOM);
+    const int64_t microbatches = tiny->request.global_batch / tiny->request.micro_batch;
+
+    for (int64_t m = 0; m < microbatches; m++) {
+        random[4 * m] = 11;
+        random[4 * m + 1] = 0;
+        random[4 * m + 2] = (uint32_t)step;
+        random[4 * m + 3] = (uint32_t)(m * tiny->request.micro_batch);
+    }
+}
+
+void tiny_fill(struct tiny *tiny, int step)
+{
+    int32_t *tokens, *targets, *positions, *starts;
+    float *weights, *correction;
+    double valid = 0;
+
+    tiny_ok(tiny, executor_begin(tiny->executor, &tiny->error));
+    tokens = input(tiny, VALUE_TOKENS);
+    targets = input(tiny, VALUE_TARGETS);
+    positions = input(tiny, VALUE_POSITIONS);
+    starts = input(tiny, VALUE_SEGMENT_STARTS);
+    weights = input(tiny, VALUE_WEIGHTS);
+    for (int i = 0; i < TINY_BATCH * TINY_SEQUENCE; i++) {
+        int at = i % TINY_SEQUENCE, start = at < FIRST_DOCUMENT ? 0 : FIRST_DOCUMENT;
+        uint32_t word = scramble((uint32_t)(step * 1000 + i));
+
+        tokens[i] = (int32_t)(word % TINY_VOCABULARY);
+        targets[i] = (int32_t)((word >> 8) % TINY_VOCABULARY);
+        positions[i] = at - start;
+        starts[i] = start;
+        weights[i] = (word >> 20) % 8 == 0 ? 0.0f : 1.0f;
+        valid += weights[i];
+    }
+    *(float *)input(tiny, VALUE_INVERSE_TOKENS) = (float)(1 / valid);
+    *(float *)input(tiny, VALUE_LEARNING_RATE) = 0.01f;
+    correction = input(tiny, VALUE_BIAS_CORRECTION);
+    correction[0] = (float)(1 - pow(policy.beta1, step));
+    correction[1] = (float)sqrt(1 - pow(policy.beta2, step));
+    if (tiny->request.dropout > 0)
+        fill_random(tiny, step);
+}
+
+void tiny_submit(struct tiny *tiny)
+{
+    tiny_ok(tiny, executor_submit(tiny->executor, EXECUTOR_STEP, &tiny->error));
+}
+
+void tiny_collect(struct tiny *tiny, double *losses)
+{
+    tiny_ok(tiny, executor_collect(tiny->executor, &tiny->error));
+    if (losses != NULL)
+        memcpy(losses, executor_result(tiny->executor, tiny_value(tiny, VALUE_LOSSES)), TINY_BATCH * sizeof *losses);
+}
+
+void tiny_train(struct tiny *tiny, int steps, double *losses)
+{
+    for (int step = 1; step <= steps; step++) {
+        tiny_fill(tiny, step);
+        tiny_submit(tiny);
+        tiny_collect(tiny, losses + (step - 1) * TINY_BATCH);
+    }
+}
