@@ -1,8 +1,15 @@
-/* attention: forward. A task is four blocks of queries of one head. It walks over the blocks of keys and brings each to
- * all of its queries that see it, so that a block of keys is packed once for 256 queries. */
+/* attention: forward. A task is up to eight blocks of queries of one head. It walks over the blocks of keys and brings
+ * each to all of its queries that see it, so that a block of keys is packed once for up to 512 queries. */
 #include "kernels/attention_block.h"
 
-#define TASK_BLOCKS 4
+#define TASK_BLOCKS      8 /* most of a task */
+#define TASKS_PER_THREAD 8 /* at least, as long as there are blocks, so that threads end together */
+
+struct forward {
+    struct attention attention;
+    int64_t task_blocks;
+    int64_t parts; /* tasks of a head */
+};
 
 /* What a block of queries has after some blocks of keys. */
 struct state {
@@ -208,10 +215,11 @@ static void bring_keys(const struct attention *a, struct scratch *s, int64_t cou
 /* The blocks of queries with the longest walks come first, so that threads end together. */
 static void task(void *context, int64_t index, int thread)
 {
-    const struct attention *a = context;
-    int64_t parts = (a->blocks + TASK_BLOCKS - 1) / TASK_BLOCKS, first = (parts - 1 - index % parts) * TASK_BLOCKS;
-    int64_t head = index / parts % a->heads, sequence = index / parts / a->heads;
-    int64_t count = a->blocks - first < TASK_BLOCKS ? a->blocks - first : TASK_BLOCKS, key_block = first;
+    const struct forward *forward = context;
+    const struct attention *a = &forward->attention;
+    int64_t first = (forward->parts - 1 - index % forward->parts) * forward->task_blocks, key_block = first;
+    int64_t head = index / forward->parts % a->heads, sequence = index / forward->parts / a->heads;
+    int64_t count = a->blocks - first < forward->task_blocks ? a->blocks - first : forward->task_blocks;
     struct scratch s;
 
     lay_out(a, (char *)a->call->workspace + thread * lay_out(a, NULL, &s), &s);
@@ -228,10 +236,16 @@ static void task(void *context, int64_t index, int thread)
 
 static void run(const struct kernel_call *call)
 {
-    struct attention attention = attention_of_call(call);
-    int64_t parts = (attention.blocks + TASK_BLOCKS - 1) / TASK_BLOCKS;
+    struct forward forward = {.attention = attention_of_call(call)};
+    int64_t rows = forward.attention.sequences * forward.attention.heads, blocks = forward.attention.blocks;
 
-    pool_run(call->pool, attention.sequences * attention.heads * parts, task, &attention);
+    forward.task_blocks = rows * blocks / (pool_threads(call->pool) * TASKS_PER_THREAD);
+    if (forward.task_blocks > TASK_BLOCKS)
+        forward.task_blocks = TASK_BLOCKS;
+    if (forward.task_blocks < 1)
+        forward.task_blocks = 1;
+    forward.parts = (blocks + forward.task_blocks - 1) / forward.task_blocks;
+    pool_run(call->pool, rows * forward.parts, task, &forward);
 }
 
 static int query(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes)

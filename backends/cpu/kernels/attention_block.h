@@ -156,6 +156,8 @@ static inline void pack_panel(const struct attention *a, const char *rows, int64
 {
     uint32_t lanes[4][VEC_LANES];
 
+    for (int64_t row = 0; row < count; row++)
+        fetch_next_block(a, rows, stride, row);
     for (int64_t word = 0; word < a->words; word += VEC_LANES)
         for (int64_t row = 0; row < BLOCK; row += 4) {
             struct i32x16 v[4];
