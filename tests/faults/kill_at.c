@@ -1,0 +1,107 @@
+/* A library to preload: KILL_AT=fsync:3 kills the process at its third call of fsync, before the call. Of a write, the
+ * first half is still done: a torn file. The calls are those that change what is stored: open (of a file that may be
+ * made), write, ftruncate, fsync, rename, remove and mkdir. */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h> /* rename, remove */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* The calls of one name that were made so far. */
+struct tally {
+    const char *name;
+    atomic_long calls;
+};
+
+static bool is_the_one(struct tally *tally)
+{
+    const char *text = getenv("KILL_AT");
+    size_t length = strlen(tally->name);
+    long calls = atomic_fetch_add(&tally->calls, 1) + 1;
+
+    return text != NULL && strncmp(text, tally->name, length) == 0 && text[length] == ':' &&
+           calls == strtol(text + length + 1, NULL, 10);
+}
+
+/* The function that this library stands in front of, and the tally of its calls. */
+#define BEFORE(function)                                                                                               \
+    static struct tally tally = {.name = #function};                                                                   \
+    static __typeof__(&(function)) next;                                                                               \
+    *(void **)&next = next != NULL ? (void *)next : dlsym(RTLD_NEXT, #function)
+
+static void maybe_die(struct tally *tally)
+{
+    if (is_the_one(tally))
+        kill(getpid(), SIGKILL);
+}
+
+EXPORT int open(const char *path, int flags, ...)
+{
+    BEFORE(open);
+    mode_t mode = 0;
+
+    if (flags & O_CREAT) {
+        va_list arguments;
+
+        va_start(arguments, flags);
+        mode = va_arg(arguments, mode_t);
+        va_end(arguments);
+        maybe_die(&tally);
+    }
+    return next(path, flags, mode);
+}
+
+EXPORT ssize_t write(int handle, const void *data, size_t bytes)
+{
+    BEFORE(write);
+
+    if (is_the_one(&tally)) {
+        next(handle, data, bytes / 2);
+        kill(getpid(), SIGKILL);
+    }
+    return next(handle, data, bytes);
+}
+
+EXPORT int ftruncate(int handle, off_t bytes)
+{
+    BEFORE(ftruncate);
+    maybe_die(&tally);
+    return next(handle, bytes);
+}
+
+EXPORT int fsync(int handle)
+{
+    BEFORE(fsync);
+    maybe_die(&tally);
+    return next(handle);
+}
+
+EXPORT int rename(const char *from, const char *to)
+{
+    BEFORE(rename);
+    maybe_die(&tally);
+    return next(from, to);
+}
+
+EXPORT int remove(const char *path)
+{
+    BEFORE(remove);
+    maybe_die(&tally);
+    return next(path);
+}
+
+EXPORT int mkdir(const char *path, mode_t mode)
+{
+    BEFORE(mkdir);
+    maybe_die(&tally);
+    return next(path, mode);
+}
