@@ -32,6 +32,7 @@ set(kernel_bf16_sources
 
 # Compiled once, for any processor: what does not depend on the instruction set.
 set(kernel_common_sources
+  matmul/free_order.c
   matmul/gemm.c
   matmul/gemm_blocked.c
   matmul/gemm_choose.c
@@ -42,6 +43,8 @@ set(kernel_common_sources
 
 # Compiled once, where the library is there.
 set(kernel_openblas_sources
+  matmul/openblas.c
 )
 set(kernel_onednn_sources
+  matmul/onednn.c
 )

@@ -68,6 +68,13 @@ extern const struct gemm_kernel *const gemm_wide_avx512;
 extern const struct gemm_kernel *const gemm_pair_avx512bf16; /* vdpbf16ps */
 #endif
 
+/* GELU in its tanh form, kernels/math.h. */
+gemm_activation gemm_gelu_plain;
+#if defined(__x86_64__)
+gemm_activation gemm_gelu_avx2;
+gemm_activation gemm_gelu_avx512;
+#endif
+
 /* The kernel that gemm_run takes; NULL: plain C. The first call for bf16 on AVX-512 checks and times vdpbf16ps; any
  * thread. */
 const struct gemm_kernel *gemm_kernel_choose(uint32_t dtype, enum cpu_isa isa);
