@@ -3,6 +3,7 @@
 #include "command.h"
 #include "options.h"
 #include "plugin/probe.h"
+#include "support.h"
 
 static const char *kind_name(uint32_t kind)
 {
@@ -16,8 +17,8 @@ static void print_devices(const struct plugin_probe *probe)
     for (int32_t i = 0; i < probe->info_count; i++) {
         const struct llmrun_device_info *info = &probe->infos[i];
 
-        printf("    device %d: %s, %s, %.1f GB%s\n", i, info->name, info->architecture, (double)info->memory_bytes / 1e9,
-               info->exact ? ", exact" : "");
+        printf("    device %d: %s, %s, %.1f GB%s\n", i, info->name, info->architecture,
+               (double)info->memory_bytes / 1e9, info->exact ? ", exact" : "");
     }
 }
 
@@ -40,13 +41,23 @@ static void print_candidate(struct candidate *candidate, bool probes)
         print_devices(&probe);
 }
 
+static void print_candidates(struct registry *registry, bool probes)
+{
+    for (int64_t i = 0; i < registry->count; i++)
+        print_candidate(&registry->items[i], probes);
+    if (registry->count == 0)
+        puts("no plugin was found; LLMRUN_BACKEND_PATH names folders to look in");
+}
+
 int command_backends(int argc, char **argv, struct error *error)
 {
-    const char *named = NULL;
+    const char *named = NULL, *support = NULL;
     bool quick = false;
     const struct command_option options[] = {
         {"backend", OPTION_TEXT, "NAME=PATH", "look at this file too, first", .target = &named},
         {"no-probe", OPTION_SWITCH, NULL, "do not run the plugins' code to count devices", .target = &quick},
+        {"support", OPTION_TEXT, "NAME,...",
+         "print the ops that these backends compute, as Markdown; all: every one with a device", .target = &support},
     };
     const struct usage usage = {"backends", "The backends found: state, reason, devices", .options = options,
                                 .option_count = sizeof options / sizeof options[0]};
@@ -60,10 +71,10 @@ int command_backends(int argc, char **argv, struct error *error)
         if (status == STATUS_OK)
             status = registry_create(&search, &registry, error);
         if (status == STATUS_OK) {
-            for (int64_t i = 0; i < registry.count; i++)
-                print_candidate(&registry.items[i], !quick);
-            if (registry.count == 0)
-                puts("no plugin was found; LLMRUN_BACKEND_PATH names folders to look in");
+            if (support != NULL)
+                status = support_print(&registry, support, error);
+            else
+                print_candidates(&registry, !quick);
             registry_destroy(&registry);
         }
     }
