@@ -9,8 +9,10 @@
 
 static const char *condition_name(enum checkpoint_condition condition)
 {
-    static const char *const names[] = {
-        [CHECKPOINT_COMPLETE] = "complete", [CHECKPOINT_PARTIAL] = "partial", [CHECKPOINT_TORN] = "torn", [CHECKPOINT_FOREIGN] = "foreign"};
+    static const char *const names[] = {[CHECKPOINT_COMPLETE] = "complete",
+                                        [CHECKPOINT_PARTIAL] = "partial",
+                                        [CHECKPOINT_TORN] = "torn",
+                                        [CHECKPOINT_FOREIGN] = "foreign"};
 
     return names[condition];
 }

@@ -79,7 +79,8 @@ int command_generate(int argc, char **argv, struct error *error)
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
     if (status == STATUS_OK && !arguments.done) {
-        const struct stored_model_options source = {path, tokenizer, arguments.flags, arguments.flag_count, environ, USE_PREDICT};
+        const struct stored_model_options source = {path,    tokenizer,  arguments.flags, arguments.flag_count,
+                                                    environ, USE_PREDICT};
 
         generate_options.seed = (uint64_t)seed;
         status = run(&source, prompt, &generate_options, error);

@@ -20,7 +20,8 @@ static void print_memory(const struct compiled *compiled)
     if (!compiled->workspace_known)
         puts("  workspace                 unknown   (asked of the backend when one can be opened)");
     printf("  %-16s %16lld   (%.2f GiB, %s)\n", "arena", (long long)plan->total_bytes,
-           (double)plan->total_bytes / (double)(1 << 30), compiled->workspace_known ? "exact" : "exact but for workspace");
+           (double)plan->total_bytes / (double)(1 << 30),
+           compiled->workspace_known ? "exact" : "exact but for workspace");
 }
 
 static void print_flops(const struct compiled *compiled, const struct compile_request *request)
@@ -32,8 +33,8 @@ static void print_flops(const struct compiled *compiled, const struct compile_re
     double tokens = (double)(request->global_batch * request->sequence);
 
     puts("arithmetic of one step, a multiply-add counted as two; attention over its causal half");
-    printf("  %-16s %16.6g\n  %-16s %16.6g\n  %-16s %16.6g   (not counted in MFU)\n", "forward", forward, "backward", backward,
-           "recompute", again);
+    printf("  %-16s %16.6g\n  %-16s %16.6g\n  %-16s %16.6g   (not counted in MFU)\n", "forward", forward, "backward",
+           backward, "recompute", again);
     printf("  %-16s %16.6g   %.6g a token\n", "step", forward + backward, (forward + backward) / tokens);
 }
 
@@ -42,10 +43,11 @@ static void print_plan(const struct compiled *compiled, const struct compile_req
     const struct model_config *model = &request->model;
 
     printf("model      %lld parameters: %lld layers, width %lld, %lld heads, vocabulary %lld (stored %lld)\n",
-           (long long)model_parameters(model), (long long)model->n_layer, (long long)model->n_embd, (long long)model->n_head,
-           (long long)model->vocab_size, (long long)model_padded_vocabulary(model));
+           (long long)model_parameters(model), (long long)model->n_layer, (long long)model->n_embd,
+           (long long)model->n_head, (long long)model->vocab_size, (long long)model_padded_vocabulary(model));
     printf("step       %lld sequences of %lld tokens in %d microbatches, %s\n", (long long)request->global_batch,
-           (long long)request->sequence, compiled->microbatches, request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32");
+           (long long)request->sequence, compiled->microbatches,
+           request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32");
     print_memory(compiled);
     print_flops(compiled, request);
 }
@@ -107,8 +109,12 @@ int command_plan(int argc, char **argv, struct error *error)
     const struct command_option options[] = {
         {"dump", OPTION_TEXT, "step", "print the step program in its text form", .target = &dump},
     };
-    const struct usage usage = {"plan", "Memory and arithmetic of a run, before anything runs", .takes_config_file = true,
-                                .takes_keys = true, .options = options, .option_count = 1};
+    const struct usage usage = {"plan",
+                                "Memory and arithmetic of a run, before anything runs",
+                                .takes_config_file = true,
+                                .takes_keys = true,
+                                .options = options,
+                                .option_count = 1};
     struct arguments arguments;
     struct config config;
     int status = options_parse(&usage, argc, argv, &arguments, error);

@@ -41,8 +41,8 @@ static void started(void *context, const struct trainer *trainer)
     fprintf(progress->out, "model    %.2fM parameters, %lld layers, width %lld, context %lld, vocabulary %lld\n",
             (double)model_parameters(&request->model) / 1e6, (long long)request->model.n_layer,
             (long long)request->model.n_embd, (long long)request->sequence, (long long)request->model.vocab_size);
-    fprintf(progress->out, "data     %lld training tokens, %lld for validation\n", (long long)trainer_train_tokens(trainer),
-            (long long)trainer_valid_tokens(trainer));
+    fprintf(progress->out, "data     %lld training tokens, %lld for validation\n",
+            (long long)trainer_train_tokens(trainer), (long long)trainer_valid_tokens(trainer));
     fprintf(progress->out, "device   %s, %s, %s, %s numerics, %.1f MB planned\n", engine->chosen.backend->name,
             engine->chosen.device->info.architecture, request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32",
             request->exact ? "exact" : "free-order", (double)compiled->plan.total_bytes / 1e6);
@@ -60,9 +60,9 @@ static void print_line(struct progress *progress, const struct trainer *trainer,
     print_duration(left, eta, sizeof eta);
     if (step->mfu >= 0)
         snprintf(mfu, sizeof mfu, "  mfu %.1f%%", 100 * step->mfu);
-    fprintf(progress->out, "step %lld/%lld  loss %.4f  gnorm %.3f  lr %.2e  %.0f tok/s%s  eta %s", (long long)step->step,
-            (long long)trainer_steps(trainer), (double)step->loss, (double)step->grad_norm, step->learning_rate,
-            (double)step->tokens_per_s, mfu, eta);
+    fprintf(progress->out, "step %lld/%lld  loss %.4f  gnorm %.3f  lr %.2e  %.0f tok/s%s  eta %s",
+            (long long)step->step, (long long)trainer_steps(trainer), (double)step->loss, (double)step->grad_norm,
+            step->learning_rate, (double)step->tokens_per_s, mfu, eta);
 }
 
 static void print_bar(struct progress *progress, const struct trainer *trainer, const struct step_metrics *step)

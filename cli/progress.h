@@ -9,7 +9,7 @@
 struct progress {
     FILE *out;
     bool terminal;
-    int64_t every; /* steps between plain lines */
+    int64_t every;  /* steps between plain lines */
     double step_ms; /* smoothed, for the time left */
     bool open;      /* the bar's line has no end yet */
 };

@@ -25,8 +25,10 @@ static void header_begin(void)
 {
     puts("/* Generated from core/program/ops.def: do not edit. llmrun plugin contract: the ops.\n"
          " *\n"
-         " * For each op: its number and version, the indices of its operands in a descriptor, and its attributes. docs/ops.md says\n"
+         " * For each op: its number and version, the indices of its operands in a descriptor, and its attributes. "
+         "docs/ops.md says\n"
          " * what each computes, docs/numerics.md in which order when LLMRUN_OP_EXACT is set. */\n"
+         "/* clang-format off */\n"
          "#ifndef LLMRUN_OPS_H\n#define LLMRUN_OPS_H\n\n#include <stdint.h>\n\n"
          "#define LLMRUN_ACTIVATION_NONE 0\n"
          "#define LLMRUN_ACTIVATION_GELU 1 /* the tanh form */\n\n"
@@ -70,24 +72,24 @@ static int op_count;
 static void write_header(void)
 {
     header_begin();
-#define OP_BEGIN(name, id, version, backward, flags, summary)                                                               \
-    header_op_begin(#name, id, version, summary);                                                                           \
+#define OP_BEGIN(name, id, version, backward, flags, summary)                                                          \
+    header_op_begin(#name, id, version, summary);                                                                      \
     op_count = id + 1;
 #define OPERAND(direction, name, class, presence, axes) header_operand(#name);
 #define ATTRIBUTE(type, name, meaning)
 #define OP_END(name) header_op_end();
 #include "program/ops.def"
     printf("#define LLMRUN_OPS %d /* one past the last */\n\n", op_count);
-#define OP_BEGIN(name, id, version, backward, flags, summary)                                                               \
-    current_op = #name;                                                                                                     \
+#define OP_BEGIN(name, id, version, backward, flags, summary)                                                          \
+    current_op = #name;                                                                                                \
     attribute_count = 0;
 #define OPERAND(direction, name, class, presence, axes)
-#define ATTRIBUTE(type, name, meaning)                                                                                      \
-    if (attribute_count++ == 0)                                                                                             \
-        printf("struct llmrun_%s_attributes {\n", current_op);                                                             \
+#define ATTRIBUTE(type, name, meaning)                                                                                 \
+    if (attribute_count++ == 0)                                                                                        \
+        printf("struct llmrun_%s_attributes {\n", current_op);                                                         \
     printf("    %s %s; /* %s */\n", c_type(#type), #name, meaning);
-#define OP_END(name)                                                                                                        \
-    if (attribute_count > 0)                                                                                                \
+#define OP_END(name)                                                                                                   \
+    if (attribute_count > 0)                                                                                           \
         puts("};\n");
 #include "program/ops.def"
     puts("#endif");
@@ -95,18 +97,20 @@ static void write_header(void)
 
 static void write_document(void)
 {
-    puts("# Ops\n\nGenerated from `core/program/ops.def`: do not edit. Classes and axes are explained there; the order of each\n"
+    puts("# Ops\n\nGenerated from `core/program/ops.def`: do not edit. Classes and axes are explained there; the order "
+         "of each\n"
          "computation under exact numerics is in [numerics.md](numerics.md).\n");
-#define OP_BEGIN(name, id, version, backward, flags, summary)                                                               \
-    printf("## %s\n\n%s.\n\nId %d, version %d; backward rule: %s.\n\n| operand | direction | class | presence | axes |\n"   \
-           "|---|---|---|---|---|\n",                                                                                       \
-           #name, summary, id, version, #backward);                                                                         \
+#define OP_BEGIN(name, id, version, backward, flags, summary)                                                          \
+    printf(                                                                                                            \
+        "## %s\n\n%s.\n\nId %d, version %d; backward rule: %s.\n\n| operand | direction | class | presence | axes |\n" \
+        "|---|---|---|---|---|\n",                                                                                     \
+        #name, summary, id, version, #backward);                                                                       \
     attribute_count = 0;
-#define OPERAND(direction, name, class, presence, axes)                                                                     \
+#define OPERAND(direction, name, class, presence, axes)                                                                \
     printf("| %s | %s | %s | %s | `%s` |\n", #name, #direction, #class, #presence, axes);
-#define ATTRIBUTE(type, name, meaning)                                                                                      \
-    if (attribute_count++ == 0)                                                                                             \
-        puts("\n| attribute | type | meaning |\n|---|---|---|");                                                            \
+#define ATTRIBUTE(type, name, meaning)                                                                                 \
+    if (attribute_count++ == 0)                                                                                        \
+        puts("\n| attribute | type | meaning |\n|---|---|---|");                                                       \
     printf("| %s | %s | %s |\n", #name, #type, meaning);
 #define OP_END(name) puts("");
 #include "program/ops.def"

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Makes room for `extra` more elements. Returns the (perhaps moved) memory, or NULL when there is none: then the old memory
- * stays valid. *capacity is updated. */
+/* Makes room for `extra` more elements. Returns the (perhaps moved) memory, or NULL when there is none: then the old
+ * memory stays valid. *capacity is updated. */
 static inline void *array_reserve(void *items, int64_t count, int64_t extra, int64_t *capacity, size_t element_bytes)
 {
     int64_t wanted = *capacity > 0 ? *capacity : 16;

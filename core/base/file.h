@@ -1,8 +1,8 @@
-/* Files, behind a table so that a test can fail the n-th write, lose what was not synced, or fill the disk. Everything the
- * core stores (checkpoints, metrics, run folders) goes through it; reading large inputs may map files directly.
+/* Files, behind a table so that a test can fail the n-th write, lose what was not synced, or fill the disk. Everything
+ * the core stores (checkpoints, metrics, run folders) goes through it; reading large inputs may map files directly.
  *
- * Functions return 0 or a negative errno value; the `file_*` helpers below turn it into a sentence. Blocking; any thread,
- * one thread a handle. */
+ * Functions return 0 or a negative errno value; the `file_*` helpers below turn it into a sentence. Blocking; any
+ * thread, one thread a handle. */
 #ifndef LLMRUN_BASE_FILE_H
 #define LLMRUN_BASE_FILE_H
 
@@ -25,7 +25,7 @@ struct file_system {
     int (*sync_folder)(const struct file_system *fs, const char *path);
     int (*make_folder)(const struct file_system *fs, const char *path); /* 0 if it is there already */
     int (*rename)(const struct file_system *fs, const char *from, const char *to);
-    int (*remove)(const struct file_system *fs, const char *path); /* a file or an empty folder */
+    int (*remove)(const struct file_system *fs, const char *path);           /* a file or an empty folder */
     int64_t (*free_bytes)(const struct file_system *fs, const char *folder); /* that this user may still write there */
 };
 
@@ -36,8 +36,8 @@ extern const struct file_system file_system_real;
 int file_read_all(const struct file_system *fs, const char *path, int64_t limit, char **data, int64_t *bytes,
                   struct error *error);
 
-/* Reads exactly `bytes` bytes from byte `offset` on (short reads and EINTR are carried on). STATUS_INPUT, naming `path`, when
- * the file fails or ends before. */
+/* Reads exactly `bytes` bytes from byte `offset` on (short reads and EINTR are carried on). STATUS_INPUT, naming
+ * `path`, when the file fails or ends before. */
 int file_read_range(const struct file_system *fs, int handle, const char *path, int64_t offset, void *memory,
                     int64_t bytes, struct error *error);
 

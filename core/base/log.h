@@ -1,5 +1,5 @@
-/* Lines for people, on stderr. Levels follow `log.level`. A library function logs only what no return value can carry: a
- * warning, a decision taken. Errors are returned, not logged. */
+/* Lines for people, on stderr. Levels follow `log.level`. A library function logs only what no return value can carry:
+ * a warning, a decision taken. Errors are returned, not logged. */
 #ifndef LLMRUN_BASE_LOG_H
 #define LLMRUN_BASE_LOG_H
 

@@ -67,7 +67,8 @@ static int ask_workspace(const struct compile_request *request, const struct com
 static int plan(const struct compile_request *request, struct compiled *compiled, struct error *error)
 {
     int64_t workspace;
-    int status = memory_plan_make(&compiled->program, compiled->microbatches, 0, request->device_compiles, &compiled->plan, error);
+    int status = memory_plan_make(&compiled->program, compiled->microbatches, 0, request->device_compiles,
+                                  &compiled->plan, error);
 
     if (status != STATUS_OK || request->query == NULL)
         return status;
@@ -76,8 +77,8 @@ static int plan(const struct compile_request *request, struct compiled *compiled
         return status;
     compiled->workspace_known = true;
     memory_plan_free(&compiled->plan);
-    return memory_plan_make(&compiled->program, compiled->microbatches, workspace, request->device_compiles, &compiled->plan,
-                            error);
+    return memory_plan_make(&compiled->program, compiled->microbatches, workspace, request->device_compiles,
+                            &compiled->plan, error);
 }
 
 int compile_step(const struct compile_request *request, struct compiled *compiled, struct error *error)

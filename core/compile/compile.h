@@ -1,5 +1,6 @@
-/* From a model and a layout to what a rank runs: the step program after all passes, the schedule, the memory plan. This is the one
- * place that lists the passes in order. It needs no device: a device is only asked what scratch each op wants. */
+/* From a model and a layout to what a rank runs: the step program after all passes, the schedule, the memory plan. This
+ * is the one place that lists the passes in order. It needs no device: a device is only asked what scratch each op
+ * wants. */
 #ifndef LLMRUN_COMPILE_COMPILE_H
 #define LLMRUN_COMPILE_COMPILE_H
 
@@ -11,7 +12,8 @@
 #include "passes/recompute.h"
 #include "passes/update.h"
 
-/* Asks a device about an op; *workspace_bytes is what a launch needs. An op that it cannot do is an error with its reason. */
+/* Asks a device about an op; *workspace_bytes is what a launch needs. An op that it cannot do is an error with its
+ * reason. */
 typedef int compile_query(void *context, const struct llmrun_op *op, int64_t *workspace_bytes, struct error *error);
 
 struct compile_request {
@@ -27,7 +29,7 @@ struct compile_request {
     uint32_t compute_dtype; /* LLMRUN_F32 or LLMRUN_BF16 */
     enum recompute recompute;
     struct update_policy update;
-    bool exact; /* ops carry LLMRUN_OP_EXACT */
+    bool exact;           /* ops carry LLMRUN_OP_EXACT */
     bool device_compiles; /* the device takes whole sections: values internal to one get no memory here */
     compile_query *query; /* NULL: workspace counts as 0 */
     void *query_context;
@@ -45,7 +47,8 @@ struct compiled {
 int compile_step(const struct compile_request *request, struct compiled *compiled, struct error *error);
 void compiled_free(struct compiled *compiled);
 
-/* The contract's description of one op; `tensors` holds LLMRUN_MAX_OPERANDS entries and lives as long as *out is used. */
+/* The contract's description of one op; `tensors` holds LLMRUN_MAX_OPERANDS entries and lives as long as *out is used.
+ */
 void compile_describe(const struct compiled *compiled, const struct op *op, struct llmrun_tensor *tensors,
                       struct llmrun_op *out);
 

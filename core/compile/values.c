@@ -2,7 +2,8 @@
 
 #include <stdio.h>
 
-static int32_t input(struct builder *builder, const char *prefix, const char *name, uint32_t flags, uint32_t dtype, int64_t count)
+static int32_t input(struct builder *builder, const char *prefix, const char *name, uint32_t flags, uint32_t dtype,
+                     int64_t count)
 {
     char full[VALUE_NAME_BYTES];
 
@@ -49,8 +50,8 @@ void values_build_train(struct builder *builder, const struct compile_request *r
     builder->program->values[losses].source = all_losses;
 
     hidden = model_build_hidden(builder, &request->model, &batch);
-    build_linear_cross_entropy(builder, hidden, model_build_head(builder, &request->model), targets, weights, scale, losses,
-                               request->sequence, request->model.vocab_size);
+    build_linear_cross_entropy(builder, hidden, model_build_head(builder, &request->model), targets, weights, scale,
+                               losses, request->sequence, request->model.vocab_size);
 }
 
 void values_build_evaluate(struct builder *builder, const struct compile_request *request)
@@ -66,8 +67,8 @@ void values_build_evaluate(struct builder *builder, const struct compile_request
     scale = build_value(builder, VALUE_INVERSE_TOKENS, VALUE_INPUT, 0, LLMRUN_F32, 1, &one);
     losses = build_value(builder, VALUE_EVAL_PREFIX VALUE_LOSSES, VALUE_RESULT, 0, LLMRUN_F64, 1, &request->eval_batch);
     hidden = model_build_hidden(builder, &request->model, &batch);
-    build_linear_cross_entropy(builder, hidden, model_build_head(builder, &request->model), targets, weights, scale, losses,
-                               request->sequence, request->model.vocab_size);
+    build_linear_cross_entropy(builder, hidden, model_build_head(builder, &request->model), targets, weights, scale,
+                               losses, request->sequence, request->model.vocab_size);
 }
 
 void values_build_predict(struct builder *builder, const struct compile_request *request)

@@ -1,6 +1,7 @@
 #include "data/builtin.h"
 
-/* The assembler copies the gathered file into the object: a million bytes as a C array would take the compiler seconds. */
+/* The assembler copies the gathered file into the object: a million bytes as a C array would take the compiler seconds.
+ */
 __asm__(".section .rodata\n"
         ".global llmrun_builtin_text_begin\n"
         ".hidden llmrun_builtin_text_begin\n"

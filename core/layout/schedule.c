@@ -23,11 +23,11 @@ int schedule_check(const struct schedule *schedule, struct error *error)
 
         if (entry->microbatch < 0 || entry->microbatch >= schedule->microbatches ||
             state[entry->microbatch] != (forward ? 0 : 1))
-            status = error_set(error, STATUS_BUG, "schedule entry %lld: %s of microbatch %d is out of order", (long long)i,
-                               forward ? "F" : "B", entry->microbatch);
+            status = error_set(error, STATUS_BUG, "schedule entry %lld: %s of microbatch %d is out of order",
+                               (long long)i, forward ? "F" : "B", entry->microbatch);
         else if (!forward && entry->microbatch != last_backward + 1)
-            status = error_set(error, STATUS_BUG, "schedule entry %lld: B of microbatch %d follows B of %d", (long long)i,
-                               entry->microbatch, last_backward);
+            status = error_set(error, STATUS_BUG, "schedule entry %lld: B of microbatch %d follows B of %d",
+                               (long long)i, entry->microbatch, last_backward);
         else if ((open += forward ? 1 : -1) > schedule->in_flight)
             status = error_set(error, STATUS_BUG, "schedule entry %lld: more than %d microbatches are in flight",
                                (long long)i, schedule->in_flight);

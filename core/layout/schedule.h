@@ -1,5 +1,5 @@
-/* The order in which one rank runs the sections of its microbatches: a table, made on the host and checked there. One file a
- * pipeline schedule; a single stage has gradient accumulation only. */
+/* The order in which one rank runs the sections of its microbatches: a table, made on the host and checked there. One
+ * file a pipeline schedule; a single stage has gradient accumulation only. */
 #ifndef LLMRUN_LAYOUT_SCHEDULE_H
 #define LLMRUN_LAYOUT_SCHEDULE_H
 
@@ -27,8 +27,8 @@ void schedule_free(struct schedule *schedule);
 /* One stage: F and B of each microbatch in turn. */
 int schedule_accumulate(int32_t microbatches, struct schedule *schedule, struct error *error);
 
-/* Each microbatch's F comes once and before its B, B of a chunk in ascending microbatch order (exact numerics, rule 3), and no more
- * than in_flight are between the two. STATUS_BUG names the entry. */
+/* Each microbatch's F comes once and before its B, B of a chunk in ascending microbatch order (exact numerics, rule 3),
+ * and no more than in_flight are between the two. STATUS_BUG names the entry. */
 int schedule_check(const struct schedule *schedule, struct error *error);
 
 #endif

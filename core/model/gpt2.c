@@ -28,8 +28,8 @@ struct gpt2_layer {
 };
 
 struct gpt2 {
-    int32_t wte;                     /* [v, c] */
-    int32_t wpe;                     /* [n_positions, c] */
+    int32_t wte;                    /* [v, c] */
+    int32_t wpe;                    /* [n_positions, c] */
     int32_t ln_f_weight, ln_f_bias; /* [c] */
 };
 
@@ -85,8 +85,8 @@ int32_t gpt2_build_hidden(struct builder *b, const struct model_config *config, 
 
     outer_parameters(b, config, &model);
 
-    branch = build_embedding(b, batch->tokens, model.wte, NO_VALUE, "wte.y");    /* [rows, c] */
-    branch = build_embedding(b, batch->positions, model.wpe, branch, "wpe.y");   /* [rows, c] */
+    branch = build_embedding(b, batch->tokens, model.wte, NO_VALUE, "wte.y");  /* [rows, c] */
+    branch = build_embedding(b, batch->positions, model.wpe, branch, "wpe.y"); /* [rows, c] */
     branch = build_dropout(b, branch, batch->random, batch->sequence, p, "embedding.drop");
     x = NO_VALUE;
 
@@ -135,8 +135,8 @@ static void init(struct builder *b, uint64_t seed, int32_t value, float mean, fl
     builder_emit(b, LLMRUN_OP_INIT, &attributes, operands, 0, "init");
 }
 
-/* Weights are normal with deviation initializer_range; what is added to the residual stream is scaled by 1/sqrt(2 layers) (section
- * 2.3 of the paper). Biases are 0, norms 1. */
+/* Weights are normal with deviation initializer_range; what is added to the residual stream is scaled by 1/sqrt(2
+ * layers) (section 2.3 of the paper). Biases are 0, norms 1. */
 void gpt2_build_init(struct builder *b, const struct model_config *config, uint64_t seed)
 {
     const float deviation = (float)config->initializer_range;

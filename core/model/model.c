@@ -35,8 +35,9 @@ static int set_number(struct model_config *config, size_t key, const char *value
         double number = strtod(value, &end);
 
         if (end == value || *end != '\0' || !(number > 0) || number > 1)
-            return error_set(error, STATUS_USAGE, "model.overrides.%s is '%s'; a number above 0 and at most 1 is wanted",
-                             keys[key].key, value);
+            return error_set(error, STATUS_USAGE,
+                             "model.overrides.%s is '%s'; a number above 0 and at most 1 is wanted", keys[key].key,
+                             value);
         memcpy(at, &number, sizeof number);
     } else {
         long long number = strtoll(value, &end, 10);
@@ -55,15 +56,17 @@ int model_override(struct model_config *config, const char *key, const char *val
     if (strcmp(key, "activation_function") == 0) {
         if (strcmp(value, "gelu_new") == 0)
             return STATUS_OK;
-        return error_set(error, STATUS_USAGE, "model.overrides.activation_function is '%s'; GPT-2 here has gelu_new", value);
+        return error_set(error, STATUS_USAGE, "model.overrides.activation_function is '%s'; GPT-2 here has gelu_new",
+                         value);
     }
     for (size_t i = 0; i < KEYS; i++)
         if (strcmp(keys[i].key, key) == 0)
             return set_number(config, i, value, error);
-    return error_set(error, STATUS_USAGE,
-                     "model.overrides has no key '%s' for GPT-2; the keys are n_layer, n_embd, n_head, n_inner, n_positions, "
-                     "n_ctx, vocab_size, layer_norm_epsilon, initializer_range, activation_function",
-                     key);
+    return error_set(
+        error, STATUS_USAGE,
+        "model.overrides has no key '%s' for GPT-2; the keys are n_layer, n_embd, n_head, n_inner, n_positions, "
+        "n_ctx, vocab_size, layer_norm_epsilon, initializer_range, activation_function",
+        key);
 }
 
 int model_check(const struct model_config *config, struct error *error)
@@ -76,7 +79,8 @@ int model_check(const struct model_config *config, struct error *error)
     if (config->n_layer > 10000)
         return error_set(error, STATUS_USAGE, "model: n_layer is %lld; at most 10000 layers can be built",
                          (long long)config->n_layer);
-    if (!checked_mul(config->n_embd, config->n_embd, &product) || !checked_mul(product, 16 * config->n_layer, &product) ||
+    if (!checked_mul(config->n_embd, config->n_embd, &product) ||
+        !checked_mul(product, 16 * config->n_layer, &product) ||
         !checked_mul(config->vocab_size, config->n_embd, &product))
         return error_set(error, STATUS_USAGE, "model: the number of parameters does not fit into 63 bits");
     return STATUS_OK;

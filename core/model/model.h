@@ -1,6 +1,6 @@
-/* Models as programs. A model is a family (GPT-2; LLaMA and mixture-of-experts models will stand beside it) and its extents, named as in
- * the family's config.json. A family's file reads like its paper: it writes the forward pass of a batch through the builder;
- * everything else (gradients, update, element types, memory) is made by passes. */
+/* Models as programs. A model is a family (GPT-2; LLaMA and mixture-of-experts models will stand beside it) and its
+ * extents, named as in the family's config.json. A family's file reads like its paper: it writes the forward pass of a
+ * batch through the builder; everything else (gradients, update, element types, memory) is made by passes. */
 #ifndef LLMRUN_MODEL_MODEL_H
 #define LLMRUN_MODEL_MODEL_H
 
@@ -11,7 +11,7 @@ enum model_family { MODEL_GPT2 };
 struct model_config {
     enum model_family family;
     int64_t n_layer;
-    int64_t n_embd;      /* width */
+    int64_t n_embd; /* width */
     int64_t n_head;
     int64_t n_inner;     /* width inside the MLP; 0: 4 n_embd */
     int64_t n_positions; /* context */
@@ -25,7 +25,8 @@ int model_preset(const char *name, struct model_config *config, struct error *er
 /* Names of the presets, NULL-terminated. */
 const char *const *model_preset_names(void);
 
-/* Sets one key as config.json spells it. STATUS_USAGE names the nearest key for an unknown one, or what the value must be. */
+/* Sets one key as config.json spells it. STATUS_USAGE names the nearest key for an unknown one, or what the value must
+ * be. */
 int model_override(struct model_config *config, const char *key, const char *value, struct error *error);
 
 /* Extents that fit together: heads divide the width, nothing is zero. STATUS_USAGE says what to change. */
@@ -39,8 +40,8 @@ int64_t model_padded_vocabulary(const struct model_config *config);
 
 /* One batch as values of the program, rows = sequences * sequence. */
 struct model_batch {
-    int64_t sequences; /* rows of text */
-    int64_t sequence;  /* tokens in each */
+    int64_t sequences;      /* rows of text */
+    int64_t sequence;       /* tokens in each */
     int32_t tokens;         /* i32 [rows] */
     int32_t positions;      /* i32 [rows], from 0 in each document */
     int32_t segment_starts; /* i32 [rows], index in the sequence where the token's document starts */

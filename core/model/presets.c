@@ -8,13 +8,14 @@ struct preset {
 };
 
 /* layers, width, heads, MLP width (0: 4 x width), context, vocabulary, epsilon, initial deviation */
-#define GPT2(layers, width, heads, context, vocabulary)                                                                     \
-    {                                                                                                                       \
-        MODEL_GPT2, layers, width, heads, 0, context, vocabulary, 1e-5, 0.02                                                \
+#define GPT2(layers, width, heads, context, vocabulary)                                                                \
+    {                                                                                                                  \
+        MODEL_GPT2, layers, width, heads, 0, context, vocabulary, 1e-5, 0.02                                           \
     }
 
 /* demo, *-tiny: ours. gpt2*: Radford et al. 2019, table 2, as transformers' configurations. pax-gpt-*: google/paxml
- * paxml/contrib/gpu/scripts_gpu/configs.py, classes GPT126M, GPT5B, GPT175B; 175B keeps the deviation of its base class. */
+ * paxml/contrib/gpu/scripts_gpu/configs.py, classes GPT126M, GPT5B, GPT175B; 175B keeps the deviation of its base
+ * class. */
 static const struct preset presets[] = {
     {"demo", GPT2(4, 128, 4, 128, 256)},
     {"gpt2-tiny", GPT2(8, 64, 8, 256, 256)},
@@ -31,7 +32,7 @@ static const struct preset presets[] = {
 
 const char *const *model_preset_names(void)
 {
-    static const char *const names[] = {"demo",        "gpt2-tiny",    "gpt2",       "gpt2-medium",  "gpt2-large",
+    static const char *const names[] = {"demo",    "gpt2-tiny",    "gpt2",       "gpt2-medium",  "gpt2-large",
                                         "gpt2-xl", "pax-gpt-126m", "pax-gpt-5b", "pax-gpt-175b", NULL};
 
     return names;
@@ -44,8 +45,9 @@ int model_preset(const char *name, struct model_config *config, struct error *er
             *config = presets[i].config;
             return STATUS_OK;
         }
-    return error_set(error, STATUS_USAGE,
-                     "model.preset: there is no preset '%s'; the presets are demo, gpt2-tiny, gpt2, gpt2-medium, gpt2-large, "
-                     "gpt2-xl, pax-gpt-126m, pax-gpt-5b, pax-gpt-175b",
-                     name);
+    return error_set(
+        error, STATUS_USAGE,
+        "model.preset: there is no preset '%s'; the presets are demo, gpt2-tiny, gpt2, gpt2-medium, gpt2-large, "
+        "gpt2-xl, pax-gpt-126m, pax-gpt-5b, pax-gpt-175b",
+        name);
 }

@@ -45,7 +45,8 @@ static void settle_pairs(struct backward *backward, int32_t value)
 {
     struct gradient *gradient = &backward->gradients[value];
     struct llmrun_matmul_input_grad_attributes attributes = {1, 0};
-    int32_t operands[LLMRUN_MATMUL_INPUT_GRAD_OPERANDS] = {NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE, WANTED};
+    int32_t operands[LLMRUN_MATMUL_INPUT_GRAD_OPERANDS] = {NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE,
+                                                           NO_VALUE, NO_VALUE, WANTED};
     char name[2 * VALUE_NAME_BYTES];
 
     if (gradient->pair_count == 0)
@@ -119,7 +120,8 @@ static bool op_needed(const struct backward *backward, const struct op *op)
     const int32_t *operands = program_operands(backward->program, op);
 
     for (uint32_t k = 0; info->operands[k].name != NULL; k++)
-        if (info->operands[k].direction == OPERAND_OUT && operands[k] != NO_VALUE && backward->gradients[operands[k]].needed)
+        if (info->operands[k].direction == OPERAND_OUT && operands[k] != NO_VALUE &&
+            backward->gradients[operands[k]].needed)
             return true;
     return false;
 }
@@ -134,8 +136,10 @@ static int walk(struct backward *backward, int32_t first_op, int32_t op_count)
         if (!op_needed(backward, &op))
             continue;
         if (rule == NULL)
-            return error_set(backward->builder.error, STATUS_BUG, "%s lies between a trainable parameter and the loss and has no "
-                             "backward rule", op_info_find(op.op)->name);
+            return error_set(backward->builder.error, STATUS_BUG,
+                             "%s lies between a trainable parameter and the loss and has no "
+                             "backward rule",
+                             op_info_find(op.op)->name);
         backward->builder.layer = op.layer;
         rule(backward, first_op + i);
     }

@@ -15,7 +15,8 @@ static void op_operands(struct backward *backward, int64_t op, int32_t *operands
 {
     const struct op_info *info = op_info_find(op_at(backward, op)->op);
 
-    memcpy(operands, program_operands(backward->program, op_at(backward, op)), op_operand_count(info) * sizeof *operands);
+    memcpy(operands, program_operands(backward->program, op_at(backward, op)),
+           op_operand_count(info) * sizeof *operands);
 }
 
 static void op_attributes(struct backward *backward, int64_t op, void *attributes)
@@ -54,8 +55,8 @@ static void backward_embedding(struct backward *backward, int64_t op)
     if (dtable != NO_VALUE) {
         int32_t operands[LLMRUN_EMBEDDING_GRAD_OPERANDS] = {at[LLMRUN_EMBEDDING_IDS], dy, dtable};
 
-        emit(backward, LLMRUN_OP_EMBEDDING_GRAD, ROLE_BACKWARD_WEIGHT, NULL, operands, 1u << LLMRUN_EMBEDDING_GRAD_DTABLE,
-             at[LLMRUN_EMBEDDING_TABLE]);
+        emit(backward, LLMRUN_OP_EMBEDDING_GRAD, ROLE_BACKWARD_WEIGHT, NULL, operands,
+             1u << LLMRUN_EMBEDDING_GRAD_DTABLE, at[LLMRUN_EMBEDDING_TABLE]);
     }
     backward_contribute(backward, at[LLMRUN_EMBEDDING_ADDEND], dy);
 }
@@ -78,15 +79,9 @@ static void backward_layernorm(struct backward *backward, int64_t op)
     dgain = backward_parameter_gradient(backward, at[LLMRUN_LAYERNORM_GAIN]);
     dbias = backward_parameter_gradient(backward, at[LLMRUN_LAYERNORM_BIAS]);
     {
-        int32_t operands[LLMRUN_LAYERNORM_GRAD_OPERANDS] = {dy,
-                                                            sum,
-                                                            at[LLMRUN_LAYERNORM_GAIN],
-                                                            at[LLMRUN_LAYERNORM_MEAN],
-                                                            at[LLMRUN_LAYERNORM_RSTD],
-                                                            dsum,
-                                                            WANTED,
-                                                            dgain,
-                                                            dbias};
+        int32_t operands[LLMRUN_LAYERNORM_GRAD_OPERANDS] = {
+            dy,    sum,  at[LLMRUN_LAYERNORM_GAIN], at[LLMRUN_LAYERNORM_MEAN], at[LLMRUN_LAYERNORM_RSTD], dsum, WANTED,
+            dgain, dbias};
         uint32_t accumulate = (dgain != NO_VALUE ? 1u << LLMRUN_LAYERNORM_GRAD_DGAIN : 0) |
                               (dbias != NO_VALUE ? 1u << LLMRUN_LAYERNORM_GRAD_DBIAS : 0);
 

@@ -6,8 +6,8 @@
 
 #define MAX_PAIRS 3
 
-/* What is known of the gradient of one forward value. A matmul's part waits as a (dy, w) pair until the gradient is asked
- * for, so that up to three of them become one op. */
+/* What is known of the gradient of one forward value. A matmul's part waits as a (dy, w) pair until the gradient is
+ * asked for, so that up to three of them become one op. */
 struct gradient {
     int32_t value; /* NO_VALUE when there is none yet */
     int32_t pairs[MAX_PAIRS][2];
@@ -27,7 +27,8 @@ int32_t backward_gradient(struct backward *backward, int32_t value);
 void backward_contribute(struct backward *backward, int32_t value, int32_t part);
 /* Adds the part dy w, to be computed when the gradient is asked for. */
 void backward_contribute_pair(struct backward *backward, int32_t value, int32_t dy, int32_t weight);
-/* The accumulator of a parameter's gradient, made on first use; NO_VALUE when it is not trainable or `parameter` is absent. */
+/* The accumulator of a parameter's gradient, made on first use; NO_VALUE when it is not trainable or `parameter` is
+ * absent. */
 int32_t backward_parameter_gradient(struct backward *backward, int32_t parameter);
 /* True when the gradient of this activation is wanted. */
 bool backward_needed(const struct backward *backward, int32_t value);

@@ -31,13 +31,15 @@ double op_flops(const struct program *program, const struct op *op)
                      extent(program, at[2 * pair + 1], 1);
         return flops;
     case LLMRUN_OP_MATMUL_WEIGHT_GRAD:
-        return 2 * extent(program, at[LLMRUN_MATMUL_WEIGHT_GRAD_DY], 0) * extent(program, at[LLMRUN_MATMUL_WEIGHT_GRAD_DY], 1) *
+        return 2 * extent(program, at[LLMRUN_MATMUL_WEIGHT_GRAD_DY], 0) *
+               extent(program, at[LLMRUN_MATMUL_WEIGHT_GRAD_DY], 1) *
                extent(program, at[LLMRUN_MATMUL_WEIGHT_GRAD_X], 1);
     case LLMRUN_OP_LINEAR_CROSS_ENTROPY:
         flops = 2 * extent(program, at[LLMRUN_LINEAR_CROSS_ENTROPY_X], 0) *
                 extent(program, at[LLMRUN_LINEAR_CROSS_ENTROPY_X], 1) *
                 (double)((const struct llmrun_linear_cross_entropy_attributes *)attributes)->vocabulary;
-        return flops * (1 + (at[LLMRUN_LINEAR_CROSS_ENTROPY_DX] != NO_VALUE) + (at[LLMRUN_LINEAR_CROSS_ENTROPY_DW] != NO_VALUE));
+        return flops * (1 + (at[LLMRUN_LINEAR_CROSS_ENTROPY_DX] != NO_VALUE) +
+                        (at[LLMRUN_LINEAR_CROSS_ENTROPY_DW] != NO_VALUE));
     case LLMRUN_OP_ATTENTION:
         return attention_flops(program, at[LLMRUN_ATTENTION_Q],
                                ((const struct llmrun_attention_attributes *)attributes)->sequence, 2);

@@ -4,8 +4,8 @@
 
 #include "program/program.h"
 
-/* Of one op: matmuls and the loss exactly; attention over the causal half, T (T + 1) / 2 pairs a head; elementwise ops are not
- * counted. */
+/* Of one op: matmuls and the loss exactly; attention over the causal half, T (T + 1) / 2 pairs a head; elementwise ops
+ * are not counted. */
 double op_flops(const struct program *program, const struct op *op);
 
 /* Of all sections of a kind; ops that recompute are left out when `useful` is true. */

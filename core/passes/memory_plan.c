@@ -18,8 +18,8 @@ struct lifetime {
 static enum plan_region region_of(const struct value *value)
 {
     static const enum plan_region regions[VALUE_KINDS] = {
-        [VALUE_PARAMETER] = REGION_PARAMETERS, [VALUE_STATE] = REGION_STATE,     [VALUE_COPY] = REGION_COPIES,
-        [VALUE_GRADIENT] = REGION_GRADIENTS,   [VALUE_INPUT] = REGION_INPUTS,    [VALUE_RESULT] = REGION_RESULTS,
+        [VALUE_PARAMETER] = REGION_PARAMETERS, [VALUE_STATE] = REGION_STATE,           [VALUE_COPY] = REGION_COPIES,
+        [VALUE_GRADIENT] = REGION_GRADIENTS,   [VALUE_INPUT] = REGION_INPUTS,          [VALUE_RESULT] = REGION_RESULTS,
         [VALUE_SCRATCH] = REGION_SCRATCH,      [VALUE_ACTIVATION] = REGION_ACTIVATIONS};
 
     return regions[value->kind];
@@ -30,7 +30,8 @@ static int64_t power_of_two_dividing(int64_t bytes)
     return bytes == 0 ? PLAN_ALIGNMENT : bytes & -bytes;
 }
 
-/* Values outside the activations: one after the other. One that is a part of another (losses of a microbatch) lies in it. */
+/* Values outside the activations: one after the other. One that is a part of another (losses of a microbatch) lies in
+ * it. */
 static void place_persistent(const struct program *program, int32_t microbatches, struct memory_plan *plan)
 {
     for (int64_t i = 0; i < program->value_count; i++) {
@@ -113,7 +114,8 @@ static int larger_first(const void *a, const void *b)
     return x->value < y->value ? -1 : 1;
 }
 
-/* The lowest offset at which `life` does not meet any of the placed values that are alive with it; these are sorted by offset. */
+/* The lowest offset at which `life` does not meet any of the placed values that are alive with it; these are sorted by
+ * offset. */
 static int64_t lowest_gap(const struct lifetime *life, struct lifetime *const *placed, int64_t count)
 {
     int64_t offset = 0;
@@ -131,7 +133,8 @@ static int64_t lowest_gap(const struct lifetime *life, struct lifetime *const *p
     return offset;
 }
 
-/* Greedy by size: larger values first, each at the lowest offset that is free during its life (Pisarchyk and Lee 2020). */
+/* Greedy by size: larger values first, each at the lowest offset that is free during its life (Pisarchyk and Lee 2020).
+ */
 static int64_t pack(struct lifetime *lifetimes, int64_t count, struct lifetime **placed)
 {
     int64_t total = 0;
@@ -152,7 +155,8 @@ static int64_t pack(struct lifetime *lifetimes, int64_t count, struct lifetime *
     return total;
 }
 
-static int place_activations(const struct program *program, bool internal, struct memory_plan *plan, struct error *error)
+static int place_activations(const struct program *program, bool internal, struct memory_plan *plan,
+                             struct error *error)
 {
     size_t values = (size_t)program->value_count + 1;
     struct lifetime *lifetimes = malloc(values * sizeof *lifetimes);

@@ -1,9 +1,9 @@
-/* Where every value lives: lifetimes to offsets in one arena. The run allocates what the plan says and nothing else, so the
- * plan's bytes are exact.
+/* Where every value lives: lifetimes to offsets in one arena. The run allocates what the plan says and nothing else, so
+ * the plan's bytes are exact.
  *
  * Regions follow each other in the arena. Inputs and results are contiguous, so one copy moves them all; gradients are
- * contiguous, so one fill zeroes them. Activations of forward and backward share memory by lifetime; evaluate and predict run
- * when no microbatch is in flight and overlay the same region. */
+ * contiguous, so one fill zeroes them. Activations of forward and backward share memory by lifetime; evaluate and
+ * predict run when no microbatch is in flight and overlay the same region. */
 #ifndef LLMRUN_PASSES_MEMORY_PLAN_H
 #define LLMRUN_PASSES_MEMORY_PLAN_H
 
@@ -26,10 +26,10 @@ enum plan_region {
 
 /* Where one value is. Address of microbatch m: arena + region offset + offset + m * stride. */
 struct placement {
-    uint8_t region; /* enum plan_region */
-    bool placed;    /* false: nothing uses it, or it is internal to a compiled section */
-    int64_t offset; /* in the region */
-    int64_t stride; /* from one microbatch to the next; 0: the same memory for all */
+    uint8_t region;    /* enum plan_region */
+    bool placed;       /* false: nothing uses it, or it is internal to a compiled section */
+    int64_t offset;    /* in the region */
+    int64_t stride;    /* from one microbatch to the next; 0: the same memory for all */
     int64_t alignment; /* that holds for every microbatch */
 };
 
@@ -40,8 +40,8 @@ struct memory_plan {
     int64_t total_bytes;
 };
 
-/* `microbatches` of a step; `workspace_bytes` is the largest scratch of any op; with `internal`, activations that only one section
- * uses are left unplaced (a device that compiles sections keeps them itself). */
+/* `microbatches` of a step; `workspace_bytes` is the largest scratch of any op; with `internal`, activations that only
+ * one section uses are left unplaced (a device that compiles sections keeps them itself). */
 int memory_plan_make(const struct program *program, int32_t microbatches, int64_t workspace_bytes, bool internal,
                      struct memory_plan *plan, struct error *error);
 void memory_plan_free(struct memory_plan *plan);

@@ -11,10 +11,10 @@ struct recompute_state {
     struct program *program;
     struct program *out;
     enum recompute mode;
-    int64_t values;       /* of the program as it came */
-    int64_t *producer;    /* forward op that writes each value, or -1 */
-    bool *crosses;        /* full: the value is used by the forward pass of another layer than its own */
-    int32_t *clone;       /* what stands for each value in the backward section, NO_VALUE before it is made */
+    int64_t values;    /* of the program as it came */
+    int64_t *producer; /* forward op that writes each value, or -1 */
+    bool *crosses;     /* full: the value is used by the forward pass of another layer than its own */
+    int32_t *clone;    /* what stands for each value in the backward section, NO_VALUE before it is made */
     struct error *error;
     int status;
 };
@@ -74,7 +74,8 @@ static bool can_remake(const struct recompute_state *state, int32_t value)
 static int32_t remake(struct recompute_state *state, int32_t value);
 
 /* In selective mode an input that is not cheap is kept by being used here; a norm starts from its sum. */
-static void clone_inputs(struct recompute_state *state, const struct op *op, const struct op_info *info, int32_t *operands)
+static void clone_inputs(struct recompute_state *state, const struct op *op, const struct op_info *info,
+                         int32_t *operands)
 {
     if (op->op == LLMRUN_OP_LAYERNORM && operands[LLMRUN_LAYERNORM_RESIDUAL] != NO_VALUE &&
         !can_remake(state, operands[LLMRUN_LAYERNORM_SUM])) {
@@ -136,7 +137,8 @@ static void copy_op(struct recompute_state *state, const struct op *op, bool bac
     for (uint32_t i = 0; backward && info->operands[i].name != NULL; i++)
         if (!is_output(info, i) && operands[i] != NO_VALUE)
             operands[i] = remake(state, operands[i]);
-    if (state->status == STATUS_OK && program_add_op(state->out, op, operands, program_attributes(state->program, op)) < 0)
+    if (state->status == STATUS_OK &&
+        program_add_op(state->out, op, operands, program_attributes(state->program, op)) < 0)
         state->status = error_set(state->error, STATUS_MEMORY, "no memory for the recompute pass");
 }
 

@@ -1,8 +1,10 @@
-/* Adds the update section: gradient norm, clipping, AdamW for every parameter that has a gradient, and the optimizer's state.
+/* Adds the update section: gradient norm, clipping, AdamW for every parameter that has a gradient, and the optimizer's
+ * state.
  *
- * Values it makes: "<parameter>.m", "<parameter>.v" (state, zero before the first step), the table of squares, the inputs
- * "learning_rate" and "bias_correction", the results "grad_norm" and "finite". The losses of the whole global batch come from
- * the value "losses" (f64, [sequences]). `finite` is state: once 0, every later update leaves all weights as they are. */
+ * Values it makes: "<parameter>.m", "<parameter>.v" (state, zero before the first step), the table of squares, the
+ * inputs "learning_rate" and "bias_correction", the results "grad_norm" and "finite". The losses of the whole global
+ * batch come from the value "losses" (f64, [sequences]). `finite` is state: once 0, every later update leaves all
+ * weights as they are. */
 #ifndef LLMRUN_PASSES_UPDATE_H
 #define LLMRUN_PASSES_UPDATE_H
 

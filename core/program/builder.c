@@ -65,14 +65,14 @@ static int make_outputs(struct builder *builder, const struct op_info *info, con
         if (operands[i] != WANTED)
             continue;
         if (!axes_shape(&binding, operand->axes, &rank, shape))
-            return error_set(builder->error, STATUS_BUG, "%s: the shape of %s does not follow from its operands", info->name,
-                             operand->name);
+            return error_set(builder->error, STATUS_BUG, "%s: the shape of %s does not follow from its operands",
+                             info->name, operand->name);
         if (strcmp(operand->name, "y") == 0 || strcmp(operand->name, "o") == 0)
             snprintf(full, sizeof full, "%s", name);
         else
             snprintf(full, sizeof full, "%s.%s", name, operand->name);
-        operands[i] = program_add_value(builder->program, full, VALUE_ACTIVATION, class_dtype(operand->class, compute), rank,
-                                        shape);
+        operands[i] = program_add_value(builder->program, full, VALUE_ACTIVATION, class_dtype(operand->class, compute),
+                                        rank, shape);
         if (operands[i] == NO_VALUE)
             return error_set(builder->error, STATUS_MEMORY, "no memory for the values of the program");
     }
@@ -83,15 +83,18 @@ void builder_emit(struct builder *builder, uint16_t id, const void *attributes, 
                   const char *name)
 {
     const struct op_info *info = op_info_find(id);
-    struct op op = {.op = id, .version = info->version, .role = (uint8_t)builder->role, .layer = builder->layer,
+    struct op op = {.op = id,
+                    .version = info->version,
+                    .role = (uint8_t)builder->role,
+                    .layer = builder->layer,
                     .accumulate = accumulate};
 
     if (builder->status != STATUS_OK)
         return;
     for (uint32_t i = 0; info->operands[i].name != NULL; i++)
         if (operands[i] == NO_VALUE && !info->operands[i].optional) {
-            builder->status = error_set(builder->error, STATUS_BUG, "%s: operand %s is missing", info->name,
-                                        info->operands[i].name);
+            builder->status =
+                error_set(builder->error, STATUS_BUG, "%s: operand %s is missing", info->name, info->operands[i].name);
             return;
         }
     builder->status = make_outputs(builder, info, attributes, operands, name);
@@ -160,14 +163,17 @@ int32_t build_gelu(struct builder *builder, int32_t x, const char *name)
     return operands[LLMRUN_GELU_Y];
 }
 
-int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t segment_starts, int32_t random,
-                        const struct attention_form *form, const char *name)
+int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t segment_starts,
+                        int32_t random, const struct attention_form *form, const char *name)
 {
-    struct llmrun_attention_attributes attributes = {
-        .sequence = form->sequence, .heads = form->heads, .kv_heads = form->kv_heads, .scale = form->scale,
-        .dropout = form->dropout, .key = form->dropout > 0 ? builder->next_key++ : 0};
-    int32_t operands[LLMRUN_ATTENTION_OPERANDS] = {q, k, v, segment_starts, form->dropout > 0 ? random : NO_VALUE,
-                                                   WANTED, WANTED};
+    struct llmrun_attention_attributes attributes = {.sequence = form->sequence,
+                                                     .heads = form->heads,
+                                                     .kv_heads = form->kv_heads,
+                                                     .scale = form->scale,
+                                                     .dropout = form->dropout,
+                                                     .key = form->dropout > 0 ? builder->next_key++ : 0};
+    int32_t operands[LLMRUN_ATTENTION_OPERANDS] = {
+        q, k, v, segment_starts, form->dropout > 0 ? random : NO_VALUE, WANTED, WANTED};
 
     builder_emit(builder, LLMRUN_OP_ATTENTION, &attributes, operands, 0, name);
     return operands[LLMRUN_ATTENTION_O];
@@ -212,7 +218,8 @@ void build_linear_cross_entropy(struct builder *builder, int32_t x, int32_t weig
                                 int32_t scale, int32_t losses, int64_t sequence, int64_t vocabulary)
 {
     struct llmrun_linear_cross_entropy_attributes attributes = {sequence, vocabulary};
-    int32_t operands[LLMRUN_LINEAR_CROSS_ENTROPY_OPERANDS] = {x, weight, targets, weights, scale, losses, NO_VALUE, NO_VALUE};
+    int32_t operands[LLMRUN_LINEAR_CROSS_ENTROPY_OPERANDS] = {x,     weight, targets,  weights,
+                                                              scale, losses, NO_VALUE, NO_VALUE};
 
     builder_emit(builder, LLMRUN_OP_LINEAR_CROSS_ENTROPY, &attributes, operands, 0, "loss");
 }

@@ -1,8 +1,8 @@
-/* Writing a program as straight-line code. Each build_* call adds one op to the last section and returns the value it makes;
- * shapes follow from the op table, so a caller never computes one.
+/* Writing a program as straight-line code. Each build_* call adds one op to the last section and returns the value it
+ * makes; shapes follow from the op table, so a caller never computes one.
  *
- * The first failure sticks: later calls do nothing and return NO_VALUE, and builder.status says what happened, so model files
- * check once at the end. */
+ * The first failure sticks: later calls do nothing and return NO_VALUE, and builder.status says what happened, so model
+ * files check once at the end. */
 #ifndef LLMRUN_PROGRAM_BUILDER_H
 #define LLMRUN_PROGRAM_BUILDER_H
 
@@ -12,7 +12,7 @@
 struct builder {
     struct program *program;
     struct error *error;
-    int status; /* enum status */
+    int status;    /* enum status */
     int16_t layer; /* of the ops that are added; -1 outside the layers */
     enum op_role role;
     uint32_t next_key; /* names the random numbers of the next op that draws some */
@@ -25,8 +25,8 @@ void builder_section(struct builder *builder, enum section_kind kind);
 /* In an operand list: make this output. */
 #define WANTED (-2)
 
-/* Adds any op. Outputs marked WANTED become new activations called after `name`; those given as ids are written (or added to,
- * by the `accumulate` mask). New ids are put into `operands`. */
+/* Adds any op. Outputs marked WANTED become new activations called after `name`; those given as ids are written (or
+ * added to, by the `accumulate` mask). New ids are put into `operands`. */
 void builder_emit(struct builder *builder, uint16_t op, const void *attributes, int32_t *operands, uint32_t accumulate,
                   const char *name);
 
@@ -52,8 +52,8 @@ struct attention_form {
 };
 
 /* `random` is needed when form->dropout > 0. */
-int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t segment_starts, int32_t random,
-                        const struct attention_form *form, const char *name);
+int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t segment_starts,
+                        int32_t random, const struct attention_form *form, const char *name);
 /* Returns x itself when probability is 0. */
 int32_t build_dropout(struct builder *builder, int32_t x, int32_t random, int64_t sequence, float probability,
                       const char *name);

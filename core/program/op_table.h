@@ -49,7 +49,8 @@ const struct op_info *op_info_by_name(const char *name, int64_t length);
 
 uint32_t op_operand_count(const struct op_info *op);
 
-/* Where attribute `index` stands in struct llmrun_<op>_attributes, and the size of that struct; 0 when there are none. */
+/* Where attribute `index` stands in struct llmrun_<op>_attributes, and the size of that struct; 0 when there are none.
+ */
 uint32_t op_attribute_offset(const struct op_info *op, uint32_t index);
 uint32_t op_attribute_bytes(const struct op_info *op);
 

@@ -39,11 +39,10 @@ static void name_uniquely(const struct program *program, struct value *value, co
         snprintf(value->name, sizeof value->name, "%.50s.%d", name, suffix);
 }
 
-int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype, uint32_t rank,
-                          const int64_t *shape)
+int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype,
+                          uint32_t rank, const int64_t *shape)
 {
-    struct value value = {
-        .kind = (uint8_t)kind, .dtype = (uint8_t)dtype, .rank = (uint8_t)rank, .source = NO_VALUE};
+    struct value value = {.kind = (uint8_t)kind, .dtype = (uint8_t)dtype, .rank = (uint8_t)rank, .source = NO_VALUE};
     struct value *values;
 
     /* Before the array moves: name and shape may be those of a value in it. */
@@ -85,8 +84,8 @@ int64_t program_add_op(struct program *program, const struct op *op, const int32
                                 sizeof *operands)) == NULL)
         return -1;
     program->operands = memory;
-    if ((memory = array_reserve(program->attributes, program->attribute_bytes, padded, &program->attribute_capacity, 1)) ==
-        NULL)
+    if ((memory = array_reserve(program->attributes, program->attribute_bytes, padded, &program->attribute_capacity,
+                                1)) == NULL)
         return -1;
     program->attributes = memory;
 

@@ -1,9 +1,9 @@
-/* The step program: everything one rank computes, as flat arrays of values and ops with int32 ids. It is made by a model builder,
- * rewritten by passes (program in, program out), planned, and walked by the executor. It holds no pointer into itself, so it
- * prints, parses, diffs and hashes as text (program/text.h).
+/* The step program: everything one rank computes, as flat arrays of values and ops with int32 ids. It is made by a
+ * model builder, rewritten by passes (program in, program out), planned, and walked by the executor. It holds no
+ * pointer into itself, so it prints, parses, diffs and hashes as text (program/text.h).
  *
- * Ops stand in sections; a section's ops are contiguous and run in order. Launching a section for another microbatch binds
- * other memory to the values that are per microbatch. */
+ * Ops stand in sections; a section's ops are contiguous and run in order. Launching a section for another microbatch
+ * binds other memory to the values that are per microbatch. */
 #ifndef LLMRUN_PROGRAM_PROGRAM_H
 #define LLMRUN_PROGRAM_PROGRAM_H
 
@@ -14,7 +14,7 @@
 
 #include "base/status.h"
 
-#define NO_VALUE (-1)
+#define NO_VALUE         (-1)
 #define VALUE_NAME_BYTES 64
 
 enum value_kind {
@@ -30,9 +30,9 @@ enum value_kind {
 };
 
 /* Value flags. */
-#define VALUE_TRAINABLE       1u /* parameters: gets a gradient and is updated */
-#define VALUE_DECAY           2u /* parameters: weight decay applies */
-#define VALUE_PER_MICROBATCH  4u /* inputs and results: one for each microbatch of the step */
+#define VALUE_TRAINABLE      1u /* parameters: gets a gradient and is updated */
+#define VALUE_DECAY          2u /* parameters: weight decay applies */
+#define VALUE_PER_MICROBATCH 4u /* inputs and results: one for each microbatch of the step */
 
 struct value {
     char name[VALUE_NAME_BYTES]; /* unique in the program; checkpoint name of parameters */
@@ -50,17 +50,17 @@ enum op_role { ROLE_FORWARD, ROLE_BACKWARD_INPUT /* B */, ROLE_BACKWARD_WEIGHT /
 struct op {
     uint16_t op; /* LLMRUN_OP_MATMUL ... */
     uint16_t version;
-    uint8_t role; /* enum op_role */
-    uint8_t recomputed; /* 1: a clone that the recompute pass put here */
-    int16_t layer; /* layer of the model that it came from, -1 outside the layers */
-    uint32_t accumulate; /* bit i: operand i (an output) is added to */
-    int32_t first_operand; /* into program.operands */
+    uint8_t role;            /* enum op_role */
+    uint8_t recomputed;      /* 1: a clone that the recompute pass put here */
+    int16_t layer;           /* layer of the model that it came from, -1 outside the layers */
+    uint32_t accumulate;     /* bit i: operand i (an output) is added to */
+    int32_t first_operand;   /* into program.operands */
     int32_t first_attribute; /* byte offset into program.attributes, 8-byte aligned */
 };
 
 enum section_kind {
-    SECTION_INIT,     /* initial parameters and state */
-    SECTION_REFRESH,  /* what is derived from parameters: compute-type copies; after init and after loading */
+    SECTION_INIT,    /* initial parameters and state */
+    SECTION_REFRESH, /* what is derived from parameters: compute-type copies; after init and after loading */
     SECTION_FORWARD,
     SECTION_BACKWARD,
     SECTION_UPDATE,
@@ -70,7 +70,7 @@ enum section_kind {
 };
 
 struct section {
-    uint8_t kind; /* enum section_kind */
+    uint8_t kind;  /* enum section_kind */
     int32_t chunk; /* pipeline chunk */
     int32_t first_op;
     int32_t op_count;
@@ -93,16 +93,16 @@ struct program {
 void program_init(struct program *program);
 void program_free(struct program *program);
 
-/* Adds a value named `name` (made unique with a suffix ".2", ".3" ... if taken). Shape entries beyond `rank` are ignored. Returns
- * its id, or NO_VALUE when there is no memory. */
-int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype, uint32_t rank,
-                          const int64_t *shape);
+/* Adds a value named `name` (made unique with a suffix ".2", ".3" ... if taken). Shape entries beyond `rank` are
+ * ignored. Returns its id, or NO_VALUE when there is no memory. */
+int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype,
+                          uint32_t rank, const int64_t *shape);
 
 /* Starts a section; ops are added to the last one. */
 int program_add_section(struct program *program, enum section_kind kind, int32_t chunk, struct error *error);
 
-/* Adds `op` to the last section with op_operand_count operands (NO_VALUE where absent) and op_attribute_bytes attributes; the
- * offsets in *op are filled in. Returns the op's index, or -1 when there is no memory. */
+/* Adds `op` to the last section with op_operand_count operands (NO_VALUE where absent) and op_attribute_bytes
+ * attributes; the offsets in *op are filled in. Returns the op's index, or -1 when there is no memory. */
 int64_t program_add_op(struct program *program, const struct op *op, const int32_t *operands, const void *attributes);
 
 int32_t *program_operands(const struct program *program, const struct op *op);

@@ -6,7 +6,8 @@
  *   section forward 0
  *     matmul(%3, %0, _ -> %7, _) {activation: 0, leaves: 1} F layer 2
  *
- * One line a value, then the sections with one line an op. `_` is an absent operand, `+%7` an output that is added to. */
+ * One line a value, then the sections with one line an op. `_` is an absent operand, `+%7` an output that is added to.
+ */
 #ifndef LLMRUN_PROGRAM_TEXT_H
 #define LLMRUN_PROGRAM_TEXT_H
 
@@ -18,8 +19,8 @@ void program_print(const struct program *program, struct text *text);
 /* One op as in the text form, without the newline. */
 void program_print_op(const struct program *program, const struct op *op, struct text *text);
 
-/* Fills an empty program from its text form. STATUS_INPUT names the line and what was expected there. Printing the result gives
- * the same text. */
+/* Fills an empty program from its text form. STATUS_INPUT names the line and what was expected there. Printing the
+ * result gives the same text. */
 int program_parse(struct program *program, const char *text, struct error *error);
 
 /* Of the text form; equal programs have equal hashes. 0 when there is no memory. */

@@ -31,7 +31,8 @@ static bool dtype_fits(enum operand_class class, uint32_t dtype, uint32_t *compu
 /* What may be written by an op: nothing that comes from outside. */
 static bool writable(const struct value *value, enum section_kind section)
 {
-    return value->kind != VALUE_INPUT && (value->kind != VALUE_PARAMETER || section == SECTION_INIT || section == SECTION_UPDATE);
+    return value->kind != VALUE_INPUT &&
+           (value->kind != VALUE_PARAMETER || section == SECTION_INIT || section == SECTION_UPDATE);
 }
 
 static int verify_operand(const struct program *program, const struct op_info *info, uint32_t i, const struct op *op,
@@ -58,9 +59,11 @@ static int verify_operand(const struct program *program, const struct op_info *i
     if (value->kind != VALUE_ACTIVATION)
         return STATUS_OK;
     if ((operand->direction != OPERAND_OUT || accumulate) && !written[id])
-        return error_set(error, STATUS_BUG, "operand %s (value %s) is read before it is written", operand->name, value->name);
+        return error_set(error, STATUS_BUG, "operand %s (value %s) is read before it is written", operand->name,
+                         value->name);
     if (operand->direction == OPERAND_OUT && !accumulate && written[id])
-        return error_set(error, STATUS_BUG, "operand %s (value %s) is written a second time", operand->name, value->name);
+        return error_set(error, STATUS_BUG, "operand %s (value %s) is written a second time", operand->name,
+                         value->name);
     return STATUS_OK;
 }
 
@@ -94,7 +97,8 @@ int program_verify(const struct program *program, struct error *error)
         return error_set(error, STATUS_MEMORY, "no memory to verify the program");
     for (int64_t i = 0; status == STATUS_OK && i < program->value_count; i++)
         if (program->values[i].source < NO_VALUE || program->values[i].source >= program->value_count)
-            status = error_set(error, STATUS_BUG, "value %s belongs to a value that is not there", program->values[i].name);
+            status =
+                error_set(error, STATUS_BUG, "value %s belongs to a value that is not there", program->values[i].name);
     for (int64_t s = 0; status == STATUS_OK && s < program->section_count; s++) {
         const struct section *section = &program->sections[s];
 

@@ -41,7 +41,8 @@ static int64_t at_least_one(int64_t bytes)
 static int allocate(struct executor *executor, struct error *error)
 {
     const struct memory_plan *plan = &executor->compiled.plan;
-    int64_t inputs = at_least_one(plan->region_bytes[REGION_INPUTS]), results = at_least_one(plan->region_bytes[REGION_RESULTS]);
+    int64_t inputs = at_least_one(plan->region_bytes[REGION_INPUTS]),
+            results = at_least_one(plan->region_bytes[REGION_RESULTS]);
     struct device *device = executor->device;
     int status = buffer_create(device, LLMRUN_MEMORY_DEVICE, plan->total_bytes, &executor->arena, error);
 
@@ -165,8 +166,8 @@ const void *executor_result(const struct executor *executor, int32_t value)
     return (const char *)set->results.memory + executor->compiled.plan.placements[value].offset;
 }
 
-/* Inputs go to the device on the copy stream, so that they travel while the device computes; the compute stream takes them
- * over when it gets there. */
+/* Inputs go to the device on the copy stream, so that they travel while the device computes; the compute stream takes
+ * them over when it gets there. */
 static int upload_inputs(struct executor *executor, int i, struct error *error)
 {
     const struct memory_plan *plan = &executor->compiled.plan;
@@ -183,8 +184,8 @@ static int upload_inputs(struct executor *executor, int i, struct error *error)
     if (status == STATUS_OK)
         status = stream_wait(&executor->compute, &executor->sets[i].uploaded, error);
     if (status == STATUS_OK)
-        status = stream_copy(&executor->compute, &executor->arena, plan->region_offset[REGION_INPUTS], &executor->incoming[i],
-                             0, bytes, error);
+        status = stream_copy(&executor->compute, &executor->arena, plan->region_offset[REGION_INPUTS],
+                             &executor->incoming[i], 0, bytes, error);
     if (status == STATUS_OK)
         status = stream_record(&executor->compute, &executor->consumed[i], error);
     return status;
@@ -209,8 +210,8 @@ static int launch_step(struct executor *executor, struct error *error)
     for (int64_t i = 0; status == STATUS_OK && i < schedule->count; i++) {
         const struct schedule_entry *entry = &schedule->entries[i];
 
-        status = launch(executor, entry->action == SCHEDULE_FORWARD ? SECTION_FORWARD : SECTION_BACKWARD, entry->microbatch,
-                        error);
+        status = launch(executor, entry->action == SCHEDULE_FORWARD ? SECTION_FORWARD : SECTION_BACKWARD,
+                        entry->microbatch, error);
     }
     return status == STATUS_OK ? launch(executor, SECTION_UPDATE, 0, error) : status;
 }

@@ -1,8 +1,8 @@
-/* Runs a compiled step on one device. Work is submitted without waiting for it, and collected one submission later, so the host
- * prepares the next batch while the device computes. In the steady state nothing is allocated.
+/* Runs a compiled step on one device. Work is submitted without waiting for it, and collected one submission later, so
+ * the host prepares the next batch while the device computes. In the steady state nothing is allocated.
  *
- * One thread uses an executor. The host side of inputs and results is double: `executor_input` writes into the set of the
- * submission to come, `executor_result` reads from the one collected last. */
+ * One thread uses an executor. The host side of inputs and results is double: `executor_input` writes into the set of
+ * the submission to come, `executor_result` reads from the one collected last. */
 #ifndef LLMRUN_RUNTIME_EXECUTOR_H
 #define LLMRUN_RUNTIME_EXECUTOR_H
 
@@ -13,24 +13,24 @@
 struct executor;
 
 enum executor_job {
-    EXECUTOR_INIT,     /* initial parameters, zeros in the state, then refresh */
-    EXECUTOR_REFRESH,  /* what is derived from parameters */
-    EXECUTOR_STEP,     /* the schedule, then the update */
+    EXECUTOR_INIT,    /* initial parameters, zeros in the state, then refresh */
+    EXECUTOR_REFRESH, /* what is derived from parameters */
+    EXECUTOR_STEP,    /* the schedule, then the update */
     EXECUTOR_EVALUATE,
     EXECUTOR_PREDICT,
 };
 
-/* Compiles `request` for this device (its query and device_compiles are filled in here) and allocates everything. The executor
- * owns what it compiled. */
+/* Compiles `request` for this device (its query and device_compiles are filled in here) and allocates everything. The
+ * executor owns what it compiled. */
 int executor_create(struct device *device, const struct compile_request *request, struct executor **executor,
                     struct error *error);
 void executor_destroy(struct executor *executor);
 
 const struct compiled *executor_compiled(const struct executor *executor);
 
-/* STATUS_BUG when two submissions are pending: their inputs are still in use. After it, executor_input gives the memory of an input
- * value: of all microbatches, one after the other, for values that are per microbatch. Every input that the job uses is to be
- * written before each submission. */
+/* STATUS_BUG when two submissions are pending: their inputs are still in use. After it, executor_input gives the memory
+ * of an input value: of all microbatches, one after the other, for values that are per microbatch. Every input that the
+ * job uses is to be written before each submission. */
 int executor_begin(struct executor *executor, struct error *error);
 void *executor_input(struct executor *executor, int32_t value);
 
@@ -42,8 +42,8 @@ int executor_collect(struct executor *executor, struct error *error);
 const void *executor_result(const struct executor *executor, int32_t value);
 int executor_pending(const struct executor *executor);
 
-/* From now on each submission clears `timeline` and leaves its marks there, the last one behind all its work; NULL: none, as at
- * first. Its owner keeps it until then, and collects each submission before the next. */
+/* From now on each submission clears `timeline` and leaves its marks there, the last one behind all its work; NULL:
+ * none, as at first. Its owner keeps it until then, and collects each submission before the next. */
 void executor_observe(struct executor *executor, struct timeline *timeline);
 
 /* Copies a persistent value between host and device; blocking; nothing may be pending. `bytes` is value_bytes. */

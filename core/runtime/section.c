@@ -33,7 +33,8 @@ static int prepare_op(struct device *device, const struct compiled *compiled, co
         prepared->strides[at] = compiled->plan.placements[operands[i]].stride;
         launch->per_microbatch |= prepared->strides[at] != 0;
     }
-    return device_kernel_create(device, &description, compiled->plan.region_bytes[REGION_WORKSPACE], &launch->kernel, error);
+    return device_kernel_create(device, &description, compiled->plan.region_bytes[REGION_WORKSPACE], &launch->kernel,
+                                error);
 }
 
 static int prepare_kernels(struct device *device, const struct compiled *compiled, const struct section *section,
@@ -47,7 +48,8 @@ static int prepare_kernels(struct device *device, const struct compiled *compile
     prepared->addresses = calloc((size_t)operands + 1, sizeof *prepared->addresses);
     prepared->strides = calloc((size_t)operands + 1, sizeof *prepared->strides);
     prepared->scratch = calloc(LLMRUN_MAX_OPERANDS, sizeof *prepared->scratch);
-    if (prepared->launches == NULL || prepared->addresses == NULL || prepared->strides == NULL || prepared->scratch == NULL)
+    if (prepared->launches == NULL || prepared->addresses == NULL || prepared->strides == NULL ||
+        prepared->scratch == NULL)
         return error_set(error, STATUS_MEMORY, "no memory to prepare a section");
     for (int32_t i = 0; i < section->op_count; i++) {
         int status = prepare_op(device, compiled, &compiled->program.ops[section->first_op + i], arena, prepared,
@@ -119,7 +121,8 @@ int prepared_section_launch(const struct prepared_section *prepared, const struc
             addresses = microbatch_addresses(prepared, launch->first_address, launch->count, microbatch);
         status = timeline_mark(prepared->timeline, stream, NULL, launch->op, error);
         if (status == STATUS_OK)
-            status = stream_launch_kernel(stream, &launch->kernel, addresses, launch->count, prepared->workspace, error);
+            status =
+                stream_launch_kernel(stream, &launch->kernel, addresses, launch->count, prepared->workspace, error);
     }
     return status;
 }

@@ -29,7 +29,8 @@ struct prepared_section {
     struct timeline *timeline; /* where launches leave their marks; NULL: nowhere. Set by whoever wants them. */
 };
 
-/* `arena` is the address of the plan's first byte. With a device that compiles, values that only this section uses are its own. */
+/* `arena` is the address of the plan's first byte. With a device that compiles, values that only this section uses are
+ * its own. */
 int prepared_section_create(struct device *device, const struct compiled *compiled, const struct section *section,
                             uint64_t arena, struct prepared_section *prepared, struct error *error);
 void prepared_section_destroy(struct prepared_section *prepared);

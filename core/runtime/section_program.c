@@ -58,7 +58,8 @@ static int32_t local_value(struct description *description, const struct compile
         description->local[value] = (int32_t)local;
         description->global[local] = value;
         description->kinds[local] = at->placed ? LLMRUN_VALUE_BOUND : LLMRUN_VALUE_INTERNAL;
-        program_tensor(&compiled->program, value, at->placed ? at->alignment : PLAN_ALIGNMENT, &description->values[local]);
+        program_tensor(&compiled->program, value, at->placed ? at->alignment : PLAN_ALIGNMENT,
+                       &description->values[local]);
     }
     return description->local[value];
 }
@@ -142,7 +143,8 @@ int section_program_create(struct device *device, const struct compiled *compile
     return status;
 }
 
-int section_program_workspace(struct device *device, const struct compiled *compiled, int64_t *bytes, struct error *error)
+int section_program_workspace(struct device *device, const struct compiled *compiled, int64_t *bytes,
+                              struct error *error)
 {
     *bytes = 0;
     for (int64_t s = 0; s < compiled->program.section_count; s++) {

@@ -8,7 +8,9 @@
 int section_program_create(struct device *device, const struct compiled *compiled, const struct section *section,
                            uint64_t arena, struct prepared_section *prepared, struct error *error);
 
-/* Workspace that the device wants for each section, the largest of them, known only after building; for the memory plan. */
-int section_program_workspace(struct device *device, const struct compiled *compiled, int64_t *bytes, struct error *error);
+/* Workspace that the device wants for each section, the largest of them, known only after building; for the memory
+ * plan. */
+int section_program_workspace(struct device *device, const struct compiled *compiled, int64_t *bytes,
+                              struct error *error);
 
 #endif

@@ -1,17 +1,18 @@
-/* llmrun plugin contract: the backend. One device kind behind tables of functions; docs/backend-guide.md builds one step by
- * step, backends/null is the template.
+/* llmrun plugin contract: the backend. One device kind behind tables of functions; docs/backend-guide.md builds one
+ * step by step, backends/null is the template.
  *
  * Objects and threads
- * - The creator destroys: what the host got from a create, open, alloc or prepare call it gives back to the same plugin, each
- *   child before its parent. Destroy functions accept NULL and block until the object is no longer in use.
- * - Device calls come from any thread. A stream, a prepared kernel, a program and a graph are used by one thread at a time.
- *   `event_query` may come from any thread at any time.
- * - Calls that enqueue work (copy, fill, launch, event_record, stream_wait, replay) do not wait for the device. The memory
- *   that enqueued work names stays valid until an event recorded after it has completed; descriptors are read during the call.
+ * - The creator destroys: what the host got from a create, open, alloc or prepare call it gives back to the same
+ *   plugin, each child before its parent. Destroy functions accept NULL and block until the object is no longer in use.
+ * - Device calls come from any thread. A stream, a prepared kernel, a program and a graph are used by one thread at a
+ *   time. `event_query` may come from any thread at any time.
+ * - Calls that enqueue work (copy, fill, launch, event_record, stream_wait, replay) do not wait for the device. The
+ *   memory that enqueued work names stays valid until an event recorded after it has completed; descriptors are read
+ *   during the call.
  *
  * Memory
- * - An address is a number that only the plugin interprets; address + n with n below the allocation's size is an address in
- *   the same allocation. 0 is never an address. The host never reads or writes device memory itself.
+ * - An address is a number that only the plugin interprets; address + n with n below the allocation's size is an
+ *   address in the same allocation. 0 is never an address. The host never reads or writes device memory itself.
  *
  * Failures of enqueued work appear in the next event recorded on that stream, and in every later one. */
 #ifndef LLMRUN_BACKEND_H
@@ -19,31 +20,31 @@
 
 #include <llmrun/types.h>
 
-struct llmrun_device; /* opened device */
-struct llmrun_stream; /* queue of work, run in order */
-struct llmrun_event;  /* a point in a stream */
-struct llmrun_kernel; /* a prepared op */
-struct llmrun_program;/* a compiled list of ops */
-struct llmrun_graph;  /* captured work, to be replayed */
+struct llmrun_device;  /* opened device */
+struct llmrun_stream;  /* queue of work, run in order */
+struct llmrun_event;   /* a point in a stream */
+struct llmrun_kernel;  /* a prepared op */
+struct llmrun_program; /* a compiled list of ops */
+struct llmrun_graph;   /* captured work, to be replayed */
 
-/* ---- devices and memory ------------------------------------------------------------------------------------------- */
+/* Devices and memory. */
 
 struct llmrun_device_info {
     uint32_t size;
-    uint32_t lanes;                 /* streams that can make progress side by side, at least 1 */
-    char name[128];                 /* for people */
-    char architecture[64];          /* e.g. "sm_90a", "x86-64-v4"; part of cache keys */
-    char domain[16];                /* what its native handles belong to: "host", "cuda", "hip", "ze", "opencl", "synapse" */
-    int64_t memory_bytes;           /* device memory, 0 when unknown */
-    int64_t memory_free_bytes;      /* now; 0 when unknown */
-    int64_t alignment;              /* of every address that memory_alloc returns, in bytes, a power of two */
-    double memory_bytes_per_s;      /* peak rate, 0 when unknown */
-    double flops_f32;               /* peak dense matrix rates, operations a second, 0 when unknown */
+    uint32_t lanes;            /* streams that can make progress side by side, at least 1 */
+    char name[128];            /* for people */
+    char architecture[64];     /* e.g. "sm_90a", "x86-64-v4"; part of cache keys */
+    char domain[16];           /* what its native handles belong to: "host", "cuda", "hip", "ze", "opencl", "synapse" */
+    int64_t memory_bytes;      /* device memory, 0 when unknown */
+    int64_t memory_free_bytes; /* now; 0 when unknown */
+    int64_t alignment;         /* of every address that memory_alloc returns, in bytes, a power of two */
+    double memory_bytes_per_s; /* peak rate, 0 when unknown */
+    double flops_f32;          /* peak dense matrix rates, operations a second, 0 when unknown */
     double flops_bf16;
     double flops_fp8;
-    uint64_t dtypes;                /* bit (1 << LLMRUN_F32) ...: element types that at least one op takes */
-    uint32_t exact;                 /* 1: ops with LLMRUN_OP_EXACT are carried out bit for bit as defined */
-    uint32_t reserved;              /* 0 */
+    uint64_t dtypes;   /* bit (1 << LLMRUN_F32) ...: element types that at least one op takes */
+    uint32_t exact;    /* 1: ops with LLMRUN_OP_EXACT are carried out bit for bit as defined */
+    uint32_t reserved; /* 0 */
 };
 
 #define LLMRUN_MEMORY_DEVICE 1 /* fast memory of the device */
@@ -53,8 +54,8 @@ struct llmrun_device_info {
 #define LLMRUN_COPY_DEVICE_TO_HOST   2
 #define LLMRUN_COPY_DEVICE_TO_DEVICE 3
 
-/* `rows` runs of `row_bytes` bytes. A host side is a host address cast to uint64_t, in memory of host_alloc for the copy to
- * be asynchronous; from other memory the call may wait. The two sides do not overlap. */
+/* `rows` runs of `row_bytes` bytes. A host side is a host address cast to uint64_t, in memory of host_alloc for the
+ * copy to be asynchronous; from other memory the call may wait. The two sides do not overlap. */
 struct llmrun_copy {
     uint32_t size;
     uint32_t direction;
@@ -92,8 +93,8 @@ struct llmrun_device_table {
     /* Fills at most info->size bytes, which the caller sets. Does not open the device. */
     int32_t (*info)(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error);
     /* Unknown option keys are ignored; a known key with a bad value is LLMRUN_ERROR_ARGUMENT. */
-    int32_t (*open)(int32_t index, const struct llmrun_option *options, int32_t option_count, struct llmrun_device **device,
-                    struct llmrun_error *error);
+    int32_t (*open)(int32_t index, const struct llmrun_option *options, int32_t option_count,
+                    struct llmrun_device **device, struct llmrun_error *error);
     void (*close)(struct llmrun_device *device);
     /* Waits until all work of the device has ended; returns the first failure. */
     int32_t (*quiesce)(struct llmrun_device *device, struct llmrun_error *error);
@@ -125,26 +126,28 @@ struct llmrun_device_table {
     /* Blocks; LLMRUN_ERROR_TIMEOUT after timeout_ns, never with timeout_ns < 0. */
     int32_t (*event_wait)(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error);
     /* Nanoseconds on the device between two events that are ready. */
-    int32_t (*event_elapsed)(struct llmrun_event *start, struct llmrun_event *end, int64_t *ns, struct llmrun_error *error);
+    int32_t (*event_elapsed)(struct llmrun_event *start, struct llmrun_event *end, int64_t *ns,
+                             struct llmrun_error *error);
 
     /* Optional. The native handles behind a stream and an address; they stay the plugin's. */
     int32_t (*export_native)(struct llmrun_stream *stream, uint64_t address, struct llmrun_native *native,
                              struct llmrun_error *error);
 };
 
-/* ---- ops, one at a time -------------------------------------------------------------------------------------------- */
+/* Ops, one at a time. */
 
 /* Compute the bits that the definition of the op gives (docs/numerics.md); answer unsupported if you cannot. */
-#define LLMRUN_OP_EXACT         1u
+#define LLMRUN_OP_EXACT 1u
 /* The same inputs on the same device give the same bits, run after run. */
 #define LLMRUN_OP_DETERMINISTIC 2u
 
-/* Everything about one op but addresses and contents. Operands stand in the order of llmrun/ops.h: inputs, then outputs. */
+/* Everything about one op but addresses and contents. Operands stand in the order of llmrun/ops.h: inputs, then
+ * outputs. */
 struct llmrun_op {
     uint32_t size;
-    uint16_t op;      /* LLMRUN_OP_MATMUL ... of llmrun/ops.h */
-    uint16_t version; /* version of that op */
-    uint32_t flags;   /* LLMRUN_OP_EXACT ... */
+    uint16_t op;         /* LLMRUN_OP_MATMUL ... of llmrun/ops.h */
+    uint16_t version;    /* version of that op */
+    uint32_t flags;      /* LLMRUN_OP_EXACT ... */
     uint32_t accumulate; /* bit i: operand i (an output) is added to, not overwritten */
     uint32_t attribute_bytes;
     uint32_t operand_count;
@@ -168,8 +171,8 @@ struct llmrun_answer {
 struct llmrun_kernel_table {
     uint32_t size;
     uint32_t reserved;
-    /* Can this device do this op? Depends on the arguments alone, so the host keeps the answer. An op that cannot be done is
-     * LLMRUN_OK with LLMRUN_SUPPORT_NO. */
+    /* Can this device do this op? Depends on the arguments alone, so the host keeps the answer. An op that cannot be
+     * done is LLMRUN_OK with LLMRUN_SUPPORT_NO. */
     int32_t (*query)(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
                      struct llmrun_error *error);
     /* Chooses the algorithm within `max_workspace` bytes and sets up whatever needs set-up. */
@@ -183,7 +186,7 @@ struct llmrun_kernel_table {
     void (*destroy)(struct llmrun_kernel *kernel);
 };
 
-/* ---- optional: captured work --------------------------------------------------------------------------------------- */
+/* Optional: captured work. */
 
 struct llmrun_capture_table {
     uint32_t size;
@@ -195,7 +198,7 @@ struct llmrun_capture_table {
     void (*destroy)(struct llmrun_graph *graph);
 };
 
-/* ---- optional: whole lists of ops, for devices that compile graphs -------------------------------------------------- */
+/* Optional: whole lists of ops, for devices that compile graphs. */
 
 #define LLMRUN_VALUE_BOUND    1 /* its address comes with every launch */
 #define LLMRUN_VALUE_INTERNAL 2 /* lives in the program's workspace, written before it is read */
@@ -229,8 +232,8 @@ struct llmrun_program_table {
     int32_t (*query)(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
                      struct llmrun_error *error);
     /* Compiles; may take long. The description is read during the call only. */
-    int32_t (*build)(struct llmrun_device *device, const struct llmrun_program_desc *desc, struct llmrun_program **program,
-                     struct llmrun_error *error);
+    int32_t (*build)(struct llmrun_device *device, const struct llmrun_program_desc *desc,
+                     struct llmrun_program **program, struct llmrun_error *error);
     int64_t (*workspace)(const struct llmrun_program *program);
     /* addresses[i] is value i of the description, ignored for internal values. */
     int32_t (*launch)(struct llmrun_stream *stream, struct llmrun_program *program, const uint64_t *addresses,
@@ -238,10 +241,10 @@ struct llmrun_program_table {
     void (*destroy)(struct llmrun_program *program);
 };
 
-/* ---- the plugin ----------------------------------------------------------------------------------------------------- */
+/* The plugin. */
 
-/* A backend has `kernel` or `program`, or both; the rest is required unless marked optional. All tables live as long as the
- * process. */
+/* A backend has `kernel` or `program`, or both; the rest is required unless marked optional. All tables live as long as
+ * the process. */
 struct llmrun_backend {
     uint32_t size;
     uint32_t abi_major;
@@ -256,7 +259,9 @@ struct llmrun_backend {
     const struct llmrun_capture_table *capture; /* optional */
 };
 
-/* The one symbol of a backend plugin. Called once. NULL with `error` filled when the plugin cannot work with this host. */
-LLMRUN_EXPORT const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error);
+/* The one symbol of a backend plugin. Called once. NULL with `error` filled when the plugin cannot work with this host.
+ */
+LLMRUN_EXPORT const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host,
+                                                                struct llmrun_error *error);
 
 #endif

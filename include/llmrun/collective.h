@@ -4,9 +4,9 @@
  * - stream-ordered: calls enqueue on the stream that the backend exported; completion is an event there;
  * - host-driven: calls post on host memory and return a request; the core's communication thread polls `test`.
  *
- * A communicator is used by one thread at a time, except `status` and `abort`: any thread, at any time. Every rank calls the
- * same functions in the same order with the same counts. Two buffers of a call are identical (in place) or do not overlap. In
- * place means: all_reduce recv == send; reduce_scatter recv == send + rank * count elements; all_gather
+ * A communicator is used by one thread at a time, except `status` and `abort`: any thread, at any time. Every rank
+ * calls the same functions in the same order with the same counts. Two buffers of a call are identical (in place) or do
+ * not overlap. In place means: all_reduce recv == send; reduce_scatter recv == send + rank * count elements; all_gather
  * send == recv + rank * count elements. FP8 and bytes travel as u32 and are never reduced. */
 #ifndef LLMRUN_COLLECTIVE_H
 #define LLMRUN_COLLECTIVE_H
@@ -46,8 +46,8 @@ struct llmrun_collective_table {
     /* One rank asks, all others get the bytes from the core. */
     int32_t (*unique_id)(struct llmrun_unique_id *id, struct llmrun_error *error);
     /* Blocks until all `ranks` have called, at most timeout_ns. `device` is the native device of the domain. */
-    int32_t (*create)(const struct llmrun_unique_id *id, int32_t rank, int32_t ranks, uint64_t device, int64_t timeout_ns,
-                      struct llmrun_communicator **communicator, struct llmrun_error *error);
+    int32_t (*create)(const struct llmrun_unique_id *id, int32_t rank, int32_t ranks, uint64_t device,
+                      int64_t timeout_ns, struct llmrun_communicator **communicator, struct llmrun_error *error);
     /* Ranks with the same color form a new communicator, ordered by key; color < 0 takes part and gets NULL. */
     int32_t (*split)(struct llmrun_communicator *communicator, int32_t color, int32_t key,
                      struct llmrun_communicator **part, struct llmrun_error *error);
@@ -92,6 +92,6 @@ struct llmrun_collective {
 
 /* The one symbol of a collective plugin. */
 LLMRUN_EXPORT const struct llmrun_collective *llmrun_collective_entry(const struct llmrun_host *host,
-                                                                     struct llmrun_error *error);
+                                                                      struct llmrun_error *error);
 
 #endif

@@ -1,8 +1,8 @@
 /* llmrun plugin contract: random numbers, as every backend makes them.
  *
- * Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a block of four 32-bit
- * numbers is a pure function of a 128-bit counter and a 64-bit key. The counter is made from what the number is for, never
- * from the order of its making, so that any part of any tensor can be made anywhere with the same result. */
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a block of four
+ * 32-bit numbers is a pure function of a 128-bit counter and a 64-bit key. The counter is made from what the number is
+ * for, never from the order of its making, so that any part of any tensor can be made anywhere with the same result. */
 #ifndef LLMRUN_RANDOM_H
 #define LLMRUN_RANDOM_H
 
@@ -38,9 +38,9 @@ static inline struct llmrun_random_block llmrun_philox(const uint32_t counter[4]
 }
 
 /* Word of `element`, the logical index in a tensor, for the op named `op_key`. The `random` operand of an op is
- * {seed low, seed high, step, first sequence}: the element index counts from the first sequence of the step's global batch,
- * so an op adds first sequence * (elements of one sequence) to its local index.
- * counter = {block low, block high, step, op_key}, key = seed, block = element / 4, word = element % 4. */
+ * {seed low, seed high, step, first sequence}: the element index counts from the first sequence of the step's global
+ * batch, so an op adds first sequence * (elements of one sequence) to its local index. counter = {block low, block
+ * high, step, op_key}, key = seed, block = element / 4, word = element % 4. */
 static inline uint32_t llmrun_random_word(const uint32_t random[4], uint32_t op_key, uint64_t element)
 {
     uint64_t number = element / 4;

@@ -1,12 +1,14 @@
 /* llmrun plugin contract: what backends and collectives share. C99; needs only <stddef.h> and <stdint.h>.
  *
  * Rules of the contract
- * - Every table starts with `uint32_t size`, the bytes of the table as its author compiled it. Tables only grow at the end.
- *   The host copies min(size, its own size) into a zeroed table of its own, so an older plugin's missing entries are NULL.
- * - A fallible call returns an int32_t code, LLMRUN_OK or one of the codes below, and on failure fills `error`, which the
- *   caller owns and which may be NULL. Nothing allocated on one side is freed on the other.
+ * - Every table starts with `uint32_t size`, the bytes of the table as its author compiled it. Tables only grow at the
+ *   end. The host copies min(size, its own size) into a zeroed table of its own, so an older plugin's missing entries
+ *   are NULL.
+ * - A fallible call returns an int32_t code, LLMRUN_OK or one of the codes below, and on failure fills `error`, which
+ *   the caller owns and which may be NULL. Nothing allocated on one side is freed on the other.
  * - A plugin never exits, aborts, installs signal handlers or changes the environment, and is never unloaded.
- * - Strings are NUL-terminated UTF-8. A `const char *` that a plugin returns lives as long as the object it was asked of.
+ * - Strings are NUL-terminated UTF-8. A `const char *` that a plugin returns lives as long as the object it was asked
+ *   of.
  * - Unknown values of an enumeration, unknown flags and unknown versions are answered with LLMRUN_ERROR_UNSUPPORTED.
  * - Sizes are int64_t and in bytes unless the name says otherwise. */
 #ifndef LLMRUN_TYPES_H
@@ -15,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* While the major version is 0 a minor version may break; from 1.0 on, a plugin works with every host of its major version
- * whose minor version is at least the plugin's floor. */
+/* While the major version is 0 a minor version may break; from 1.0 on, a plugin works with every host of its major
+ * version whose minor version is at least the plugin's floor. */
 #define LLMRUN_ABI_MAJOR 0
 #define LLMRUN_ABI_MINOR 1
 
@@ -38,27 +40,27 @@ struct llmrun_error {
 };
 
 /* Element types. Rows never change their number. The FP8 formats differ in bias, largest value and NaN rule. */
-#define LLMRUN_NONE       0 /* an operand that is absent */
-#define LLMRUN_F64        1
-#define LLMRUN_F32        2
-#define LLMRUN_BF16       3
-#define LLMRUN_F16        4
-#define LLMRUN_I32        5
-#define LLMRUN_U32        6
-#define LLMRUN_U8         7
-#define LLMRUN_E4M3FN     8  /* OCP E4M3: largest 448, no infinity */
-#define LLMRUN_E5M2       9  /* OCP E5M2: largest 57344, IEEE-like */
-#define LLMRUN_E4M3FNUZ   10 /* bias 8, largest 240, no negative zero */
-#define LLMRUN_E5M2FNUZ   11 /* bias 16, largest 57344, no negative zero */
-#define LLMRUN_E4M3_IEEE  12 /* 1-4-3 with infinity, largest 240 */
-#define LLMRUN_DTYPES     13 /* one past the last */
+#define LLMRUN_NONE      0 /* an operand that is absent */
+#define LLMRUN_F64       1
+#define LLMRUN_F32       2
+#define LLMRUN_BF16      3
+#define LLMRUN_F16       4
+#define LLMRUN_I32       5
+#define LLMRUN_U32       6
+#define LLMRUN_U8        7
+#define LLMRUN_E4M3FN    8  /* OCP E4M3: largest 448, no infinity */
+#define LLMRUN_E5M2      9  /* OCP E5M2: largest 57344, IEEE-like */
+#define LLMRUN_E4M3FNUZ  10 /* bias 8, largest 240, no negative zero */
+#define LLMRUN_E5M2FNUZ  11 /* bias 16, largest 57344, no negative zero */
+#define LLMRUN_E4M3_IEEE 12 /* 1-4-3 with infinity, largest 240 */
+#define LLMRUN_DTYPES    13 /* one past the last */
 
 #define LLMRUN_MAX_RANK 5
 
 /* The form of one tensor. Row-major: the last dimension is the innermost. */
 struct llmrun_tensor {
-    uint32_t dtype; /* LLMRUN_F32 ...; LLMRUN_NONE for an absent operand, all else 0 then */
-    uint32_t rank;  /* 0 to LLMRUN_MAX_RANK; rank 0 is one element */
+    uint32_t dtype;                  /* LLMRUN_F32 ...; LLMRUN_NONE for an absent operand, all else 0 then */
+    uint32_t rank;                   /* 0 to LLMRUN_MAX_RANK; rank 0 is one element */
     int64_t shape[LLMRUN_MAX_RANK];  /* elements; unused entries 0 */
     int64_t stride[LLMRUN_MAX_RANK]; /* elements between neighbours; unused entries 0 */
     int64_t alignment;               /* the address is a multiple of this many bytes, a power of two */
@@ -90,14 +92,14 @@ struct llmrun_host {
 
 /* The note by which the host knows a plugin before any of its code runs: an ELF note of owner "llmrun" in the section
  * .note.llmrun. The host reads it from the file and refuses what does not fit. */
-#define LLMRUN_NOTE_TYPE            1
-#define LLMRUN_PLUGIN_BACKEND       1
-#define LLMRUN_PLUGIN_COLLECTIVE    2
-#define LLMRUN_ISA_X86_64           1 /* the levels of the x86-64 psABI, and others */
-#define LLMRUN_ISA_X86_64_V2        2
-#define LLMRUN_ISA_X86_64_V3        3
-#define LLMRUN_ISA_X86_64_V4        4
-#define LLMRUN_ISA_AARCH64          16
+#define LLMRUN_NOTE_TYPE         1
+#define LLMRUN_PLUGIN_BACKEND    1
+#define LLMRUN_PLUGIN_COLLECTIVE 2
+#define LLMRUN_ISA_X86_64        1 /* the levels of the x86-64 psABI, and others */
+#define LLMRUN_ISA_X86_64_V2     2
+#define LLMRUN_ISA_X86_64_V3     3
+#define LLMRUN_ISA_X86_64_V4     4
+#define LLMRUN_ISA_AARCH64       16
 
 struct llmrun_note {
     uint32_t owner_bytes;       /* 7 */
@@ -118,13 +120,21 @@ struct llmrun_note {
 #define LLMRUN_ISA_BASELINE LLMRUN_ISA_X86_64
 #endif
 
-/* Put once, at file scope, in one source file of the plugin: LLMRUN_PLUGIN_NOTE(LLMRUN_PLUGIN_BACKEND, "mine", "1.0"). */
-#define LLMRUN_PLUGIN_NOTE(plugin_kind, plugin_name, plugin_version)                                                        \
+/* Once, at file scope, in one source file of the plugin: LLMRUN_PLUGIN_NOTE(LLMRUN_PLUGIN_BACKEND, "mine", "1.0"). */
+#define LLMRUN_PLUGIN_NOTE(plugin_kind, plugin_name, plugin_version)                                                   \
     LLMRUN_PLUGIN_NOTE_ABI(plugin_kind, plugin_name, plugin_version, LLMRUN_ABI_MAJOR, LLMRUN_ABI_MINOR)
-#define LLMRUN_PLUGIN_NOTE_ABI(plugin_kind, plugin_name, plugin_version, major, minor)                                      \
-    __attribute__((section(".note.llmrun"), used, aligned(4))) static const struct llmrun_note llmrun_plugin_note = {       \
-        7, (uint32_t)(sizeof(struct llmrun_note) - 20), LLMRUN_NOTE_TYPE, "llmrun", (major), (minor), (plugin_kind),        \
-        LLMRUN_ISA_BASELINE, plugin_name, plugin_version}
+#define LLMRUN_PLUGIN_NOTE_ABI(plugin_kind, plugin_name, plugin_version, major, minor)                                 \
+    __attribute__((section(".note.llmrun"), used, aligned(4))) static const struct llmrun_note llmrun_plugin_note = {  \
+        7,                                                                                                             \
+        (uint32_t)(sizeof(struct llmrun_note) - 20),                                                                   \
+        LLMRUN_NOTE_TYPE,                                                                                              \
+        "llmrun",                                                                                                      \
+        (major),                                                                                                       \
+        (minor),                                                                                                       \
+        (plugin_kind),                                                                                                 \
+        LLMRUN_ISA_BASELINE,                                                                                           \
+        plugin_name,                                                                                                   \
+        plugin_version}
 
 #if defined(__GNUC__)
 #define LLMRUN_EXPORT __attribute__((visibility("default")))

@@ -1,6 +1,6 @@
 /* Every allocation of a save, a read and a verification is failed once: nothing crashes or leaks (run under ASan), what
- * was stored before stays whole, and a save that says it went well did. jansson survives some failures, and hides others.
- * The linker sends malloc, calloc, realloc and strdup of the program here; jansson is told. */
+ * was stored before stays whole, and a save that says it went well did. jansson survives some failures, and hides
+ * others. The linker sends malloc, calloc, realloc and strdup of the program here; jansson is told. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

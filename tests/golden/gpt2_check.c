@@ -1,10 +1,10 @@
-/* gpt2_check GOLDEN.safetensors BACKEND [KEY=VALUE...]: one step, and as many steps of AdamW as the file has, against what PyTorch
- * computed (make_gpt2.py). Prints each quantity with its bound; ends with 1 when one is over it.
+/* gpt2_check GOLDEN.safetensors BACKEND [KEY=VALUE...]: one step, and as many steps of AdamW as the file has, against
+ * what PyTorch computed (make_gpt2.py). Prints each quantity with its bound; ends with 1 when one is over it.
  *
- * Bounds: loss 1e-5 (relative), each gradient NMSE 1e-8, or, where the reference's norm is under 1e-6 of its layer's largest, a norm
- * of the difference under 1e-6 of that largest; losses of later steps 1e-5 (relative). In bf16, against the fp32 file: 1e-2, 1e-2,
- * 1e-3, 1e-2.
- * Keys: micro_batch, compute (f32, bf16), recompute (none, selective, full), threads, cpu_isa. */
+ * Bounds: loss 1e-5 (relative), each gradient NMSE 1e-8, or, where the reference's norm is under 1e-6 of its layer's
+ * largest, a norm of the difference under 1e-6 of that largest; losses of later steps 1e-5 (relative). In bf16, against
+ * the fp32 file: 1e-2, 1e-2, 1e-3, 1e-2. Keys: micro_batch, compute (f32, bf16), recompute (none, selective, full),
+ * threads, cpu_isa. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +44,8 @@ static void *read_tensor(struct check *check, const char *prefix, const char *na
     if (tensor == NULL)
         return NULL;
     memory = malloc((size_t)tensor->bytes + 1);
-    if (memory != NULL && safetensors_read(&check->golden, tensor, 0, memory, tensor->bytes, &check->error) != STATUS_OK) {
+    if (memory != NULL &&
+        safetensors_read(&check->golden, tensor, 0, memory, tensor->bytes, &check->error) != STATUS_OK) {
         free(memory);
         return NULL;
     }
@@ -100,9 +101,10 @@ static int open_all(struct check *check, const char *golden, const char *backend
     request->global_batch = request->micro_batch = (int64_t)metadata_number(check, "batch");
     request->train = true;
     request->compute_dtype = LLMRUN_F32;
-    request->update = (struct update_policy){
-        (float)metadata_number(check, "beta1"), (float)metadata_number(check, "beta2"), (float)metadata_number(check, "eps"),
-        (float)metadata_number(check, "weight_decay"), (float)metadata_number(check, "clip")};
+    request->update =
+        (struct update_policy){(float)metadata_number(check, "beta1"), (float)metadata_number(check, "beta2"),
+                               (float)metadata_number(check, "eps"), (float)metadata_number(check, "weight_decay"),
+                               (float)metadata_number(check, "clip")};
     for (int i = 0; status == STATUS_OK && i < count; i++)
         status = set_key(check, keys[i]);
     if (status == STATUS_OK)
@@ -263,8 +265,8 @@ static int compare_gradient(struct check *check, int32_t gradient, double bound,
         if (norm < 1e-6 * largest)
             verdict(check, difference <= small_bound * largest, name, difference / largest, small_bound);
         else
-            verdict(check, difference * difference / (norm * norm) <= bound, name, difference * difference / (norm * norm),
-                    bound);
+            verdict(check, difference * difference / (norm * norm) <= bound, name,
+                    difference * difference / (norm * norm), bound);
     }
     free(found);
     free(wanted);
@@ -283,8 +285,8 @@ static int compare_all(struct check *check)
     int status = run_step(check, 1, &loss);
 
     if (status == STATUS_OK)
-        verdict(check, fabs(loss - *golden_loss) <= loss_bound * fabs(*golden_loss), "loss", fabs(loss / *golden_loss - 1),
-                loss_bound);
+        verdict(check, fabs(loss - *golden_loss) <= loss_bound * fabs(*golden_loss), "loss",
+                fabs(loss / *golden_loss - 1), loss_bound);
     for (int64_t i = 0; status == STATUS_OK && i < program->value_count; i++)
         if (program->values[i].kind == VALUE_GRADIENT)
             status = compare_gradient(check, (int32_t)i, gradient_bound, bf16 ? 1e-3 : 1e-6);
