@@ -1,6 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/text.h"
 #include "command.h"
 #include "data/corpus.h"
 #include "options.h"
@@ -8,21 +9,42 @@
 
 extern char **environ;
 
-static void print_result(const struct stored_model *model, const char *data, double loss, int64_t tokens, bool json)
+static void print_sentence(const struct stored_model *model, const char *data, double loss, int64_t tokens)
 {
-    if (json)
-        printf("{\"model\":\"%s\",\"step\":%lld,\"data\":\"%s\",\"tokens\":%lld,\"loss\":%.9g,\"perplexity\":%.9g}\n",
-               model->folder, (long long)model->step, data, (long long)tokens, loss, exp(loss));
+    printf("%s at step %lld on %s: loss %.4f, perplexity %.3f over %lld tokens\n", model->folder,
+           (long long)model->step, data, loss, exp(loss), (long long)tokens);
+}
+
+/* The perplexity is null where it is more than a double holds. */
+static int print_json(const struct stored_model *model, const char *data, double loss, int64_t tokens,
+                      struct error *error)
+{
+    struct text line = {0};
+    int status = STATUS_OK;
+
+    text_add(&line, "{\"model\":");
+    text_add_json(&line, model->folder);
+    text_add(&line, ",\"step\":%lld,\"data\":", (long long)model->step);
+    text_add_json(&line, data);
+    text_add(&line, ",\"tokens\":%lld,\"loss\":%.9g,\"perplexity\":", (long long)tokens, loss);
+    if (isfinite(exp(loss)))
+        text_add(&line, "%.9g}", exp(loss));
     else
-        printf("%s at step %lld on %s: loss %.4f, perplexity %.3f over %lld tokens\n", model->folder, (long long)model->step,
-               data, loss, exp(loss), (long long)tokens);
+        text_add(&line, "null}");
+    if (line.failed)
+        status = error_set(error, STATUS_MEMORY, "no memory for a line of text");
+    else
+        puts(line.data);
+    text_free(&line);
+    return status;
 }
 
 static int evaluate(struct stored_model *model, const char *data, bool json, struct error *error)
 {
-    const struct corpus_options corpus = {.train = &data, .train_count = 1,
-                                          .vocabulary = (int32_t)model->engine.request.model.vocab_size, .threads = 2};
-    const struct sampler_options sampling = {.seq_len = model->engine.request.sequence, .pack = model->config.data.pack};
+    const struct corpus_options corpus = {
+        .train = &data, .train_count = 1, .vocabulary = (int32_t)model->engine.request.model.vocab_size, .threads = 2};
+    const struct sampler_options sampling = {.seq_len = model->engine.request.sequence,
+                                             .pack = model->config.data.pack};
     struct token_set set, none;
     struct sampler sampler;
     double loss;
@@ -36,8 +58,12 @@ static int evaluate(struct stored_model *model, const char *data, bool json, str
         status = engine_evaluate(&model->engine, &sampler, &loss, &tokens, error);
         sampler_finish(&sampler);
     }
-    if (status == STATUS_OK)
-        print_result(model, data, loss, tokens, json);
+    if (status == STATUS_OK && !isfinite(loss))
+        status = error_set(error, STATUS_NONFINITE, "the loss of %s on %s is not finite", model->folder, data);
+    if (status == STATUS_OK && json)
+        status = print_json(model, data, loss, tokens, error);
+    else if (status == STATUS_OK)
+        print_sentence(model, data, loss, tokens);
     token_set_finish(&set);
     token_set_finish(&none);
     return status;
@@ -60,7 +86,8 @@ int command_eval(int argc, char **argv, struct error *error)
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
     if (status == STATUS_OK && !arguments.done) {
-        const struct stored_model_options source = {path, tokenizer, arguments.flags, arguments.flag_count, environ, USE_EVALUATE};
+        const struct stored_model_options source = {path,    tokenizer,   arguments.flags, arguments.flag_count,
+                                                    environ, USE_EVALUATE};
 
         status = stored_model_open(&model, &file_system_real, &source, error);
         if (status == STATUS_OK) {

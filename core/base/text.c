@@ -29,6 +29,36 @@ void text_add(struct text *text, const char *format, ...)
     text->length += needed;
 }
 
+/* Bytes of the UTF-8 character at `at`, 0 where none begins (RFC 3629). */
+static int character_bytes(const unsigned char *at)
+{
+    const int bytes = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
+    const unsigned char least = at[0] == 0xe0 ? 0xa0 : at[0] == 0xf0 ? 0x90 : 0x80;
+    const unsigned char most = at[0] == 0xed ? 0x9f : at[0] == 0xf4 ? 0x8f : 0xbf;
+
+    for (int i = 1; i < bytes; i++)
+        if (at[i] < (i == 1 ? least : 0x80) || at[i] > (i == 1 ? most : 0xbf))
+            return 0;
+    return bytes;
+}
+
+void text_add_json(struct text *text, const char *value)
+{
+    text_add(text, "\"");
+    for (const unsigned char *at = (const unsigned char *)value; *at != '\0';) {
+        int bytes = character_bytes(at);
+
+        if (*at < 0x20 || *at == '"' || *at == '\\')
+            text_add(text, "\\u%04x", (unsigned)*at);
+        else if (bytes == 0)
+            text_add(text, "\xef\xbf\xbd");
+        else
+            text_add(text, "%.*s", bytes, (const char *)at);
+        at += bytes > 0 ? bytes : 1;
+    }
+    text_add(text, "\"");
+}
+
 void text_free(struct text *text)
 {
     free(text->data);

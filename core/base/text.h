@@ -13,6 +13,10 @@ struct text {
 };
 
 void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Adds `value` as a JSON string (RFC 8259), quotes included. A byte that is part of no UTF-8 character becomes U+FFFD.
+ */
+void text_add_json(struct text *text, const char *value);
 void text_free(struct text *text);
 
 #endif

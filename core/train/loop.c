@@ -112,8 +112,7 @@ static int evaluate(struct trainer *trainer, struct error *error)
 
     if (status != STATUS_OK)
         return status;
-    metrics_event(&trainer->metrics, "eval", "\"step\":%lld,\"loss\":%.9g,\"perplexity\":%.9g,\"tokens\":%lld",
-                  (long long)trainer->state.step, loss, exp(loss), (long long)tokens);
+    metrics_evaluation(&trainer->metrics, trainer->state.step, loss, tokens);
     if (trainer->options.observer.evaluated != NULL)
         trainer->options.observer.evaluated(trainer->options.observer.context, trainer, trainer->state.step, loss,
                                             exp(loss));

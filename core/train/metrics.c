@@ -107,6 +107,18 @@ void metrics_step(struct metrics *metrics, const struct step_metrics *step)
     write_line(metrics);
 }
 
+void metrics_evaluation(struct metrics *metrics, int64_t step, double loss, int64_t tokens)
+{
+    struct text *line = &metrics->line;
+
+    line->length = 0;
+    text_add(line, "{\"event\":\"eval\",\"step\":%lld", (long long)step);
+    add_number(line, "loss", loss, "%.9g");
+    add_number(line, "perplexity", exp(loss), "%.9g");
+    text_add(line, ",\"tokens\":%lld", (long long)tokens);
+    write_line(metrics);
+}
+
 void metrics_event(struct metrics *metrics, const char *event, const char *format, ...)
 {
     char members[2048];

@@ -28,6 +28,10 @@ int metrics_open(struct metrics *metrics, const struct file_system *fs, const ch
 void metrics_close(struct metrics *metrics);
 
 void metrics_step(struct metrics *metrics, const struct step_metrics *step);
+
+/* The event `eval`: loss in nats a token over `tokens` tokens, with its perplexity. */
+void metrics_evaluation(struct metrics *metrics, int64_t step, double loss, int64_t tokens);
+
 /* Any other event; the format makes the members after "event", e.g. "\"step\":%d". A full disk is logged once and never
  * stops the run. */
 void metrics_event(struct metrics *metrics, const char *event, const char *format, ...)

@@ -147,7 +147,8 @@ static int find_checkpoint(struct trainer *trainer, char path[PATH_MAX], bool *f
 
         /* Beside a fresh start, later steps of the old run would be taken for its newest. */
         if (status == STATUS_OK && *found)
-            status = error_set(error, STATUS_USAGE, "run.resume is none, and %s is there already; name another run.dir", path);
+            status = error_set(error, STATUS_USAGE, "run.resume is none, and %s is there already; name another run.dir",
+                               path);
         *found = false;
         return status;
     }
@@ -194,16 +195,19 @@ static void report_start(struct trainer *trainer)
     const struct engine *engine = &trainer->engine;
     uint64_t hash = 0;
     struct error ignored;
+    struct text device = {0};
 
+    text_add_json(&device, engine->chosen.device->info.architecture);
     config_hash(trainer->config, &hash, &ignored);
     metrics_event(&trainer->metrics, "start",
                   "\"version\":\"%s\",\"config\":\"%016" PRIx64 "\",\"program\":\"%016" PRIx64
                   "\",\"step\":%lld,\"backend\":\"%s\","
-                  "\"device\":\"%s\",\"exact\":%s,\"mem_bytes\":%lld",
+                  "\"device\":%s,\"exact\":%s,\"mem_bytes\":%lld",
                   LLMRUN_VERSION, hash, program_hash(&executor_compiled(engine->executor)->program),
-                  (long long)trainer->state.step, engine->chosen.backend->name,
-                  engine->chosen.device->info.architecture, engine->request.exact ? "true" : "false",
+                  (long long)trainer->state.step, engine->chosen.backend->name, device.failed ? "null" : device.data,
+                  engine->request.exact ? "true" : "false",
                   (long long)executor_compiled(engine->executor)->plan.total_bytes);
+    text_free(&device);
     if (trainer->options.observer.started != NULL)
         trainer->options.observer.started(trainer->options.observer.context, trainer);
 }

@@ -1,0 +1,64 @@
+# llmrun eval and generate on a model that was just trained.
+. "$(dirname "$0")/training.sh"
+
+head -c 3000 text.txt >valid.txt
+train run --steps 12 --data.valid valid.txt --train.eval_tokens 0
+wants 0
+# Every line of metrics is JSON, and the step lines have their members.
+"$helpers/json_fields" event <run/metrics.jsonl >events || complain 'metrics.jsonl has a line that is no JSON object'
+"$helpers/json_fields" event step loss loss_bits grad_norm grad_norm_bits lr tokens tokens_per_s mfu step_ms mem_bytes \
+    <run/metrics.jsonl | grep '^step ' >steps
+[ "$(wc -l <steps)" -eq 12 ] || complain "12 steps have $(wc -l <steps) lines"
+grep -q missing steps && complain "a step line lacks a member: $(grep -m 1 missing steps)"
+[ "$(uniq events | tr '\n' ' ')" = 'start step eval checkpoint stop ' ] || complain "events: $(uniq events | tr '\n' ' ')"
+
+# The evaluation of training, the one of the command, and the perplexity e^loss are one number.
+"$helpers/json_fields" event loss perplexity tokens <run/metrics.jsonl | sed -n 's/^eval //p' >of.train
+expect 0 out '{*}' -- eval --model run --data valid.txt --json
+"$helpers/json_fields" loss perplexity tokens <out >of.command || complain "eval --json: $(cat out)"
+same 'loss, perplexity and tokens of train and eval' of.train of.command
+awk '{ exit !($2 > 0.999999 * exp($1) && $2 < 1.000001 * exp($1) && $3 > 2900) }' of.command ||
+    complain "perplexity is not e^loss, or few tokens: $(cat of.command)"
+expect 0 out 'run/ckpt/step_00000012 at step 12 on valid.txt: loss *, perplexity * over * tokens' -- \
+    eval --model run --data valid.txt
+expect 0 out '{*}' -- eval --model run --data valid.txt --json --backend cpu-ref
+"$helpers/json_fields" loss perplexity tokens <out >of.reference
+same 'eval on cpu and cpu-ref' of.command of.reference
+cp valid.txt 'odd "name\.txt'
+expect 0 out '{*}' -- eval --model run --data 'odd "name\.txt' --json
+"$helpers/json_fields" data <out >name || complain "eval --json of an odd name: $(cat out)"
+[ "$(cat name)" = 'odd "name\.txt' ] || complain "eval --json calls the file $(cat name)"
+
+# Text: the prompt first, then as many tokens as asked for; the seed decides.
+text_of() {
+    target=$1
+    shift
+    "$llmrun" generate --model run --prompt 'The run' --tokens 40 "$@" >"$target" 2>err || complain "generate $*: $(cat err)"
+}
+text_of a --seed 7
+text_of b --seed 7
+text_of c --seed 8
+same 'two texts of one seed' a b
+cmp -s a c && complain 'two seeds gave the same text'
+[ "$(head -c 7 a)" = 'The run' ] || complain "the text begins with $(head -c 7 a)"
+text_of a --temperature 0 --seed 1
+text_of b --temperature 0 --seed 2
+text_of c --top-k 1 --seed 3
+same 'temperature 0 with two seeds' a b
+same 'temperature 0 and the most probable token alone' a c
+text_of b --temperature 0 --backend cpu-ref
+same 'the most probable text on cpu and cpu-ref' a b
+[ "$(wc -c <a)" -le 48 ] || complain "40 tokens of one byte gave $(wc -c <a) bytes"
+expect 0 out 'The run' -- generate --model run --prompt 'The run' --tokens 0
+
+# What cannot be done is said in a sentence.
+expect 2 'llmrun: eval needs --model M*' -- eval --data valid.txt
+expect 3 'llmrun: *nowhere*' -- eval --model nowhere --data valid.txt
+expect 3 'llmrun: *nothing.txt*' -- eval --model run --data nothing.txt
+expect 3 'llmrun: *nowhere*' -- generate --model nowhere --prompt x
+expect 2 'llmrun: *prompt*empty*' -- generate --model run --prompt ''
+expect 2 'llmrun: --temperature is -1; *' -- generate --model run --prompt x --temperature=-1
+expect 2 'llmrun: --top-p is 0; *' -- generate --model run --prompt x --top-p 0
+mkdir empty
+expect 3 'llmrun: empty*' -- eval --model empty --data valid.txt
+finish

@@ -1,0 +1,47 @@
+# What a person sees of a run, and that it learns.
+. "$(dirname "$0")/training.sh"
+escape=$(printf '\033')
+
+# Into a file or a pipe: plain lines, every log.every steps, the first and the last.
+train plain --steps 25 --log.every 10 --checkpoint.every 20
+wants 0
+grep -q "$escape" out && complain 'plain output has escape sequences'
+[ "$(sed -n 's/^step \([0-9]*\)\/25  loss .*  gnorm .*  lr .* tok\/s.*eta .*/\1/p' out | tr '\n' ' ')" = '1 10 20 25 ' ] ||
+    complain "plain output has other steps: $(cat out)"
+for line in '^model  .*parameters' '^data  .*tokens' '^device  .*cpu' '^run  .*plain, steps 1 to 25' \
+    '^checkpoint plain/ckpt/step_00000020$' '^checkpoint plain/ckpt/step_00000025$'; do
+    grep -q "$line" out || complain "plain output has no line $line: $(cat out)"
+done
+[ ! -s err ] || complain "a quiet run said: $(cat err)"
+
+# On a terminal: one line that is drawn again, and the checkpoint on a line of its own.
+"$helpers/on_terminal" "$llmrun" tiny.yaml --run.dir bar --steps 25 --checkpoint.every 20 >out 2>err
+code=$? command='train on a terminal'
+wants 0
+printf '\r%s[K[' "$escape" >redraw
+[ "$(grep -cF "$(cat redraw)" out)" -ge 2 ] || complain "no bar on a terminal: $(head -c 600 out)"
+grep -q '\[========================\] step 25/25  loss ' out || complain "the bar does not fill: $(tail -c 600 out)"
+tr -d '\r' <out | grep -q '^checkpoint bar/ckpt/step_00000025$' || complain "no line for the checkpoint: $(tail -c 600 out)"
+tr -d '\r' <out | tail -n 1 | grep -q "$escape" && complain 'the last line of a terminal run is half a bar'
+
+# A run without run.dir gets a folder of its own, every time.
+for try in 1 2; do
+    "$llmrun" tiny.yaml --steps 1 >out 2>err || complain "a run without run.dir: $(cat err)"
+done
+[ "$(ls -d runs/demo-* | wc -l)" -eq 2 ] || complain "two runs without run.dir made $(ls -d runs/*)"
+same 'config.yaml and the file that was given' tiny.yaml "$(ls -d runs/demo-* | head -n 1)/config.yaml"
+
+# A text that repeats itself is learned: under half of the first loss after 60 steps, recomputed or not.
+yes 'the cat sat on the mat. ' | head -n 400 >cat.txt
+for precision in fp32 bf16; do
+    for recompute in none selective full; do
+        train $precision.$recompute --data.train cat.txt --steps 60 --optim.lr 1e-2 --precision.compute $precision \
+            --parallel.recompute $recompute
+        wants 0
+        same_run "$precision, recompute none and $recompute" $precision.none $precision.$recompute 60
+    done
+    "$helpers/json_fields" event loss <$precision.none/metrics.jsonl |
+        awk '$1 == "step" { last = $2; if (!first) first = last } END { exit !(last < 0.5 * first) }' ||
+        complain "$precision: the loss does not fall: $(sed -n '2p;61p' $precision.none/metrics.jsonl)"
+done
+finish
