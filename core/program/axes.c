@@ -87,6 +87,13 @@ static void bind_attributes(const struct op_info *info, const void *attributes, 
         binding_add(binding, "b", *rows / number);
 }
 
+/* The rank of the open operands: that of the first one. */
+static int64_t bind_rank(struct axes_binding *binding, int64_t rank)
+{
+    binding_add(binding, "#", rank);
+    return *binding_find(binding, "#");
+}
+
 /* Binds one operand; the annotation's extents must agree with what is bound. */
 static int bind_operand(const struct value *value, const struct op_info *info, const struct operand_info *operand,
                         struct axes_binding *binding, struct error *error)
@@ -98,6 +105,9 @@ static int bind_operand(const struct value *value, const struct op_info *info, c
     if (open ? value->rank < count - 1 : value->rank != count)
         return error_set(error, STATUS_BUG, "%s: operand %s (value %s) has rank %d, the op table says '%s'", info->name,
                          operand->name, value->name, value->rank, operand->axes);
+    if (open && bind_rank(binding, value->rank) != value->rank)
+        return error_set(error, STATUS_BUG, "%s: operand %s (value %s) has rank %d, wanted %lld", info->name, operand->name,
+                         value->name, value->rank, (long long)bind_rank(binding, value->rank));
     for (int i = 0; i < value->rank; i++) {
         /* Dimensions of an open annotation are named by their place, so that open operands have one shape. */
         const char place[] = {'#', (char)('0' + i), '\0'};
@@ -107,16 +117,17 @@ static int bind_operand(const struct value *value, const struct op_info *info, c
         int64_t wanted = fixed >= 0 ? fixed : known != NULL ? *known : value->shape[i];
 
         if (value->shape[i] != wanted)
-            return error_set(error, STATUS_BUG, "%s: operand %s (value %s) has extent %lld on axis '%s', wanted %lld", info->name,
-                             operand->name, value->name, (long long)value->shape[i], name, (long long)wanted);
+            return error_set(error, STATUS_BUG, "%s: operand %s (value %s) has extent %lld on axis '%s', wanted %lld",
+                             info->name, operand->name, value->name, (long long)value->shape[i], name,
+                             (long long)wanted);
         if (fixed < 0)
             binding_add(binding, name, value->shape[i]);
     }
     return STATUS_OK;
 }
 
-int axes_bind(const struct program *program, const struct op_info *info, const int32_t *operands, const void *attributes,
-              struct axes_binding *binding, struct error *error)
+int axes_bind(const struct program *program, const struct op_info *info, const int32_t *operands,
+              const void *attributes, struct axes_binding *binding, struct error *error)
 {
     int status;
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "program/op_table.h"
 #include "program/text.h"
 #include "tensor/dtype.h"
@@ -15,11 +16,14 @@ struct cursor {
     int status;
 };
 
+/* Quotes what stands there, up to the end of the line. */
 static bool parse_fail(struct cursor *cursor, const char *wanted)
 {
+    int length = (int)strcspn(cursor->at, "\n");
+
     if (cursor->status == STATUS_OK)
-        cursor->status = error_set(cursor->error, STATUS_INPUT, "line %d: expected %s at '%.20s'", cursor->line, wanted,
-                                   cursor->at);
+        cursor->status = error_set(cursor->error, STATUS_INPUT, "line %d: expected %s at '%.*s'", cursor->line, wanted,
+                                   length < 20 ? length : 20, cursor->at);
     return false;
 }
 
@@ -54,7 +58,7 @@ static bool parse_integer(struct cursor *cursor, int64_t *out)
 
     skip_blanks(cursor);
     *out = (int64_t)strtoll(cursor->at, &end, 10);
-    if (end == cursor->at)
+    if (end == cursor->at || *cursor->at == '\n')
         return parse_fail(cursor, "a number");
     cursor->at = end;
     return true;
@@ -90,9 +94,10 @@ static const char *kind_name(int i)
     return value_kind_name((enum value_kind)i);
 }
 
+/* The first type is LLMRUN_NONE, which no value has. */
 static const char *type_name(int i)
 {
-    return dtype_name((uint32_t)i);
+    return dtype_name((uint32_t)i + 1);
 }
 
 static const char *section_name(int i)
@@ -105,16 +110,20 @@ static const char *role_name(int i)
     return op_role_name((enum op_role)i);
 }
 
-static bool parse_shape(struct cursor *cursor, uint32_t *rank, int64_t *shape)
+static bool parse_shape(struct cursor *cursor, uint32_t dtype, uint32_t *rank, int64_t *shape)
 {
+    int64_t bytes = dtype_bytes(dtype);
+
     *rank = 0;
     if (!expect(cursor, "["))
         return false;
     while (!accept(cursor, "]")) {
         if (*rank == LLMRUN_MAX_RANK || (*rank > 0 && !expect(cursor, ",")) || !parse_integer(cursor, &shape[*rank]))
             return parse_fail(cursor, "a shape of at most 5 extents");
-        if (shape[(*rank)++] < 0)
+        if (shape[*rank] < 0)
             return parse_fail(cursor, "an extent that is not negative");
+        if (!checked_mul(bytes, shape[(*rank)++], &bytes))
+            return parse_fail(cursor, "a shape whose bytes can be counted");
     }
     return true;
 }
@@ -143,8 +152,8 @@ static bool parse_value(struct cursor *cursor, struct program *program)
     int32_t id;
 
     if (!expect(cursor, "=") || (kind = parse_choice(cursor, kind_name, VALUE_KINDS, "a kind of value")) < 0 ||
-        (dtype = parse_choice(cursor, type_name, LLMRUN_DTYPES, "an element type")) < 0 ||
-        !parse_shape(cursor, &rank, shape) || !parse_name(cursor, name, sizeof name))
+        (dtype = 1 + parse_choice(cursor, type_name, LLMRUN_DTYPES - 1, "an element type")) < 1 ||
+        !parse_shape(cursor, (uint32_t)dtype, &rank, shape) || !parse_name(cursor, name, sizeof name))
         return false;
     if (program_find(program, name) != NO_VALUE)
         return parse_fail(cursor, "a name that no other value has");
@@ -185,7 +194,7 @@ static bool parse_attribute(struct cursor *cursor, enum attribute_type type, voi
 
         memcpy(at, &wide, 8);
     }
-    if (end == cursor->at)
+    if (end == cursor->at || *cursor->at == '\n')
         return parse_fail(cursor, "the value of an attribute");
     cursor->at = end;
     return true;
@@ -263,7 +272,11 @@ static bool parse_section(struct cursor *cursor, struct program *program)
     int64_t chunk;
     int kind = parse_choice(cursor, section_name, SECTION_KINDS, "a kind of section");
 
-    if (kind < 0 || !parse_integer(cursor, &chunk) || !expect(cursor, "\n"))
+    if (kind < 0 || !parse_integer(cursor, &chunk))
+        return false;
+    if (chunk < 0 || chunk > INT32_MAX)
+        return parse_fail(cursor, "the number of a chunk");
+    if (!expect(cursor, "\n"))
         return false;
     cursor->status = program_add_section(program, (enum section_kind)kind, (int32_t)chunk, cursor->error);
     return cursor->status == STATUS_OK;

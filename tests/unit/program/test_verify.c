@@ -1,0 +1,168 @@
+#include "program/verify.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "program/op_table.h"
+#include "program/text.h"
+
+/* Values that the cases use. */
+#define VALUES                                                                                                         \
+    "llmrun-program 1\n"                                                                                               \
+    "%0 = input i32[6] \"ids\"\n"                                                                                      \
+    "%1 = parameter f32[8,4] \"table\"\n"                                                                              \
+    "%2 = activation f32[6,4] \"x\"\n"                                                                                 \
+    "%3 = activation f32[6,4] \"y\"\n"                                                                                 \
+    "%4 = activation bf16[6,4] \"half\"\n"                                                                             \
+    "%5 = activation f32[6,5] \"wide\"\n"                                                                              \
+    "%6 = activation f32[24] \"flat\"\n"                                                                               \
+    "%7 = gradient f32[8,4] \"table.grad\" of %1\n"                                                                    \
+    "%8 = result f64[2] \"losses\"\n"                                                                                  \
+    "%9 = input u32[4] \"random\"\n"                                                                                   \
+    "%10 = activation f16[6,4] \"f16\"\n"                                                                              \
+    "%11 = activation f64[6,4] \"f64\"\n"                                                                              \
+    "%12 = input f32[6,4] \"given\"\n"                                                                                 \
+    "%13 = input f32[6] \"weights\"\n"                                                                                 \
+    "%14 = input f32[1] \"scale\"\n"                                                                                   \
+    "%15 = activation f32[6] \"mean\"\n"                                                                               \
+    "%16 = input u32[3] \"short\"\n"                                                                                   \
+    "section forward 0\n"
+#define LOOKUP "  embedding(%0, %1, _ -> %2) F\n"
+
+static int verify(const char *text, struct error *error)
+{
+    struct program program;
+    int status;
+
+    program_init(&program);
+    if (program_parse(&program, text, error) != STATUS_OK)
+        fail_msg("%s", error->message);
+    status = program_verify(&program, error);
+    program_free(&program);
+    return status;
+}
+
+static void programs_that_mean_something_are_accepted(void **state)
+{
+    static const char *const good[] = {
+        VALUES,
+        VALUES LOOKUP "  add(%2, %2 -> %3) F\n",
+        VALUES LOOKUP "  add(%2, %2 -> %3) F\n  add(%2, %2 -> +%3) F\n", /* accumulating writes may follow */
+        VALUES LOOKUP "section backward 0\n  embedding_grad(%0, %2 -> +%7) W\n",
+        VALUES "section init 0\n  init(-> %1) {key: 1, distribution: 0, a: 0, b: 0, reserved: 0} U\n",
+        VALUES LOOKUP "  cast(%2 -> %4) F\n  cast(%4 -> %10) F\n",
+    };
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        if (verify(good[i], &error) != STATUS_OK)
+            fail_msg("%s", error.message);
+}
+
+static const struct {
+    const char *lines, *message;
+} wrong[] = {
+    {"  embedding(_, %1, _ -> %2) F\n", "section forward, op 0, embedding(_, %1, _ -> %2) F: operand ids is missing"},
+    {"  embedding(%0, %1, _ -> _) F\n", "section forward, op 0, embedding(%0, %1, _ -> _) F: operand y is missing"},
+    {"  embedding(%9, %1, _ -> %2) F\n",
+     "section forward, op 0, embedding(%9, %1, _ -> %2) F: operand ids (value random) cannot be u32 here"},
+    {"  embedding(%0, %1, _ -> %4) F\n",
+     "section forward, op 0, embedding(%0, %1, _ -> %4) F: operand y (value half) cannot be bf16 here"},
+    {LOOKUP "  cast(%2 -> %11) F\n  gelu(%11 -> %3) F\n",
+     "section forward, op 2, gelu(%11 -> %3) F: operand x (value f64) cannot be f64 here"},
+    {LOOKUP "  linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8} F\n",
+     "section forward, op 1, linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8} F: "
+     "operand "
+     "weights (value ids) cannot be i32 here"},
+    {LOOKUP "  dropout(%2, %16 -> %3) {sequence: 3, probability: 0.5, key: 1} F\n",
+     "section forward, op 1, dropout(%2, %16 -> %3) {sequence: 3, probability: 0.5, key: 1} F: dropout: operand random "
+     "(value "
+     "short) has extent 3 on axis '4', wanted 4"},
+    {LOOKUP "  add(%2, %2 -> %5) F\n",
+     "section forward, op 1, add(%2, %2 -> %5) F: add: operand y (value wide) has extent 5 on axis 'c', wanted 4"},
+    {LOOKUP "  add(%2, %2 -> %6) F\n",
+     "section forward, op 1, add(%2, %2 -> %6) F: add: operand y (value flat) has rank 1, the op table says '(b s) c'"},
+    {LOOKUP "  linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8} F\n",
+     "section forward, op 1, linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8} F: "
+     "linear_cross_entropy: operand losses (value losses) has extent 2 on axis 'b', wanted 3"},
+    {"  gelu(%2 -> %3) F\n",
+     "section forward, op 0, gelu(%2 -> %3) F: operand x (value x) is read before it is written"},
+    {"  embedding(%0, %1, _ -> +%2) F\n",
+     "section forward, op 0, embedding(%0, %1, _ -> +%2) F: operand y (value x) is read before it is written"},
+    {LOOKUP LOOKUP,
+     "section forward, op 1, embedding(%0, %1, _ -> %2) F: operand y (value x) is written a second time"},
+    {LOOKUP "  add(%2, +%2 -> %3) F\n",
+     "section forward, op 1, add(%2, +%2 -> %3) F: operand b is no output and cannot be added to"},
+    {LOOKUP "  add(%2, %2 -> %12) F\n",
+     "section forward, op 1, add(%2, %2 -> %12) F: operand y would write input given"},
+    {LOOKUP "  embedding_grad(%0, %2 -> %1) F\n",
+     "section forward, op 1, embedding_grad(%0, %2 -> %1) F: operand dtable would write parameter table"},
+    {"section backward 0\n  gelu(%2 -> %3) F\n",
+     "section backward, op 0, gelu(%2 -> %3) F: operand x (value x) is read before it is written"},
+};
+
+static void each_kind_of_wrong_program_is_refused_with_the_op_quoted(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char text[4096];
+        struct error error = {0};
+
+        snprintf(text, sizeof text, "%s%s", VALUES, wrong[i].lines);
+        if (verify(text, &error) != STATUS_BUG)
+            fail_msg("accepted: %s", wrong[i].lines);
+        assert_string_equal(error.message, wrong[i].message);
+    }
+}
+
+/* What the text form cannot say. */
+static void ids_versions_and_sources_out_of_range_are_refused(void **state)
+{
+    struct program program;
+    struct error error;
+
+    (void)state;
+    program_init(&program);
+    assert_int_equal(program_parse(&program, VALUES LOOKUP, &error), STATUS_OK);
+
+    program.ops[0].version = 9;
+    assert_int_equal(program_verify(&program, &error), STATUS_BUG);
+    assert_string_equal(error.message,
+                        "section forward, op 0, embedding(%0, %1, _ -> %2) F: op 1 version 9 is not in the op table");
+    program.ops[0].version = 1;
+
+    program.ops[0].op = LLMRUN_OPS;
+    assert_int_equal(program_verify(&program, &error), STATUS_BUG);
+    assert_string_equal(error.message, "op 21 version 1 is not in the op table");
+    program.ops[0].op = LLMRUN_OP_EMBEDDING;
+
+    program.operands[0] = 99;
+    assert_int_equal(program_verify(&program, &error), STATUS_BUG);
+    assert_string_equal(error.message,
+                        "section forward, op 0, embedding(%99, %1, _ -> %2) F: operand ids names no value");
+    program.operands[0] = 0;
+
+    program.values[7].source = 40;
+    assert_int_equal(program_verify(&program, &error), STATUS_BUG);
+    assert_string_equal(error.message, "value table.grad belongs to a value that is not there");
+    program.values[7].source = 1;
+    assert_int_equal(program_verify(&program, &error), STATUS_OK);
+    program_free(&program);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(programs_that_mean_something_are_accepted),
+        cmocka_unit_test(each_kind_of_wrong_program_is_refused_with_the_op_quoted),
+        cmocka_unit_test(ids_versions_and_sources_out_of_range_are_refused),
+    };
+
+    return cmocka_run_group_tests_name("program verifier", tests, NULL, NULL);
+}
