@@ -69,19 +69,39 @@ int model_override(struct model_config *config, const char *key, const char *val
         key);
 }
 
+static int64_t inner(const struct model_config *config)
+{
+    return config->n_inner > 0 ? config->n_inner : 4 * config->n_embd;
+}
+
+/* Whether model_parameters and the bytes of any value stay below 2^63. */
+static bool parameters_fit(const struct model_config *config)
+{
+    int64_t attention, mlp, layers, rows, outside, total;
+
+    return checked_mul(config->n_embd, 8 * config->n_embd, &attention) && checked_mul(config->n_embd, 4, &mlp) &&
+           checked_mul(inner(config), mlp, &mlp) && checked_add(attention, mlp, &layers) &&
+           checked_mul(layers, config->n_layer, &layers) &&
+           checked_add(model_padded_vocabulary(config), config->n_positions, &rows) &&
+           checked_mul(rows, config->n_embd, &outside) && checked_add(layers, outside, &total) && checked_mul(total, 8, &total);
+}
+
 int model_check(const struct model_config *config, struct error *error)
 {
-    int64_t product;
+    for (size_t i = 0; i < KEYS; i++) {
+        int64_t extent;
 
+        memcpy(&extent, (const char *)config + keys[i].offset, sizeof extent);
+        if (!keys[i].real && extent < 1 && keys[i].offset != offsetof(struct model_config, n_inner))
+            return error_set(error, STATUS_USAGE, "model: %s is %lld; at least 1 is needed", keys[i].key, (long long)extent);
+    }
     if (config->n_embd % config->n_head != 0)
         return error_set(error, STATUS_USAGE, "model: n_embd %lld is not a multiple of n_head %lld",
                          (long long)config->n_embd, (long long)config->n_head);
     if (config->n_layer > 10000)
         return error_set(error, STATUS_USAGE, "model: n_layer is %lld; at most 10000 layers can be built",
                          (long long)config->n_layer);
-    if (!checked_mul(config->n_embd, config->n_embd, &product) ||
-        !checked_mul(product, 16 * config->n_layer, &product) ||
-        !checked_mul(config->vocab_size, config->n_embd, &product))
+    if (!parameters_fit(config))
         return error_set(error, STATUS_USAGE, "model: the number of parameters does not fit into 63 bits");
     return STATUS_OK;
 }
@@ -93,7 +113,7 @@ int64_t model_padded_vocabulary(const struct model_config *config)
 
 int64_t model_parameters(const struct model_config *config)
 {
-    const int64_t c = config->n_embd, n = config->n_inner > 0 ? config->n_inner : 4 * c;
+    const int64_t c = config->n_embd, n = inner(config);
     const int64_t layer = 4 * (c * c + c) + 2 * c * n + n + c + 4 * c;
 
     return config->n_layer * layer + (config->vocab_size + config->n_positions) * c + 2 * c;
