@@ -5,5 +5,6 @@
 #include "base/status.h"
 
 int bench_step(int argc, char **argv, struct error *error);
+int bench_gemm(int argc, char **argv, struct error *error);
 
 #endif

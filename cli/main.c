@@ -18,7 +18,7 @@ static const struct command commands[] = {
     {"data", "turn text into token files", NULL},
     {"checkpoint", "list and verify checkpoints", command_checkpoint},
     {"report", "an HTML page about runs", NULL},
-    {"bench", "speed of training steps on this machine", command_bench},
+    {"bench", "speed of training steps and matrix products on this machine", command_bench},
 };
 
 #define COMMANDS (int)(sizeof commands / sizeof commands[0])
