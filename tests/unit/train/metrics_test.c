@@ -1,0 +1,318 @@
+/* metrics.jsonl, read back with a JSON library. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/log.h"
+#include "failing_files.h"
+#include "train/metrics.h"
+
+static char folder[] = "/tmp/llmrun-metrics-XXXXXX";
+static char path[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    strcpy(folder + strlen(folder) - 6, "XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(folder);
+}
+
+static void put_file(const char *text)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static const char *get_file(void)
+{
+    static char text[8192];
+    FILE *file = fopen(path, "r");
+
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+static void open_well(struct metrics *metrics, const struct file_system *fs)
+{
+    struct error error = {0};
+
+    if (metrics_open(metrics, fs, folder, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+}
+
+static json_t *last_line(void)
+{
+    const char *text = get_file(), *at = text + strlen(text) - 1;
+    json_error_t error;
+    json_t *object;
+
+    assert_true(at >= text && *at == '\n');
+    while (at > text && at[-1] != '\n')
+        at--;
+    object = json_loads(at, JSON_REJECT_DUPLICATES, &error);
+    if (object == NULL)
+        fail_msg("%s: %s", error.text, at);
+    return object;
+}
+
+static const struct step_metrics ordinary = {.step = 12,
+                                             .loss = 0.1f,
+                                             .grad_norm = 0.81f,
+                                             .learning_rate = 6e-4,
+                                             .tokens = 98304,
+                                             .tokens_per_s = 12345.06,
+                                             .step_ms = 83.1,
+                                             .mfu = 0.41,
+                                             .mem_bytes = 123456789};
+
+/* The bits of 0.1 and 0.81 in binary32, by numpy. */
+static void a_step_is_one_object_with_the_bits_of_its_numbers(void **state)
+{
+    struct metrics metrics;
+    json_t *line;
+
+    (void)state;
+    open_well(&metrics, &file_system_real);
+    metrics_step(&metrics, &ordinary);
+    line = last_line(); /* before the file is closed: it is written at once */
+    assert_string_equal(json_string_value(json_object_get(line, "event")), "step");
+    assert_int_equal(json_integer_value(json_object_get(line, "step")), 12);
+    assert_true(json_real_value(json_object_get(line, "loss")) == 0.100000001);
+    assert_string_equal(json_string_value(json_object_get(line, "loss_bits")), "0x3dcccccd");
+    assert_string_equal(json_string_value(json_object_get(line, "grad_norm_bits")), "0x3f4f5c29");
+    assert_true((float)json_real_value(json_object_get(line, "grad_norm")) == 0.81f);
+    assert_true(json_real_value(json_object_get(line, "lr")) == 6e-4);
+    assert_int_equal(json_integer_value(json_object_get(line, "tokens")), 98304);
+    assert_true(json_real_value(json_object_get(line, "tokens_per_s")) == 12345.1);
+    assert_true(json_real_value(json_object_get(line, "mfu")) == 0.41);
+    assert_true(json_real_value(json_object_get(line, "step_ms")) == 83.1);
+    assert_int_equal(json_integer_value(json_object_get(line, "mem_bytes")), 123456789);
+    assert_int_equal(json_object_size(line), 12);
+    json_decref(line);
+    metrics_close(&metrics);
+}
+
+static void nine_digits_give_the_number_back(void **state)
+{
+    struct step_metrics step = ordinary;
+    struct metrics metrics;
+
+    (void)state;
+    open_well(&metrics, &file_system_real);
+    for (uint32_t i = 0, bits = 0x3f000001u; i < 1000; i++, bits += 16807 + i) {
+        json_t *line;
+
+        memcpy(&step.loss, &bits, sizeof bits);
+        put_file("");
+        metrics_step(&metrics, &step);
+        line = last_line();
+        assert_true((float)json_number_value(json_object_get(line, "loss")) == step.loss);
+        json_decref(line);
+    }
+    metrics_close(&metrics);
+}
+
+static void what_is_not_finite_or_not_known_is_null(void **state)
+{
+    struct step_metrics step = ordinary;
+    struct metrics metrics;
+    json_t *line;
+
+    (void)state;
+    step.loss = -INFINITY;
+    step.grad_norm = NAN;
+    step.mfu = -1;
+    open_well(&metrics, &file_system_real);
+    metrics_step(&metrics, &step);
+    line = last_line();
+    assert_true(json_is_null(json_object_get(line, "loss")));
+    assert_string_equal(json_string_value(json_object_get(line, "loss_bits")), "0xff800000");
+    assert_true(json_is_null(json_object_get(line, "grad_norm")));
+    assert_true(json_is_null(json_object_get(line, "mfu")));
+    json_decref(line);
+
+    metrics_evaluation(&metrics, 3, 800, 7); /* e^800 is more than a double holds */
+    line = last_line();
+    assert_string_equal(json_string_value(json_object_get(line, "event")), "eval");
+    assert_true(json_number_value(json_object_get(line, "loss")) == 800);
+    assert_true(json_is_null(json_object_get(line, "perplexity")));
+    json_decref(line);
+    metrics_close(&metrics);
+}
+
+static void perplexity_is_e_to_the_loss(void **state)
+{
+    struct metrics metrics;
+    json_t *line;
+
+    (void)state;
+    open_well(&metrics, &file_system_real);
+    metrics_evaluation(&metrics, 100, 2, 4096);
+    line = last_line();
+    assert_int_equal(json_integer_value(json_object_get(line, "step")), 100);
+    assert_true(json_real_value(json_object_get(line, "perplexity")) == 7.3890561);
+    assert_int_equal(json_integer_value(json_object_get(line, "tokens")), 4096);
+    json_decref(line);
+    metrics_close(&metrics);
+}
+
+static void other_events_hold_what_they_are_given(void **state)
+{
+    struct metrics metrics;
+
+    (void)state;
+    open_well(&metrics, &file_system_real);
+    metrics_event(&metrics, "checkpoint", "\"step\":%d", 7);
+    metrics_close(&metrics);
+    assert_string_equal(get_file(), "{\"event\":\"checkpoint\",\"step\":7}\n");
+}
+
+static void opening_cuts_a_torn_last_line_and_appends(void **state)
+{
+    struct metrics metrics;
+
+    (void)state;
+    put_file("{\"event\":\"a\"}\n{\"event\":\"b\"}\n{\"event\":\"st");
+    open_well(&metrics, &file_system_real);
+    assert_string_equal(get_file(), "{\"event\":\"a\"}\n{\"event\":\"b\"}\n");
+    metrics_event(&metrics, "c", "\"n\":%d", 1);
+    metrics_close(&metrics);
+    assert_string_equal(get_file(), "{\"event\":\"a\"}\n{\"event\":\"b\"}\n{\"event\":\"c\",\"n\":1}\n");
+}
+
+static void a_file_of_one_torn_line_becomes_empty(void **state)
+{
+    struct metrics metrics;
+
+    (void)state;
+    put_file("{\"event\":\"st");
+    open_well(&metrics, &file_system_real);
+    metrics_close(&metrics);
+    assert_string_equal(get_file(), "");
+}
+
+static void a_whole_file_stays_as_it_is(void **state)
+{
+    struct metrics metrics;
+
+    (void)state;
+    put_file("{\"event\":\"a\"}\n");
+    open_well(&metrics, &file_system_real);
+    metrics_close(&metrics);
+    assert_string_equal(get_file(), "{\"event\":\"a\"}\n");
+}
+
+static int warnings;
+
+static void count_warning(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    assert_int_equal(level, LOG_WARNING);
+    assert_non_null(strstr(line, "metrics.jsonl: could not write: No space left on device"));
+    warnings++;
+}
+
+static void a_full_disk_is_one_warning_and_no_failure(void **state)
+{
+    struct failing_files files;
+    struct metrics metrics;
+
+    (void)state;
+    failing_files_init(&files);
+    files.call = CALL_WRITE;
+    files.first = 2;
+    files.last = 2; /* the disk has room again later: a hole in the file would be worse than its end */
+    files.problem = ENOSPC;
+    warnings = 0;
+    log_set_sink(count_warning, NULL);
+    open_well(&metrics, &files.fs);
+    for (int i = 0; i < 4; i++)
+        metrics_step(&metrics, &ordinary);
+    metrics_close(&metrics);
+    log_set_sink(NULL, NULL);
+    assert_int_equal(warnings, 1);
+    json_decref(last_line());
+    assert_null(strchr(strchr(get_file(), '\n') + 1, '\n')); /* one line */
+}
+
+static void interrupted_and_short_writes_lose_nothing(void **state)
+{
+    struct failing_files files;
+    struct metrics metrics;
+
+    (void)state;
+    failing_files_init(&files);
+    files.short_write = 7;
+    files.interrupt_every = 3;
+    open_well(&metrics, &files.fs);
+    for (int i = 0; i < 3; i++)
+        metrics_event(&metrics, "checkpoint", "\"step\":%d", i);
+    metrics_close(&metrics);
+    assert_string_equal(get_file(), "{\"event\":\"checkpoint\",\"step\":0}\n{\"event\":\"checkpoint\",\"step\":1}\n"
+                                    "{\"event\":\"checkpoint\",\"step\":2}\n");
+    assert_true(files.interrupted > 3);
+}
+
+static void a_file_that_cannot_be_opened_is_named(void **state)
+{
+    struct failing_files files;
+    struct metrics metrics;
+    struct error error = {0};
+
+    (void)state;
+    failing_files_init(&files);
+    files.call = CALL_OPEN;
+    files.first = files.last = 1;
+    files.problem = EACCES;
+    assert_int_equal(metrics_open(&metrics, &files.fs, folder, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "metrics.jsonl: Permission denied"));
+    metrics_step(&metrics, &ordinary); /* dropped */
+    metrics_close(&metrics);
+    put_file(""); /* for the end of the test */
+}
+
+#define EACH(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EACH(a_step_is_one_object_with_the_bits_of_its_numbers),
+        EACH(nine_digits_give_the_number_back),
+        EACH(what_is_not_finite_or_not_known_is_null),
+        EACH(perplexity_is_e_to_the_loss),
+        EACH(other_events_hold_what_they_are_given),
+        EACH(opening_cuts_a_torn_last_line_and_appends),
+        EACH(a_file_of_one_torn_line_becomes_empty),
+        EACH(a_whole_file_stays_as_it_is),
+        EACH(a_full_disk_is_one_warning_and_no_failure),
+        EACH(interrupted_and_short_writes_lose_nothing),
+        EACH(a_file_that_cannot_be_opened_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
