@@ -101,14 +101,12 @@ static void the_sequence_is_the_context_unless_it_is_given(void **state)
     assert_int_equal(request_of(CONFIG("data.seq_len", "17"), 0, USE_TRAIN).sequence, 17);
 }
 
-static void a_microbatch_is_at_most_the_batch(void **state)
+static void a_microbatch_is_the_batch_unless_it_is_given(void **state)
 {
     (void)state;
     assert_int_equal(request_of(CONFIG("train.global_batch", "12"), 0, USE_TRAIN).micro_batch, 12);
     assert_int_equal(request_of(CONFIG("train.global_batch", "12", "train.micro_batch", "4"), 0, USE_TRAIN).micro_batch,
                      4);
-    assert_int_equal(
-        request_of(CONFIG("train.global_batch", "12", "train.micro_batch", "64"), 0, USE_TRAIN).micro_batch, 12);
 }
 
 static void uses_decide_which_sections_are_built(void **state)
@@ -161,7 +159,7 @@ int main(void)
         cmocka_unit_test(overrides_change_the_preset),
         cmocka_unit_test(what_cannot_be_a_model_is_refused_by_name),
         cmocka_unit_test(the_sequence_is_the_context_unless_it_is_given),
-        cmocka_unit_test(a_microbatch_is_at_most_the_batch),
+        cmocka_unit_test(a_microbatch_is_the_batch_unless_it_is_given),
         cmocka_unit_test(uses_decide_which_sections_are_built),
         cmocka_unit_test(numbers_of_the_optimizer_arrive),
         cmocka_unit_test(the_schedule_is_that_of_the_config),
