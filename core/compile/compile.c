@@ -81,20 +81,35 @@ static int plan(const struct compile_request *request, struct compiled *compiled
                             &compiled->plan, error);
 }
 
+static int check_sizes(const struct compile_request *request, struct error *error)
+{
+    if (request->train && request->global_batch < 1)
+        return error_set(error, STATUS_USAGE, "train.global_batch is %lld; at least 1 is needed",
+                         (long long)request->global_batch);
+    if (request->train && (request->micro_batch < 1 || request->global_batch % request->micro_batch != 0))
+        return error_set(error, STATUS_USAGE, "train.micro_batch %lld does not divide train.global_batch %lld",
+                         (long long)request->micro_batch, (long long)request->global_batch);
+    if (request->train && request->global_batch / request->micro_batch > INT32_MAX)
+        return error_set(error, STATUS_USAGE, "train.global_batch %lld has more than %d microbatches of %lld",
+                         (long long)request->global_batch, INT32_MAX, (long long)request->micro_batch);
+    if (request->sequence < 1)
+        return error_set(error, STATUS_USAGE, "data.seq_len is %lld; at least 1 is needed", (long long)request->sequence);
+    if (request->sequence > request->model.n_positions)
+        return error_set(error, STATUS_USAGE, "data.seq_len %lld is longer than the model's context of %lld",
+                         (long long)request->sequence, (long long)request->model.n_positions);
+    return STATUS_OK;
+}
+
 int compile_step(const struct compile_request *request, struct compiled *compiled, struct error *error)
 {
     int status = model_check(&request->model, error);
 
     memset(compiled, 0, sizeof *compiled);
     compiled->exact = request->exact;
+    if (status == STATUS_OK)
+        status = check_sizes(request, error);
     if (status != STATUS_OK)
         return status;
-    if (request->train && (request->micro_batch < 1 || request->global_batch % request->micro_batch != 0))
-        return error_set(error, STATUS_USAGE, "train.micro_batch %lld does not divide train.global_batch %lld",
-                         (long long)request->micro_batch, (long long)request->global_batch);
-    if (request->sequence > request->model.n_positions)
-        return error_set(error, STATUS_USAGE, "data.seq_len %lld is longer than the model's context of %lld",
-                         (long long)request->sequence, (long long)request->model.n_positions);
     compiled->microbatches = request->train ? (int32_t)(request->global_batch / request->micro_batch) : 1;
     status = build(request, &compiled->program, error);
     if (status == STATUS_OK)

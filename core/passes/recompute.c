@@ -24,6 +24,16 @@ static bool is_output(const struct op_info *info, uint32_t i)
     return info->operands[i].direction == OPERAND_OUT;
 }
 
+/* A norm that opens its layer and sums up the stream: in full mode its sum is what the layer is made again from. */
+static bool opens_layer(const struct recompute_state *state, int64_t op)
+{
+    const struct op *ops = state->program->ops;
+
+    return ops[op].op == LLMRUN_OP_LAYERNORM &&
+           program_operands(state->program, &ops[op])[LLMRUN_LAYERNORM_SUM] != NO_VALUE &&
+           (op == 0 || ops[op - 1].layer != ops[op].layer);
+}
+
 static void find_producers(struct recompute_state *state, const struct section *forward)
 {
     struct program *program = state->program;
@@ -40,20 +50,21 @@ static void find_producers(struct recompute_state *state, const struct section *
                 continue;
             if (is_output(info, i))
                 state->producer[operands[i]] = forward->first_op + n;
-            else if (state->producer[operands[i]] >= 0 && program->ops[state->producer[operands[i]]].layer != op->layer)
+            else if (state->producer[operands[i]] >= 0 && program->ops[state->producer[operands[i]]].layer != op->layer &&
+                     !opens_layer(state, forward->first_op + n))
                 state->crosses[operands[i]] = true;
         }
     }
 }
 
-/* A layernorm's sum is kept in selective mode; in full mode only where the sum opens the layer. */
+/* A layernorm's sum is kept in selective mode; in full mode only where it opens the layer. */
 static bool is_kept_sum(const struct recompute_state *state, int64_t producer, int32_t value)
 {
     const struct op *op = &state->program->ops[producer];
 
     if (op->op != LLMRUN_OP_LAYERNORM || program_operands(state->program, op)[LLMRUN_LAYERNORM_SUM] != value)
         return false;
-    return state->mode == RECOMPUTE_SELECTIVE || producer == 0 || state->program->ops[producer - 1].layer != op->layer;
+    return state->mode == RECOMPUTE_SELECTIVE || opens_layer(state, producer);
 }
 
 static bool can_remake(const struct recompute_state *state, int32_t value)

@@ -1,0 +1,237 @@
+#include "compile/compile.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "program/op_table.h"
+
+static struct compile_request demo(void)
+{
+    struct compile_request request = {.seed = 1,
+                                      .sequence = 8,
+                                      .global_batch = 6,
+                                      .micro_batch = 2,
+                                      .train = true,
+                                      .compute_dtype = LLMRUN_F32,
+                                      .update = {0.9f, 0.95f, 1e-8f, 0.1f, 1},
+                                      .exact = true};
+    struct error error;
+
+    assert_int_equal(model_preset("demo", &request.model, &error), STATUS_OK);
+    request.model.n_layer = 1;
+    return request;
+}
+
+static void compile(const struct compile_request *request, struct compiled *compiled)
+{
+    struct error error;
+
+    if (compile_step(request, compiled, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+}
+
+static void refused(const struct compile_request *request, const char *message)
+{
+    struct compiled compiled;
+    struct error error = {0};
+
+    assert_int_equal(compile_step(request, &compiled, &error), STATUS_USAGE);
+    assert_string_equal(error.message, message);
+    assert_null(compiled.program.values);
+    assert_null(compiled.plan.placements);
+}
+
+static void wrong_sizes_are_a_usage_error_with_what_to_change(void **state)
+{
+    struct compile_request request = demo();
+
+    (void)state;
+    request.micro_batch = 4;
+    refused(&request, "train.micro_batch 4 does not divide train.global_batch 6");
+    request.micro_batch = 0;
+    refused(&request, "train.micro_batch 0 does not divide train.global_batch 6");
+    request.micro_batch = -2;
+    refused(&request, "train.micro_batch -2 does not divide train.global_batch 6");
+    request.micro_batch = 1;
+    request.global_batch = 0;
+    refused(&request, "train.global_batch is 0; at least 1 is needed");
+    request.global_batch = (int64_t)1 << 32;
+    refused(&request, "train.global_batch 4294967296 has more than 2147483647 microbatches of 1");
+    request = demo();
+    request.sequence = 129;
+    refused(&request, "data.seq_len 129 is longer than the model's context of 128");
+    request.sequence = 0;
+    refused(&request, "data.seq_len is 0; at least 1 is needed");
+    request = demo();
+    request.model.n_head = 3;
+    refused(&request, "model: n_embd 128 is not a multiple of n_head 3");
+}
+
+static int sections_of(const struct compiled *compiled)
+{
+    int mask = 0;
+
+    for (int64_t i = 0; i < compiled->program.section_count; i++) {
+        assert_false(mask >> compiled->program.sections[i].kind & 1); /* at most one of a kind */
+        mask |= 1 << compiled->program.sections[i].kind;
+    }
+    return mask;
+}
+
+static void a_request_gets_the_sections_that_it_asks_for(void **state)
+{
+    const int init = 1 << SECTION_INIT, refresh = 1 << SECTION_REFRESH, evaluate = 1 << SECTION_EVALUATE,
+              predict = 1 << SECTION_PREDICT,
+              train = 1 << SECTION_FORWARD | 1 << SECTION_BACKWARD | 1 << SECTION_UPDATE;
+    struct compile_request request = demo();
+    struct compiled compiled;
+
+    (void)state;
+    compile(&request, &compiled);
+    assert_int_equal(sections_of(&compiled), init | train);
+    assert_int_equal(compiled.microbatches, 3);
+    assert_int_equal(compiled.schedule.count, 6);
+    compiled_free(&compiled);
+
+    request.train = false;
+    request.eval_batch = 2;
+    compile(&request, &compiled);
+    assert_int_equal(sections_of(&compiled), init | evaluate);
+    assert_int_equal(compiled.schedule.count, 0);
+    assert_int_equal(compiled.plan.region_bytes[REGION_GRADIENTS], 0);
+    assert_int_equal(compiled.plan.region_bytes[REGION_STATE], 0);
+    compiled_free(&compiled);
+
+    request.train = request.predict = true;
+    request.compute_dtype = LLMRUN_BF16;
+    compile(&request, &compiled);
+    assert_int_equal(sections_of(&compiled), init | refresh | train | evaluate | predict);
+    compiled_free(&compiled);
+}
+
+/* Answers 100 bytes more for each op asked. */
+struct device {
+    int asked;
+    uint16_t refused;
+};
+
+static int query(void *context, const struct llmrun_op *op, int64_t *workspace_bytes, struct error *error)
+{
+    struct device *device = context;
+
+    if (op->op == device->refused)
+        return error_set(error, STATUS_BACKEND, "no kernel for op %u", op->op);
+    *workspace_bytes = 100 * ++device->asked;
+    return STATUS_OK;
+}
+
+static void the_workspace_is_the_largest_that_any_op_asks_for(void **state)
+{
+    struct device device = {0, 0};
+    struct compile_request request = demo();
+    struct compiled compiled;
+
+    (void)state;
+    compile(&request, &compiled);
+    assert_false(compiled.workspace_known);
+    assert_int_equal(compiled.plan.region_bytes[REGION_WORKSPACE], 0);
+    compiled_free(&compiled);
+    request.query = query;
+    request.query_context = &device;
+    compile(&request, &compiled);
+    assert_true(compiled.workspace_known);
+    assert_int_equal(device.asked, compiled.program.op_count);
+    assert_int_equal(compiled.plan.region_bytes[REGION_WORKSPACE], (100 * device.asked + 255) / 256 * 256);
+    compiled_free(&compiled);
+}
+
+static void an_op_that_the_device_cannot_do_ends_compiling_with_its_reason(void **state)
+{
+    struct device device = {0, LLMRUN_OP_ADAMW};
+    struct compile_request request = demo();
+    struct compiled compiled;
+    struct error error;
+
+    (void)state;
+    request.query = query;
+    request.query_context = &device;
+    assert_int_equal(compile_step(&request, &compiled, &error), STATUS_BACKEND);
+    assert_string_equal(error.message, "no kernel for op 20");
+    assert_null(compiled.program.values);
+}
+
+static const struct op *find_op(const struct compiled *compiled, uint16_t op)
+{
+    for (int64_t i = 0; i < compiled->program.op_count; i++)
+        if (compiled->program.ops[i].op == op)
+            return &compiled->program.ops[i];
+    fail_msg("there is no op %u", op);
+    return NULL;
+}
+
+static void an_op_is_described_in_the_words_of_the_contract(void **state)
+{
+    struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
+    struct compile_request request = demo();
+    struct compiled compiled;
+    struct llmrun_op op;
+
+    (void)state;
+    compile(&request, &compiled);
+    compile_describe(&compiled, find_op(&compiled, LLMRUN_OP_EMBEDDING), tensors, &op);
+    assert_int_equal(op.size, sizeof op);
+    assert_int_equal(op.version, LLMRUN_OP_EMBEDDING_VERSION);
+    assert_int_equal(op.flags, LLMRUN_OP_EXACT | LLMRUN_OP_DETERMINISTIC);
+    assert_int_equal(op.operand_count, LLMRUN_EMBEDDING_OPERANDS);
+    assert_int_equal(op.attribute_bytes, 0);
+    assert_int_equal(tensors[LLMRUN_EMBEDDING_IDS].dtype, LLMRUN_I32);
+    assert_int_equal(tensors[LLMRUN_EMBEDDING_IDS].shape[0], 16);
+    assert_int_equal(tensors[LLMRUN_EMBEDDING_IDS].alignment, 64); /* microbatches lie 64 bytes apart */
+    assert_int_equal(tensors[LLMRUN_EMBEDDING_TABLE].shape[0], 256);
+    assert_int_equal(tensors[LLMRUN_EMBEDDING_TABLE].stride[0], 128);
+    assert_int_equal(tensors[LLMRUN_EMBEDDING_TABLE].stride[1], 1);
+    assert_int_equal(tensors[LLMRUN_EMBEDDING_TABLE].alignment, PLAN_ALIGNMENT);
+    assert_int_equal(tensors[LLMRUN_EMBEDDING_ADDEND].dtype, LLMRUN_NONE);
+    assert_int_equal(tensors[LLMRUN_EMBEDDING_ADDEND].rank, 0);
+    compiled.exact = false;
+    compile_describe(&compiled, find_op(&compiled, LLMRUN_OP_ATTENTION), tensors, &op);
+    assert_int_equal(op.flags, LLMRUN_OP_DETERMINISTIC);
+    assert_int_equal(op.attribute_bytes, sizeof(struct llmrun_attention_attributes));
+    assert_int_equal(((const struct llmrun_attention_attributes *)op.attributes)->sequence, 8);
+    compiled_free(&compiled);
+}
+
+static void the_losses_of_microbatches_are_parts_of_the_losses_of_the_step(void **state)
+{
+    struct compile_request request = demo();
+    struct compiled compiled;
+    const struct placement *all, *part;
+
+    (void)state;
+    compile(&request, &compiled);
+    all = &compiled.plan.placements[program_find(&compiled.program, VALUE_LOSSES)];
+    part = &compiled.plan.placements[program_find(&compiled.program, "losses.microbatch")];
+    assert_int_equal(part->region, all->region);
+    assert_int_equal(part->offset, all->offset);
+    assert_int_equal(part->stride, 2 * sizeof(double));
+    assert_int_equal(part->alignment, 16);
+    compiled_free(&compiled);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_sizes_are_a_usage_error_with_what_to_change),
+        cmocka_unit_test(a_request_gets_the_sections_that_it_asks_for),
+        cmocka_unit_test(the_workspace_is_the_largest_that_any_op_asks_for),
+        cmocka_unit_test(an_op_that_the_device_cannot_do_ends_compiling_with_its_reason),
+        cmocka_unit_test(an_op_is_described_in_the_words_of_the_contract),
+        cmocka_unit_test(the_losses_of_microbatches_are_parts_of_the_losses_of_the_step),
+    };
+
+    return cmocka_run_group_tests_name("compile", tests, NULL, NULL);
+}

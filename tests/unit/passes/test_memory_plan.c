@@ -1,0 +1,257 @@
+#include "passes/memory_plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "compile/compile.h"
+#include "golden.h"
+#include "program/op_table.h"
+#include "program/text.h"
+
+static bool uses(const struct program *program, int64_t op, int32_t value)
+{
+    const uint32_t count = op_operand_count(op_info_find(program->ops[op].op));
+
+    for (uint32_t i = 0; i < count; i++)
+        if (program_operands(program, &program->ops[op])[i] == value)
+            return true;
+    return false;
+}
+
+/* Ops of one launch after the other: forward and backward, or one of evaluate and predict. */
+static int group_of(enum section_kind kind)
+{
+    return kind == SECTION_FORWARD || kind == SECTION_BACKWARD ? 1
+           : kind == SECTION_EVALUATE                          ? 2
+           : kind == SECTION_PREDICT                           ? 3
+                                                               : 0;
+}
+
+/* The first and last op of a group that use the value; false when none does. */
+static bool lifetime(const struct program *program, int32_t value, int group, int64_t *first, int64_t *last)
+{
+    *first = *last = -1;
+    for (int64_t s = 0; s < program->section_count; s++)
+        for (int32_t n = 0; group_of(program->sections[s].kind) == group && n < program->sections[s].op_count; n++) {
+            int64_t op = program->sections[s].first_op + n;
+
+            if (!uses(program, op, value))
+                continue;
+            *first = *first < 0 ? op : *first;
+            *last = op;
+        }
+    return *last >= 0;
+}
+
+/* From the plan's own numbers, for all pairs: values that are alive at one time share no byte. */
+static void check_activations(const struct program *program, const struct memory_plan *plan)
+{
+    for (int group = 1; group <= 3; group++)
+        for (int32_t a = 0; a < program->value_count; a++) {
+            const struct placement *at_a = &plan->placements[a];
+            int64_t first_a, last_a;
+
+            if (program->values[a].kind != VALUE_ACTIVATION || !lifetime(program, a, group, &first_a, &last_a))
+                continue;
+            assert_true(at_a->placed);
+            assert_int_equal(at_a->offset % PLAN_ALIGNMENT, 0);
+            assert_true(at_a->offset + value_bytes(&program->values[a]) <= plan->region_bytes[REGION_ACTIVATIONS]);
+            for (int32_t b = 0; b < a; b++) {
+                const struct placement *at_b = &plan->placements[b];
+                int64_t first_b, last_b;
+
+                if (program->values[b].kind != VALUE_ACTIVATION || !lifetime(program, b, group, &first_b, &last_b))
+                    continue;
+                if (first_a > last_b || first_b > last_a)
+                    continue;
+                if (at_a->offset < at_b->offset + value_bytes(&program->values[b]) &&
+                    at_b->offset < at_a->offset + value_bytes(&program->values[a]))
+                    fail_msg("%s and %s are alive together and share bytes", program->values[a].name,
+                             program->values[b].name);
+            }
+        }
+}
+
+static int64_t span(const struct program *program, const struct memory_plan *plan, int32_t value, int32_t microbatches)
+{
+    return value_bytes(&program->values[value]) + plan->placements[value].stride * (microbatches - 1);
+}
+
+/* All values that outlive a microbatch, in all microbatches: no byte is shared, but by a part and its whole. */
+static void check_persistent(const struct program *program, const struct memory_plan *plan, int32_t microbatches)
+{
+    for (int32_t a = 0; a < program->value_count; a++) {
+        const struct placement *at_a = &plan->placements[a];
+        int64_t start_a;
+
+        if (!value_is_persistent(&program->values[a]))
+            continue;
+        assert_true(at_a->placed);
+        start_a = plan->region_offset[at_a->region] + at_a->offset;
+        assert_int_equal(start_a % at_a->alignment, 0);
+        assert_int_equal(at_a->stride % at_a->alignment, 0);
+        assert_true(at_a->offset + span(program, plan, a, microbatches) <= plan->region_bytes[at_a->region]);
+        for (int32_t b = 0; b < a; b++) {
+            const struct placement *at_b = &plan->placements[b];
+            int64_t start_b = plan->region_offset[at_b->region] + at_b->offset;
+
+            if (!value_is_persistent(&program->values[b]) || program->values[a].source == b)
+                continue;
+            assert_true(start_a + span(program, plan, a, microbatches) <= start_b ||
+                        start_b + span(program, plan, b, microbatches) <= start_a);
+        }
+    }
+    for (int r = 1; r < REGIONS; r++)
+        assert_true(plan->region_offset[r] >= plan->region_offset[r - 1] + plan->region_bytes[r - 1]);
+    assert_true(plan->total_bytes >= plan->region_offset[REGIONS - 1] + plan->region_bytes[REGIONS - 1]);
+}
+
+static void values_that_are_alive_together_share_no_byte(void **state)
+{
+    static const char *const goldens[] = {"mlp",   "mlp_backward",   "mlp_update",      "mlp_bf16",
+                                          "block", "block_backward", "block_selective", "block_full"};
+
+    (void)state;
+    for (size_t g = 0; g < sizeof goldens / sizeof goldens[0]; g++)
+        for (int32_t microbatches = 1; microbatches <= 2; microbatches++) {
+            struct memory_plan plan;
+            struct program program;
+            struct error error;
+
+            golden_read(goldens[g], &program);
+            assert_int_equal(memory_plan_make(&program, microbatches, 4097, false, &plan, &error), STATUS_OK);
+            check_activations(&program, &plan);
+            check_persistent(&program, &plan, microbatches);
+            memory_plan_free(&plan);
+            program_free(&program);
+        }
+}
+
+static struct compile_request demo(enum recompute recompute)
+{
+    struct compile_request request = {.seed = 1,
+                                      .sequence = 16,
+                                      .global_batch = 6,
+                                      .micro_batch = 2,
+                                      .eval_batch = 3,
+                                      .train = true,
+                                      .predict = true,
+                                      .dropout = 0.1f,
+                                      .compute_dtype = LLMRUN_BF16,
+                                      .recompute = recompute,
+                                      .update = {0.9f, 0.95f, 1e-8f, 0.1f, 1}};
+    struct error error;
+
+    assert_int_equal(model_preset("demo", &request.model, &error), STATUS_OK);
+    return request;
+}
+
+static void so_it_is_for_a_whole_model_with_every_section(void **state)
+{
+    (void)state;
+    for (int recompute = RECOMPUTE_NONE; recompute <= RECOMPUTE_FULL; recompute++) {
+        struct compile_request request = demo((enum recompute)recompute);
+        struct compiled compiled;
+        struct error error;
+
+        if (compile_step(&request, &compiled, &error) != STATUS_OK)
+            fail_msg("%s", error.message);
+        check_activations(&compiled.program, &compiled.plan);
+        check_persistent(&compiled.program, &compiled.plan, compiled.microbatches);
+        compiled_free(&compiled);
+    }
+}
+
+static void each_recompute_mode_needs_less_memory(void **state)
+{
+    int64_t bytes[3];
+
+    (void)state;
+    for (int recompute = RECOMPUTE_NONE; recompute <= RECOMPUTE_FULL; recompute++) {
+        struct compile_request request = demo((enum recompute)recompute);
+        struct compiled compiled;
+        struct error error;
+
+        request.eval_batch = 0;
+        request.predict = false;
+        assert_int_equal(compile_step(&request, &compiled, &error), STATUS_OK);
+        bytes[recompute] = compiled.plan.region_bytes[REGION_ACTIVATIONS];
+        compiled_free(&compiled);
+    }
+    assert_true(bytes[RECOMPUTE_SELECTIVE] < bytes[RECOMPUTE_NONE]);
+    assert_true(bytes[RECOMPUTE_FULL] < bytes[RECOMPUTE_SELECTIVE]);
+}
+
+static void the_bytes_are_those_of_a_count_by_hand(void **state)
+{
+    static const char text[] = "llmrun-program 1\n"
+                               "%0 = parameter f32[4,64] \"table\"\n"
+                               "%1 = parameter f32[75,1] \"odd\"\n"
+                               "%2 = input i32[4] \"ids\"\n"
+                               "%3 = activation f32[4,64] \"x\"\n"
+                               "%4 = activation f32[4,64] \"y\"\n"
+                               "%5 = activation f32[4,64] \"z\"\n"
+                               "%6 = activation f32[4,64] \"v\"\n"
+                               "section forward 0\n"
+                               "  embedding(%2, %0, _ -> %3) F\n"
+                               "  gelu(%3 -> %4) F\n"
+                               "  add(%3, %4 -> %5) F\n"
+                               "  add(%4, %5 -> %6) F\n";
+    struct memory_plan plan;
+    struct program program;
+    struct error error;
+
+    (void)state;
+    program_init(&program);
+    assert_int_equal(program_parse(&program, text, &error), STATUS_OK);
+    assert_int_equal(memory_plan_make(&program, 1, 1, false, &plan, &error), STATUS_OK);
+    assert_int_equal(plan.region_bytes[REGION_PARAMETERS], 1024 + 512);
+    assert_int_equal(plan.region_bytes[REGION_INPUTS], 256);
+    /* x lives in ops 0 to 2, y in 1 to 3, z in 2 to 3, v in 3: v takes the place of x. */
+    assert_int_equal(plan.region_bytes[REGION_ACTIVATIONS], 3 * 1024);
+    assert_int_equal(plan.placements[6].offset, plan.placements[3].offset);
+    assert_int_equal(plan.region_bytes[REGION_WORKSPACE], 256);
+    assert_int_equal(plan.total_bytes, 4 * 4096);
+    memory_plan_free(&plan);
+    program_free(&program);
+}
+
+static void with_a_compiling_device_only_what_crosses_sections_is_placed(void **state)
+{
+    struct memory_plan plan;
+    struct program program;
+    struct error error;
+
+    (void)state;
+    golden_read("mlp_backward", &program);
+    assert_int_equal(memory_plan_make(&program, 1, 0, true, &plan, &error), STATUS_OK);
+    for (int32_t i = 0; i < program.value_count; i++) {
+        static const char *const crossing[] = {"x", "norm", "norm.mean", "norm.rstd", "fc.y", "gelu", "d.sum"};
+        bool wanted = program.values[i].kind != VALUE_ACTIVATION;
+
+        for (size_t k = 0; k < sizeof crossing / sizeof crossing[0]; k++)
+            wanted |= strcmp(program.values[i].name, crossing[k]) == 0;
+        if (plan.placements[i].placed != wanted)
+            fail_msg("%s is %s", program.values[i].name, wanted ? "not placed" : "placed");
+    }
+    memory_plan_free(&plan);
+    program_free(&program);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_that_are_alive_together_share_no_byte),
+        cmocka_unit_test(so_it_is_for_a_whole_model_with_every_section),
+        cmocka_unit_test(each_recompute_mode_needs_less_memory),
+        cmocka_unit_test(the_bytes_are_those_of_a_count_by_hand),
+        cmocka_unit_test(with_a_compiling_device_only_what_crosses_sections_is_placed),
+    };
+
+    return cmocka_run_group_tests_name("passes memory plan", tests, NULL, NULL);
+}

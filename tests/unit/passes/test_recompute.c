@@ -1,0 +1,147 @@
+#include "passes/recompute.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "golden.h"
+#include "program/op_table.h"
+
+/* Names of the activations that the forward section makes and the backward section reads, one a line, in order. */
+static void print_kept(const struct program *program, struct text *text)
+{
+    bool *forward = calloc((size_t)program->value_count, sizeof *forward);
+    bool *kept = calloc((size_t)program->value_count, sizeof *kept);
+
+    for (int64_t s = 0; s < program->section_count; s++)
+        for (int32_t n = 0; n < program->sections[s].op_count; n++) {
+            const struct op *op = &program->ops[program->sections[s].first_op + n];
+            const struct op_info *info = op_info_find(op->op);
+
+            for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
+                int32_t value = program_operands(program, op)[i];
+
+                if (value == NO_VALUE || program->values[value].kind != VALUE_ACTIVATION)
+                    continue;
+                if (program->sections[s].kind == SECTION_FORWARD && info->operands[i].direction == OPERAND_OUT)
+                    forward[value] = true;
+                if (program->sections[s].kind == SECTION_BACKWARD && forward[value])
+                    kept[value] = true;
+            }
+        }
+    for (int64_t i = 0; i < program->value_count; i++)
+        if (kept[i])
+            text_add(text, "%s\n", program->values[i].name);
+    free(forward);
+    free(kept);
+}
+
+static void kept_are(const char *golden, const char *wanted)
+{
+    struct text text = {0};
+    struct program program;
+
+    golden_read(golden, &program);
+    print_kept(&program, &text);
+    assert_string_equal(text.data, wanted);
+    text_free(&text);
+    program_free(&program);
+}
+
+/* Of each of the two layers the stream that it starts from; of what lies outside, the last norm and the gradient of the
+ * loss. */
+static void full_keeps_one_value_of_the_residual_stream_a_layer(void **state)
+{
+    (void)state;
+    kept_are("block_full", "embedding.drop\n"
+                           "ln_1.sum\n"
+                           "ln_f.sum\n"
+                           "ln_f.mean\n"
+                           "ln_f.rstd\n"
+                           "d.ln_f\n");
+}
+
+static void selective_keeps_streams_and_the_inputs_of_matmuls_that_are_not_cheap(void **state)
+{
+    (void)state;
+    kept_are("block_selective", "wpe.y\n"
+                                "q\nk\nv\nattention\nattention.lse\n"
+                                "ln_2.sum\n"
+                                "fc\n"
+                                "ln_1.sum\n"
+                                "q.2\nk.2\nv.2\nattention.2\nattention.lse.2\n"
+                                "ln_2.sum.2\n"
+                                "fc.2\n"
+                                "ln_f.sum\n"
+                                "d.ln_f\n");
+}
+
+static void clones_are_the_same_ops_with_the_same_random_numbers(void **state)
+{
+    static const char *const goldens[] = {"block_selective", "block_full"};
+
+    (void)state;
+    for (int g = 0; g < 2; g++) {
+        struct program program;
+        int clones = 0;
+
+        golden_read(goldens[g], &program);
+        for (int64_t i = 0; i < program.op_count; i++) {
+            const struct op *clone = &program.ops[i];
+            const struct op_info *info = op_info_find(clone->op);
+            bool found = false;
+
+            if (!clone->recomputed)
+                continue;
+            clones++;
+            for (int64_t k = 0; k < i && !found; k++)
+                found = !program.ops[k].recomputed && program.ops[k].op == clone->op &&
+                        program.ops[k].layer == clone->layer &&
+                        memcmp(program_attributes(&program, &program.ops[k]), program_attributes(&program, clone),
+                               op_attribute_bytes(info)) == 0;
+            assert_true(found);
+        }
+        assert_true(clones > 0);
+        program_free(&program);
+    }
+}
+
+static void the_forward_section_stays_as_it_was(void **state)
+{
+    static const char *const goldens[] = {"block_backward", "block_selective", "block_full"};
+    struct text texts[3] = {{0}};
+
+    (void)state;
+    for (int g = 0; g < 3; g++) {
+        struct program program;
+
+        golden_read(goldens[g], &program);
+        for (int32_t i = 0; i < program_section(&program, SECTION_FORWARD)->op_count; i++) {
+            const struct op *op = &program.ops[program_section(&program, SECTION_FORWARD)->first_op + i];
+
+            for (uint32_t k = 0; k < op_operand_count(op_info_find(op->op)); k++)
+                text_add(&texts[g], "%d ", program_operands(&program, op)[k]);
+        }
+        program_free(&program);
+    }
+    assert_string_equal(texts[1].data, texts[0].data);
+    assert_string_equal(texts[2].data, texts[0].data);
+    for (int g = 0; g < 3; g++)
+        text_free(&texts[g]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(full_keeps_one_value_of_the_residual_stream_a_layer),
+        cmocka_unit_test(selective_keeps_streams_and_the_inputs_of_matmuls_that_are_not_cheap),
+        cmocka_unit_test(clones_are_the_same_ops_with_the_same_random_numbers),
+        cmocka_unit_test(the_forward_section_stays_as_it_was),
+    };
+
+    return cmocka_run_group_tests_name("passes recompute", tests, NULL, NULL);
+}

@@ -1,0 +1,91 @@
+#include "passes/update.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <llmrun/ops.h>
+
+#include "golden.h"
+#include "passes/precision.h"
+
+static void an_update_needs_gradients(void **state)
+{
+    const struct update_policy policy = {0.9f, 0.95f, 1e-8f, 0.1f, 1};
+    struct program program;
+    struct error error;
+
+    (void)state;
+    golden_read("mlp", &program);
+    assert_int_equal(pass_update(&program, &policy, &error), STATUS_USAGE);
+    assert_string_equal(error.message, "no parameter is trainable, so there is nothing to train");
+    program_free(&program);
+}
+
+/* Every gradient has a slot of its own in the table of squares, and clip reads the whole table. */
+static void every_gradient_counts_once_in_the_norm(void **state)
+{
+    bool taken[64] = {false};
+    struct program program;
+    int64_t slots;
+    int gradients = 0;
+
+    (void)state;
+    golden_read("mlp_update", &program);
+    slots = program.values[program_find(&program, "grad_squares")].shape[0];
+    for (int64_t i = 0; i < program.op_count; i++) {
+        const struct op *op = &program.ops[i];
+
+        if (op->op == LLMRUN_OP_SUM_SQUARES) {
+            int64_t slot = ((const struct llmrun_sum_squares_attributes *)program_attributes(&program, op))->slot;
+
+            assert_in_range(slot, 0, slots - 1);
+            assert_false(taken[slot]);
+            taken[slot] = true;
+            gradients++;
+        }
+    }
+    assert_int_equal(gradients, slots);
+    program_free(&program);
+}
+
+/* The copies are made where the masters change: by AdamW for what is trained, by refresh for all. */
+static void copies_follow_their_masters(void **state)
+{
+    struct program program;
+    int copies = 0, updated = 0, refreshed = 0;
+
+    (void)state;
+    golden_read("mlp_bf16", &program);
+    for (int64_t i = 0; i < program.value_count; i++)
+        copies += program.values[i].kind == VALUE_COPY;
+    for (int64_t i = 0; i < program.op_count; i++) {
+        const int32_t *operands = program_operands(&program, &program.ops[i]);
+
+        if (program.ops[i].op == LLMRUN_OP_ADAMW && operands[LLMRUN_ADAMW_COPY] != NO_VALUE) {
+            assert_int_equal(program.values[operands[LLMRUN_ADAMW_COPY]].source, operands[LLMRUN_ADAMW_PARAMETER]);
+            updated++;
+        }
+        if (program.ops[i].op == LLMRUN_OP_CAST) {
+            assert_int_equal(program.values[operands[LLMRUN_CAST_Y]].source, operands[LLMRUN_CAST_X]);
+            refreshed++;
+        }
+    }
+    assert_int_equal(copies, 3); /* wte, fc and out; norms and biases stay fp32 */
+    assert_int_equal(updated, copies);
+    assert_int_equal(refreshed, copies);
+    program_free(&program);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_update_needs_gradients),
+        cmocka_unit_test(every_gradient_counts_once_in_the_norm),
+        cmocka_unit_test(copies_follow_their_masters),
+    };
+
+    return cmocka_run_group_tests_name("passes update", tests, NULL, NULL);
+}
