@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -13,6 +14,8 @@ static int train(const struct config *config, struct error *error)
     struct trainer *trainer;
     int status;
 
+    /* A reader of the output that goes away is no reason to end a run. */
+    signal(SIGPIPE, SIG_IGN);
     progress_init(&progress, stdout, config->log.every);
     options.builtin = builtin_text(&options.builtin_bytes);
     options.observer = progress_observer(&progress);

@@ -51,6 +51,14 @@ same 'the most probable text on cpu and cpu-ref' a b
 [ "$(wc -c <a)" -le 48 ] || complain "40 tokens of one byte gave $(wc -c <a) bytes"
 expect 0 out 'The run' -- generate --model run --prompt 'The run' --tokens 0
 
+# A tokenizer of files travels with the checkpoint.
+cp -r "$tests/golden/tokenizer_tiny" tokens
+train pairs --steps 3 --data.tokenizer tokens
+wants 0
+rm -r tokens
+expect 0 out 'The run*' -- generate --model pairs --prompt 'The run' --tokens 5
+expect 0 out '*step 3 on valid.txt*' -- eval --model pairs --data valid.txt
+
 # What cannot be done is said in a sentence.
 expect 2 'llmrun: eval needs --model M*' -- eval --data valid.txt
 expect 3 'llmrun: *nowhere*' -- eval --model nowhere --data valid.txt
@@ -59,6 +67,8 @@ expect 3 'llmrun: *nowhere*' -- generate --model nowhere --prompt x
 expect 2 'llmrun: *prompt*empty*' -- generate --model run --prompt ''
 expect 2 'llmrun: --temperature is -1; *' -- generate --model run --prompt x --temperature=-1
 expect 2 'llmrun: --top-p is 0; *' -- generate --model run --prompt x --top-p 0
+expect 3 'llmrun: *tensor wte.weight is *the model wants*' -- \
+    eval --model run --data valid.txt --model.overrides.n_embd 64
 mkdir empty
 expect 3 'llmrun: empty*' -- eval --model empty --data valid.txt
 finish

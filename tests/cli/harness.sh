@@ -6,6 +6,8 @@
 # shell's, as in a case label.
 llmrun=$1
 failures=0
+tests=$(cd "$(dirname "$0")/.." && pwd)
+: "$tests"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1

@@ -24,6 +24,10 @@ grep -q '\[========================\] step 25/25  loss ' out || complain "the ba
 tr -d '\r' <out | grep -q '^checkpoint bar/ckpt/step_00000025$' || complain "no line for the checkpoint: $(tail -c 600 out)"
 tr -d '\r' <out | tail -n 1 | grep -q "$escape" && complain 'the last line of a terminal run is half a bar'
 
+# Whoever reads the lines may go away: the run goes on to its last checkpoint.
+"$llmrun" tiny.yaml --run.dir unread --steps 300 --log.every 1 2>err | head -n 1 >out
+expect 0 out 'unread/ckpt/step_00000300: every byte*' -- checkpoint verify unread
+
 # A run without run.dir gets a folder of its own, every time.
 for try in 1 2; do
     "$llmrun" tiny.yaml --steps 1 >out 2>err || complain "a run without run.dir: $(cat err)"

@@ -4,7 +4,7 @@
 #   train RUN FLAG...      trains in the folder RUN; the exit code is in $code, the streams in the files out and err
 #   begin RUN FLAG...      the same in the background, its process in $process; `reap` waits and sets $code
 #   await RUN LINES        until RUN/metrics.jsonl has so many lines
-#   bits RUN               "step loss_bits grad_norm_bits" of every step; of steps done again the last
+#   bits RUN               "step loss_bits grad_norm_bits tokens" of every step; of steps done again the last
 #   weights RUN STEP       names, shapes and checksums of all tensors of a checkpoint
 #   same WHAT A B          the two files hold the same
 #   wants CODE [PATTERN]   the last exit code, and a shell pattern for what stands in err
@@ -62,7 +62,7 @@ await() {
 }
 
 bits() {
-    sed -n 's/^{"event":"step","step":\([0-9]*\),.*"loss_bits":"\([^"]*\)".*"grad_norm_bits":"\([^"]*\)".*/\1 \2 \3/p' \
+    sed -n 's/^{"event":"step","step":\([0-9]*\),.*"loss_bits":"\([^"]*\)".*"grad_norm_bits":"\([^"]*\)".*"tokens":\([0-9]*\),.*/\1 \2 \3 \4/p' \
         "$1/metrics.jsonl" | awk '{ last[$1] = $0 } END { for (step in last) print last[step] }' | sort -n
 }
 
