@@ -85,6 +85,7 @@ static void multiply_slice(void *context, int64_t task, int thread)
         slice.c_row = problem->n;
         slice.c_dtype = LLMRUN_F32;
     }
+    run->library->set_threads(1);
     run->library->multiply(&slice);
     if (needs_finish(problem) || run->sums != NULL)
         finish_slice(run, row, slice.m, column, slice.n);
@@ -97,6 +98,7 @@ void free_order_run(const struct gemm_problem *problem, const struct free_order 
     run.kernel = gemm_kernel_choose(LLMRUN_F32, cpu_isa_best());
     run.sums = needs_sums(problem) ? workspace : NULL;
     run.slices = pool_threads(pool);
+    library->set_threads(1);
     pool_run(pool, run.slices, multiply_slice, &run);
 }
 

@@ -9,9 +9,11 @@
 struct free_order {
     /* 1 when the library can do it, and here no slower than the exact kernels; else 0 with a reason. */
     int (*fit)(const struct gemm_problem *problem, char *reason, size_t reason_bytes);
-    /* c = the sum over all segments (+ c where `accumulate` is set), with the problem's own c_dtype. Bias, activation
-     * and aux are absent, c is fp32 where there are several segments. In the calling thread. */
-    void (*multiply)(const struct gemm_problem *slice);
+    /* How many threads of its own the library uses in this thread's calls of multiply from now on. */
+    void (*set_threads)(int threads);
+    /* c = the sum over all segments (+ c where `accumulate` is set), rounded to c_dtype. Bias, activation and aux are
+     * absent, c is fp32 where there are several segments. */
+    void (*multiply)(const struct gemm_problem *problem);
 };
 
 int64_t free_order_workspace(const struct gemm_problem *problem);

@@ -122,22 +122,22 @@ static int multiply_segment(const struct gemm_problem *slice, const struct gemm_
 
 /* A segment that oneDNN gives up on (no memory for a primitive) has not been added yet, and is by the plain definition.
  */
-static void onednn_multiply(const struct gemm_problem *slice)
+static void onednn_multiply(const struct gemm_problem *problem)
 {
-    omp_set_num_threads(1);
-    for (int s = 0; s < slice->segments; s++) {
-        int add = s > 0 || slice->accumulate;
-        if (multiply_segment(slice, &slice->segment[s], add))
+    for (int s = 0; s < problem->segments; s++) {
+        int add = s > 0 || problem->accumulate;
+        if (multiply_segment(problem, &problem->segment[s], add))
             continue;
-        struct gemm_problem left = *slice;
+        struct gemm_problem left = *problem;
         left.segments = 1;
-        left.segment[0] = slice->segment[s];
+        left.segment[0] = problem->segment[s];
         left.accumulate = add;
         gemm_plain(&left, NULL);
     }
 }
 
-const struct free_order free_order_onednn = {.fit = onednn_fit, .multiply = onednn_multiply};
+const struct free_order free_order_onednn = {
+    .fit = onednn_fit, .set_threads = omp_set_num_threads, .multiply = onednn_multiply};
 
 FREE_ORDER_KERNEL(matmul, onednn, free_order_onednn)
 FREE_ORDER_KERNEL(matmul_input_grad, onednn, free_order_onednn)

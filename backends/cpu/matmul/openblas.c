@@ -51,27 +51,35 @@ static int openblas_fit(const struct gemm_problem *problem, char *reason, size_t
     return 1;
 }
 
-static void one_thread(void)
+/* OpenBLAS keeps one number for the process, and OpenMP below it one for each thread, which OpenBLAS follows: so every
+ * thread sets it once. */
+static void openblas_set_threads(int threads)
 {
-    openblas_set_num_threads(1);
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static _Thread_local int current;
+    if (current == threads)
+        return;
+    pthread_mutex_lock(&lock);
+    openblas_set_num_threads(threads);
+    pthread_mutex_unlock(&lock);
+    current = threads;
 }
 
-static void openblas_multiply(const struct gemm_problem *slice)
+static void openblas_multiply(const struct gemm_problem *problem)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, one_thread);
-    for (int s = 0; s < slice->segments; s++) {
-        const struct gemm_segment *segment = &slice->segment[s];
+    for (int s = 0; s < problem->segments; s++) {
+        const struct gemm_segment *segment = &problem->segment[s];
         int a_along_k = segment->a_k == 1, b_along_k = segment->b_k == 1;
         cblas_sgemm(CblasRowMajor, a_along_k ? CblasNoTrans : CblasTrans, b_along_k ? CblasTrans : CblasNoTrans,
-                    (int)slice->m, (int)slice->n, (int)segment->k, 1.0f, segment->a,
+                    (int)problem->m, (int)problem->n, (int)segment->k, 1.0f, segment->a,
                     (int)(a_along_k ? segment->a_row : segment->a_k), segment->b,
-                    (int)(b_along_k ? segment->b_column : segment->b_k), s > 0 || slice->accumulate ? 1.0f : 0.0f,
-                    slice->c, (int)slice->c_row);
+                    (int)(b_along_k ? segment->b_column : segment->b_k), s > 0 || problem->accumulate ? 1.0f : 0.0f,
+                    problem->c, (int)problem->c_row);
     }
 }
 
-const struct free_order free_order_openblas = {.fit = openblas_fit, .multiply = openblas_multiply};
+const struct free_order free_order_openblas = {
+    .fit = openblas_fit, .set_threads = openblas_set_threads, .multiply = openblas_multiply};
 
 FREE_ORDER_KERNEL(matmul, openblas, free_order_openblas)
 FREE_ORDER_KERNEL(matmul_input_grad, openblas, free_order_openblas)
