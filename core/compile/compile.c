@@ -93,7 +93,8 @@ static int check_sizes(const struct compile_request *request, struct error *erro
         return error_set(error, STATUS_USAGE, "train.global_batch %lld has more than %d microbatches of %lld",
                          (long long)request->global_batch, INT32_MAX, (long long)request->micro_batch);
     if (request->sequence < 1)
-        return error_set(error, STATUS_USAGE, "data.seq_len is %lld; at least 1 is needed", (long long)request->sequence);
+        return error_set(error, STATUS_USAGE, "data.seq_len is %lld; at least 1 is needed",
+                         (long long)request->sequence);
     if (request->sequence > request->model.n_positions)
         return error_set(error, STATUS_USAGE, "data.seq_len %lld is longer than the model's context of %lld",
                          (long long)request->sequence, (long long)request->model.n_positions);

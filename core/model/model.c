@@ -83,7 +83,8 @@ static bool parameters_fit(const struct model_config *config)
            checked_mul(inner(config), mlp, &mlp) && checked_add(attention, mlp, &layers) &&
            checked_mul(layers, config->n_layer, &layers) &&
            checked_add(model_padded_vocabulary(config), config->n_positions, &rows) &&
-           checked_mul(rows, config->n_embd, &outside) && checked_add(layers, outside, &total) && checked_mul(total, 8, &total);
+           checked_mul(rows, config->n_embd, &outside) && checked_add(layers, outside, &total) &&
+           checked_mul(total, 8, &total);
 }
 
 int model_check(const struct model_config *config, struct error *error)
@@ -93,7 +94,8 @@ int model_check(const struct model_config *config, struct error *error)
 
         memcpy(&extent, (const char *)config + keys[i].offset, sizeof extent);
         if (!keys[i].real && extent < 1 && keys[i].offset != offsetof(struct model_config, n_inner))
-            return error_set(error, STATUS_USAGE, "model: %s is %lld; at least 1 is needed", keys[i].key, (long long)extent);
+            return error_set(error, STATUS_USAGE, "model: %s is %lld; at least 1 is needed", keys[i].key,
+                             (long long)extent);
     }
     if (config->n_embd % config->n_head != 0)
         return error_set(error, STATUS_USAGE, "model: n_embd %lld is not a multiple of n_head %lld",

@@ -50,7 +50,8 @@ static void find_producers(struct recompute_state *state, const struct section *
                 continue;
             if (is_output(info, i))
                 state->producer[operands[i]] = forward->first_op + n;
-            else if (state->producer[operands[i]] >= 0 && program->ops[state->producer[operands[i]]].layer != op->layer &&
+            else if (state->producer[operands[i]] >= 0 &&
+                     program->ops[state->producer[operands[i]]].layer != op->layer &&
                      !opens_layer(state, forward->first_op + n))
                 state->crosses[operands[i]] = true;
         }

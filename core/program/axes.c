@@ -106,8 +106,8 @@ static int bind_operand(const struct value *value, const struct op_info *info, c
         return error_set(error, STATUS_BUG, "%s: operand %s (value %s) has rank %d, the op table says '%s'", info->name,
                          operand->name, value->name, value->rank, operand->axes);
     if (open && bind_rank(binding, value->rank) != value->rank)
-        return error_set(error, STATUS_BUG, "%s: operand %s (value %s) has rank %d, wanted %lld", info->name, operand->name,
-                         value->name, value->rank, (long long)bind_rank(binding, value->rank));
+        return error_set(error, STATUS_BUG, "%s: operand %s (value %s) has rank %d, wanted %lld", info->name,
+                         operand->name, value->name, value->rank, (long long)bind_rank(binding, value->rank));
     for (int i = 0; i < value->rank; i++) {
         /* Dimensions of an open annotation are named by their place, so that open operands have one shape. */
         const char place[] = {'#', (char)('0' + i), '\0'};

@@ -252,7 +252,8 @@ static bool parse_op(struct cursor *cursor, struct program *program)
     cursor->at += length;
     op.op = info->id;
     op.version = info->version;
-    if (!parse_operands(cursor, program, info, operands, &op.accumulate) || !parse_attributes(cursor, info, attributes) ||
+    if (!parse_operands(cursor, program, info, operands, &op.accumulate) ||
+        !parse_attributes(cursor, info, attributes) ||
         (role = parse_choice(cursor, role_name, ROLES, "a role: F, B, W or U")) < 0)
         return false;
     op.role = (uint8_t)role;
