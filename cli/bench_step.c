@@ -13,11 +13,11 @@
 #define WARM_UP     2    /* steps that are not counted */
 #define LIMIT       0.05 /* share of its time that a clean step may wait for processors */
 #define LEAST_STEPS 3    /* kept in any case */
-#define PATIENCE    3    /* times as many steps as were asked for are tried, where many are disturbed */
 
 struct step_bench {
     const struct config *config;
     int64_t repeat;
+    int64_t patience; /* so many times as many steps are tried, where many are disturbed */
     bool json, profiled;
     struct engine engine;
     struct timeline timeline;
@@ -90,7 +90,7 @@ static int run_step(struct step_bench *bench, int64_t step, struct error *error)
 static bool worth_a_profile(const struct step_bench *bench, const struct sample *sample)
 {
     return sample_is_clean(sample, LIMIT) ||
-           (bench->clean == 0 && bench->sample_count > (PATIENCE - 1) * bench->repeat);
+           (bench->clean == 0 && bench->sample_count > (bench->patience - 1) * bench->repeat);
 }
 
 static int measure_step(struct step_bench *bench, int64_t step, struct error *error)
@@ -119,13 +119,15 @@ static int measure(struct step_bench *bench, struct error *error)
 
     bench->flops = executor_compiled(bench->engine.executor)->microbatches *
                    (program_flops(program, SECTION_FORWARD, true) + program_flops(program, SECTION_BACKWARD, true));
-    bench->samples = calloc((size_t)(PATIENCE * bench->repeat), sizeof *bench->samples);
+    bench->samples = calloc((size_t)(bench->patience * bench->repeat), sizeof *bench->samples);
     if (status == STATUS_OK && bench->samples == NULL)
-        status = error_set(error, STATUS_MEMORY, "no memory for %lld samples", (long long)(PATIENCE * bench->repeat));
+        status =
+            error_set(error, STATUS_MEMORY, "no memory for %lld samples", (long long)(bench->patience * bench->repeat));
     if (bench->profiled)
         executor_observe(bench->engine.executor, &bench->timeline);
     for (int64_t step = 1;
-         status == STATUS_OK && bench->clean < bench->repeat && bench->sample_count < PATIENCE * bench->repeat; step++)
+         status == STATUS_OK && bench->clean < bench->repeat && bench->sample_count < bench->patience * bench->repeat;
+         step++)
         status = measure_step(bench, step, error);
     if (status == STATUS_OK)
         bench->loss = mean_loss(bench);
@@ -220,10 +222,11 @@ static int run(struct step_bench *bench, struct error *error)
 
 int bench_step(int argc, char **argv, struct error *error)
 {
-    struct step_bench bench = {.repeat = 10};
+    struct step_bench bench = {.repeat = 10, .patience = 3};
     const struct command_option options[] = {
-        {"repeat", OPTION_INTEGER, "N", "steps to measure (10), with patience for disturbed ones", "[1, 10000]",
-         .target = &bench.repeat},
+        {"repeat", OPTION_INTEGER, "N", "undisturbed steps to measure (10)", "[1, 10000]", .target = &bench.repeat},
+        {"patience", OPTION_INTEGER, "P", "at most P N steps are tried for them (3)", "[1, 100]",
+         .target = &bench.patience},
         {"profile", OPTION_SWITCH, NULL, "also where the time goes, by kind of op", .target = &bench.profiled},
         {"shapes", OPTION_SWITCH, NULL, "in the profile, a row for each shape", .target = &bench.profile.by_shape},
         {"json", OPTION_SWITCH, NULL, "print one JSON object", .target = &bench.json},
