@@ -10,6 +10,7 @@
 
 #include "golden.h"
 #include "program/op_table.h"
+#include "program/verify.h"
 
 /* Names of the activations that the forward section makes and the backward section reads, one a line, in order. */
 static void print_kept(const struct program *program, struct text *text)
@@ -40,12 +41,22 @@ static void print_kept(const struct program *program, struct text *text)
     free(kept);
 }
 
-static void kept_are(const char *golden, const char *wanted)
+/* Two layers of GPT-2, after the pass. */
+static void read_recomputed(enum recompute mode, struct program *program)
+{
+    struct error error;
+
+    golden_read("block_backward", program);
+    if (pass_recompute(program, mode, &error) != STATUS_OK || program_verify(program, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+}
+
+static void kept_are(enum recompute mode, const char *wanted)
 {
     struct text text = {0};
     struct program program;
 
-    golden_read(golden, &program);
+    read_recomputed(mode, &program);
     print_kept(&program, &text);
     assert_string_equal(text.data, wanted);
     text_free(&text);
@@ -57,39 +68,37 @@ static void kept_are(const char *golden, const char *wanted)
 static void full_keeps_one_value_of_the_residual_stream_a_layer(void **state)
 {
     (void)state;
-    kept_are("block_full", "embedding.drop\n"
-                           "ln_1.sum\n"
-                           "ln_f.sum\n"
-                           "ln_f.mean\n"
-                           "ln_f.rstd\n"
-                           "d.ln_f\n");
+    kept_are(RECOMPUTE_FULL, "embedding.drop\n"
+                             "ln_1.sum\n"
+                             "ln_f.sum\n"
+                             "ln_f.mean\n"
+                             "ln_f.rstd\n"
+                             "d.ln_f\n");
 }
 
 static void selective_keeps_streams_and_the_inputs_of_matmuls_that_are_not_cheap(void **state)
 {
     (void)state;
-    kept_are("block_selective", "wpe.y\n"
-                                "q\nk\nv\nattention\nattention.lse\n"
-                                "ln_2.sum\n"
-                                "fc\n"
-                                "ln_1.sum\n"
-                                "q.2\nk.2\nv.2\nattention.2\nattention.lse.2\n"
-                                "ln_2.sum.2\n"
-                                "fc.2\n"
-                                "ln_f.sum\n"
-                                "d.ln_f\n");
+    kept_are(RECOMPUTE_SELECTIVE, "wpe.y\n"
+                                  "q\nk\nv\nattention\nattention.lse\n"
+                                  "ln_2.sum\n"
+                                  "fc\n"
+                                  "ln_1.sum\n"
+                                  "q.2\nk.2\nv.2\nattention.2\nattention.lse.2\n"
+                                  "ln_2.sum.2\n"
+                                  "fc.2\n"
+                                  "ln_f.sum\n"
+                                  "d.ln_f\n");
 }
 
 static void clones_are_the_same_ops_with_the_same_random_numbers(void **state)
 {
-    static const char *const goldens[] = {"block_selective", "block_full"};
-
     (void)state;
-    for (int g = 0; g < 2; g++) {
+    for (int mode = RECOMPUTE_SELECTIVE; mode <= RECOMPUTE_FULL; mode++) {
         struct program program;
         int clones = 0;
 
-        golden_read(goldens[g], &program);
+        read_recomputed((enum recompute)mode, &program);
         for (int64_t i = 0; i < program.op_count; i++) {
             const struct op *clone = &program.ops[i];
             const struct op_info *info = op_info_find(clone->op);
@@ -112,26 +121,25 @@ static void clones_are_the_same_ops_with_the_same_random_numbers(void **state)
 
 static void the_forward_section_stays_as_it_was(void **state)
 {
-    static const char *const goldens[] = {"block_backward", "block_selective", "block_full"};
     struct text texts[3] = {{0}};
 
     (void)state;
-    for (int g = 0; g < 3; g++) {
+    for (int mode = RECOMPUTE_NONE; mode <= RECOMPUTE_FULL; mode++) {
         struct program program;
 
-        golden_read(goldens[g], &program);
+        read_recomputed((enum recompute)mode, &program);
         for (int32_t i = 0; i < program_section(&program, SECTION_FORWARD)->op_count; i++) {
             const struct op *op = &program.ops[program_section(&program, SECTION_FORWARD)->first_op + i];
 
             for (uint32_t k = 0; k < op_operand_count(op_info_find(op->op)); k++)
-                text_add(&texts[g], "%d ", program_operands(&program, op)[k]);
+                text_add(&texts[mode], "%d ", program_operands(&program, op)[k]);
         }
         program_free(&program);
     }
     assert_string_equal(texts[1].data, texts[0].data);
     assert_string_equal(texts[2].data, texts[0].data);
-    for (int g = 0; g < 3; g++)
-        text_free(&texts[g]);
+    for (int mode = RECOMPUTE_NONE; mode <= RECOMPUTE_FULL; mode++)
+        text_free(&texts[mode]);
 }
 
 int main(void)

@@ -11,9 +11,11 @@
 #include "golden.h"
 #include "passes/precision.h"
 
+static const struct update_policy policy = {
+    .beta1 = 0.9f, .beta2 = 0.95f, .epsilon = 1e-8f, .weight_decay = 0.1f, .clip = 1.0f};
+
 static void an_update_needs_gradients(void **state)
 {
-    const struct update_policy policy = {0.9f, 0.95f, 1e-8f, 0.1f, 1};
     struct program program;
     struct error error;
 
@@ -29,11 +31,13 @@ static void every_gradient_counts_once_in_the_norm(void **state)
 {
     bool taken[64] = {false};
     struct program program;
+    struct error error;
     int64_t slots;
     int gradients = 0;
 
     (void)state;
-    golden_read("mlp_update", &program);
+    golden_read("mlp_backward", &program);
+    assert_int_equal(pass_update(&program, &policy, &error), STATUS_OK);
     slots = program.values[program_find(&program, "grad_squares")].shape[0];
     for (int64_t i = 0; i < program.op_count; i++) {
         const struct op *op = &program.ops[i];
@@ -55,10 +59,12 @@ static void every_gradient_counts_once_in_the_norm(void **state)
 static void copies_follow_their_masters(void **state)
 {
     struct program program;
+    struct error error;
     int copies = 0, updated = 0, refreshed = 0;
 
     (void)state;
-    golden_read("mlp_bf16", &program);
+    golden_read("mlp_update", &program);
+    assert_int_equal(pass_precision(&program, LLMRUN_BF16, &error), STATUS_OK);
     for (int64_t i = 0; i < program.value_count; i++)
         copies += program.values[i].kind == VALUE_COPY;
     for (int64_t i = 0; i < program.op_count; i++) {
