@@ -1,9 +1,9 @@
 # The tables of docs/support.md and README.md are what the backends answer.
+tree=$(cd "$(dirname "$0")/../.." && pwd)
 . "$(dirname "$0")/harness.sh"
-tree=$(dirname "$0")/../..
 
 if ! "$llmrun" backends --support cpu,cpu-ref,null >support.md || ! diff "$tree/docs/support.md" support.md; then
-    echo 'docs/support.md is not what the backends say: cmake --build --preset release --target generate'
+    echo 'docs/support.md is not what the backends say: cmake --build --preset release --target generate_support'
     failures=1
 fi
 sed -n '/^## By family/,/^## Op by op/p' support.md | grep '^|' >families
