@@ -10,7 +10,8 @@ wants 0
     <run/metrics.jsonl | grep '^step ' >steps
 [ "$(wc -l <steps)" -eq 12 ] || complain "12 steps have $(wc -l <steps) lines"
 grep -q missing steps && complain "a step line lacks a member: $(grep -m 1 missing steps)"
-[ "$(uniq events | tr '\n' ' ')" = 'start step eval checkpoint stop ' ] || complain "events: $(uniq events | tr '\n' ' ')"
+[ "$(uniq events | tr '\n' ' ')" = 'start step eval checkpoint stop ' ] ||
+    complain "events: $(uniq events | tr '\n' ' ')"
 
 # The evaluation of training, the one of the command, and the perplexity e^loss are one number.
 "$helpers/json_fields" event loss perplexity tokens <run/metrics.jsonl | sed -n 's/^eval //p' >of.train
@@ -33,7 +34,8 @@ expect 0 out '{*}' -- eval --model run --data 'odd "name\.txt' --json
 text_of() {
     target=$1
     shift
-    "$llmrun" generate --model run --prompt 'The run' --tokens 40 "$@" >"$target" 2>err || complain "generate $*: $(cat err)"
+    "$llmrun" generate --model run --prompt 'The run' --tokens 40 "$@" >"$target" 2>err ||
+        complain "generate $*: $(cat err)"
 }
 text_of a --seed 7
 text_of b --seed 7

@@ -49,7 +49,8 @@ train wild --steps 50 --optim.lr 1e30 --optim.clip 0 --checkpoint.every 1 --chec
 wants 6 'llmrun: step *: loss *, gradient norm * not finite; the weights are those of step *'
 sentence
 step=$(sed -n 's/^llmrun: step \([0-9]*\):.*/\1/p' err)
-"$helpers/json_fields" event step loss exit_code <wild/metrics.jsonl >events || complain 'metrics.jsonl of a wild run is no JSON'
+"$helpers/json_fields" event step loss exit_code <wild/metrics.jsonl >events ||
+    complain 'metrics.jsonl of a wild run is no JSON'
 tail -n 1 events | grep -q '^stop .* 6$' || complain "the last event of a wild run: $(tail -n 1 events)"
 [ -f "wild/ckpt/$(printf 'step_%08d' $((step - 1)))/manifest.json" ] || complain "no checkpoint of step $((step - 1))"
 [ ! -e "wild/ckpt/$(printf 'step_%08d' "$step")" ] || complain "a checkpoint of the step that was not finite"
@@ -84,7 +85,8 @@ if [ -w /dev/full ]; then
     expect 0 out '*' -- checkpoint verify full
 fi
 
-# A full disk: the older checkpoint stays, and the run goes on from it once there is room. Run within a mount of its own.
+# A full disk: the older checkpoint stays, and the run goes on from it once there is room. Run within
+# a mount of its own.
 cat >full_disk.sh <<'END'
 llmrun=$1
 mount -t tmpfs -o size=1600k none disk || exit 77

@@ -6,7 +6,8 @@ escape=$(printf '\033')
 train plain --steps 25 --log.every 10 --checkpoint.every 20
 wants 0
 grep -q "$escape" out && complain 'plain output has escape sequences'
-[ "$(sed -n 's/^step \([0-9]*\)\/25  loss .*  gnorm .*  lr .* tok\/s.*eta .*/\1/p' out | tr '\n' ' ')" = '1 10 20 25 ' ] ||
+steps=$(sed -n 's/^step \([0-9]*\)\/25  loss .*  gnorm .*  lr .* tok\/s.*eta .*/\1/p' out | tr '\n' ' ')
+[ "$steps" = '1 10 20 25 ' ] ||
     complain "plain output has other steps: $(cat out)"
 for line in '^model  .*parameters' '^data  .*tokens' '^device  .*cpu' '^run  .*plain, steps 1 to 25' \
     '^checkpoint plain/ckpt/step_00000020$' '^checkpoint plain/ckpt/step_00000025$'; do
@@ -21,7 +22,8 @@ wants 0
 printf '\r%s[K[' "$escape" >redraw
 [ "$(grep -cF "$(cat redraw)" out)" -ge 2 ] || complain "no bar on a terminal: $(head -c 600 out)"
 grep -q '\[========================\] step 25/25  loss ' out || complain "the bar does not fill: $(tail -c 600 out)"
-tr -d '\r' <out | grep -q '^checkpoint bar/ckpt/step_00000025$' || complain "no line for the checkpoint: $(tail -c 600 out)"
+tr -d '\r' <out | grep -q '^checkpoint bar/ckpt/step_00000025$' ||
+    complain "no line for the checkpoint: $(tail -c 600 out)"
 tr -d '\r' <out | tail -n 1 | grep -q "$escape" && complain 'the last line of a terminal run is half a bar'
 
 # Whoever reads the lines may go away: the run goes on to its last checkpoint.

@@ -9,7 +9,8 @@ for signal in TERM INT USR1; do
     reap
     wants 75 'llmrun: stopped by signal * after step *; the checkpoint is saved'
     step=$(sed -n 's/.*after step \([0-9]*\);.*/\1/p' err)
-    tail -n 1 stopped.$signal/metrics.jsonl | grep -q '"event":"stop","step":'"$step"',"reason":"requested","exit_code":75' ||
+    tail -n 1 stopped.$signal/metrics.jsonl |
+        grep -q '"event":"stop","step":'"$step"',"reason":"requested","exit_code":75' ||
         complain "SIG$signal: metrics.jsonl ends without a stop event: $(tail -n 1 stopped.$signal/metrics.jsonl)"
     [ -f "stopped.$signal/ckpt/$(printf 'step_%08d' "$step")/manifest.json" ] ||
         complain "SIG$signal: no checkpoint of step $step"
@@ -21,7 +22,8 @@ for signal in TERM INT USR1; do
     rm -rf straight
 done
 
-# Asked twice: ends at once, and the checkpoint before it stays. A step of cpu-ref with these shapes takes most of a second.
+# Asked twice: ends at once, and the checkpoint before it stays. A step of cpu-ref with these shapes
+# takes most of a second.
 begin twice --backend cpu-ref --model.overrides '{n_layer: 4, n_positions: 64}' --steps 100000 --checkpoint.every 1
 await twice 2
 kill -TERM "$process"

@@ -1,4 +1,5 @@
-# For tests that train: `. training.sh` with $1 the binary, $2 the folder of the test plugins, $3 that of helper programs.
+# For tests that train: `. training.sh` with $1 the binary, $2 the folder of the test plugins, $3 that of helper
+# programs.
 # Each test is alone in a scratch folder with tiny.yaml, a model whose step takes milliseconds, and text.txt.
 #
 #   train RUN FLAG...      trains in the folder RUN; the exit code is in $code, the streams in the files out and err
@@ -62,8 +63,10 @@ await() {
 }
 
 bits() {
-    sed -n 's/^{"event":"step","step":\([0-9]*\),.*"loss_bits":"\([^"]*\)".*"grad_norm_bits":"\([^"]*\)".*"tokens":\([0-9]*\),.*/\1 \2 \3 \4/p' \
-        "$1/metrics.jsonl" | awk '{ last[$1] = $0 } END { for (step in last) print last[step] }' | sort -n
+    text='"\([^"]*\)"' number='\([0-9]*\)'
+    line="^{\"event\":\"step\",\"step\":$number,.*\"loss_bits\":$text.*\"grad_norm_bits\":$text.*\"tokens\":$number,.*"
+    sed -n "s/$line/\1 \2 \3 \4/p" "$1/metrics.jsonl" |
+        awk '{ last[$1] = $0 } END { for (step in last) print last[step] }' | sort -n
 }
 
 weights() {
