@@ -3,6 +3,9 @@
 #include <oneapi/dnnl/dnnl.h>
 #include <pthread.h>
 #include <stdio.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "matmul/free_order.h"
 #include "matmul/gemm_kernel.h"
@@ -25,6 +28,16 @@ static int has_engine(void)
     return engine != NULL;
 }
 
+#if defined(__x86_64__)
+/* By CPUID itself: the compiler's own helpers bring a constructor into the plugin. */
+static int made_by_intel(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_INTEL_ebx && edx == signature_INTEL_edx &&
+           ecx == signature_INTEL_ecx;
+}
+#endif
+
 /* vdpbf16ps at full rate, or AMX. Intel's processors before AMX, and virtual ones without it, run the instruction at
  * half the rate of fp32: there the exact kernels, which widen, are faster. */
 static int runs_fast_kernels(void)
@@ -33,8 +46,7 @@ static int runs_fast_kernels(void)
     if (isa == dnnl_cpu_isa_avx512_core_amx)
         return 1;
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    return isa == dnnl_cpu_isa_avx512_core_bf16 && !__builtin_cpu_is("intel");
+    return isa == dnnl_cpu_isa_avx512_core_bf16 && !made_by_intel();
 #else
     return 0;
 #endif
