@@ -6,6 +6,8 @@
 /* A leaf is summed in blocks of this many elements, in sixteen lanes each; the sums of the blocks are added in order.
  */
 #define BLOCK 4096
+/* Blocks of one task, one after the other in memory: what is asked for ahead is then mostly the thread's own. */
+#define TASK_BLOCKS 16
 /* How far ahead memory is asked for: with one stream to read, the processor's own prefetching leaves half of the
  * memory's rate unused. */
 #define PREFETCH_BYTES 4096
@@ -18,20 +20,29 @@ static int64_t blocks_of_leaf(const struct llmrun_op *op, int64_t *leaf_elements
     return lanes_parts(*leaf_elements, BLOCK);
 }
 
-static void block_task(void *context, int64_t task, int thread)
+static double block_sum(const float *x, struct lanes_range range)
 {
-    const struct kernel_call *call = context;
-    int64_t leaf_elements, blocks = blocks_of_leaf(call->op, &leaf_elements);
-    struct lanes_range range = lanes_part(leaf_elements, BLOCK, task % blocks);
-    const float *x = (const float *)call->operands[LLMRUN_SUM_SQUARES_X] + task / blocks * leaf_elements;
     struct f64x16 sum = vec_double_zero();
 
-    (void)thread;
     for (int64_t i = range.begin; i < range.end; i += VEC_LANES) {
         __builtin_prefetch((const void *)((uintptr_t)(x + i) + PREFETCH_BYTES));
         sum = vec_double_add_square(sum, vec_load_part(x + i, vec_lanes_left(range.end, i), 0.0f));
     }
-    ((double *)call->workspace)[task] = vec_double_sum(sum);
+    return vec_double_sum(sum);
+}
+
+static void blocks_task(void *context, int64_t task, int thread)
+{
+    const struct kernel_call *call = context;
+    const struct llmrun_sum_squares_attributes *attributes = call->op->attributes;
+    const float *x = call->operands[LLMRUN_SUM_SQUARES_X];
+    int64_t leaf_elements, blocks = blocks_of_leaf(call->op, &leaf_elements);
+    struct lanes_range some = lanes_part(attributes->leaves * blocks, TASK_BLOCKS, task);
+
+    (void)thread;
+    for (int64_t block = some.begin; block < some.end; block++)
+        ((double *)call->workspace)[block] =
+            block_sum(x + block / blocks * leaf_elements, lanes_part(leaf_elements, BLOCK, block % blocks));
 }
 
 static void sum_squares_run(const struct kernel_call *call)
@@ -41,7 +52,7 @@ static void sum_squares_run(const struct kernel_call *call)
     const double *of_block = call->workspace;
     double *sums = (double *)call->operands[LLMRUN_SUM_SQUARES_SUMS] + attributes->slot;
 
-    pool_run(call->pool, attributes->leaves * blocks, block_task, (void *)call);
+    pool_run(call->pool, lanes_parts(attributes->leaves * blocks, TASK_BLOCKS), blocks_task, (void *)call);
     for (int64_t leaf = 0; leaf < attributes->leaves; leaf++) {
         double sum = 0.0;
 
