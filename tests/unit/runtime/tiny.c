@@ -162,8 +162,11 @@ void tiny_submit(struct tiny *tiny)
 void tiny_collect(struct tiny *tiny, double *losses)
 {
     tiny_ok(tiny, executor_collect(tiny->executor, &tiny->error));
-    if (losses != NULL)
-        memcpy(losses, executor_result(tiny->executor, tiny_value(tiny, VALUE_LOSSES)), TINY_BATCH * sizeof *losses);
+    if (losses == NULL)
+        return;
+    memcpy(losses, executor_result(tiny->executor, tiny_value(tiny, VALUE_LOSSES)), TINY_BATCH * sizeof *losses);
+    for (int i = 0; i < TINY_BATCH; i++)
+        assert_true(isfinite(losses[i]));
 }
 
 void tiny_train(struct tiny *tiny, int steps, double *losses)

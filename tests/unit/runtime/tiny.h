@@ -36,7 +36,7 @@ int32_t tiny_value(const struct tiny *tiny, const char *name);
 /* Writes the inputs of step `step`, from 1. Two documents a sequence; some tokens have weight 0. */
 void tiny_fill(struct tiny *tiny, int step);
 void tiny_submit(struct tiny *tiny);
-/* losses[TINY_BATCH] of the oldest submission; may be NULL. */
+/* losses[TINY_BATCH] of the oldest submission, which must be finite; may be NULL. */
 void tiny_collect(struct tiny *tiny, double *losses);
 
 /* Steps 1 to `steps`, each collected before the next; losses[steps * TINY_BATCH]. */
