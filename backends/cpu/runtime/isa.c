@@ -2,6 +2,7 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define XCR0_SSE_AVX  0x06u
@@ -34,11 +35,25 @@ enum cpu_isa cpu_isa_best(void)
     return CPU_ISA_AVX512;
 }
 
-int cpu_isa_has_bf16(void)
+static int ask_bf16(void)
 {
     uint32_t a, b, c, d;
 
     return cpu_isa_best() == CPU_ISA_AVX512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & LEAF7_1_BF16) != 0;
+}
+
+/* Asked for every op that is queried or prepared, and CPUID takes a tenth of a millisecond in a virtual machine: the
+ * answer is kept. */
+int cpu_isa_has_bf16(void)
+{
+    static _Atomic int answer; /* 0: not asked yet, 1: no, 2: yes */
+    int known = atomic_load_explicit(&answer, memory_order_relaxed);
+
+    if (known == 0) {
+        known = 1 + ask_bf16();
+        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    }
+    return known == 2;
 }
 #else
 enum cpu_isa cpu_isa_best(void)
