@@ -2,6 +2,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "bench.h"
@@ -193,6 +194,19 @@ static double step_ms(const struct gemm_bench *bench, uint32_t dtype, enum produ
     return ms;
 }
 
+/* A library takes all products of a type or none of them. */
+static void print_kernels(const struct gemm_bench *bench, uint32_t dtype)
+{
+    const struct result *first = &bench->results[0];
+
+    while (first->product.dtype != dtype)
+        first++;
+    if (strcmp(first->kernels[PRODUCT_EXACT], first->kernels[PRODUCT_FREE]) == 0)
+        printf("both are '%s': no library here is faster\n", first->kernels[PRODUCT_EXACT]);
+    else
+        printf("kernels: exact '%s', free order '%s'\n", first->kernels[PRODUCT_EXACT], first->kernels[PRODUCT_FREE]);
+}
+
 static void print_dtype(const struct gemm_bench *bench, uint32_t dtype)
 {
     const double exact = step_ms(bench, dtype, PRODUCT_EXACT), free_order = step_ms(bench, dtype, PRODUCT_FREE);
@@ -205,12 +219,7 @@ static void print_dtype(const struct gemm_bench *bench, uint32_t dtype)
             print_row(&bench->results[i]);
     printf("all products of a step: exact %.1f ms, free order %.1f ms, ratio %.3f\n", exact, free_order,
            free_order / exact);
-    for (int i = 0; i < bench->result_count; i++)
-        if (bench->results[i].product.dtype == dtype && bench->results[i].product.kind == PRODUCT_FORWARD) {
-            printf("kernels: exact '%s', free order '%s'\n", bench->results[i].kernels[PRODUCT_EXACT],
-                   bench->results[i].kernels[PRODUCT_FREE]);
-            break;
-        }
+    print_kernels(bench, dtype);
 }
 
 static void print_text(const struct gemm_bench *bench)
