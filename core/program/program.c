@@ -21,22 +21,30 @@ void program_free(struct program *program)
     free(program->operands);
     free(program->attributes);
     free(program->sections);
+    name_index_free(&program->names);
     program_init(program);
 }
 
 int32_t program_find(const struct program *program, const char *name)
 {
-    for (int64_t i = 0; i < program->value_count; i++)
-        if (strcmp(program->values[i].name, name) == 0)
-            return (int32_t)i;
-    return NO_VALUE;
+    const struct name_slot *slot = name_index_slot(&program->names, program->values, name);
+
+    return slot != NULL ? slot->value : NO_VALUE;
 }
 
 static void name_uniquely(const struct program *program, struct value *value, const char *name)
 {
+    struct name_slot *taken;
+
     snprintf(value->name, sizeof value->name, "%s", name);
-    for (int suffix = 2; program_find(program, value->name) != NO_VALUE; suffix++)
-        snprintf(value->name, sizeof value->name, "%.50s.%d", name, suffix);
+    taken = name_index_slot(&program->names, program->values, value->name);
+    if (taken->value == NO_VALUE)
+        return;
+    if (taken->next_suffix == 0)
+        taken->next_suffix = 2;
+    do
+        snprintf(value->name, sizeof value->name, "%.50s.%d", name, taken->next_suffix++);
+    while (program_find(program, value->name) != NO_VALUE);
 }
 
 int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype,
@@ -45,6 +53,8 @@ int32_t program_add_value(struct program *program, const char *name, enum value_
     struct value value = {.kind = (uint8_t)kind, .dtype = (uint8_t)dtype, .rank = (uint8_t)rank, .source = NO_VALUE};
     struct value *values;
 
+    if (!name_index_reserve(&program->names, program->values))
+        return NO_VALUE;
     /* Before the array moves: name and shape may be those of a value in it. */
     name_uniquely(program, &value, name);
     for (uint32_t i = 0; i < rank; i++)
@@ -54,6 +64,8 @@ int32_t program_add_value(struct program *program, const char *name, enum value_
         return NO_VALUE;
     program->values = values;
     values[program->value_count] = value;
+    name_index_slot(&program->names, values, value.name)->value = (int32_t)program->value_count;
+    program->names.count++;
     return (int32_t)program->value_count++;
 }
 
