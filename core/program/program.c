@@ -21,23 +21,23 @@ void program_free(struct program *program)
     free(program->operands);
     free(program->attributes);
     free(program->sections);
-    name_index_free(&program->names);
+    value_index_free(&program->names);
     program_init(program);
 }
 
 int32_t program_find(const struct program *program, const char *name)
 {
-    const struct name_slot *slot = name_index_slot(&program->names, program->values, name);
+    const struct value_slot *slot = value_index_slot(&program->names, program->values, name);
 
     return slot != NULL ? slot->value : NO_VALUE;
 }
 
 static void name_uniquely(const struct program *program, struct value *value, const char *name)
 {
-    struct name_slot *taken;
+    struct value_slot *taken;
 
     snprintf(value->name, sizeof value->name, "%s", name);
-    taken = name_index_slot(&program->names, program->values, value->name);
+    taken = value_index_slot(&program->names, program->values, value->name);
     if (taken->value == NO_VALUE)
         return;
     if (taken->next_suffix == 0)
@@ -53,7 +53,7 @@ int32_t program_add_value(struct program *program, const char *name, enum value_
     struct value value = {.kind = (uint8_t)kind, .dtype = (uint8_t)dtype, .rank = (uint8_t)rank, .source = NO_VALUE};
     struct value *values;
 
-    if (!name_index_reserve(&program->names, program->values))
+    if (!value_index_reserve(&program->names, program->values))
         return NO_VALUE;
     /* Before the array moves: name and shape may be those of a value in it. */
     name_uniquely(program, &value, name);
@@ -64,7 +64,7 @@ int32_t program_add_value(struct program *program, const char *name, enum value_
         return NO_VALUE;
     program->values = values;
     values[program->value_count] = value;
-    name_index_slot(&program->names, values, value.name)->value = (int32_t)program->value_count;
+    value_index_slot(&program->names, values, value.name)->value = (int32_t)program->value_count;
     program->names.count++;
     return (int32_t)program->value_count++;
 }

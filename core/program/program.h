@@ -13,7 +13,7 @@
 #include <llmrun/backend.h>
 
 #include "base/status.h"
-#include "program/name_index.h"
+#include "program/value_index.h"
 
 #define NO_VALUE         (-1)
 #define VALUE_NAME_BYTES 64
@@ -89,7 +89,7 @@ struct program {
     int64_t attribute_bytes, attribute_capacity;
     struct section *sections;
     int64_t section_count, section_capacity;
-    struct name_index names; /* of the values; kept by program_add_value */
+    struct value_index names; /* of the values; kept by program_add_value */
 };
 
 void program_init(struct program *program);

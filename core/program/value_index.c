@@ -1,4 +1,4 @@
-#include "program/name_index.h"
+#include "program/value_index.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +8,13 @@
 
 #define FIRST_CAPACITY 64
 
-void name_index_free(struct name_index *index)
+void value_index_free(struct value_index *index)
 {
     free(index->slots);
-    *index = (struct name_index){0};
+    *index = (struct value_index){0};
 }
 
-struct name_slot *name_index_slot(const struct name_index *index, const struct value *values, const char *name)
+struct value_slot *value_index_slot(const struct value_index *index, const struct value *values, const char *name)
 {
     uint64_t at;
 
@@ -26,10 +26,10 @@ struct name_slot *name_index_slot(const struct name_index *index, const struct v
     return &index->slots[at];
 }
 
-bool name_index_reserve(struct name_index *index, const struct value *values)
+bool value_index_reserve(struct value_index *index, const struct value *values)
 {
-    struct name_index grown = {.capacity = index->capacity > 0 ? 2 * index->capacity : FIRST_CAPACITY,
-                               .count = index->count};
+    struct value_index grown = {.capacity = index->capacity > 0 ? 2 * index->capacity : FIRST_CAPACITY,
+                                .count = index->count};
 
     if (2 * (index->count + 1) <= index->capacity)
         return true;
@@ -37,10 +37,10 @@ bool name_index_reserve(struct name_index *index, const struct value *values)
     if (grown.slots == NULL)
         return false;
     for (int64_t i = 0; i < grown.capacity; i++)
-        grown.slots[i] = (struct name_slot){.value = -1};
+        grown.slots[i] = (struct value_slot){.value = -1};
     for (int64_t i = 0; i < index->capacity; i++)
         if (index->slots[i].value >= 0)
-            *name_index_slot(&grown, values, values[index->slots[i].value].name) = index->slots[i];
+            *value_index_slot(&grown, values, values[index->slots[i].value].name) = index->slots[i];
     free(index->slots);
     *index = grown;
     return true;
