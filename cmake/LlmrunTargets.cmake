@@ -34,6 +34,7 @@ function(llmrun_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(test_${name} ${arg_SOURCES})
   target_link_libraries(test_${name} PRIVATE ${arg_LIBRARIES} PkgConfig::CMOCKA llmrun_settings)
+  target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
   set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_compile_definitions(test_${name} PRIVATE
     LLMRUN_SOURCE_DIR="${PROJECT_SOURCE_DIR}" LLMRUN_BUILD_DIR="${CMAKE_BINARY_DIR}")

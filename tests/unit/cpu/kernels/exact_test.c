@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "every.h"
 #include "op_case.h"
 
 static const uint32_t compute_types[] = {LLMRUN_F32, LLMRUN_BF16};
@@ -24,6 +25,8 @@ static const struct size sizes[] = {{1, 1},   {2, 15},   {3, 16},   {7, 17},   {
 
 #define COUNT(array)                (sizeof(array) / sizeof((array)[0]))
 #define FOR_EACH(type, item, array) for (const type *item = (array); item < (array) + COUNT(array); item++)
+#define FOR_EVERY_THIRD(type, item, array)                                                                             \
+    for (const type *item = (array); item < (array) + COUNT(array); item += EVERY(3))
 
 /* Calls `one` with every size, compute type, kind of numbers, and variant: optional operands, accumulation. The large
  * sizes, which are there for the parts that threads take, have the last variant only. */
@@ -31,7 +34,7 @@ typedef void check_one(const struct size *size, uint32_t dtype, enum numbers num
 
 static void check_all(check_one *one, unsigned variants)
 {
-    FOR_EACH(struct size, size, sizes)
+    FOR_EVERY_THIRD(struct size, size, sizes)
     FOR_EACH(uint32_t, dtype, compute_types)
     FOR_EACH(enum numbers, numbers, kinds)
     for (unsigned variant = size->tokens * size->channels > 10000 ? variants - 1 : 0; variant < variants; variant++)

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "every.h"
 #include "problem.h"
 
 static const uint32_t dtypes[] = {LLMRUN_F32, LLMRUN_BF16};
@@ -15,7 +16,7 @@ static void every_small_shape_has_the_defined_bits(void **state)
     static const int64_t sizes[] = {1, 2, 3, 5, 6, 7, 13, 14, 15, 16, 17, 31, 32, 33, 47, 61};
     int count = (int)(sizeof(sizes) / sizeof(sizes[0]));
     (void)state;
-    for (uint32_t i = 0; i < 160; i++) {
+    for (uint32_t i = 0; i < 160; i += EVERY(5)) {
         struct form form = {.m = sizes[i % count], .n = sizes[i * 7 / 3 % count], .k = sizes[i * 5 / 2 % count]};
         form.dtype = dtypes[i % 2];
         form.c_dtype = dtypes[i / 2 % 2];
@@ -32,7 +33,7 @@ static void shapes_beyond_every_block_size_have_the_defined_bits(void **state)
         int64_t m, n, k;
     } shapes[] = {{1040, 35, 5}, {30, 3110, 3}, {15, 33, 2050}, {17, 270, 769}, {29, 515, 401}, {7, 18, 5000}};
     (void)state;
-    for (uint32_t i = 0; i < 24; i++) {
+    for (uint32_t i = 0; i < 24; i += EVERY(5)) {
         struct form form = {.m = shapes[i / 4].m, .n = shapes[i / 4].n, .k = shapes[i / 4].k};
         form.dtype = dtypes[i % 2];
         form.c_dtype = dtypes[i / 2 % 2];
@@ -44,7 +45,7 @@ static void shapes_beyond_every_block_size_have_the_defined_bits(void **state)
 static void accumulation_goes_on_where_the_output_stands(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 12; i++) {
+    for (uint32_t i = 0; i < 12; i += EVERY(5)) {
         struct form form = {.m = 31 + i, .n = 65 - i, .k = i % 3 == 0 ? 801 : 19, .accumulate = 1};
         form.dtype = dtypes[i % 2];
         form.c_dtype = LLMRUN_F32;
@@ -57,7 +58,7 @@ static void leaves_have_the_defined_bits(void **state)
 {
     static const int leaves[] = {2, 4, 8, 32};
     (void)state;
-    for (uint32_t i = 0; i < 32; i++) {
+    for (uint32_t i = 0; i < 32; i += EVERY(5)) {
         struct form form = {.m = 33, .n = 290, .leaves = leaves[i / 2 % 4]};
         form.k = form.leaves * (int64_t)(3 + i);
         form.segments = 1 + (int)(i % GEMM_SEGMENTS);
@@ -72,7 +73,7 @@ static void leaves_have_the_defined_bits(void **state)
 static void segments_have_the_defined_bits(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 24; i++) {
+    for (uint32_t i = 0; i < 24; i += EVERY(5)) {
         struct form form = {.m = 20, .n = 50, .k = i < 12 ? 1 + i : 700 + i, .segments = 2 + (int)(i / 2 % 2)};
         form.dtype = dtypes[i % 2];
         form.c_dtype = dtypes[i / 3 % 2];
@@ -84,7 +85,7 @@ static void segments_have_the_defined_bits(void **state)
 static void numbers_at_the_edge_of_the_range_have_the_defined_bits(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 60; i++) {
+    for (uint32_t i = 0; i < 60; i += EVERY(5)) {
         struct form form = {.m = 29, .n = 40, .k = 1 + i % 10, .accumulate = i / 4 % 2};
         form.numbers = i % 4 < 2 ? TINY : SPECIAL;
         form.dtype = dtypes[i % 2];
@@ -102,7 +103,7 @@ static void double_and_add_one(float *values, int64_t count)
 static void bias_aux_and_activation_have_the_defined_bits(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 32; i++) {
+    for (uint32_t i = 0; i < 32; i += EVERY(5)) {
         struct form form = {.m = 17 + i, .n = 300 - i, .k = i % 2 ? 9 : 600, .bias = i / 2 % 2, .aux = i / 4 % 2};
         form.dtype = dtypes[i / 8 % 2];
         form.c_dtype = dtypes[i / 16 % 2];
