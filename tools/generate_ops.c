@@ -25,9 +25,8 @@ static void header_begin(void)
 {
     puts("/* Generated from core/program/ops.def: do not edit. llmrun plugin contract: the ops.\n"
          " *\n"
-         " * For each op: its number and version, the indices of its operands in a descriptor, and its attributes. "
-         "docs/ops.md\n"
-         " * says what each computes, docs/numerics.md in which order when LLMRUN_OP_EXACT is set. */\n"
+         " * For each op: its number and version, the indices of its operands in a descriptor, and its attributes.\n"
+         " * docs/ops.md says what each computes, docs/numerics.md in which order when LLMRUN_OP_EXACT is set. */\n"
          "/* clang-format off */\n"
          "#ifndef LLMRUN_OPS_H\n#define LLMRUN_OPS_H\n\n#include <stdint.h>\n\n"
          "#define LLMRUN_ACTIVATION_NONE 0\n"

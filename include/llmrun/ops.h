@@ -1,7 +1,7 @@
 /* Generated from core/program/ops.def: do not edit. llmrun plugin contract: the ops.
  *
- * For each op: its number and version, the indices of its operands in a descriptor, and its attributes. docs/ops.md
- * says what each computes, docs/numerics.md in which order when LLMRUN_OP_EXACT is set. */
+ * For each op: its number and version, the indices of its operands in a descriptor, and its attributes.
+ * docs/ops.md says what each computes, docs/numerics.md in which order when LLMRUN_OP_EXACT is set. */
 /* clang-format off */
 #ifndef LLMRUN_OPS_H
 #define LLMRUN_OPS_H

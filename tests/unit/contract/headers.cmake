@@ -8,6 +8,9 @@ find_program(clang NAMES clang clang-16 clang-15 clang-14)
 find_program(clangxx NAMES clang++ clang++-16 clang++-15 clang++-14)
 
 function(compile compiler language standard file)
+  if(NOT compiler)
+    return() # not on this machine
+  endif()
   execute_process(
     COMMAND ${compiler} -x ${language} -std=${standard} -pedantic -Wall -Wextra -Werror -fsyntax-only -I${include} -include ${file} /dev/null
     RESULT_VARIABLE result ERROR_VARIABLE text)
