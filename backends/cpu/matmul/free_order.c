@@ -1,6 +1,8 @@
 #include "matmul/free_order.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "matmul/gemm_kernel.h"
 #include "matmul/problems.h"
@@ -23,6 +25,12 @@ static int needs_finish(const struct gemm_problem *problem)
 static int needs_sums(const struct gemm_problem *problem)
 {
     return problem->c_dtype != LLMRUN_F32 && (needs_finish(problem) || problem->segments > 1);
+}
+
+int free_order_always(void)
+{
+    const char *wish = getenv("CPU_FREE_ORDER");
+    return wish != NULL && strcmp(wish, "always") == 0;
 }
 
 int64_t free_order_workspace(const struct gemm_problem *problem)

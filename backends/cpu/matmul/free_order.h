@@ -16,6 +16,10 @@ struct free_order {
     void (*multiply)(const struct gemm_problem *problem);
 };
 
+/* CPU_FREE_ORDER=always in the environment: the libraries are used wherever they can do a product, also where they are
+ * slower; for measuring them. */
+int free_order_always(void);
+
 int64_t free_order_workspace(const struct gemm_problem *problem);
 void free_order_run(const struct gemm_problem *problem, const struct free_order *library, struct pool *pool,
                     void *workspace);

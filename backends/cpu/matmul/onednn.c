@@ -58,7 +58,7 @@ static int onednn_fit(const struct gemm_problem *problem, char *reason, size_t r
         snprintf(reason, reason_bytes, "oneDNN is used for bf16 only");
         return 0;
     }
-    if (!runs_fast_kernels()) {
+    if (!runs_fast_kernels() && !free_order_always()) {
         snprintf(reason, reason_bytes, "oneDNN has no fast bf16 kernels for this processor");
         return 0;
     }

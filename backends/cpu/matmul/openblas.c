@@ -37,7 +37,7 @@ static int openblas_fit(const struct gemm_problem *problem, char *reason, size_t
         snprintf(reason, reason_bytes, "this OpenBLAS is built for programs with one thread");
         return 0;
     }
-    if (!runs_fast_kernels()) {
+    if (!runs_fast_kernels() && !free_order_always()) {
         snprintf(reason, reason_bytes, "OpenBLAS does not know this processor and would run its %s kernels",
                  openblas_get_corename());
         return 0;
