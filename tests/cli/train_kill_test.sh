@@ -2,7 +2,9 @@
 # run that was left alone.
 . "$(dirname "$0")/training.sh"
 
-if [ ! -f "$helpers/kill_at.so" ] || ! LD_PRELOAD=$helpers/kill_at.so "$llmrun" --version >/dev/null 2>&1; then
+# LD_PRELOAD is a list between blanks, and the tree may lie in a folder with one in its name.
+preload=$scratch/kill_at.so
+if ! cp "$helpers/kill_at.so" "$preload" || ! LD_PRELOAD=$preload "$llmrun" --version >/dev/null 2>&1; then
     echo "skipped: $helpers/kill_at.so cannot be preloaded into this build"
     exit 0
 fi
@@ -12,7 +14,7 @@ kill_at_calls() {
     call=$1 moment=$2 stride=$3
     shift 3
     while :; do
-        LD_PRELOAD=$helpers/kill_at.so KILL_AT=$call:$moment
+        LD_PRELOAD=$preload KILL_AT=$call:$moment
         export LD_PRELOAD KILL_AT
         train killed "$@"
         unset LD_PRELOAD KILL_AT
