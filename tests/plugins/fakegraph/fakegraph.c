@@ -230,6 +230,10 @@ static int32_t program_launch(struct llmrun_stream *stream, struct llmrun_progra
                     (long long)program->workspace_bytes);
     if (workspace % ALIGNMENT != 0)
         return fail(error, LLMRUN_ERROR_ARGUMENT, "the workspace is not aligned to %d bytes", ALIGNMENT);
+    /* A launch that is refused enqueues nothing. */
+    for (uint32_t i = 0; i < program->value_count; i++)
+        if (program->kinds[i] != LLMRUN_VALUE_INTERNAL && addresses[i] == 0)
+            return fail(error, LLMRUN_ERROR_ARGUMENT, "value %u is bound, and came without an address", i);
     if (program->workspace_bytes > 0) /* NaN and -1: nothing survives from one launch to the next */
         code = inner->device->fill(stream, workspace, UINT32_MAX, program->workspace_bytes, error);
     for (uint32_t i = 0; i < program->step_count && code == LLMRUN_OK; i++) {
@@ -243,8 +247,6 @@ static int32_t program_launch(struct llmrun_stream *stream, struct llmrun_progra
                 continue;
             operands[k] = program->kinds[value] == LLMRUN_VALUE_INTERNAL ? workspace + (uint64_t)program->offsets[value]
                                                                          : addresses[value];
-            if (operands[k] == 0)
-                return fail(error, LLMRUN_ERROR_ARGUMENT, "value %d is bound, and came without an address", value);
         }
         code = inner->kernel->launch(stream, step->kernel, operands, step->count,
                                      program->workspace_bytes > program->internal_bytes ? scratch : 0, error);
