@@ -39,6 +39,7 @@ set(kernel_common_sources
   matmul/gemm_gather.c
   matmul/gemm_plan.c
   matmul/gemm_plain.c
+  matmul/gemm_regions.c
 )
 
 # Compiled once, where the library is there.

@@ -71,24 +71,16 @@ static void multiply_slice(void *context, int64_t task, int thread)
     int64_t total = of_rows ? problem->m : problem->n;
     int64_t begin = edge(total, run->slices, task), count = edge(total, run->slices, task + 1) - begin;
     int64_t row = of_rows ? begin : 0, column = of_rows ? 0 : begin;
-    struct gemm_problem slice = *problem;
     (void)thread;
     if (count == 0)
         return;
-    slice.m = of_rows ? count : problem->m;
-    slice.n = of_rows ? problem->n : count;
+    struct gemm_problem slice =
+        gemm_part(problem, row, of_rows ? count : problem->m, column, of_rows ? problem->n : count);
     slice.leaves = 1;
     slice.bias = NULL;
     slice.activation = NULL;
     slice.aux = NULL;
-    for (int s = 0; s < slice.segments; s++) {
-        struct gemm_segment *segment = &slice.segment[s];
-        segment->a = element(segment->a, problem->dtype, row * segment->a_row);
-        segment->b = element(segment->b, problem->dtype, column * segment->b_column);
-    }
-    if (run->sums == NULL) {
-        slice.c = (void *)element(problem->c, problem->c_dtype, row * problem->c_row + column);
-    } else {
+    if (run->sums != NULL) {
         slice.c = run->sums + row * problem->n + column;
         slice.c_row = problem->n;
         slice.c_dtype = LLMRUN_F32;

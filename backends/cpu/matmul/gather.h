@@ -17,24 +17,42 @@ struct gather_lanes {
 
 static const uint32_t gather_zeros[4];
 
+/* Sixteen bytes of four lanes, one after the other. */
+static inline struct i32x16 gather_four(const char *lane0, const char *lane1, const char *lane2, const char *lane3)
+{
+    const __m128i *q0 = (const __m128i *)lane0, *q1 = (const __m128i *)lane1;
+    const __m128i *q2 = (const __m128i *)lane2, *q3 = (const __m128i *)lane3;
+    struct i32x16 v;
+#if defined(__AVX512F__)
+    v.v = _mm512_castsi128_si512(_mm_loadu_si128(q0));
+    v.v = _mm512_inserti32x4(v.v, _mm_loadu_si128(q1), 1);
+    v.v = _mm512_inserti32x4(v.v, _mm_loadu_si128(q2), 2);
+    v.v = _mm512_inserti32x4(v.v, _mm_loadu_si128(q3), 3);
+#else
+    v.low = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(q0)), _mm_loadu_si128(q1), 1);
+    v.high = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(q2)), _mm_loadu_si128(q3), 1);
+#endif
+    return v;
+}
+
 /* Four words of k of each lane, as v[j] = word j of all lanes. */
 static inline void gather_quad(struct gather_lanes *lanes, struct i32x16 v[4])
 {
-    for (int r = 0; r < 4; r++) {
-        const __m128i *q0 = (const __m128i *)lanes->at[r], *q1 = (const __m128i *)lanes->at[4 + r];
-        const __m128i *q2 = (const __m128i *)lanes->at[8 + r], *q3 = (const __m128i *)lanes->at[12 + r];
-#if defined(__AVX512F__)
-        __m512i sum = _mm512_castsi128_si512(_mm_loadu_si128(q0));
-        sum = _mm512_inserti32x4(sum, _mm_loadu_si128(q1), 1);
-        sum = _mm512_inserti32x4(sum, _mm_loadu_si128(q2), 2);
-        v[r].v = _mm512_inserti32x4(sum, _mm_loadu_si128(q3), 3);
-#else
-        v[r].low = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(q0)), _mm_loadu_si128(q1), 1);
-        v[r].high = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(q2)), _mm_loadu_si128(q3), 1);
-#endif
-    }
+    for (int r = 0; r < 4; r++)
+        v[r] = gather_four(lanes->at[r], lanes->at[4 + r], lanes->at[8 + r], lanes->at[12 + r]);
     for (int lane = 0; lane < VEC_LANES; lane++)
         lanes->at[lane] += lanes->advance[lane];
+    vec_int_transpose4(v);
+}
+
+/* The same where all `count` lanes (14 or 16) exist, `stride` bytes apart. */
+static inline void gather_quad_regular(const char *at, int64_t stride, const int count, struct i32x16 v[4])
+{
+    const char *at4 = at + 4 * stride, *at8 = at + 8 * stride, *at12 = at + 12 * stride;
+    for (int r = 0; r < 4; r++) {
+        const int last = 12 + r < count ? r : r - 2;
+        v[r] = gather_four(at + r * stride, at4 + r * stride, at8 + r * stride, at12 + last * stride);
+    }
     vec_int_transpose4(v);
 }
 
@@ -81,6 +99,19 @@ static inline void gather_slow(enum gemm_unit unit, const struct gemm_panels *pa
     }
 }
 
+/* `quads` quads of some lanes that all exist; `count` is a constant in each caller. */
+static inline __attribute__((always_inline)) void gather_regular(enum gemm_unit unit, const char *from, int64_t stride,
+                                                                 const int count, int64_t quads, uint32_t *at,
+                                                                 int width)
+{
+    for (int64_t quad = 0; quad < quads; quad++, from += 16) {
+        struct i32x16 v[4];
+        gather_quad_regular(from, stride, count, v);
+        for (int j = 0; j < 4; j++)
+            at = gather_emit(unit, at, v[j], count, width);
+    }
+}
+
 /* The panel that starts at `first`, k side by side in memory: sixteen lanes and four words at a time are turned over.
  */
 static inline void gather_along_k(enum gemm_unit unit, const struct gemm_panels *panels, int64_t first, uint32_t *to)
@@ -90,6 +121,14 @@ static inline void gather_along_k(enum gemm_unit unit, const struct gemm_panels 
     int64_t quads = panels->k / (4 * unit_k);
     for (int part = 0; part < panels->width; part += VEC_LANES) {
         int here = vec_lanes_left(panels->width, part);
+        const char *from = (const char *)panels->source + (first + part) * panels->lane_stride * bytes;
+        if (first + part + here <= panels->lanes && (here == 14 || here == VEC_LANES)) {
+            if (here == 14)
+                gather_regular(unit, from, panels->lane_stride * bytes, 14, quads, to + part, panels->width);
+            else
+                gather_regular(unit, from, panels->lane_stride * bytes, VEC_LANES, quads, to + part, panels->width);
+            continue;
+        }
         struct gather_lanes lanes;
         for (int lane = 0; lane < VEC_LANES; lane++) {
             int64_t at = first + part + lane;

@@ -64,6 +64,10 @@ struct gemm_problem {
     int64_t aux_row;
 };
 
+/* The product of some neighbouring rows and columns of c alone. */
+struct gemm_problem gemm_part(const struct gemm_problem *problem, int64_t row, int64_t rows, int64_t column,
+                              int64_t columns);
+
 /* Bytes that gemm_run needs for this form of problem (pointers and the numbers behind them do not matter). */
 int64_t gemm_workspace_bytes(const struct gemm_problem *problem, enum cpu_isa isa, int threads);
 

@@ -82,7 +82,7 @@ const struct gemm_kernel *gemm_kernel_choose(uint32_t dtype, enum cpu_isa isa);
 /* 1 when the tile of `kernel` gives the bits of gemm_step_bf16, on random and on edge cases, on this machine. */
 int gemm_kernel_check_bf16(const struct gemm_kernel *kernel);
 
-/* gemm_run and gemm_workspace_bytes with a kernel at hand. */
+/* The whole of c, by the threads of `pool` together or, where it is NULL, by the calling thread. */
 int64_t gemm_blocked_workspace(const struct gemm_problem *problem, const struct gemm_kernel *kernel, int threads);
 void gemm_blocked(const struct gemm_problem *problem, const struct gemm_kernel *kernel, struct pool *pool,
                   void *workspace);

@@ -3,7 +3,7 @@
 /* Sizes that keep what is gathered where it is read again: b of a block in the L2 cache, a of a band in the L3 cache.
  * Sums that go on in c itself can afford short slabs, of which a panel of b stays in the L1 cache; other sums are best
  * kept in one slab. */
-#define C_SLAB_STEPS    256
+#define C_SLAB_STEPS    384
 #define C_BLOCK_COLUMNS 512
 #define SLAB_STEPS      768
 #define BLOCK_COLUMNS   192

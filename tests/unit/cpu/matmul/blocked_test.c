@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "every.h"
+#include "matmul/gemm_regions.h"
 #include "problem.h"
 
 static const uint32_t dtypes[] = {LLMRUN_F32, LLMRUN_BF16};
@@ -39,6 +40,23 @@ static void shapes_beyond_every_block_size_have_the_defined_bits(void **state)
         form.c_dtype = dtypes[i / 2 % 2];
         form.b = ALONG_LANES;
         form_check(&form, 1000 + i);
+    }
+}
+
+static void a_product_is_cut_where_gathering_twice_is_cheap(void **state)
+{
+    struct gemm_problem large = {.m = 1024, .n = 768}, row = {.m = 1, .n = 768}, small = {.m = 64, .n = 64};
+    (void)state;
+    for (const struct gemm_kernel *const *kernel = machine_kernels(LLMRUN_F32); *kernel != NULL; kernel++) {
+        struct gemm_grid grid = gemm_grid_choose(&large, *kernel, 2);
+        assert_int_equal(grid.rows * grid.columns, 2);
+        grid = gemm_grid_choose(&row, *kernel, 2);
+        assert_int_equal(grid.rows, 1);
+        assert_int_equal(grid.columns, 2);
+        grid = gemm_grid_choose(&large, *kernel, 64);
+        assert_int_equal(grid.rows * grid.columns, 1);
+        grid = gemm_grid_choose(&small, *kernel, 8);
+        assert_int_equal(grid.rows * grid.columns, 1);
     }
 }
 
@@ -171,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_small_shape_has_the_defined_bits),
         cmocka_unit_test(shapes_beyond_every_block_size_have_the_defined_bits),
+        cmocka_unit_test(a_product_is_cut_where_gathering_twice_is_cheap),
         cmocka_unit_test(accumulation_goes_on_where_the_output_stands),
         cmocka_unit_test(leaves_have_the_defined_bits),
         cmocka_unit_test(segments_have_the_defined_bits),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "matmul/bf16.h"
+#include "matmul/gemm_regions.h"
 
 #define GAP 3 /* elements behind each row of c */
 
@@ -130,19 +131,26 @@ static void compare(const struct test_problem *test, const char *kernel, const c
     }
 }
 
+/* Once with all threads on the whole of c, once with what gemm_run does. */
 void problem_check(struct test_problem *test, const struct gemm_kernel *kernel, int threads)
 {
     struct pool *pool = threads > 1 ? pool_create(threads) : NULL;
-    int64_t bytes = gemm_blocked_workspace(&test->problem, kernel, threads);
-    void *workspace = aligned_alloc(64, (size_t)(bytes + 63) / 64 * 64);
-    assert_non_null(workspace);
-    memset(workspace, 0xff, (size_t)bytes); /* NaNs: what is read before it is written shows */
-    memcpy(test->c, test->before, (size_t)test->c_bytes);
-    memcpy(test->aux, test->before, (size_t)test->c_bytes);
-    gemm_blocked(&test->problem, kernel, pool, workspace);
-    compare(test, kernel->name, "c", test->c, test->expected);
-    compare(test, kernel->name, "aux", test->aux, test->expected_aux);
-    free(workspace);
+    for (int cut = 0; cut < 2; cut++) {
+        int64_t bytes = cut ? gemm_regions_workspace(&test->problem, kernel, threads)
+                            : gemm_blocked_workspace(&test->problem, kernel, threads);
+        void *workspace = aligned_alloc(64, (size_t)(bytes + 63) / 64 * 64);
+        assert_non_null(workspace);
+        memset(workspace, 0xff, (size_t)bytes); /* NaNs: what is read before it is written shows */
+        memcpy(test->c, test->before, (size_t)test->c_bytes);
+        memcpy(test->aux, test->before, (size_t)test->c_bytes);
+        if (cut)
+            gemm_regions(&test->problem, kernel, pool, workspace);
+        else
+            gemm_blocked(&test->problem, kernel, pool, workspace);
+        compare(test, kernel->name, "c", test->c, test->expected);
+        compare(test, kernel->name, "aux", test->aux, test->expected_aux);
+        free(workspace);
+    }
     pool_destroy(pool);
 }
 
