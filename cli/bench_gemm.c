@@ -143,7 +143,7 @@ static int list_layers(struct gemm_bench *bench, const char *preset, struct erro
 
     if (status != STATUS_OK)
         return status;
-    wide = model.n_inner > 0 ? model.n_inner : 4 * model.n_embd;
+    wide = model_inner(&model);
     bench->layers[bench->layer_count++] = (struct layer){"attention", model.n_embd, model.n_embd, 4 * model.n_layer};
     bench->layers[bench->layer_count++] = (struct layer){"mlp up", wide, model.n_embd, model.n_layer};
     bench->layers[bench->layer_count++] = (struct layer){"mlp down", model.n_embd, wide, model.n_layer};

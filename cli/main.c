@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "command.h"
-#include "config/nearest.h"
+#include "base/nearest.h"
 
 static const struct command commands[] = {
     {"train", "train a model; with no config, the built-in demo", command_train},

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "config/keys.h"
-#include "config/nearest.h"
+#include "base/nearest.h"
 #include "config/scalar.h"
 
 extern char **environ;

@@ -6,7 +6,7 @@
 
 #include "config/document.h"
 #include "config/keys.h"
-#include "config/nearest.h"
+#include "base/nearest.h"
 #include "config/value.h"
 
 /* Variables of that form which are no keys. */

@@ -6,7 +6,7 @@
 #include "config/document.h"
 #include "config/keys.h"
 #include "config/levels.h"
-#include "config/nearest.h"
+#include "base/nearest.h"
 #include "config/value.h"
 
 static int load_defaults(struct config *config, struct error *error)

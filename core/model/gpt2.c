@@ -33,11 +33,6 @@ struct gpt2 {
     int32_t ln_f_weight, ln_f_bias; /* [c] */
 };
 
-static int64_t inner(const struct model_config *config)
-{
-    return config->n_inner > 0 ? config->n_inner : 4 * config->n_embd;
-}
-
 static void outer_parameters(struct builder *b, const struct model_config *config, struct gpt2 *p)
 {
     const int64_t c = config->n_embd;
@@ -50,7 +45,7 @@ static void outer_parameters(struct builder *b, const struct model_config *confi
 
 static void layer_parameters(struct builder *b, const struct model_config *config, int layer, struct gpt2_layer *p)
 {
-    const int64_t c = config->n_embd, n = inner(config);
+    const int64_t c = config->n_embd, n = model_inner(config);
 
     p->ln_1_weight = parameter(b, layer, "ln_1.weight", c, 0);
     p->ln_1_bias = parameter(b, layer, "ln_1.bias", c, 0);

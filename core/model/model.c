@@ -1,111 +1,67 @@
 #include "model/model.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "model/gpt2.h"
+#include "model/keys.h"
 
-/* Keys of config.json that can be set, with where they go. */
 static const struct {
-    const char *key;
-    size_t offset;
-    bool real;
-} keys[] = {
-    {"n_layer", offsetof(struct model_config, n_layer), false},
-    {"n_embd", offsetof(struct model_config, n_embd), false},
-    {"n_head", offsetof(struct model_config, n_head), false},
-    {"n_inner", offsetof(struct model_config, n_inner), false},
-    {"n_positions", offsetof(struct model_config, n_positions), false},
-    {"n_ctx", offsetof(struct model_config, n_positions), false},
-    {"vocab_size", offsetof(struct model_config, vocab_size), false},
-    {"layer_norm_epsilon", offsetof(struct model_config, layer_norm_epsilon), true},
-    {"initializer_range", offsetof(struct model_config, initializer_range), true},
-};
+    const char *name, *type;
+} families[MODEL_FAMILIES] = {[MODEL_GPT2] = {"GPT-2", "gpt2"}, [MODEL_LLAMA] = {"LLaMA", "llama"}};
 
-#define KEYS (sizeof keys / sizeof keys[0])
-
-static int set_number(struct model_config *config, size_t key, const char *value, struct error *error)
+const char *model_family_name(enum model_family family)
 {
-    void *at = (char *)config + keys[key].offset;
-    char *end;
-
-    if (keys[key].real) {
-        double number = strtod(value, &end);
-
-        if (end == value || *end != '\0' || !(number > 0) || number > 1)
-            return error_set(error, STATUS_USAGE,
-                             "model.overrides.%s is '%s'; a number above 0 and at most 1 is wanted", keys[key].key,
-                             value);
-        memcpy(at, &number, sizeof number);
-    } else {
-        long long number = strtoll(value, &end, 10);
-        int64_t wide = number;
-
-        if (end == value || *end != '\0' || number < 1 || number > (1 << 30))
-            return error_set(error, STATUS_USAGE, "model.overrides.%s is '%s'; a whole number from 1 to %d is wanted",
-                             keys[key].key, value, 1 << 30);
-        memcpy(at, &wide, sizeof wide);
-    }
-    return STATUS_OK;
+    return families[family].name;
 }
 
-int model_override(struct model_config *config, const char *key, const char *value, struct error *error)
+const char *model_family_type(enum model_family family)
 {
-    if (strcmp(key, "activation_function") == 0) {
-        if (strcmp(value, "gelu_new") == 0)
-            return STATUS_OK;
-        return error_set(error, STATUS_USAGE, "model.overrides.activation_function is '%s'; GPT-2 here has gelu_new",
-                         value);
-    }
-    for (size_t i = 0; i < KEYS; i++)
-        if (strcmp(keys[i].key, key) == 0)
-            return set_number(config, i, value, error);
-    return error_set(
-        error, STATUS_USAGE,
-        "model.overrides has no key '%s' for GPT-2; the keys are n_layer, n_embd, n_head, n_inner, n_positions, "
-        "n_ctx, vocab_size, layer_norm_epsilon, initializer_range, activation_function",
-        key);
+    return families[family].type;
 }
 
-static int64_t inner(const struct model_config *config)
+/* GPT2Config and LlamaConfig of transformers. */
+void model_defaults(enum model_family family, struct model_config *config)
+{
+    static const struct model_config defaults[MODEL_FAMILIES] = {
+        [MODEL_GPT2] = {.family = MODEL_GPT2,
+                        .n_layer = 12,
+                        .n_embd = 768,
+                        .n_head = 12,
+                        .n_positions = 1024,
+                        .vocab_size = 50257,
+                        .layer_norm_epsilon = 1e-5,
+                        .initializer_range = 0.02,
+                        .tie_word_embeddings = true},
+        [MODEL_LLAMA] = {.family = MODEL_LLAMA,
+                         .n_layer = 32,
+                         .n_embd = 4096,
+                         .n_head = 32,
+                         .n_inner = 11008,
+                         .n_positions = 2048,
+                         .vocab_size = 32000,
+                         .layer_norm_epsilon = 1e-6,
+                         .initializer_range = 0.02,
+                         .rope_theta = 10000},
+    };
+
+    *config = defaults[family];
+}
+
+int64_t model_head_width(const struct model_config *config)
+{
+    return config->head_dim > 0 ? config->head_dim : config->n_embd / config->n_head;
+}
+
+int64_t model_kv_heads(const struct model_config *config)
+{
+    return config->n_kv_head > 0 ? config->n_kv_head : config->n_head;
+}
+
+int64_t model_inner(const struct model_config *config)
 {
     return config->n_inner > 0 ? config->n_inner : 4 * config->n_embd;
-}
-
-/* Whether model_parameters and the bytes of any value stay below 2^63. */
-static bool parameters_fit(const struct model_config *config)
-{
-    int64_t attention, mlp, layers, rows, outside, total;
-
-    return checked_mul(config->n_embd, 8 * config->n_embd, &attention) && checked_mul(config->n_embd, 4, &mlp) &&
-           checked_mul(inner(config), mlp, &mlp) && checked_add(attention, mlp, &layers) &&
-           checked_mul(layers, config->n_layer, &layers) &&
-           checked_add(model_padded_vocabulary(config), config->n_positions, &rows) &&
-           checked_mul(rows, config->n_embd, &outside) && checked_add(layers, outside, &total) &&
-           checked_mul(total, 8, &total);
-}
-
-int model_check(const struct model_config *config, struct error *error)
-{
-    for (size_t i = 0; i < KEYS; i++) {
-        int64_t extent;
-
-        memcpy(&extent, (const char *)config + keys[i].offset, sizeof extent);
-        if (!keys[i].real && extent < 1 && keys[i].offset != offsetof(struct model_config, n_inner))
-            return error_set(error, STATUS_USAGE, "model: %s is %lld; at least 1 is needed", keys[i].key,
-                             (long long)extent);
-    }
-    if (config->n_embd % config->n_head != 0)
-        return error_set(error, STATUS_USAGE, "model: n_embd %lld is not a multiple of n_head %lld",
-                         (long long)config->n_embd, (long long)config->n_head);
-    if (config->n_layer > 10000)
-        return error_set(error, STATUS_USAGE, "model: n_layer is %lld; at most 10000 layers can be built",
-                         (long long)config->n_layer);
-    if (!parameters_fit(config))
-        return error_set(error, STATUS_USAGE, "model: the number of parameters does not fit into 63 bits");
-    return STATUS_OK;
 }
 
 int64_t model_padded_vocabulary(const struct model_config *config)
@@ -113,12 +69,94 @@ int64_t model_padded_vocabulary(const struct model_config *config)
     return round_up(config->vocab_size, 64);
 }
 
+static bool untied(const struct model_config *config)
+{
+    return config->family == MODEL_LLAMA && !config->tie_word_embeddings;
+}
+
+/* Whether model_parameters and the bytes of any value stay below 2^63. */
+static bool parameters_fit(const struct model_config *config)
+{
+    int64_t attention, mlp, layers, rows, outside, total;
+
+    return checked_mul(model_head_width(config), config->n_head, &attention) && checked_mul(attention, 8, &attention) &&
+           checked_mul(attention, config->n_embd, &attention) && checked_mul(config->n_embd, 4, &mlp) &&
+           checked_mul(model_inner(config), mlp, &mlp) && checked_add(attention, mlp, &layers) &&
+           checked_mul(layers, config->n_layer, &layers) &&
+           checked_add(2 * model_padded_vocabulary(config), config->n_positions, &rows) &&
+           checked_mul(rows, config->n_embd, &outside) && checked_add(layers, outside, &total) &&
+           checked_mul(total, 8, &total);
+}
+
+/* Extents that may be 0 for their default are not listed. */
+static int check_extents(const struct model_config *config, struct error *error)
+{
+    static const size_t extents[] = {offsetof(struct model_config, n_layer), offsetof(struct model_config, n_embd),
+                                     offsetof(struct model_config, n_head), offsetof(struct model_config, n_positions),
+                                     offsetof(struct model_config, vocab_size)};
+
+    for (size_t i = 0; i < sizeof extents / sizeof extents[0]; i++) {
+        int64_t extent;
+
+        memcpy(&extent, (const char *)config + extents[i], sizeof extent);
+        if (extent < 1)
+            return error_set(error, STATUS_USAGE, "model: %s is %lld; at least 1 is needed",
+                             keys_name(config->family, extents[i]), (long long)extent);
+    }
+    if (config->n_layer > 10000)
+        return error_set(error, STATUS_USAGE, "model: %s is %lld; at most 10000 layers can be built",
+                         keys_name(config->family, offsetof(struct model_config, n_layer)), (long long)config->n_layer);
+    return STATUS_OK;
+}
+
+/* Of heads, which extents that are at least 1 may still not fit. */
+static int check_heads(const struct model_config *config, struct error *error)
+{
+    const enum model_family family = config->family;
+    const char *heads = keys_name(family, offsetof(struct model_config, n_head));
+
+    if (config->head_dim == 0 && config->n_embd % config->n_head != 0)
+        return error_set(error, STATUS_USAGE, "model: %s %lld is not a multiple of %s %lld",
+                         keys_name(family, offsetof(struct model_config, n_embd)), (long long)config->n_embd, heads,
+                         (long long)config->n_head);
+    if (family == MODEL_GPT2)
+        return STATUS_OK;
+    if (config->n_head % model_kv_heads(config) != 0)
+        return error_set(error, STATUS_USAGE, "model: %s %lld is not a multiple of num_key_value_heads %lld", heads,
+                         (long long)config->n_head, (long long)config->n_kv_head);
+    if (model_head_width(config) % 2 != 0)
+        return error_set(error, STATUS_USAGE, "model: a head is %lld wide; rotary positions need an even width",
+                         (long long)model_head_width(config));
+    if (!(config->rope_theta > 1))
+        return error_set(error, STATUS_USAGE, "model: rope_theta is %g; a number above 1 is needed",
+                         config->rope_theta);
+    return STATUS_OK;
+}
+
+int model_check(const struct model_config *config, struct error *error)
+{
+    int status = check_extents(config, error);
+
+    if (status == STATUS_OK)
+        status = check_heads(config, error);
+    if (status == STATUS_OK && !parameters_fit(config))
+        return error_set(error, STATUS_USAGE, "model: the number of parameters does not fit into 63 bits");
+    return status;
+}
+
 int64_t model_parameters(const struct model_config *config)
 {
-    const int64_t c = config->n_embd, n = inner(config);
-    const int64_t layer = 4 * (c * c + c) + 2 * c * n + n + c + 4 * c;
+    const int64_t c = config->n_embd, n = model_inner(config);
 
-    return config->n_layer * layer + (config->vocab_size + config->n_positions) * c + 2 * c;
+    if (config->family == MODEL_LLAMA) {
+        const int64_t q = config->n_head * model_head_width(config),
+                      kv = model_kv_heads(config) * model_head_width(config);
+        const int64_t layer = c * (q + kv + kv) + q * c + 3 * c * n + 2 * c;
+
+        return config->n_layer * layer + (untied(config) ? 2 : 1) * config->vocab_size * c + c;
+    }
+    return config->n_layer * (4 * (c * c + c) + 2 * c * n + n + c + 4 * c) +
+           (config->vocab_size + config->n_positions) * c + 2 * c;
 }
 
 void model_build_init(struct builder *builder, const struct model_config *config, uint64_t seed)

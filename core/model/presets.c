@@ -7,11 +7,13 @@ struct preset {
     struct model_config config;
 };
 
-/* layers, width, heads, MLP width (0: 4 x width), context, vocabulary, epsilon, initial deviation */
-#define GPT2(layers, width, heads, context, vocabulary)                                                                \
+#define GPT2_LIKE(layers, width, heads, inner, context, vocabulary, deviation)                                         \
     {                                                                                                                  \
-        MODEL_GPT2, layers, width, heads, 0, context, vocabulary, 1e-5, 0.02                                           \
+        .family = MODEL_GPT2, .n_layer = layers, .n_embd = width, .n_head = heads, .n_inner = inner,                   \
+        .n_positions = context, .vocab_size = vocabulary, .layer_norm_epsilon = 1e-5, .initializer_range = deviation,  \
+        .tie_word_embeddings = true                                                                                    \
     }
+#define GPT2(layers, width, heads, context, vocabulary) GPT2_LIKE(layers, width, heads, 0, context, vocabulary, 0.02)
 
 /* demo, *-tiny: ours. gpt2*: Radford et al. 2019, table 2, as transformers' configurations. pax-gpt-*: google/paxml
  * paxml/contrib/gpu/scripts_gpu/configs.py, classes GPT126M, GPT5B, GPT175B; 175B keeps the deviation of its base
@@ -23,9 +25,9 @@ static const struct preset presets[] = {
     {"gpt2-medium", GPT2(24, 1024, 16, 1024, 50257)},
     {"gpt2-large", GPT2(36, 1280, 20, 1024, 50257)},
     {"gpt2-xl", GPT2(48, 1600, 25, 1024, 50257)},
-    {"pax-gpt-126m", {MODEL_GPT2, 12, 768, 12, 3072, 2048, 50304, 1e-5, 0.023}},
-    {"pax-gpt-5b", {MODEL_GPT2, 24, 4096, 32, 16384, 2048, 50304, 1e-5, 0.01}},
-    {"pax-gpt-175b", {MODEL_GPT2, 96, 12288, 96, 49152, 2048, 50257, 1e-5, 0.023}},
+    {"pax-gpt-126m", GPT2_LIKE(12, 768, 12, 3072, 2048, 50304, 0.023)},
+    {"pax-gpt-5b", GPT2_LIKE(24, 4096, 32, 16384, 2048, 50304, 0.01)},
+    {"pax-gpt-175b", GPT2_LIKE(96, 12288, 96, 49152, 2048, 50257, 0.023)},
 };
 
 #define PRESETS (sizeof presets / sizeof presets[0])

@@ -88,15 +88,12 @@ static int open_all(struct check *check, const char *golden, const char *backend
 
     if (status != STATUS_OK)
         return status;
-    request->model = (struct model_config){MODEL_GPT2,
-                                           (int64_t)metadata_number(check, "n_layer"),
-                                           (int64_t)metadata_number(check, "n_embd"),
-                                           (int64_t)metadata_number(check, "n_head"),
-                                           0,
-                                           (int64_t)metadata_number(check, "n_positions"),
-                                           (int64_t)metadata_number(check, "vocab_size"),
-                                           1e-5,
-                                           0.02};
+    model_defaults(MODEL_GPT2, &request->model);
+    request->model.n_layer = (int64_t)metadata_number(check, "n_layer");
+    request->model.n_embd = (int64_t)metadata_number(check, "n_embd");
+    request->model.n_head = (int64_t)metadata_number(check, "n_head");
+    request->model.n_positions = (int64_t)metadata_number(check, "n_positions");
+    request->model.vocab_size = (int64_t)metadata_number(check, "vocab_size");
     request->sequence = (int64_t)metadata_number(check, "length");
     request->global_batch = request->micro_batch = (int64_t)metadata_number(check, "batch");
     request->train = true;

@@ -97,7 +97,10 @@ static void overrides_that_mean_nothing_are_told(void **state)
     static const struct {
         const char *key, *value, *message;
     } cases[] = {
-        {"n_layers", "2", "model.overrides has no key 'n_layers' for GPT-2; the keys are n_layer, n_embd, n_head"},
+        {"n_layers", "2",
+         "model.overrides.n_layers is no key of GPT-2, did you mean n_layer? the keys are n_layer, n_embd"},
+        {"size", "2", "model.overrides.size is no key of GPT-2; the keys are n_layer, n_embd, n_head"},
+        {"tie_word_embeddings", "false", "model.overrides.tie_word_embeddings is 'false'; GPT-2 here has true"},
         {"n_layer", "two", "model.overrides.n_layer is 'two'; a whole number from 1 to 1073741824 is wanted"},
         {"n_layer", "0", "model.overrides.n_layer is '0'; a whole number"},
         {"n_layer", "-3", "model.overrides.n_layer is '-3'; a whole number"},
@@ -165,6 +168,179 @@ static void the_vocabulary_is_stored_in_multiples_of_64(void **state)
     assert_int_equal(model_padded_vocabulary(&config), 128);
 }
 
+static struct model_config llama(void)
+{
+    struct model_config config;
+
+    model_defaults(MODEL_LLAMA, &config);
+    return config;
+}
+
+static void every_key_of_a_llama_is_set(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"num_hidden_layers", "2"},
+        {"hidden_size", "48"},
+        {"num_attention_heads", "6"},
+        {"num_key_value_heads", "2"},
+        {"head_dim", "16"},
+        {"intermediate_size", "128"},
+        {"vocab_size", "256"},
+        {"max_position_embeddings", "64"},
+        {"rms_norm_eps", "1e-05"},
+        {"initializer_range", "0.01"},
+        {"tie_word_embeddings", "true"},
+        {"rope_theta", "500000.0"},
+        {"hidden_act", "silu"},
+        {"attention_bias", "false"},
+        {"mlp_bias", "false"},
+    };
+    struct model_config config = llama();
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (model_override(&config, pairs[i][0], pairs[i][1], &error) != STATUS_OK)
+            fail_msg("%s", error.message);
+    assert_int_equal(model_check(&config, &error), STATUS_OK);
+    assert_int_equal(config.n_positions, 64);
+    assert_true(config.layer_norm_epsilon == 1e-5 && config.initializer_range == 0.01 && config.rope_theta == 500000);
+    /* by hand: a layer has q 96x48, k and v 32x48, o 48x96, three of 128x48, two norms; the tied embedding, a norm */
+    assert_int_equal(model_parameters(&config), 2 * (4608 + 2 * 1536 + 4608 + 3 * 6144 + 96) + 256 * 48 + 48);
+    assert_int_equal(model_override(&config, "tie_word_embeddings", "false", &error), STATUS_OK);
+    assert_int_equal(model_override(&config, "num_key_value_heads", "null", &error), STATUS_OK);
+    assert_int_equal(model_override(&config, "head_dim", "null", &error), STATUS_OK);
+    assert_int_equal(model_head_width(&config), 8);
+    assert_int_equal(model_kv_heads(&config), 6);
+    assert_int_equal(model_parameters(&config), 2 * (4 * 2304 + 3 * 6144 + 96) + 2 * 256 * 48 + 48);
+}
+
+/* LlamaConfig().num_parameters and the shapes of the model cards: meta-llama/Llama-2-7b, -70b and Meta-Llama-3-8B. */
+static void parameters_of_llamas_are_those_published(void **state)
+{
+    struct model_config config = llama();
+
+    (void)state;
+    assert_int_equal(model_parameters(&config), 6738415616);
+    config.n_layer = 80;
+    config.n_embd = 8192;
+    config.n_head = 64;
+    config.n_kv_head = 8;
+    config.n_inner = 28672;
+    assert_int_equal(model_parameters(&config), 68976648192);
+    config.n_layer = 32;
+    config.n_embd = 4096;
+    config.n_head = 32;
+    config.n_inner = 14336;
+    config.vocab_size = 128256;
+    assert_int_equal(model_parameters(&config), 8030261248);
+}
+
+static void scaling_of_rotary_positions_is_read_in_both_spellings(void **state)
+{
+    struct model_config config = llama();
+    struct error error;
+
+    (void)state;
+    assert_int_equal(model_override(&config, "rope_scaling", "{\"type\": \"linear\", \"factor\": 2.5}", &error),
+                     STATUS_OK);
+    assert_int_equal(config.rope_scaling, ROPE_LINEAR);
+    assert_true(config.rope_factor == 2.5 && config.rope_theta == 10000);
+    assert_int_equal(
+        model_override(&config, "rope_parameters",
+                       "{\"rope_theta\": 500000.0, \"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1.0, "
+                       "\"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192}",
+                       &error),
+        STATUS_OK);
+    assert_int_equal(config.rope_scaling, ROPE_LLAMA3);
+    assert_true(config.rope_factor == 8 && config.rope_low_freq_factor == 1 && config.rope_high_freq_factor == 4);
+    assert_true(config.rope_original_positions == 8192 && config.rope_theta == 500000);
+    assert_int_equal(model_override(&config, "rope_scaling", "null", &error), STATUS_OK);
+    assert_int_equal(config.rope_scaling, ROPE_UNSCALED);
+    assert_true(config.rope_theta == 500000);
+}
+
+static void values_that_fit_no_llama_are_told(void **state)
+{
+    static const struct {
+        const char *key, *value, *message;
+    } cases[] = {
+        {"hiden_size", "2", "config.json: hiden_size is no key of LLaMA, did you mean hidden_size? the keys are"},
+        {"n_layer", "2", "config.json: n_layer is no key of LLaMA; the keys are num_hidden_layers"},
+        {"hidden_size", "null", "config.json: hidden_size is 'null'; a whole number"},
+        {"head_dim", "0", "config.json: head_dim is '0'; a whole number"},
+        {"rope_theta", "1", "config.json: rope_theta is '1'; a number above 1 and at most 1e+12 is wanted"},
+        {"rope_theta", "inf", "config.json: rope_theta is 'inf'; a number above 1"},
+        {"tie_word_embeddings", "1", "config.json: tie_word_embeddings is '1'; true or false is wanted"},
+        {"attention_bias", "true", "config.json: attention_bias is 'true'; LLaMA here has false"},
+        {"hidden_act", "gelu", "config.json: hidden_act is 'gelu'; LLaMA here has silu"},
+        {"rope_scaling", "linear", "config.json: rope_scaling is 'linear'; an object such as"},
+        {"rope_scaling", "[1]", "config.json: rope_scaling is '[1]'; an object such as"},
+        {"rope_scaling", "{\"rope_type\": \"yarn\"}",
+         "config.json: rope_scaling has rope_type 'yarn'; default, linear and llama3 are computed here"},
+        {"rope_scaling", "{\"rope_type\": 3}", "config.json: rope_scaling.rope_type is not a string"},
+        {"rope_scaling", "{\"beta_fast\": 3}", "config.json: rope_scaling.beta_fast is no key that is known here"},
+        {"rope_scaling", "{\"type\": \"linear\"}",
+         "config.json: rope_scaling has no factor, which linear scaling needs"},
+        {"rope_scaling", "{\"type\": \"linear\", \"factor\": 0.5}",
+         "config.json: rope_scaling.factor is 0.5; at least 1 is wanted"},
+        {"rope_scaling", "{\"type\": \"linear\", \"factor\": \"2\"}",
+         "config.json: rope_scaling.factor is not a number above 0"},
+        {"rope_scaling", "{\"type\": \"llama3\", \"factor\": 8}",
+         "config.json: rope_scaling has no original_max_position_embeddings, which llama3 scaling needs"},
+        {"rope_scaling",
+         "{\"type\": \"llama3\", \"factor\": 8, \"original_max_position_embeddings\": 8192, \"low_freq_factor\": 4, "
+         "\"high_freq_factor\": 4}",
+         "config.json: rope_scaling.high_freq_factor is 4; more than the low_freq_factor 4 is wanted"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct model_config before = llama();
+        struct model_config config = before;
+        struct error error = {0};
+
+        if (model_set(&config, "config.json: ", STATUS_INPUT, cases[i].key, cases[i].value, &error) != STATUS_INPUT)
+            fail_msg("accepted: %s = %s", cases[i].key, cases[i].value);
+        if (strncmp(error.message, cases[i].message, strlen(cases[i].message)) != 0)
+            fail_msg("%s\nwanted: %s", error.message, cases[i].message);
+        assert_memory_equal(&config, &before, sizeof config);
+    }
+}
+
+static void heads_of_a_llama_that_do_not_fit_are_told(void **state)
+{
+    struct model_config config = llama();
+    struct error error;
+
+    (void)state;
+    config.n_kv_head = 5;
+    assert_int_equal(model_check(&config, &error), STATUS_USAGE);
+    assert_string_equal(error.message, "model: num_attention_heads 32 is not a multiple of num_key_value_heads 5");
+    config = llama();
+    config.head_dim = 7;
+    assert_int_equal(model_check(&config, &error), STATUS_USAGE);
+    assert_string_equal(error.message, "model: a head is 7 wide; rotary positions need an even width");
+    config = llama();
+    config.n_head = 3;
+    assert_int_equal(model_check(&config, &error), STATUS_USAGE);
+    assert_string_equal(error.message, "model: hidden_size 4096 is not a multiple of num_attention_heads 3");
+}
+
+static void the_keys_of_a_family_can_be_listed(void **state)
+{
+    (void)state;
+    for (int family = 0; family < MODEL_FAMILIES; family++) {
+        int i = 0;
+
+        for (; model_key(family, i) != NULL; i++)
+            assert_true(model_has_key(family, model_key(family, i)));
+        assert_true(i > 10);
+    }
+    assert_true(model_has_key(MODEL_LLAMA, "rope_scaling") && !model_has_key(MODEL_GPT2, "rope_scaling"));
+    assert_string_equal(model_family_type(MODEL_LLAMA), "llama");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +350,12 @@ int main(void)
         cmocka_unit_test(every_key_of_config_json_is_set),
         cmocka_unit_test(overrides_that_mean_nothing_are_told),
         cmocka_unit_test(extents_that_do_not_fit_are_told),
+        cmocka_unit_test(every_key_of_a_llama_is_set),
+        cmocka_unit_test(parameters_of_llamas_are_those_published),
+        cmocka_unit_test(scaling_of_rotary_positions_is_read_in_both_spellings),
+        cmocka_unit_test(values_that_fit_no_llama_are_told),
+        cmocka_unit_test(heads_of_a_llama_that_do_not_fit_are_told),
+        cmocka_unit_test(the_keys_of_a_family_can_be_listed),
         cmocka_unit_test(the_vocabulary_is_stored_in_multiples_of_64),
     };
 

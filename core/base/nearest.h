@@ -1,6 +1,6 @@
 /* How far a mistyped word is from the word that was meant. */
-#ifndef LLMRUN_CONFIG_NEAREST_H
-#define LLMRUN_CONFIG_NEAREST_H
+#ifndef LLMRUN_BASE_NEAREST_H
+#define LLMRUN_BASE_NEAREST_H
 
 /* Fewest insertions, deletions, replacements and swaps of neighbours that turn one word into the other, each place
  * edited at most once ("optimal string alignment"). Words over 64 bytes: their difference in length, at least 64. */
