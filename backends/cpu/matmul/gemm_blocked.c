@@ -1,7 +1,7 @@
 /* The blocked product. c is cut into bands, each small enough for one gathering of its rows of a; a band into blocks of
  * columns, each small enough for one gathering of its columns of b; k into slabs.
  *
- *   for each band, for each leaf, for each slab of k:
+ *   for each band, for each slab of k:
  *       gather the slab of a for the band                              pool tasks: groups of row panels
  *       for each block: gather the slab of b, then multiply and add    pool tasks: blocks
  *           all its row panels with all its column panels
@@ -19,50 +19,126 @@ struct block {
     const struct gemm_phase *phase;
     struct gemm_range rows, columns; /* panels, counted from the start of the band */
     uint32_t *right;
-    float *partial; /* the buffer at work, with GEMM_REST_PANEL that of this thread */
+    float *panel; /* where c does not hold fp32: the sums of the row panel at work */
     struct gemm_fetch fetch;
-    int first; /* the chain starts here */
-    int last;  /* the chain ends here */
 };
 
-/* One row panel of a block. */
+/* Floats of a row panel over the columns of a block. */
+struct sums {
+    float *at;
+    int64_t stride; /* from row to row */
+    int in_c;
+};
+
+/* One row panel of a block in one slab: sums begin at `start` (at +0 where that is NULL), get what `added` lists, and
+ * go to `end`. */
 struct panel {
     int64_t index; /* counted from the start of the band */
     int rows;
     int64_t first_row; /* of c */
-    float *sum;        /* where the sums of its first row rest */
-    int64_t stride;    /* floats from row to row */
+    struct sums start, end;
+    int added_count;
+    struct sums added[GEMM_ADDED];
 };
 
+static struct sums sums_in_c(const struct block *block, const struct panel *panel)
+{
+    const struct gemm_phase *phase = block->phase;
+    const struct gemm_problem *problem = phase->plan->problem;
+    int64_t column = (phase->columns.begin + block->columns.begin) * phase->plan->kernel->columns;
+    return (struct sums){(float *)problem->c + panel->first_row * problem->c_row + column, problem->c_row, 1};
+}
+
+static struct sums sums_in_band(const struct block *block, const struct panel *panel, int buffer)
+{
+    const struct gemm_plan *plan = block->phase->plan;
+    float *at = block->phase->partial + buffer * plan->partial_floats +
+                panel->index * plan->kernel->rows * plan->partial_row + block->columns.begin * plan->kernel->columns;
+    return (struct sums){at, plan->partial_row, 0};
+}
+
+/* The tree of leaves: slab group g (all slabs of the leaves that a slab holds, or of one leaf) closes as many levels as
+ * g + 1 has factors of two, and waits on the next level, but for the last one. */
 static struct panel panel_make(const struct block *block, int64_t index)
 {
     const struct gemm_phase *phase = block->phase;
     const struct gemm_plan *plan = phase->plan;
-    const struct gemm_kernel *kernel = plan->kernel;
-    struct panel panel = {.index = index, .first_row = (phase->rows.begin + index) * kernel->rows};
-    panel.rows = gemm_panel_lanes(phase->rows.begin + index, kernel->rows, plan->problem->m);
-    panel.stride = plan->rest == GEMM_REST_C ? plan->problem->c_row : plan->partial_row;
-    if (plan->rest == GEMM_REST_C)
-        panel.sum = (float *)plan->problem->c + panel.first_row * panel.stride +
-                    (phase->columns.begin + block->columns.begin) * kernel->columns;
-    else if (plan->rest == GEMM_REST_PARTIAL)
-        panel.sum = block->partial + index * kernel->rows * panel.stride + block->columns.begin * kernel->columns;
-    else
-        panel.sum = block->partial;
+    struct panel panel = {.index = index, .first_row = (phase->rows.begin + index) * plan->kernel->rows};
+    int64_t group = phase->slab / plan->leaf_slabs, groups = plan->leaves / plan->slab_leaves;
+    int begins = phase->slab % plan->leaf_slabs == 0, ends = (phase->slab + 1) % plan->leaf_slabs == 0;
+    panel.rows = gemm_panel_lanes(phase->rows.begin + index, plan->kernel->rows, plan->problem->m);
+
+    struct sums c = plan->problem->c_dtype == LLMRUN_F32 ? sums_in_c(block, &panel) : (struct sums){0};
+    struct sums work = plan->work_in_c ? c : sums_in_band(block, &panel, plan->levels);
+    if (!begins || (plan->leaves == 1 && plan->problem->accumulate))
+        panel.start = begins ? c : work;
+    if (!ends) {
+        panel.end = work;
+        return panel;
+    }
+    int closed = __builtin_ctzll((unsigned long long)(group + 1));
+    for (; panel.added_count < closed; panel.added_count++)
+        panel.added[panel.added_count] = sums_in_band(block, &panel, panel.added_count);
+    if (group + 1 < groups) {
+        panel.end = sums_in_band(block, &panel, closed);
+        return panel;
+    }
+    if (plan->leaves > 1 && plan->problem->accumulate)
+        panel.added[panel.added_count++] = c;
+    panel.end = c;
+    if (plan->problem->c_dtype != LLMRUN_F32)
+        panel.end = (struct sums){block->panel, (block->columns.end - block->columns.begin) * plan->kernel->columns, 0};
     return panel;
 }
 
-/* A tile at the right edge of c is computed beside it, in full width. */
-static void multiply_edge(const struct gemm_kernel *kernel, const struct panel *panel, int columns, int64_t steps,
-                          const uint32_t *a, const uint32_t *b, int from_zero, float *sum)
+static struct gemm_added copy_edge(float *to, const float *from, int64_t stride, int rows, int columns)
 {
-    float edge[GEMM_MOST_ROWS * GEMM_MOST_COLUMNS] = {0};
-    size_t bytes = (size_t)columns * sizeof(float);
-    for (int i = 0; i < panel->rows && !from_zero; i++)
-        memcpy(edge + i * kernel->columns, sum + i * panel->stride, bytes);
-    kernel->tile[panel->rows - 1](steps, a, b, edge, edge, kernel->columns, edge);
-    for (int i = 0; i < panel->rows; i++)
-        memcpy(sum + i * panel->stride, edge + i * kernel->columns, bytes);
+    for (int i = 0; i < rows; i++)
+        memcpy(to + i * GEMM_MOST_COLUMNS, from + i * stride, (size_t)columns * sizeof(float));
+    return (struct gemm_added){to, GEMM_MOST_COLUMNS};
+}
+
+/* A tile at the right edge of c is computed beside it, in full width. */
+static void multiply_edge(const struct gemm_kernel *kernel, const struct panel *panel, int columns,
+                          struct gemm_tile_job *job)
+{
+    float start[GEMM_MOST_ROWS * GEMM_MOST_COLUMNS] = {0}, found[GEMM_MOST_ROWS * GEMM_MOST_COLUMNS] = {0};
+    float *end = job->end;
+    int64_t stride = job->stride;
+    if (job->start != NULL && panel->start.in_c) {
+        struct gemm_added copy = copy_edge(start, job->start, job->start_stride, panel->rows, columns);
+        job->start = copy.at;
+        job->start_stride = copy.stride;
+    }
+    for (int i = 0; i < panel->added_count; i++) {
+        if (panel->added[i].in_c)
+            job->added[i] = copy_edge(found, job->added[i].at, job->added[i].stride, panel->rows, columns);
+    }
+    if (panel->end.in_c) {
+        job->end = start;
+        job->stride = GEMM_MOST_COLUMNS;
+        job->next = start;
+    }
+    kernel->tile[panel->rows - 1](job);
+    for (int i = 0; i < panel->rows && panel->end.in_c; i++)
+        memcpy(end + i * stride, start + i * GEMM_MOST_COLUMNS, (size_t)columns * sizeof(float));
+}
+
+static struct gemm_tile_job panel_job(const struct block *block, const struct panel *panel, int64_t steps)
+{
+    const struct gemm_plan *plan = block->phase->plan;
+    struct gemm_tile_job job = {.leaves = plan->slab_leaves, .flush = plan->kernel->flush};
+    job.steps = steps / plan->slab_leaves;
+    job.a = block->phase->left + panel->index * gemm_panel_distance(steps, plan->kernel->rows);
+    job.b = block->right;
+    job.start = panel->start.at;
+    job.start_stride = panel->start.stride;
+    job.end = panel->end.at;
+    job.stride = panel->end.stride;
+    job.added_count = panel->added_count;
+    for (int i = 0; i < panel->added_count; i++)
+        job.added[i] = (struct gemm_added){panel->added[i].at, panel->added[i].stride};
+    return job;
 }
 
 static void multiply_panel(struct block *block, const struct panel *panel)
@@ -71,39 +147,23 @@ static void multiply_panel(struct block *block, const struct panel *panel)
     const struct gemm_plan *plan = phase->plan;
     const struct gemm_kernel *kernel = plan->kernel;
     int64_t steps = gemm_slab_steps(phase);
-    const uint32_t *a = phase->left + panel->index * gemm_panel_distance(steps, kernel->rows), *b = block->right;
-    int from_zero = block->first && !(plan->rest == GEMM_REST_C && plan->problem->accumulate);
-    float *sum = panel->sum;
-    unsigned state = float_state_set(kernel->flush);
+    struct gemm_tile_job job = panel_job(block, panel, steps);
+    int edge =
+        panel->start.in_c || panel->end.in_c || (panel->added_count > 0 && panel->added[panel->added_count - 1].in_c);
     for (int64_t j = block->columns.begin; j < block->columns.end; j++) {
         int columns = gemm_panel_lanes(phase->columns.begin + j, kernel->columns, plan->problem->n);
-        const float *below = panel->sum + panel->rows * panel->stride;
         gemm_fetch_some(&block->fetch);
-        if (plan->rest == GEMM_REST_C && columns < kernel->columns)
-            multiply_edge(kernel, panel, columns, steps, a, b, from_zero, sum);
-        else
-            kernel->tile[panel->rows - 1](steps, a, b, from_zero ? NULL : sum, sum, panel->stride,
-                                          j + 1 < block->columns.end ? sum + kernel->columns : below);
-        b += gemm_panel_distance(steps, kernel->columns);
-        sum += kernel->columns;
-    }
-    float_state_restore(state);
-}
-
-/* A leaf has ended: the pending sums of its size are added, and it rests where the next leaf does not touch it. */
-static void close_leaf(const struct block *block, const struct panel *panel)
-{
-    const struct gemm_phase *phase = block->phase;
-    const struct gemm_plan *plan = phase->plan;
-    int64_t n = (block->columns.end - block->columns.begin) * plan->kernel->columns;
-    int levels = __builtin_ctz((unsigned)(phase->leaf + 1));
-    for (int i = 0; i < panel->rows; i++) {
-        float *sum = panel->sum + i * panel->stride;
-        float *pending = sum - (plan->partial_buffers - 1) * plan->partial_floats;
-        for (int level = 0; level < levels; level++, pending += plan->partial_floats)
-            plan->kernel->add(sum, pending, n);
-        if (phase->leaf + 1 < plan->leaves)
-            memcpy(pending, sum, (size_t)n * sizeof(float));
+        job.next = j + 1 < block->columns.end ? job.end + kernel->columns : panel->end.at + panel->rows * job.stride;
+        if (edge && columns < kernel->columns) {
+            multiply_edge(kernel, panel, columns, &job);
+            break;
+        }
+        kernel->tile[panel->rows - 1](&job);
+        job.b += gemm_panel_distance(steps, kernel->columns);
+        job.start = job.start == NULL ? NULL : job.start + kernel->columns;
+        job.end += kernel->columns;
+        for (int i = 0; i < job.added_count; i++)
+            job.added[i].at += kernel->columns;
     }
 }
 
@@ -118,20 +178,20 @@ static void finish_panel(const struct block *block, const struct panel *panel)
     for (int i = 0; i < panel->rows; i++) {
         struct gemm_row row = {.n = end - column, .activation = problem->activation, .dtype = problem->c_dtype};
         int64_t at = panel->first_row + i;
-        row.sum = panel->sum + i * panel->stride;
+        row.sum = panel->end.at + i * panel->end.stride;
         row.c = (char *)problem->c + (at * problem->c_row + column) * size;
         row.bias = problem->bias == NULL ? NULL : problem->bias + column;
-        row.found = plan->rest != GEMM_REST_C && problem->accumulate ? row.c : NULL;
         if (problem->aux != NULL)
             row.aux = (char *)problem->aux + (at * problem->aux_row + column) * size;
         plan->kernel->finish(&row);
     }
 }
 
-static int needs_finish(const struct gemm_plan *plan)
+static int needs_finish(const struct gemm_phase *phase)
 {
-    const struct gemm_problem *problem = plan->problem;
-    return plan->rest != GEMM_REST_C || problem->bias != NULL || problem->activation != NULL || problem->aux != NULL;
+    const struct gemm_problem *problem = phase->plan->problem;
+    return phase->slab + 1 == phase->plan->slabs && (problem->c_dtype != LLMRUN_F32 || problem->bias != NULL ||
+                                                     problem->activation != NULL || problem->aux != NULL);
 }
 
 static struct gemm_range block_columns(const struct gemm_phase *phase, int64_t task)
@@ -158,21 +218,16 @@ static void multiply_block(void *context, int64_t task, int thread)
     const struct gemm_phase *phase = context;
     const struct gemm_plan *plan = phase->plan;
     struct block block = {.phase = phase, .right = phase->right + thread * plan->right_words};
-    int64_t buffer = plan->rest == GEMM_REST_PANEL ? thread : plan->partial_buffers - 1;
-    block.partial = plan->rest == GEMM_REST_C ? NULL : phase->partial + buffer * plan->partial_floats;
+    block.panel = phase->panel + thread * plan->panel_floats;
     block.rows = gemm_part_of(phase->rows.end - phase->rows.begin, phase->row_blocks, task % phase->row_blocks);
     block.columns = block_columns(phase, task);
-    block.first = phase->slab == 0;
-    block.last = phase->slab + 1 == plan->slabs;
     block.fetch = fetch_next(&block, task);
     unsigned state = float_state_set(0);
     gemm_gather_columns(phase, block.columns, block.right);
     for (int64_t i = block.rows.begin; i < block.rows.end; i++) {
         struct panel panel = panel_make(&block, i);
         multiply_panel(&block, &panel);
-        if (block.last && plan->leaves > 1)
-            close_leaf(&block, &panel);
-        if (block.last && phase->leaf + 1 == plan->leaves && needs_finish(plan))
+        if (needs_finish(phase))
             finish_panel(&block, &panel);
     }
     float_state_restore(state);
@@ -192,12 +247,10 @@ static void run_band(struct gemm_phase *phase, struct pool *pool)
 {
     const struct gemm_plan *plan = phase->plan;
     gemm_plan_blocks(phase);
-    for (phase->leaf = 0; phase->leaf < plan->leaves; phase->leaf++) {
-        for (phase->slab = 0; phase->slab < plan->slabs; phase->slab++) {
-            gemm_plan_slab(phase);
-            run_tasks(pool, phase->row_groups * phase->unit_groups, gemm_gather_rows, phase);
-            run_tasks(pool, phase->row_blocks * phase->column_blocks, multiply_block, phase);
-        }
+    for (phase->slab = 0; phase->slab < plan->slabs; phase->slab++) {
+        gemm_plan_slab(phase);
+        run_tasks(pool, phase->row_groups * phase->unit_groups, gemm_gather_rows, phase);
+        run_tasks(pool, phase->row_blocks * phase->column_blocks, multiply_block, phase);
     }
 }
 
@@ -207,7 +260,8 @@ void gemm_blocked(const struct gemm_problem *problem, const struct gemm_kernel *
     struct gemm_plan plan = gemm_plan_make(problem, kernel, pool == NULL ? 1 : pool_threads(pool));
     struct gemm_phase phase = {.plan = &plan, .left = workspace};
     phase.right = phase.left + plan.left_words;
-    phase.partial = (float *)(phase.right + plan.threads * plan.right_words);
+    phase.panel = (float *)(phase.right + plan.threads * plan.right_words);
+    phase.partial = phase.panel + plan.threads * plan.panel_floats;
     for (int64_t column = 0; column < plan.column_bands; column++) {
         phase.columns = gemm_part_of(plan.column_panels, plan.column_bands, column);
         for (int64_t row = 0; row < plan.row_bands; row++) {

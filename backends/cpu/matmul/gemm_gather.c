@@ -13,40 +13,72 @@ static int64_t element_bytes(const struct gemm_plan *plan)
     return plan->problem->dtype == LLMRUN_F32 ? 4 : 2;
 }
 
-/* The elements of k of a segment that belong to the leaf and to `units` of it; `base` is the segment's first unit. */
-static struct gemm_range segment_k(const struct gemm_phase *phase, const struct gemm_segment *segment, int64_t base,
-                                   struct gemm_range units)
-{
-    const struct gemm_plan *plan = phase->plan;
-    int64_t part = segment->k / plan->leaves, begin = gemm_larger(units.begin - base, 0) * plan->unit_k;
-    int64_t end = gemm_smaller((units.end - base) * plan->unit_k, part);
-    return (struct gemm_range){phase->leaf * part + begin, phase->leaf * part + gemm_larger(begin, end)};
-}
-
 static int64_t segment_units(const struct gemm_plan *plan, const struct gemm_segment *segment)
 {
     return gemm_parts(segment->k / plan->leaves, plan->unit_k);
+}
+
+/* The elements of k of a segment that belong to `leaf` and to `units` of it; `base` is the segment's first unit. */
+static struct gemm_range segment_k(const struct gemm_plan *plan, const struct gemm_segment *segment, int64_t leaf,
+                                   int64_t base, struct gemm_range units)
+{
+    int64_t part = segment->k / plan->leaves, begin = gemm_larger(units.begin - base, 0) * plan->unit_k;
+    int64_t end = gemm_smaller((units.end - base) * plan->unit_k, part);
+    return (struct gemm_range){leaf * part + begin, leaf * part + gemm_larger(begin, end)};
+}
+
+static uint32_t *gather_k(const struct gemm_plan *plan, const struct gemm_segment *segment, const struct lanes *lanes,
+                          struct gemm_range k, int64_t distance, uint32_t *to)
+{
+    struct gemm_panels panels = {.k = k.end - k.begin, .lanes = lanes->count, .width = lanes->width};
+    panels.lane_stride = lanes->of_a ? segment->a_row : segment->b_column;
+    panels.k_stride = lanes->of_a ? segment->a_k : segment->b_k;
+    panels.distance = distance;
+    panels.source = (const char *)(lanes->of_a ? segment->a : segment->b) +
+                    (lanes->first * panels.lane_stride + k.begin * panels.k_stride) * element_bytes(plan);
+    plan->kernel->gather(&panels, to);
+    return to + gemm_parts(panels.k, plan->unit_k) * plan->unit_steps * lanes->width;
+}
+
+static uint32_t *gather_leaf(const struct gemm_plan *plan, int64_t leaf, const struct lanes *lanes,
+                             struct gemm_range units, int64_t distance, uint32_t *to)
+{
+    int64_t base = 0;
+    for (int s = 0; s < plan->problem->segments; s++) {
+        const struct gemm_segment *segment = &plan->problem->segment[s];
+        int64_t count = segment_units(plan, segment);
+        if (units.begin < base + count && units.end > base)
+            to = gather_k(plan, segment, lanes, segment_k(plan, segment, leaf, base, units), distance, to);
+        base += count;
+    }
+    return to;
+}
+
+/* One segment whose leaves are whole units: then neighbouring leaves are neighbours in memory too. */
+static int leaves_are_neighbours(const struct gemm_plan *plan)
+{
+    return plan->problem->segments == 1 && plan->problem->segment[0].k / plan->leaves % plan->unit_k == 0;
+}
+
+static struct gemm_range neighbouring_k(const struct gemm_phase *phase, struct gemm_range units)
+{
+    const struct gemm_plan *plan = phase->plan;
+    int64_t first = phase->leaf * (plan->problem->segment[0].k / plan->leaves);
+    return (struct gemm_range){first + units.begin * plan->unit_k, first + units.end * plan->unit_k};
 }
 
 static void gather_units(const struct gemm_phase *phase, const struct lanes *lanes, struct gemm_range units,
                          int64_t distance, uint32_t *to)
 {
     const struct gemm_plan *plan = phase->plan;
-    int64_t base = 0;
-    for (int s = 0; s < plan->problem->segments; s++) {
-        const struct gemm_segment *segment = &plan->problem->segment[s];
-        struct gemm_range k = segment_k(phase, segment, base, units);
-        base += segment_units(plan, segment);
-        if (k.begin == k.end || units.begin >= base)
-            continue;
-        struct gemm_panels panels = {.k = k.end - k.begin, .lanes = lanes->count, .width = lanes->width};
-        panels.lane_stride = lanes->of_a ? segment->a_row : segment->b_column;
-        panels.k_stride = lanes->of_a ? segment->a_k : segment->b_k;
-        panels.distance = distance;
-        panels.source = (const char *)(lanes->of_a ? segment->a : segment->b) +
-                        (lanes->first * panels.lane_stride + k.begin * panels.k_stride) * element_bytes(plan);
-        plan->kernel->gather(&panels, to);
-        to += gemm_parts(panels.k, plan->unit_k) * plan->unit_steps * lanes->width;
+    if (leaves_are_neighbours(plan)) {
+        gather_k(plan, plan->problem->segment, lanes, neighbouring_k(phase, units), distance, to);
+        return;
+    }
+    for (int64_t leaf = units.begin / gemm_larger(plan->leaf_units, 1); leaf * plan->leaf_units < units.end; leaf++) {
+        struct gemm_range part = {gemm_larger(units.begin - leaf * plan->leaf_units, 0),
+                                  gemm_smaller(units.end - leaf * plan->leaf_units, plan->leaf_units)};
+        to = gather_leaf(plan, phase->leaf + leaf, lanes, part, distance, to);
     }
 }
 
@@ -99,10 +131,14 @@ struct gemm_fetch gemm_fetch_make(const struct gemm_phase *phase, struct gemm_ra
     const struct gemm_segment *segment = plan->problem->segment;
     struct lanes lanes = column_lanes(phase, columns);
     int64_t base = 0, size = element_bytes(plan);
-    while (base + segment_units(plan, segment) <= phase->units.begin)
-        base += segment_units(plan, segment++);
-
-    struct gemm_range k = segment_k(phase, segment, base, phase->units);
+    struct gemm_range k;
+    if (leaves_are_neighbours(plan)) {
+        k = neighbouring_k(phase, phase->units);
+    } else {
+        while (base + segment_units(plan, segment) <= phase->units.begin)
+            base += segment_units(plan, segment++);
+        k = segment_k(plan, segment, phase->leaf, base, phase->units);
+    }
     int64_t first = k.begin * segment->b_k + lanes.first * segment->b_column;
     struct gemm_fetch fetch = {.row = (const char *)segment->b + first * size};
     int along_k = segment->b_k == 1;

@@ -21,18 +21,40 @@ struct gemm_panels {
 
 typedef void gemm_gather(const struct gemm_panels *panels, uint32_t *words);
 
-/* end[row][column] = chain over `steps` of a[step * rows + row], b[step * columns + column] from `start`, from +0 where
- * start is NULL. Rows of start and end lie `stride` elements apart; both may be the same. `next` is where the next tile
- * starts: its memory is fetched ahead. The number of rows is that of the table entry. */
-typedef void gemm_tile(int64_t steps, const uint32_t *a, const uint32_t *b, const float *start, float *end,
-                       int64_t stride, const float *next);
+/* Something that is added to the sums of a tile: added + sum. */
+struct gemm_added {
+    const float *at;
+    int64_t stride; /* floats from row to row */
+};
+
+#define GEMM_ADDED 9 /* the levels of a tree of GEMM_LEAVES, and what is found in c */
+
+/* Sums of a tile over the leaves of a slab. Leaf l of the `leaves` (a power of two) is the chain over `steps` of
+ *   a[(l * steps + step) * rows + row], b[(l * steps + step) * columns + column]
+ * from `start`, which is NULL (from +0) where there are several leaves. The leaves are added as a balanced tree; then
+ * what `added` lists, in that order; the result goes to `end`, which may be `start`. The number of rows is that of the
+ * table entry. `next` is where the next tile ends: its memory is fetched ahead. */
+struct gemm_tile_job {
+    int64_t steps;
+    int leaves;
+    int flush; /* numbers below the normal range are taken and left as zero by each step */
+    const uint32_t *a, *b;
+    const float *start;
+    int64_t start_stride; /* floats from row to row */
+    float *end;
+    const float *next;
+    int64_t stride; /* of end and next */
+    int added_count;
+    struct gemm_added added[GEMM_ADDED];
+};
+
+typedef void gemm_tile(const struct gemm_tile_job *job);
 
 /* One row of results, `n` columns from the first one that the pointers name. */
 struct gemm_row {
     int64_t n;
-    float *sum;         /* in: the sums; may be c itself; overwritten */
-    const float *found; /* added to the sums, or NULL; may be c itself */
-    const float *bias;  /* or NULL */
+    float *sum;        /* in: the sums; may be c itself; overwritten */
+    const float *bias; /* or NULL */
     gemm_activation *activation;
     uint32_t dtype; /* of c and aux */
     void *c;
@@ -57,7 +79,6 @@ struct gemm_kernel {
     gemm_gather *gather;
     gemm_tile *const *tile; /* tile[r - 1] has r rows */
     void (*finish)(const struct gemm_row *row);
-    void (*add)(float *to, const float *from, int64_t n); /* to = from + to */
 };
 
 #if defined(__x86_64__)

@@ -10,14 +10,10 @@ struct gemm_range {
     int64_t end;
 };
 
-/* Where the sums of a band rest from one slab of k to the next. */
-enum gemm_rest {
-    GEMM_REST_C,       /* in c itself */
-    GEMM_REST_PARTIAL, /* in buffers of the band: one a level of the tree of leaves, and the one at work behind them */
-    GEMM_REST_PANEL    /* there is one slab: in a buffer of the thread, for the row panel at work */
-};
-
-/* How a problem is cut, and how large the parts of the workspace are. Panels are counted over the whole problem. */
+/* How a problem is cut, and how large the parts of the workspace are. Panels are counted over the whole problem.
+ *
+ * A slab is either several whole leaves, a power of two of them, or a part of one. Sums that go on in the next slab,
+ * and the sums of leaves that wait for others, rest in buffers of the band; c serves as the former where it can. */
 struct gemm_plan {
     const struct gemm_problem *problem;
     const struct gemm_kernel *kernel;
@@ -28,13 +24,16 @@ struct gemm_plan {
     int64_t leaf_units; /* of all segments */
     int64_t row_panels, column_panels;
     int64_t row_bands, column_bands;
-    int64_t slabs; /* of one leaf */
-    enum gemm_rest rest;
-    int64_t partial_row;     /* floats from row to row of a partial buffer */
-    int64_t partial_floats;  /* of one buffer */
-    int64_t partial_buffers; /* of the band, or one a thread */
-    int64_t left_words;      /* gathered a */
-    int64_t right_words;     /* gathered b of one thread */
+    int slab_leaves;    /* whole leaves in a slab */
+    int64_t leaf_slabs; /* slabs of a leaf */
+    int64_t slabs;      /* in all: leaves / slab_leaves * leaf_slabs */
+    int work_in_c;      /* a leaf that goes on in the next slab rests in c */
+    int levels; /* buffers of sums that wait, one a level of the tree; the one of the leaf at work behind them */
+    int64_t partial_row;    /* floats from row to row of a buffer of the band */
+    int64_t partial_floats; /* of one buffer */
+    int64_t panel_floats;   /* of a thread, for the sums of a row panel where c does not hold fp32 */
+    int64_t left_words;     /* gathered a */
+    int64_t right_words;    /* gathered b of one thread */
 };
 
 /* One step of the loop nest in gemm_blocked.c: a band of rows and columns, a slab of k. */
@@ -43,12 +42,13 @@ struct gemm_phase {
     uint32_t *left;                    /* gathered a: the row panels of the band */
     uint32_t *right;                   /* gathered b, + thread * right_words: the column panels of a block */
     float *partial;                    /* + buffer * partial_floats */
+    float *panel;                      /* + thread * panel_floats */
     int64_t row_groups, unit_groups;   /* tasks that gather a */
     int64_t row_blocks, column_blocks; /* tasks that multiply */
     struct gemm_range rows, columns;   /* panels of the band */
-    int leaf;
     int64_t slab;
-    struct gemm_range units; /* of the slab, within the leaf */
+    int leaf;                /* first leaf of the slab */
+    struct gemm_range units; /* of the slab, from the start of that leaf on; may go on in the next leaves */
 };
 
 static inline int64_t gemm_parts(int64_t total, int64_t most)
@@ -95,7 +95,7 @@ struct gemm_plan gemm_plan_make(const struct gemm_problem *problem, const struct
 
 /* Sets the number of tasks that multiply, from the rows and columns of the phase. */
 void gemm_plan_blocks(struct gemm_phase *phase);
-/* Sets the units of the phase and the number of tasks that gather a, from its slab. */
+/* Sets the leaf and the units of the phase and the number of tasks that gather a, from its slab. */
 void gemm_plan_slab(struct gemm_phase *phase);
 
 /* Pool task: gathers a group of panels of a, over a part of the slab. The last panel of all has as many rows as are

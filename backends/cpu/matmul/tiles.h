@@ -4,26 +4,51 @@
 #define LLMRUN_CPU_TILES_H
 
 #include "kernels/vec.h"
+#include "matmul/float_state.h"
 #include "matmul/gather.h"
 #include "matmul/gemm_kernel.h"
 
 #define TILE_COLUMNS (TILE_VECTORS * VEC_LANES)
 #define TILE_UNROLL  _Pragma("GCC unroll 16")
 
-/* The sums stay in registers, so every loop over them must be unrolled in full: `rows` is a constant in each caller. */
-static inline __attribute__((always_inline)) void tile_multiply(const int rows, int64_t steps, const uint32_t *a,
-                                                                const uint32_t *b, const float *start, float *end,
-                                                                int64_t stride, const float *next)
+#define TILE_LEVELS 8 /* of a tree of GEMM_LEAVES */
+
+/* Each loop over the sums is unrolled in full, so that they stay in registers: `rows` is a constant in each caller. */
+#define TILE_EACH(rows) TILE_UNROLL for (int i = 0; i < (rows); i++) TILE_UNROLL for (int j = 0; j < TILE_VECTORS; j++)
+
+struct tile_sums {
+    struct f32x16 at[TILE_ROWS][TILE_VECTORS];
+};
+
+static inline __attribute__((always_inline)) void tile_add(const int rows, struct tile_sums *sums, const float *from,
+                                                           int64_t stride)
 {
-    struct f32x16 sum[TILE_ROWS][TILE_VECTORS];
-    TILE_UNROLL
-    for (int i = 0; i < rows; i++) {
-        TILE_UNROLL
-        for (int j = 0; j < TILE_VECTORS; j++) {
-            sum[i][j] = start == NULL ? vec_zero() : vec_load(start + i * stride + j * VEC_LANES);
-            __builtin_prefetch(next + i * stride + j * VEC_LANES, 1);
-        }
+    TILE_EACH(rows)
+    sums->at[i][j] = vec_add(vec_load(from + i * stride + j * VEC_LANES), sums->at[i][j]);
+}
+
+static inline __attribute__((always_inline)) void tile_store(const int rows, const struct tile_sums *sums, float *to,
+                                                             int64_t stride)
+{
+    TILE_EACH(rows)
+    vec_store(to + i * stride + j * VEC_LANES, sums->at[i][j]);
+}
+
+static inline __attribute__((always_inline)) void tile_start(const int rows, struct tile_sums *sums, const float *from,
+                                                             int64_t stride)
+{
+    if (from == NULL) {
+        TILE_EACH(rows)
+        sums->at[i][j] = vec_zero();
+    } else {
+        TILE_EACH(rows)
+        sums->at[i][j] = vec_load(from + i * stride + j * VEC_LANES);
     }
+}
+
+static inline __attribute__((always_inline)) void tile_chain(const int rows, struct tile_sums *sums, int64_t steps,
+                                                             const uint32_t *a, const uint32_t *b)
+{
     for (; steps > 0; steps--) {
         struct f32x16 right[TILE_VECTORS];
         TILE_UNROLL
@@ -34,24 +59,46 @@ static inline __attribute__((always_inline)) void tile_multiply(const int rows, 
             struct f32x16 left = vec_set(((const float *)a)[i]);
             TILE_UNROLL
             for (int j = 0; j < TILE_VECTORS; j++)
-                sum[i][j] = tile_step(left, right[j], sum[i][j]);
+                sums->at[i][j] = tile_step(left, right[j], sums->at[i][j]);
         }
         a += rows;
         b += TILE_COLUMNS;
     }
-    TILE_UNROLL
-    for (int i = 0; i < rows; i++) {
-        TILE_UNROLL
-        for (int j = 0; j < TILE_VECTORS; j++)
-            vec_store(end + i * stride + j * VEC_LANES, sum[i][j]);
+}
+
+/* A chain may flush what is below the normal range; the additions of the tree never do. */
+static inline __attribute__((always_inline)) void tile_multiply(const int rows, const struct gemm_tile_job *job)
+{
+    _Alignas(64) float pending[TILE_LEVELS][TILE_ROWS * TILE_COLUMNS];
+    unsigned state = job->flush ? float_state_set(1) : 0;
+    struct tile_sums sums;
+    TILE_EACH(rows)
+    __builtin_prefetch(job->next + i * job->stride + j * VEC_LANES, 1);
+    tile_start(rows, &sums, job->start, job->start_stride);
+    for (int64_t leaf = 0;;) {
+        tile_chain(rows, &sums, job->steps, job->a + leaf * job->steps * rows,
+                   job->b + leaf * job->steps * TILE_COLUMNS);
+        if (job->flush)
+            float_state_restore(state);
+        int level = 0;
+        for (leaf++; (leaf >> level & 1) == 0; level++)
+            tile_add(rows, &sums, pending[level], TILE_COLUMNS);
+        if (leaf == job->leaves)
+            break;
+        tile_store(rows, &sums, pending[level], TILE_COLUMNS);
+        tile_start(rows, &sums, NULL, 0);
+        if (job->flush)
+            float_state_set(1);
     }
+    for (int i = 0; i < job->added_count; i++)
+        tile_add(rows, &sums, job->added[i].at, job->added[i].stride);
+    tile_store(rows, &sums, job->end, job->stride);
 }
 
 #define TILE_OF(rows)                                                                                                  \
-    static void tile_##rows(int64_t steps, const uint32_t *a, const uint32_t *b, const float *start, float *end,       \
-                            int64_t stride, const float *next)                                                         \
+    static void tile_##rows(const struct gemm_tile_job *job)                                                           \
     {                                                                                                                  \
-        tile_multiply(rows, steps, a, b, start, end, stride, next);                                                    \
+        tile_multiply(rows, job);                                                                                      \
     }
 
 TILE_OF(1)
@@ -82,8 +129,6 @@ static gemm_tile *const tile_table[TILE_ROWS] = {
 static inline struct f32x16 finish_value(const struct gemm_row *row, int64_t j, int lanes)
 {
     struct f32x16 value = vec_load_part(row->sum + j, lanes, 0.0f);
-    if (row->found != NULL)
-        value = vec_add(vec_load_part(row->found + j, lanes, 0.0f), value);
     if (row->bias != NULL)
         value = vec_add(value, vec_load_part(row->bias + j, lanes, 0.0f));
     return value;
@@ -121,15 +166,6 @@ static void tile_finish(const struct gemm_row *row)
     }
 }
 
-static void tile_add(float *to, const float *from, int64_t n)
-{
-    for (int64_t j = 0; j < n; j += VEC_LANES) {
-        int lanes = vec_lanes_left(n, j);
-        struct f32x16 sum = vec_add(vec_load_part(from + j, lanes, 0.0f), vec_load_part(to + j, lanes, 0.0f));
-        vec_store_part(to + j, sum, lanes);
-    }
-}
-
 #define TILE_KERNEL(kernel_name, kernel_unit, suffix)                                                                  \
     static void gather_as_##suffix(const struct gemm_panels *panels, uint32_t *words)                                  \
     {                                                                                                                  \
@@ -144,7 +180,6 @@ static void tile_add(float *to, const float *from, int64_t n)
         .gather = gather_as_##suffix,                                                                                  \
         .tile = tile_table,                                                                                            \
         .finish = tile_finish,                                                                                         \
-        .add = tile_add,                                                                                               \
     };
 
 #endif

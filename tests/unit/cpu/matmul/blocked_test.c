@@ -88,6 +88,24 @@ static void leaves_have_the_defined_bits(void **state)
     }
 }
 
+/* Several leaves in a slab, one leaf a slab, several slabs a leaf; c in fp32, added to, and in bf16. */
+static void leaves_longer_and_shorter_than_a_slab_have_the_defined_bits(void **state)
+{
+    static const int64_t parts[] = {96, 97, 384, 1000, 1700};
+    (void)state;
+    for (uint32_t i = 0; i < 20; i += EVERY(3)) {
+        struct form form = {.m = 29, .n = 70, .leaves = i % 2 ? 8 : 4};
+        form.k = form.leaves * parts[i % 5];
+        form.segments = i % 5 == 2 ? 3 : 1;
+        form.dtype = dtypes[i / 2 % 2];
+        form.c_dtype = dtypes[i / 4 % 2];
+        form.a = (enum layout)(i / 3 % LAYOUTS);
+        form.accumulate = form.c_dtype == LLMRUN_F32 && i % 3 > 0;
+        form.bias = i % 4 == 0;
+        form_check(&form, 4000 + i);
+    }
+}
+
 static void segments_have_the_defined_bits(void **state)
 {
     (void)state;
@@ -192,6 +210,7 @@ int main(void)
         cmocka_unit_test(a_product_is_cut_where_gathering_twice_is_cheap),
         cmocka_unit_test(accumulation_goes_on_where_the_output_stands),
         cmocka_unit_test(leaves_have_the_defined_bits),
+        cmocka_unit_test(leaves_longer_and_shorter_than_a_slab_have_the_defined_bits),
         cmocka_unit_test(segments_have_the_defined_bits),
         cmocka_unit_test(numbers_at_the_edge_of_the_range_have_the_defined_bits),
         cmocka_unit_test(bias_aux_and_activation_have_the_defined_bits),
