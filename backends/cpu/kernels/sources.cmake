@@ -18,6 +18,7 @@ set(kernel_sources
   kernels/layernorm_grad.c
   kernels/loss.c
   matmul/ops.c
+  matmul/strip.c
   matmul/tiles.c
 )
 
@@ -27,6 +28,7 @@ set(kernel_bf16_sources
   kernels/attention_fit.c
   kernels/attention_grad.c
   kernels/attention_product.c
+  matmul/strip.c
   matmul/tiles_vdpbf16.c
 )
 
@@ -40,6 +42,7 @@ set(kernel_common_sources
   matmul/gemm_plan.c
   matmul/gemm_plain.c
   matmul/gemm_regions.c
+  matmul/gemm_rows.c
 )
 
 # Compiled once, where the library is there.

@@ -136,6 +136,28 @@ static void double_and_add_one(float *values, int64_t count)
         values[i] = 2.0f * values[i] + 1.0f;
 }
 
+static void few_rows_have_the_defined_bits(void **state)
+{
+    static const int64_t ks[] = {1, 2, 3, 7, 8, 9, 31, 64, 130, 277, 768};
+    static const int64_t ns[] = {1, 15, 16, 17, 48, 64, 65, 130, 400};
+    (void)state;
+    for (uint32_t i = 0; i < 128; i += EVERY(5)) {
+        struct form form = {.m = 1 + i % 5, .n = ns[i % 9], .k = ks[i % 11], .b = ALONG_K};
+        form.leaves = i % 3 == 0 ? 1 << i / 3 % 5 : 1;
+        form.k *= form.leaves;
+        form.segments = 1 + (int)(i / 7 % GEMM_SEGMENTS);
+        form.dtype = dtypes[i % 2];
+        form.c_dtype = dtypes[i / 2 % 2];
+        form.accumulate = form.c_dtype == LLMRUN_F32 && i / 4 % 2;
+        form.a = (enum layout)(i / 5 % LAYOUTS);
+        form.numbers = (enum numbers)(i / 11 % NUMBERS);
+        form.bias = i / 8 % 2;
+        form.aux = i / 16 % 2;
+        form.activation = i / 32 % 2 ? double_and_add_one : NULL;
+        form_check(&form, 8000 + i);
+    }
+}
+
 static void bias_aux_and_activation_have_the_defined_bits(void **state)
 {
     (void)state;
@@ -213,6 +235,7 @@ int main(void)
         cmocka_unit_test(leaves_longer_and_shorter_than_a_slab_have_the_defined_bits),
         cmocka_unit_test(segments_have_the_defined_bits),
         cmocka_unit_test(numbers_at_the_edge_of_the_range_have_the_defined_bits),
+        cmocka_unit_test(few_rows_have_the_defined_bits),
         cmocka_unit_test(bias_aux_and_activation_have_the_defined_bits),
 #if defined(__x86_64__)
         cmocka_unit_test(the_caller_keeps_its_floating_point_modes),

@@ -11,6 +11,7 @@
 
 #include "matmul/bf16.h"
 #include "matmul/gemm_regions.h"
+#include "matmul/gemm_rows.h"
 
 #define GAP 3 /* elements behind each row of c */
 
@@ -131,22 +132,41 @@ static void compare(const struct test_problem *test, const char *kernel, const c
     }
 }
 
-/* Once with all threads on the whole of c, once with what gemm_run does. */
+enum way { WHOLE, REGIONS, ROWS, WAYS };
+
+static int64_t workspace_of(const struct gemm_problem *problem, const struct gemm_kernel *kernel, int threads,
+                            enum way way)
+{
+    return way == ROWS      ? gemm_rows_workspace(problem, kernel)
+           : way == REGIONS ? gemm_regions_workspace(problem, kernel, threads)
+                            : gemm_blocked_workspace(problem, kernel, threads);
+}
+
+static void run_way(const struct gemm_problem *problem, const struct gemm_kernel *kernel, struct pool *pool,
+                    void *workspace, enum way way)
+{
+    if (way == ROWS)
+        gemm_rows(problem, kernel, pool, workspace);
+    else if (way == REGIONS)
+        gemm_regions(problem, kernel, pool, workspace);
+    else
+        gemm_blocked(problem, kernel, pool, workspace);
+}
+
+/* With all threads on the whole of c, and each way that gemm_run may choose. */
 void problem_check(struct test_problem *test, const struct gemm_kernel *kernel, int threads)
 {
     struct pool *pool = threads > 1 ? pool_create(threads) : NULL;
-    for (int cut = 0; cut < 2; cut++) {
-        int64_t bytes = cut ? gemm_regions_workspace(&test->problem, kernel, threads)
-                            : gemm_blocked_workspace(&test->problem, kernel, threads);
+    for (enum way way = WHOLE; way < WAYS; way++) {
+        if (way == ROWS && !gemm_rows_fit(&test->problem))
+            continue;
+        int64_t bytes = workspace_of(&test->problem, kernel, threads, way);
         void *workspace = aligned_alloc(64, (size_t)(bytes + 63) / 64 * 64);
         assert_non_null(workspace);
         memset(workspace, 0xff, (size_t)bytes); /* NaNs: what is read before it is written shows */
         memcpy(test->c, test->before, (size_t)test->c_bytes);
         memcpy(test->aux, test->before, (size_t)test->c_bytes);
-        if (cut)
-            gemm_regions(&test->problem, kernel, pool, workspace);
-        else
-            gemm_blocked(&test->problem, kernel, pool, workspace);
+        run_way(&test->problem, kernel, pool, workspace, way);
         compare(test, kernel->name, "c", test->c, test->expected);
         compare(test, kernel->name, "aux", test->aux, test->expected_aux);
         free(workspace);

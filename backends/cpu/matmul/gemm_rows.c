@@ -1,0 +1,185 @@
+#include "matmul/gemm_rows.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "matmul/float_state.h"
+
+#define TASK_COLUMNS 64
+#define LEVELS       9 /* log2(GEMM_LEAVES) + 1 */
+
+_Static_assert(GEMM_LEAVES == 1 << (LEVELS - 1), "the tree has as many levels as the most leaves need");
+
+struct rows {
+    const struct gemm_problem *problem;
+    const struct gemm_kernel *kernel;
+    gemm_strip_chain *chain;
+    int leaves;
+    uint32_t *left; /* a as words: leaf by leaf, in each segment by segment */
+    int64_t leaf_words;
+};
+
+static int leaves_of(const struct gemm_problem *problem)
+{
+    return problem->leaves > 1 ? problem->leaves : 1;
+}
+
+static int64_t element_bytes(const struct gemm_problem *problem)
+{
+    return problem->dtype == LLMRUN_F32 ? 4 : 2;
+}
+
+/* Words of `k` elements of all rows. */
+static int64_t words_of(const struct gemm_problem *problem, const struct gemm_kernel *kernel, int64_t k)
+{
+    int64_t units = kernel->unit == GEMM_UNIT_F32 ? k : (k + 1) / 2;
+    return units * (kernel->unit == GEMM_UNIT_WIDE ? 2 : 1) * problem->m;
+}
+
+static int64_t leaf_words_of(const struct gemm_problem *problem, const struct gemm_kernel *kernel)
+{
+    int64_t words = 0;
+    for (int s = 0; s < problem->segments; s++)
+        words += words_of(problem, kernel, problem->segment[s].k / leaves_of(problem));
+    return words;
+}
+
+static gemm_strip_chain *chain_of(const struct gemm_kernel *kernel)
+{
+#if defined(__x86_64__)
+    if (kernel == gemm_f32_avx2)
+        return gemm_strip_f32_avx2;
+    if (kernel == gemm_wide_avx2)
+        return gemm_strip_wide_avx2;
+    if (kernel == gemm_f32_avx512)
+        return gemm_strip_f32_avx512;
+    if (kernel == gemm_wide_avx512)
+        return gemm_strip_wide_avx512;
+    return gemm_strip_pair_avx512bf16;
+#else
+    return kernel->unit == GEMM_UNIT_F32 ? gemm_strip_f32_plain : gemm_strip_wide_plain;
+#endif
+}
+
+int gemm_rows_fit(const struct gemm_problem *problem)
+{
+    if (problem->m > GEMM_ROWS_MOST)
+        return 0;
+    for (int s = 0; s < problem->segments; s++)
+        if (problem->segment[s].b_k != 1)
+            return 0;
+    return 1;
+}
+
+int64_t gemm_rows_workspace(const struct gemm_problem *problem, const struct gemm_kernel *kernel)
+{
+    return leaves_of(problem) * leaf_words_of(problem, kernel) * (int64_t)sizeof(uint32_t);
+}
+
+static void gather_left(const struct rows *rows)
+{
+    const struct gemm_problem *problem = rows->problem;
+    uint32_t *to = rows->left;
+    for (int leaf = 0; leaf < rows->leaves; leaf++) {
+        for (int s = 0; s < problem->segments; s++) {
+            const struct gemm_segment *segment = &problem->segment[s];
+            int64_t part = segment->k / rows->leaves;
+            struct gemm_panels panels = {.k = part, .lanes = problem->m, .width = (int)problem->m};
+            panels.lane_stride = segment->a_row;
+            panels.k_stride = segment->a_k;
+            panels.source = (const char *)segment->a + leaf * part * segment->a_k * element_bytes(problem);
+            rows->kernel->gather(&panels, to);
+            to += words_of(problem, rows->kernel, part);
+        }
+    }
+}
+
+/* The chain of one leaf over all segments. */
+static void add_leaf(const struct rows *rows, int leaf, int64_t column, struct gemm_strip *strip)
+{
+    const struct gemm_problem *problem = rows->problem;
+    strip->a = rows->left + leaf * rows->leaf_words;
+    for (int s = 0; s < problem->segments; s++) {
+        const struct gemm_segment *segment = &problem->segment[s];
+        strip->k = segment->k / rows->leaves;
+        strip->b_column = segment->b_column;
+        strip->b = (const char *)segment->b + (column * segment->b_column + leaf * strip->k) * element_bytes(problem);
+        unsigned state = float_state_set(rows->kernel->flush);
+        rows->chain(strip);
+        float_state_restore(state);
+        strip->a += words_of(problem, rows->kernel, strip->k);
+    }
+}
+
+static void load_found(const struct gemm_problem *problem, int64_t column, int columns, float *sum)
+{
+    for (int64_t row = 0; row < problem->m; row++)
+        memcpy(sum + row * GEMM_STRIP, (const float *)problem->c + row * problem->c_row + column,
+               (size_t)columns * sizeof(*sum));
+}
+
+/* Sums of up to sixteen columns, before bias; with several leaves also before what is found in c. */
+static void sum_strip(const struct rows *rows, int64_t column, int columns, float *sum)
+{
+    int elements = (int)rows->problem->m * GEMM_STRIP;
+    float pending[LEVELS][GEMM_ROWS_MOST * GEMM_STRIP];
+    struct gemm_strip strip = {.rows = (int)rows->problem->m, .columns = columns, .sum = sum};
+    for (int leaf = 0; leaf < rows->leaves; leaf++) {
+        int level = 0;
+        memset(sum, 0, (size_t)elements * sizeof(*sum));
+        if (rows->leaves == 1 && rows->problem->accumulate)
+            load_found(rows->problem, column, columns, sum);
+        add_leaf(rows, leaf, column, &strip);
+        for (; leaf >> level & 1; level++)
+            rows->kernel->add(sum, pending[level], elements);
+        memcpy(pending[level], sum, (size_t)elements * sizeof(*sum));
+    }
+}
+
+static void finish(const struct gemm_problem *problem, const struct gemm_kernel *kernel, int64_t row, float *sum)
+{
+    int64_t bytes = problem->c_dtype == LLMRUN_F32 ? 4 : 2;
+    void *c = (char *)problem->c + row * problem->c_row * bytes;
+    struct gemm_row finished = {.n = problem->n, .sum = sum, .bias = problem->bias, .dtype = problem->c_dtype, .c = c};
+    finished.activation = problem->activation;
+    finished.found = problem->accumulate && leaves_of(problem) > 1 ? c : NULL;
+    if (problem->aux != NULL)
+        finished.aux = (char *)problem->aux + row * problem->aux_row * bytes;
+    kernel->finish(&finished);
+}
+
+static void multiply_columns(void *context, int64_t task, int thread)
+{
+    const struct rows *rows = context;
+    int64_t first = task * TASK_COLUMNS, left = rows->problem->n - first;
+    int64_t columns = left < TASK_COLUMNS ? left : TASK_COLUMNS;
+    struct gemm_problem part = gemm_part(rows->problem, 0, rows->problem->m, first, columns);
+    float sums[GEMM_ROWS_MOST][TASK_COLUMNS];
+    unsigned state = float_state_set(0);
+    (void)thread;
+    for (int64_t column = 0; column < columns; column += GEMM_STRIP) {
+        int here = columns - column < GEMM_STRIP ? (int)(columns - column) : GEMM_STRIP;
+        float sum[GEMM_ROWS_MOST * GEMM_STRIP];
+        sum_strip(rows, first + column, here, sum);
+        for (int64_t row = 0; row < part.m; row++)
+            memcpy(sums[row] + column, sum + row * GEMM_STRIP, GEMM_STRIP * sizeof(float));
+    }
+    for (int64_t row = 0; row < part.m; row++)
+        finish(&part, rows->kernel, row, sums[row]);
+    float_state_restore(state);
+}
+
+void gemm_rows(const struct gemm_problem *problem, const struct gemm_kernel *kernel, struct pool *pool, void *workspace)
+{
+    struct rows rows = {.problem = problem, .kernel = kernel, .chain = chain_of(kernel), .left = workspace};
+    int64_t tasks = (problem->n + TASK_COLUMNS - 1) / TASK_COLUMNS;
+    rows.leaves = leaves_of(problem);
+    rows.leaf_words = leaf_words_of(problem, kernel);
+    gather_left(&rows);
+    if (pool != NULL && tasks > 1) {
+        pool_run(pool, tasks, multiply_columns, &rows);
+        return;
+    }
+    for (int64_t task = 0; task < tasks; task++)
+        multiply_columns(&rows, task, 0);
+}
