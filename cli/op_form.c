@@ -17,8 +17,10 @@ static const struct axes_binding extents = {
                 {"h", 4},
                 {"h d", 256},
                 {"g d", 128},
-                {"t", 8}},
-    .count = 12,
+                {"t", 8},
+                {"s", 64},
+                {"r", 128}},
+    .count = 14,
 };
 
 /* Numbers for the attributes, as a training step would have them; `bare` is that of the form without options. */

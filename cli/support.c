@@ -28,6 +28,7 @@ static const struct {
     {"bias gradient", {LLMRUN_OP_BIAS_GRAD}},
     {"GELU", {LLMRUN_OP_GELU, LLMRUN_OP_GELU_GRAD}},
     {"attention: causal, packed, grouped queries, dropout", {LLMRUN_OP_ATTENTION, LLMRUN_OP_ATTENTION_GRAD}},
+    {"attention with a cache of keys and values", {LLMRUN_OP_ATTENTION_CACHED}},
     {"dropout", {LLMRUN_OP_DROPOUT}},
     {"linear + cross-entropy", {LLMRUN_OP_LINEAR_CROSS_ENTROPY}},
     {"add, cast", {LLMRUN_OP_ADD, LLMRUN_OP_CAST}},

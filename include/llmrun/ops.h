@@ -212,7 +212,19 @@
 #define LLMRUN_ADAMW_COPY 8
 #define LLMRUN_ADAMW_OPERANDS 9
 
-#define LLMRUN_OPS 21 /* one past the last */
+/* k and v are put into the caches from row position on; then o = softmax(scale q k^T) v, row i over rows 0 to position + i of the caches */
+#define LLMRUN_OP_ATTENTION_CACHED 26
+#define LLMRUN_OP_ATTENTION_CACHED_VERSION 1
+#define LLMRUN_ATTENTION_CACHED_Q 0
+#define LLMRUN_ATTENTION_CACHED_K 1
+#define LLMRUN_ATTENTION_CACHED_V 2
+#define LLMRUN_ATTENTION_CACHED_POSITION 3
+#define LLMRUN_ATTENTION_CACHED_K_CACHE 4
+#define LLMRUN_ATTENTION_CACHED_V_CACHE 5
+#define LLMRUN_ATTENTION_CACHED_O 6
+#define LLMRUN_ATTENTION_CACHED_OPERANDS 7
+
+#define LLMRUN_OPS 27 /* one past the last */
 
 struct llmrun_layernorm_attributes {
     float epsilon; /* added to the variance */
@@ -282,6 +294,12 @@ struct llmrun_adamw_attributes {
     float beta2; /* decay of the second moment */
     float epsilon; /* added to the root of the second moment */
     float weight_decay; /* decoupled, times the learning rate */
+};
+
+struct llmrun_attention_cached_attributes {
+    uint32_t heads; /* query heads */
+    uint32_t kv_heads; /* key and value heads; divides heads */
+    float scale; /* of the scores */
 };
 
 #endif

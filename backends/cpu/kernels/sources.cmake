@@ -4,6 +4,7 @@
 set(kernel_sources
   kernels/adamw.c
   kernels/attention.c
+  kernels/attention_cached.c
   kernels/attention_fit.c
   kernels/attention_grad.c
   kernels/attention_product.c

@@ -118,7 +118,14 @@ static void load_found(const struct gemm_problem *problem, int64_t column, int c
                (size_t)columns * sizeof(*sum));
 }
 
-/* Sums of up to sixteen columns, before bias; with several leaves also before what is found in c. */
+/* to = from + to */
+static void add(float *to, const float *from, int count)
+{
+    for (int i = 0; i < count; i++)
+        to[i] = from[i] + to[i];
+}
+
+/* Sums of up to sixteen columns, before bias. */
 static void sum_strip(const struct rows *rows, int64_t column, int columns, float *sum)
 {
     int elements = (int)rows->problem->m * GEMM_STRIP;
@@ -131,8 +138,13 @@ static void sum_strip(const struct rows *rows, int64_t column, int columns, floa
             load_found(rows->problem, column, columns, sum);
         add_leaf(rows, leaf, column, &strip);
         for (; leaf >> level & 1; level++)
-            rows->kernel->add(sum, pending[level], elements);
+            add(sum, pending[level], elements);
         memcpy(pending[level], sum, (size_t)elements * sizeof(*sum));
+    }
+    if (rows->leaves > 1 && rows->problem->accumulate) {
+        float found[GEMM_ROWS_MOST * GEMM_STRIP] = {0};
+        load_found(rows->problem, column, columns, found);
+        add(sum, found, elements);
     }
 }
 
@@ -142,7 +154,6 @@ static void finish(const struct gemm_problem *problem, const struct gemm_kernel 
     void *c = (char *)problem->c + row * problem->c_row * bytes;
     struct gemm_row finished = {.n = problem->n, .sum = sum, .bias = problem->bias, .dtype = problem->c_dtype, .c = c};
     finished.activation = problem->activation;
-    finished.found = problem->accumulate && leaves_of(problem) > 1 ? c : NULL;
     if (problem->aux != NULL)
         finished.aux = (char *)problem->aux + row * problem->aux_row * bytes;
     kernel->finish(&finished);

@@ -89,13 +89,15 @@ strip_unit(enum gemm_unit unit, const int rows, const uint32_t *a, struct i32x16
     return a + 2 * rows;
 }
 
-/* Sixteen stretches of memory are more than the processor foresees. Behind the end of the columns those of the next
- * strip stand; addresses beyond the operand do no harm. */
-static inline void strip_fetch(const char *b, int64_t stride, int64_t offset)
+/* Sixteen stretches of memory are more than the processor foresees. Behind their ends those of the next strip stand;
+ * addresses beyond the operand do no harm. */
+static inline void strip_fetch(const char *b, int64_t stride, int64_t stretch, int64_t offset)
 {
-    uintptr_t at = (uintptr_t)b + (uintptr_t)(offset < stride ? offset : offset + (GEMM_STRIP - 1) * stride);
+    uintptr_t at = (uintptr_t)b;
+    for (; offset >= stretch; offset -= stretch)
+        at += (uintptr_t)(GEMM_STRIP * stride);
     for (int column = 0; column < GEMM_STRIP; column++)
-        __builtin_prefetch((const char *)(at + (uintptr_t)(column * stride)), 0, 3);
+        __builtin_prefetch((const char *)(at + (uintptr_t)(column * stride + offset)), 0, 3);
 }
 
 /* What has no sixteen columns, or no four whole units, is gathered first. */
@@ -132,7 +134,7 @@ static inline __attribute__((always_inline)) void strip_rows(enum gemm_unit unit
     for (int64_t quad = 0; quad < quads; quad++) {
         struct i32x16 v[4];
         if (quad % (LINE / 16) == 0)
-            strip_fetch(b, stride, quad * 16 + AHEAD);
+            strip_fetch(b, stride, quads * 16, quad * 16 + AHEAD);
         gather_quad_regular(b + quad * 16, stride, VEC_LANES, v);
         STRIP_UNROLL
         for (int j = 0; j < 4; j++)

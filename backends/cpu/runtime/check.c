@@ -8,7 +8,8 @@
     [LLMRUN_OP_##OP] = {#name, LLMRUN_OP_##OP##_VERSION, inputs, attribute_bytes, operands}
 #define ATTRIBUTES(name) sizeof(struct llmrun_##name##_attributes)
 
-/* t: tokens (sequences x positions), m: heads x head width of queries, g: of keys and values, h: heads. */
+/* t: tokens (sequences x positions), m: heads x head width of queries, g: of keys and values, h: heads, r: rows
+ * of a cache. */
 static const struct op_form forms[LLMRUN_OPS] = {
     FORM(EMBEDDING, embedding, 3, 0, "t vc ?tc tc"),
     FORM(EMBEDDING_GRAD, embedding_grad, 2, 0, "t tc vc"),
@@ -30,6 +31,7 @@ static const struct op_form forms[LLMRUN_OPS] = {
     FORM(SUM_SQUARES, sum_squares, 1, ATTRIBUTES(sum_squares), "* s"),
     FORM(CLIP, clip, 2, ATTRIBUTES(clip), "s b 1 1 1"),
     FORM(ADAMW, adamw, 5, ATTRIBUTES(adamw), "* 1 2 1 1 * * * ?*"),
+    FORM(ATTENTION_CACHED, attention_cached, 4, ATTRIBUTES(attention_cached), "tm tg tg 1 rg rg tm"),
 };
 
 static const int64_t element_bytes[LLMRUN_DTYPES] = {0, 8, 4, 2, 2, 4, 4, 1, 1, 1, 1, 1, 1};

@@ -61,6 +61,18 @@ static const char *attention_problem(const struct llmrun_op *op)
     return NULL;
 }
 
+static const char *attention_cached_problem(const struct llmrun_op *op)
+{
+    const struct llmrun_attention_cached_attributes *a = op->attributes;
+    const int64_t *q = op->operands[LLMRUN_ATTENTION_CACHED_Q].shape,
+                  *k = op->operands[LLMRUN_ATTENTION_CACHED_K].shape;
+
+    if (a->heads < 1 || a->kv_heads < 1 || a->heads % a->kv_heads != 0 || q[1] % a->heads != 0 ||
+        k[1] != q[1] / a->heads * a->kv_heads)
+        return "needs kv_heads that divide heads, and heads of one width";
+    return q[0] > op->operands[LLMRUN_ATTENTION_CACHED_K_CACHE].shape[0] ? "needs a cache that holds all rows" : NULL;
+}
+
 static const char *loss_problem(const struct llmrun_op *op)
 {
     const struct llmrun_linear_cross_entropy_attributes *a = op->attributes;
@@ -92,6 +104,8 @@ static const char *attributes_problem(const struct llmrun_op *op)
     case LLMRUN_OP_ATTENTION:
     case LLMRUN_OP_ATTENTION_GRAD:
         return attention_problem(op);
+    case LLMRUN_OP_ATTENTION_CACHED:
+        return attention_cached_problem(op);
     case LLMRUN_OP_LINEAR_CROSS_ENTROPY:
         return loss_problem(op);
     case LLMRUN_OP_DROPOUT:
