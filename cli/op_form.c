@@ -19,8 +19,9 @@ static const struct axes_binding extents = {
                 {"g d", 128},
                 {"t", 8},
                 {"s", 64},
-                {"r", 128}},
-    .count = 14,
+                {"r", 128},
+                {"e", 32}},
+    .count = 15,
 };
 
 /* Numbers for the attributes, as a training step would have them; `bare` is that of the form without options. */
@@ -34,6 +35,7 @@ static const struct {
     {"sequence", 64, 64},
     {"heads", 4, 4},
     {"kv_heads", 2, 2},
+    {"inverse", 1, 0},
     {"scale", 0.125, 0.125},
     {"dropout", 0.1, 0},
     {"probability", 0.1, 0.1},

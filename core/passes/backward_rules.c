@@ -249,6 +249,70 @@ static void backward_linear_cross_entropy(struct backward *backward, int64_t op)
     backward_contribute(backward, x, dx);
 }
 
+static void backward_rmsnorm(struct backward *backward, int64_t op)
+{
+    int32_t at[LLMRUN_RMSNORM_OPERANDS];
+    int32_t x, residual, sum, dy, dsum, dgain;
+
+    op_operands(backward, op, at);
+    x = at[LLMRUN_RMSNORM_X];
+    residual = at[LLMRUN_RMSNORM_RESIDUAL];
+    sum = residual != NO_VALUE ? at[LLMRUN_RMSNORM_SUM] : x;
+    dy = backward_gradient(backward, at[LLMRUN_RMSNORM_Y]);
+    dsum = backward_gradient(backward, sum);
+    if (dy != NO_VALUE) {
+        int32_t operands[LLMRUN_RMSNORM_GRAD_OPERANDS] = {
+            dy, sum, at[LLMRUN_RMSNORM_GAIN], at[LLMRUN_RMSNORM_RSTD], dsum, WANTED, NO_VALUE};
+
+        dgain = backward_parameter_gradient(backward, at[LLMRUN_RMSNORM_GAIN]);
+        operands[LLMRUN_RMSNORM_GRAD_DGAIN] = dgain;
+        emit(backward, LLMRUN_OP_RMSNORM_GRAD, ROLE_BACKWARD_INPUT, NULL, operands,
+             dgain != NO_VALUE ? 1u << LLMRUN_RMSNORM_GRAD_DGAIN : 0, sum);
+        /* As with layernorm, dx holds all of the gradient of `sum`. */
+        dsum = operands[LLMRUN_RMSNORM_GRAD_DX];
+        backward->gradients[sum].value = dsum;
+    }
+    if (sum != x) {
+        backward_contribute(backward, x, dsum);
+        backward_contribute(backward, residual, dsum);
+    }
+}
+
+static void backward_swiglu(struct backward *backward, int64_t op)
+{
+    int32_t at[LLMRUN_SWIGLU_OPERANDS];
+    int32_t operands[LLMRUN_SWIGLU_GRAD_OPERANDS];
+
+    op_operands(backward, op, at);
+    operands[LLMRUN_SWIGLU_GRAD_DY] = backward_gradient(backward, at[LLMRUN_SWIGLU_Y]);
+    operands[LLMRUN_SWIGLU_GRAD_GATE] = at[LLMRUN_SWIGLU_GATE];
+    operands[LLMRUN_SWIGLU_GRAD_UP] = at[LLMRUN_SWIGLU_UP];
+    operands[LLMRUN_SWIGLU_GRAD_DGATE] = operands[LLMRUN_SWIGLU_GRAD_DUP] = WANTED;
+    if (operands[LLMRUN_SWIGLU_GRAD_DY] == NO_VALUE)
+        return;
+    emit(backward, LLMRUN_OP_SWIGLU_GRAD, ROLE_BACKWARD_INPUT, NULL, operands, 0, at[LLMRUN_SWIGLU_Y]);
+    backward_contribute(backward, at[LLMRUN_SWIGLU_GATE], operands[LLMRUN_SWIGLU_GRAD_DGATE]);
+    backward_contribute(backward, at[LLMRUN_SWIGLU_UP], operands[LLMRUN_SWIGLU_GRAD_DUP]);
+}
+
+static void backward_rope(struct backward *backward, int64_t op)
+{
+    struct llmrun_rope_attributes attributes;
+    int32_t at[LLMRUN_ROPE_OPERANDS];
+    int32_t x;
+
+    op_operands(backward, op, at);
+    op_attributes(backward, op, &attributes);
+    attributes.inverse = !attributes.inverse;
+    x = at[LLMRUN_ROPE_X];
+    at[LLMRUN_ROPE_X] = backward_gradient(backward, at[LLMRUN_ROPE_Y]);
+    at[LLMRUN_ROPE_Y] = WANTED;
+    if (at[LLMRUN_ROPE_X] == NO_VALUE)
+        return;
+    emit(backward, LLMRUN_OP_ROPE, ROLE_BACKWARD_INPUT, &attributes, at, 0, x);
+    backward_contribute(backward, x, at[LLMRUN_ROPE_Y]);
+}
+
 #define backward_none NULL
 
 backward_rule *backward_rule_of(uint16_t op)

@@ -28,10 +28,11 @@ static bool is_output(const struct op_info *info, uint32_t i)
 static bool opens_layer(const struct recompute_state *state, int64_t op)
 {
     const struct op *ops = state->program->ops;
+    const int32_t *operands = program_operands(state->program, &ops[op]);
+    bool sums = (ops[op].op == LLMRUN_OP_LAYERNORM && operands[LLMRUN_LAYERNORM_SUM] != NO_VALUE) ||
+                (ops[op].op == LLMRUN_OP_RMSNORM && operands[LLMRUN_RMSNORM_SUM] != NO_VALUE);
 
-    return ops[op].op == LLMRUN_OP_LAYERNORM &&
-           program_operands(state->program, &ops[op])[LLMRUN_LAYERNORM_SUM] != NO_VALUE &&
-           (op == 0 || ops[op - 1].layer != ops[op].layer);
+    return sums && (op == 0 || ops[op - 1].layer != ops[op].layer);
 }
 
 static void find_producers(struct recompute_state *state, const struct section *forward)

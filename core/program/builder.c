@@ -146,6 +146,19 @@ int32_t build_layernorm(struct builder *builder, int32_t x, int32_t residual, in
     return operands[LLMRUN_LAYERNORM_Y];
 }
 
+int32_t build_rmsnorm(struct builder *builder, int32_t x, int32_t residual, int32_t gain, float epsilon, int32_t *sum,
+                      const char *name)
+{
+    struct llmrun_rmsnorm_attributes attributes = {epsilon, 0};
+    int32_t operands[LLMRUN_RMSNORM_OPERANDS] = {
+        x, residual, gain, WANTED, residual != NO_VALUE ? WANTED : NO_VALUE, WANTED};
+
+    builder_emit(builder, LLMRUN_OP_RMSNORM, &attributes, operands, 0, name);
+    if (sum != NULL)
+        *sum = residual != NO_VALUE ? operands[LLMRUN_RMSNORM_SUM] : x;
+    return operands[LLMRUN_RMSNORM_Y];
+}
+
 int32_t build_linear(struct builder *builder, int32_t x, int32_t weight, int32_t bias, const char *name)
 {
     struct llmrun_matmul_attributes attributes = {LLMRUN_ACTIVATION_NONE, 1};
@@ -161,6 +174,24 @@ int32_t build_gelu(struct builder *builder, int32_t x, const char *name)
 
     builder_emit(builder, LLMRUN_OP_GELU, NULL, operands, 0, name);
     return operands[LLMRUN_GELU_Y];
+}
+
+int32_t build_swiglu(struct builder *builder, int32_t gate, int32_t up, const char *name)
+{
+    int32_t operands[LLMRUN_SWIGLU_OPERANDS] = {gate, up, WANTED};
+
+    builder_emit(builder, LLMRUN_OP_SWIGLU, NULL, operands, 0, name);
+    return operands[LLMRUN_SWIGLU_Y];
+}
+
+int32_t build_rope(struct builder *builder, int32_t x, int32_t positions, int32_t cosines, int32_t sines,
+                   uint32_t heads, const char *name)
+{
+    struct llmrun_rope_attributes attributes = {heads, 0};
+    int32_t operands[LLMRUN_ROPE_OPERANDS] = {x, positions, cosines, sines, WANTED};
+
+    builder_emit(builder, LLMRUN_OP_ROPE, &attributes, operands, 0, name);
+    return operands[LLMRUN_ROPE_Y];
 }
 
 int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t segment_starts,

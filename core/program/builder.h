@@ -41,8 +41,15 @@ int32_t build_embedding(struct builder *builder, int32_t ids, int32_t table, int
 /* *sum becomes x + residual; without a residual it is x itself. `residual` may be NO_VALUE, `sum` NULL. */
 int32_t build_layernorm(struct builder *builder, int32_t x, int32_t residual, int32_t gain, int32_t bias, float epsilon,
                         int32_t *sum, const char *name);
+/* The same without mean and bias. */
+int32_t build_rmsnorm(struct builder *builder, int32_t x, int32_t residual, int32_t gain, float epsilon, int32_t *sum,
+                      const char *name);
 int32_t build_linear(struct builder *builder, int32_t x, int32_t weight, int32_t bias, const char *name);
 int32_t build_gelu(struct builder *builder, int32_t x, const char *name);
+int32_t build_swiglu(struct builder *builder, int32_t gate, int32_t up, const char *name);
+/* `positions` are rows of the tables of cosines and sines, [table rows, head width / 2]. */
+int32_t build_rope(struct builder *builder, int32_t x, int32_t positions, int32_t cosines, int32_t sines,
+                   uint32_t heads, const char *name);
 
 struct attention_form {
     int64_t sequence;

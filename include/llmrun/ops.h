@@ -212,6 +212,57 @@
 #define LLMRUN_ADAMW_COPY 8
 #define LLMRUN_ADAMW_OPERANDS 9
 
+/* sum = x (+ residual); y = sum * rstd * gain, rstd = 1 / sqrt(mean(sum^2) + epsilon) */
+#define LLMRUN_OP_RMSNORM 21
+#define LLMRUN_OP_RMSNORM_VERSION 1
+#define LLMRUN_RMSNORM_X 0
+#define LLMRUN_RMSNORM_RESIDUAL 1
+#define LLMRUN_RMSNORM_GAIN 2
+#define LLMRUN_RMSNORM_Y 3
+#define LLMRUN_RMSNORM_SUM 4
+#define LLMRUN_RMSNORM_RSTD 5
+#define LLMRUN_RMSNORM_OPERANDS 6
+
+/* dx = gradient of rmsnorm by sum (+ dsum, the gradient that reaches sum from elsewhere) */
+#define LLMRUN_OP_RMSNORM_GRAD 22
+#define LLMRUN_OP_RMSNORM_GRAD_VERSION 1
+#define LLMRUN_RMSNORM_GRAD_DY 0
+#define LLMRUN_RMSNORM_GRAD_SUM 1
+#define LLMRUN_RMSNORM_GRAD_GAIN 2
+#define LLMRUN_RMSNORM_GRAD_RSTD 3
+#define LLMRUN_RMSNORM_GRAD_DSUM 4
+#define LLMRUN_RMSNORM_GRAD_DX 5
+#define LLMRUN_RMSNORM_GRAD_DGAIN 6
+#define LLMRUN_RMSNORM_GRAD_OPERANDS 7
+
+/* y = silu(gate) * up, silu(x) = x / (1 + exp(-x)) */
+#define LLMRUN_OP_SWIGLU 23
+#define LLMRUN_OP_SWIGLU_VERSION 1
+#define LLMRUN_SWIGLU_GATE 0
+#define LLMRUN_SWIGLU_UP 1
+#define LLMRUN_SWIGLU_Y 2
+#define LLMRUN_SWIGLU_OPERANDS 3
+
+/* dgate = dy up silu'(gate); dup = dy silu(gate) */
+#define LLMRUN_OP_SWIGLU_GRAD 24
+#define LLMRUN_OP_SWIGLU_GRAD_VERSION 1
+#define LLMRUN_SWIGLU_GRAD_DY 0
+#define LLMRUN_SWIGLU_GRAD_GATE 1
+#define LLMRUN_SWIGLU_GRAD_UP 2
+#define LLMRUN_SWIGLU_GRAD_DGATE 3
+#define LLMRUN_SWIGLU_GRAD_DUP 4
+#define LLMRUN_SWIGLU_GRAD_OPERANDS 5
+
+/* each head's pairs (i, i + d/2) turned by the angle of the token's position; the gradient is the same op on dy, inverse */
+#define LLMRUN_OP_ROPE 25
+#define LLMRUN_OP_ROPE_VERSION 1
+#define LLMRUN_ROPE_X 0
+#define LLMRUN_ROPE_POSITIONS 1
+#define LLMRUN_ROPE_COSINES 2
+#define LLMRUN_ROPE_SINES 3
+#define LLMRUN_ROPE_Y 4
+#define LLMRUN_ROPE_OPERANDS 5
+
 /* k and v are put into the caches from row position on; then o = softmax(scale q k^T) v, row i over rows 0 to position + i of the caches */
 #define LLMRUN_OP_ATTENTION_CACHED 26
 #define LLMRUN_OP_ATTENTION_CACHED_VERSION 1
@@ -294,6 +345,16 @@ struct llmrun_adamw_attributes {
     float beta2; /* decay of the second moment */
     float epsilon; /* added to the root of the second moment */
     float weight_decay; /* decoupled, times the learning rate */
+};
+
+struct llmrun_rmsnorm_attributes {
+    float epsilon; /* added to the mean of the squares */
+    uint32_t reserved; /* 0 */
+};
+
+struct llmrun_rope_attributes {
+    uint32_t heads; /* of x; the tables have a row for each position and a column for each pair of one head */
+    uint32_t inverse; /* 1: turned back */
 };
 
 struct llmrun_attention_cached_attributes {

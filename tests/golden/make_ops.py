@@ -1,4 +1,4 @@
-"""Values of the ops by PyTorch in fp64, from fp32 inputs, as tests/golden/ops.txt.
+"""Values of the ops by PyTorch (and transformers) in fp64, from fp32 inputs, as tests/golden/ops.txt.
 
     python tests/golden/make_ops.py > tests/golden/ops.txt
 
@@ -8,6 +8,8 @@ import platform
 
 import torch
 import torch.nn.functional as F
+import transformers
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 torch.manual_seed(20)
 
@@ -99,6 +101,47 @@ def normal():
     write("normal.z", torch.special.ndtri((words.double() + 0.5) / 2**32))
 
 
+def rmsnorm():
+    tokens, channels = 6, 67
+    x, residual, dy, dsum = (random(tokens, channels) for _ in range(4))
+    gain = random(channels).requires_grad_()
+    total = (x + residual).float().double().requires_grad_()
+    y = F.rms_norm(total, (channels,), gain, eps=1e-5)
+    y.backward(dy)
+    for name, value in {"x": x, "residual": residual, "gain": gain, "sum": total, "y": y, "dy": dy, "dsum": dsum,
+                        "dx": total.grad + dsum, "dgain": gain.grad}.items():
+        write("rmsnorm." + name, value)
+    write("rmsnorm.rstd", (total.square().mean(1) + 1e-5).rsqrt())
+
+
+def swiglu():
+    gate = torch.cat([torch.linspace(-40, 40, 97), torch.tensor([1e-30, -1e-30, 1e-3, -1.2784645])]).double()
+    gate.requires_grad_()
+    up, dy = random(*gate.shape).requires_grad_(), random(*gate.shape)
+    y = F.silu(gate) * up
+    y.backward(dy)
+    for name, value in {"gate": gate, "up": up, "y": y, "dy": dy, "dgate": gate.grad, "dup": up.grad}.items():
+        write("swiglu." + name, value)
+
+
+def rope():
+    """apply_rotary_pos_emb of transformers, for one sequence of 2 heads of width 6."""
+    tokens, heads, width, rows = 7, 2, 6, 11
+    x = random(tokens, heads * width).requires_grad_()
+    dy = random(tokens, heads * width)
+    positions = torch.tensor([0, 1, 2, 10, 5, 5, 7])
+    angles = torch.outer(torch.arange(rows).double(), 100.0 ** (-torch.arange(0, width, 2).double() / width))
+    cosines, sines = angles.cos().float().double(), angles.sin().float().double()
+    full = [torch.cat((table[positions], table[positions]), dim=-1)[None] for table in (cosines, sines)]
+    heads_first = x.view(1, tokens, heads, width).transpose(1, 2)
+    y, _ = apply_rotary_pos_emb(heads_first, heads_first, *full)
+    y = y.transpose(1, 2).reshape(tokens, heads * width)
+    y.backward(dy)
+    for name, value in {"x": x, "positions": positions, "cosines": cosines, "sines": sines, "y": y, "dy": dy,
+                        "dx": x.grad}.items():
+        write("rope." + name, value)
+
+
 def functions():
     x = torch.cat([torch.linspace(-103, 88, 201), torch.tensor([1e-10, -1e-10, 0.34, -0.35])])
     write("exp.x", x)
@@ -109,6 +152,6 @@ def functions():
 
 
 if __name__ == "__main__":
-    print(f"# make_ops.py: PyTorch {torch.__version__}, Python {platform.python_version()}")
-    for make in (gelu, layernorm, embedding, adamw, clip, cast, normal, functions):
+    print(f"# make_ops.py: PyTorch {torch.__version__}, transformers {transformers.__version__}, Python {platform.python_version()}")
+    for make in (gelu, layernorm, embedding, adamw, clip, cast, normal, functions, rmsnorm, swiglu, rope):
         make()

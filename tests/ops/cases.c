@@ -79,6 +79,58 @@ static int32_t layernorm_of_which_only_the_sum_is_used(struct builder *b)
     return build_gelu(b, sum, "y");
 }
 
+static int32_t rmsnorm_alone(struct builder *b)
+{
+    return build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), NO_VALUE, vector(b, "gain", CASE_COLUMNS), 1e-3f, NULL,
+                         "y");
+}
+
+static int32_t rmsnorm_with_residual(struct builder *b)
+{
+    return build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
+                         vector(b, "gain", CASE_COLUMNS), 1e-5f, NULL, "y");
+}
+
+static int32_t rmsnorm_whose_sum_is_used(struct builder *b)
+{
+    int32_t sum, y = build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
+                                   vector(b, "gain", CASE_COLUMNS), 1e-5f, &sum, "norm");
+
+    return build_add(b, sum, y, "y");
+}
+
+/* Only the sum is used: no gradient reaches the norm itself. */
+static int32_t rmsnorm_of_which_only_the_sum_is_used(struct builder *b)
+{
+    int32_t sum;
+
+    build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
+                  vector(b, "gain", CASE_COLUMNS), 1e-5f, &sum, "norm");
+    return build_gelu(b, sum, "y");
+}
+
+static int32_t swiglu_alone(struct builder *b)
+{
+    return build_swiglu(b, activation(b, "gate", CASE_COLUMNS), activation(b, "up", CASE_COLUMNS), "y");
+}
+
+static int32_t swiglu_of_one_with_itself(struct builder *b)
+{
+    int32_t x = activation(b, "x", CASE_COLUMNS);
+
+    return build_swiglu(b, x, x, "y");
+}
+
+/* One head of CASE_COLUMNS, whose angles grow with the token. */
+static int32_t rope_alone(struct builder *b)
+{
+    const int64_t shape[] = {5, CASE_COLUMNS / 2};
+
+    return build_rope(b, activation(b, "x", CASE_COLUMNS), input(b, "tokens", LLMRUN_I32, CASE_ROWS),
+                      build_value(b, "cosines", VALUE_INPUT, 0, LLMRUN_F32, 2, shape),
+                      build_value(b, "sines", VALUE_INPUT, 0, LLMRUN_F32, 2, shape), 1, "y");
+}
+
 static int32_t matmul_alone(struct builder *b)
 {
     return build_linear(b, activation(b, "x", 3), matrix(b, "w", CASE_COLUMNS, 3), NO_VALUE, "y");
@@ -185,6 +237,13 @@ const struct gradient_case gradient_cases[] = {
     {"layernorm with residual", LLMRUN_OP_LAYERNORM, layernorm_with_residual, false, 0},
     {"layernorm whose sum is used", LLMRUN_OP_LAYERNORM, layernorm_whose_sum_is_used, false, 0},
     {"layernorm of which only the sum is used", LLMRUN_OP_LAYERNORM, layernorm_of_which_only_the_sum_is_used, false, 1},
+    {"rmsnorm", LLMRUN_OP_RMSNORM, rmsnorm_alone, false, 0},
+    {"rmsnorm with residual", LLMRUN_OP_RMSNORM, rmsnorm_with_residual, false, 0},
+    {"rmsnorm whose sum is used", LLMRUN_OP_RMSNORM, rmsnorm_whose_sum_is_used, false, 0},
+    {"rmsnorm of which only the sum is used", LLMRUN_OP_RMSNORM, rmsnorm_of_which_only_the_sum_is_used, false, 1},
+    {"swiglu", LLMRUN_OP_SWIGLU, swiglu_alone, false, 0},
+    {"swiglu of one with itself", LLMRUN_OP_SWIGLU, swiglu_of_one_with_itself, false, 0},
+    {"rope", LLMRUN_OP_ROPE, rope_alone, false, 0},
     {"matmul", LLMRUN_OP_MATMUL, matmul_alone, false, 0},
     {"matmul with bias", LLMRUN_OP_MATMUL, matmul_with_bias, false, 0},
     {"matmul with gelu", LLMRUN_OP_MATMUL, matmul_with_gelu, false, 0},
@@ -228,6 +287,9 @@ void gradient_case_input(const char *name, void *data)
     static const int32_t targets[CASE_ROWS] = {6, 0, 2, 2, 5, 1, 3, 6}, starts[CASE_ROWS] = {0, 0, 0, 0, 0, 0, 2, 2};
     static const float weights[CASE_ROWS] = {1, 0.5f, 1, 0, 2, 1, 1, 0.25f}, scale[] = {0.25f};
     static const uint32_t random[] = {5, 9, 1, 0};
+    static const float cosines[] = {1, 1, 1, 0.5f, 0.8f, 0.9f, -0.5f, 0.28f, 0.6f, 0.1f, 0.2f, 0.3f, -1, 0, 0.7f};
+    static const float sines[] = {0,    0,    0,     0.866f, 0.6f, 0.436f, 0.866f, 0.96f,
+                                  0.8f, 0.9f, 0.98f, 0.954f, 0,    1,      0.714f};
     static const struct {
         const char *name;
         const void *data;
@@ -235,7 +297,8 @@ void gradient_case_input(const char *name, void *data)
     } inputs[] = {{"identity", identity, sizeof identity}, {"tokens", tokens, sizeof tokens},
                   {"targets", targets, sizeof targets},    {"segment_starts", starts, sizeof starts},
                   {"weights", weights, sizeof weights},    {"scale", scale, sizeof scale},
-                  {"random", random, sizeof random}};
+                  {"random", random, sizeof random},       {"cosines", cosines, sizeof cosines},
+                  {"sines", sines, sizeof sines}};
 
     for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++)
         if (strcmp(inputs[i].name, name) == 0) {

@@ -18,6 +18,10 @@ set(kernel_sources
   kernels/layernorm.c
   kernels/layernorm_grad.c
   kernels/loss.c
+  kernels/rmsnorm.c
+  kernels/rmsnorm_grad.c
+  kernels/rope.c
+  kernels/swiglu.c
   matmul/ops.c
   matmul/strip.c
   matmul/tiles.c

@@ -12,8 +12,8 @@
 /* What is summed: dy, and dy times the normalized value (value - mean) rstd. */
 struct token_sums {
     const void *dy;    /* [tokens, channels] */
-    const void *value; /* [tokens, channels]; needed for dgain, as are mean and rstd */
-    const float *mean; /* [tokens] */
+    const void *value; /* [tokens, channels]; needed for dgain, as is rstd */
+    const float *mean; /* [tokens]; NULL: 0 */
     const float *rstd;
     float *dgain; /* [channels]; NULL: not wanted. Holds what the chains start from. */
     float *dbias; /* [channels]; NULL: not wanted */
@@ -38,7 +38,9 @@ LANES_INLINE void token_sums_add(const struct token_sums *sums, int64_t c, int c
         if (with_gain) {
             struct f32x16 v = lanes_load(sums->value, bf16, token * sums->channels + c, count);
 
-            v = vec_mul(vec_sub(v, vec_set(sums->mean[token])), vec_set(sums->rstd[token]));
+            if (sums->mean != NULL)
+                v = vec_sub(v, vec_set(sums->mean[token]));
+            v = vec_mul(v, vec_set(sums->rstd[token]));
             dgain = vec_fma(dy, v, dgain);
         }
     }

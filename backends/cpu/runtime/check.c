@@ -9,7 +9,7 @@
 #define ATTRIBUTES(name) sizeof(struct llmrun_##name##_attributes)
 
 /* t: tokens (sequences x positions), m: heads x head width of queries, g: of keys and values, h: heads, r: rows
- * of a cache. */
+ * of a cache or of a table of positions, e: half a head width. */
 static const struct op_form forms[LLMRUN_OPS] = {
     FORM(EMBEDDING, embedding, 3, 0, "t vc ?tc tc"),
     FORM(EMBEDDING_GRAD, embedding_grad, 2, 0, "t tc vc"),
@@ -31,6 +31,11 @@ static const struct op_form forms[LLMRUN_OPS] = {
     FORM(SUM_SQUARES, sum_squares, 1, ATTRIBUTES(sum_squares), "* s"),
     FORM(CLIP, clip, 2, ATTRIBUTES(clip), "s b 1 1 1"),
     FORM(ADAMW, adamw, 5, ATTRIBUTES(adamw), "* 1 2 1 1 * * * ?*"),
+    FORM(RMSNORM, rmsnorm, 3, ATTRIBUTES(rmsnorm), "tc ?tc c tc ?tc t"),
+    FORM(RMSNORM_GRAD, rmsnorm_grad, 5, 0, "tc tc c t ?tc tc ?c"),
+    FORM(SWIGLU, swiglu, 2, 0, "tn tn tn"),
+    FORM(SWIGLU_GRAD, swiglu_grad, 3, 0, "tn tn tn tn tn"),
+    FORM(ROPE, rope, 4, ATTRIBUTES(rope), "tm t re re tm"),
     FORM(ATTENTION_CACHED, attention_cached, 4, ATTRIBUTES(attention_cached), "tm tg tg 1 rg rg tm"),
 };
 

@@ -86,6 +86,17 @@ static const char *loss_problem(const struct llmrun_op *op)
     return NULL;
 }
 
+static const char *rope_problem(const struct llmrun_op *op)
+{
+    const struct llmrun_rope_attributes *a = op->attributes;
+    const int64_t half = op->operands[LLMRUN_ROPE_COSINES].shape[1];
+
+    if (a->heads < 1 || a->inverse > 1 || half > INT32_MAX ||
+        op->operands[LLMRUN_ROPE_X].shape[1] != 2 * half * a->heads)
+        return "needs heads twice as wide as its tables, and an inverse of 0 or 1";
+    return NULL;
+}
+
 static const char *attributes_problem(const struct llmrun_op *op)
 {
     const struct llmrun_matmul_attributes *matmul = op->attributes;
@@ -112,6 +123,8 @@ static const char *attributes_problem(const struct llmrun_op *op)
         if (!(dropout->probability >= 0.0f && dropout->probability < 1.0f) || dropout->sequence < 1)
             return "needs a probability from 0 to below 1 and sequences of at least one position";
         return NULL;
+    case LLMRUN_OP_ROPE:
+        return rope_problem(op);
     case LLMRUN_OP_INIT:
         return init->distribution > LLMRUN_INIT_UNIFORM ? "does not know this distribution" : NULL;
     case LLMRUN_OP_SUM_SQUARES:

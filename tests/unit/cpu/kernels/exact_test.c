@@ -203,6 +203,86 @@ static void check_layernorm_grad(const struct size *size, uint32_t dtype, enum n
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
+/* Variant: bit 0 residual, bit 1 sum. */
+static void check_rmsnorm(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct llmrun_rmsnorm_attributes attributes = {1e-5f, 0};
+    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_RMSNORM, &attributes, seed(size, variant));
+    op_case_operand(&op, LLMRUN_RMSNORM_X, dtype, extents, numbers);
+    if (variant & 1)
+        op_case_operand(&op, LLMRUN_RMSNORM_RESIDUAL, dtype, extents, NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_RMSNORM_GAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_Y, dtype, extents, numbers);
+    if (variant & 2)
+        op_case_operand(&op, LLMRUN_RMSNORM_SUM, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_RSTD, LLMRUN_F32, EXTENTS(size->tokens), numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+/* Variant: bit 0 dsum, bit 1 dgain, bit 2 accumulate into it. */
+static void check_rmsnorm_grad(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, NULL, seed(size, variant));
+    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DY, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_SUM, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_GAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_RSTD, LLMRUN_F32, EXTENTS(size->tokens), numbers);
+    if (variant & 1)
+        op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DSUM, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DX, dtype, extents, numbers);
+    if (variant & 2)
+        op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DGAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    if ((variant & 6) == 6)
+        op.op.accumulate = 1u << LLMRUN_RMSNORM_GRAD_DGAIN;
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_swiglu(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_SWIGLU, NULL, seed(size, variant));
+    for (int operand = 0; operand < LLMRUN_SWIGLU_OPERANDS; operand++)
+        op_case_operand(&op, operand, dtype, EXTENTS(size->tokens, size->channels), numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_swiglu_grad(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct op_case op;
+
+    op_case_begin(&op, LLMRUN_OP_SWIGLU_GRAD, NULL, seed(size, variant));
+    for (int operand = 0; operand < LLMRUN_SWIGLU_GRAD_OPERANDS; operand++)
+        op_case_operand(&op, operand, dtype, EXTENTS(size->tokens, size->channels), numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+/* Variant: bit 0 inverse, bit 1 three heads instead of one. Positions of the op_case lie in 0 to 16, some of them
+ * outside of the table. */
+static void check_rope(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct llmrun_rope_attributes attributes = {variant & 2 ? 3 : 1, variant & 1};
+    const int64_t *extents = EXTENTS(size->tokens, 2 * size->channels * attributes.heads);
+    struct op_case op;
+    int32_t *positions;
+
+    op_case_begin(&op, LLMRUN_OP_ROPE, &attributes, seed(size, variant));
+    op_case_operand(&op, LLMRUN_ROPE_X, dtype, extents, numbers);
+    positions = op_case_operand(&op, LLMRUN_ROPE_POSITIONS, LLMRUN_I32, EXTENTS(size->tokens), NUMBERS_SMALL);
+    if (size->tokens > 2)
+        positions[1] = -1;
+    op_case_operand(&op, LLMRUN_ROPE_COSINES, LLMRUN_F32, EXTENTS(14, size->channels), numbers);
+    op_case_operand(&op, LLMRUN_ROPE_SINES, LLMRUN_F32, EXTENTS(14, size->channels), numbers);
+    op_case_operand(&op, LLMRUN_ROPE_Y, dtype, extents, numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
 /* Variant: 0 the step is not finite, 1 no copy, 2 a copy in `dtype`. */
 static void check_adamw(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
@@ -280,6 +360,11 @@ EXACT_TEST(embedding, 2)
 EXACT_TEST(embedding_grad, 2)
 EXACT_TEST(layernorm, 8)
 EXACT_TEST(layernorm_grad, 16)
+EXACT_TEST(rmsnorm, 4)
+EXACT_TEST(rmsnorm_grad, 8)
+EXACT_TEST(swiglu, 1)
+EXACT_TEST(swiglu_grad, 1)
+EXACT_TEST(rope, 4)
 EXACT_TEST(adamw, 3)
 EXACT_TEST(sum_squares, 2)
 EXACT_TEST(clip, 2)
@@ -298,6 +383,11 @@ int main(void)
         cmocka_unit_test(embedding_grad_has_the_bits_of_the_reference),
         cmocka_unit_test(layernorm_has_the_bits_of_the_reference),
         cmocka_unit_test(layernorm_grad_has_the_bits_of_the_reference),
+        cmocka_unit_test(rmsnorm_has_the_bits_of_the_reference),
+        cmocka_unit_test(rmsnorm_grad_has_the_bits_of_the_reference),
+        cmocka_unit_test(swiglu_has_the_bits_of_the_reference),
+        cmocka_unit_test(swiglu_grad_has_the_bits_of_the_reference),
+        cmocka_unit_test(rope_has_the_bits_of_the_reference),
         cmocka_unit_test(adamw_has_the_bits_of_the_reference),
         cmocka_unit_test(sum_squares_has_the_bits_of_the_reference),
         cmocka_unit_test(clip_has_the_bits_of_the_reference),

@@ -140,6 +140,87 @@ static void layernorm_grad_equals_pytorch(void **state)
     op_case_end(&op);
 }
 
+static void rmsnorm_and_its_gradient_equal_pytorch(void **state)
+{
+    struct llmrun_rmsnorm_attributes attributes = {1e-5f, 0};
+    const int64_t *matrix = EXTENTS(6, 67), *channels = EXTENTS(67), *tokens = EXTENTS(6);
+    struct op_case op;
+
+    (void)state;
+    op_case_begin(&op, LLMRUN_OP_RMSNORM, &attributes, 1);
+    use(&op, LLMRUN_RMSNORM_X, matrix, "rmsnorm.x");
+    use(&op, LLMRUN_RMSNORM_RESIDUAL, matrix, "rmsnorm.residual");
+    use(&op, LLMRUN_RMSNORM_GAIN, channels, "rmsnorm.gain");
+    result(&op, LLMRUN_RMSNORM_Y, matrix);
+    result(&op, LLMRUN_RMSNORM_SUM, matrix);
+    result(&op, LLMRUN_RMSNORM_RSTD, tokens);
+    CHECK(&op, {LLMRUN_RMSNORM_Y, "rmsnorm.y"}, {LLMRUN_RMSNORM_SUM, "rmsnorm.sum"},
+          {LLMRUN_RMSNORM_RSTD, "rmsnorm.rstd"});
+
+    op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, NULL, 1);
+    use(&op, LLMRUN_RMSNORM_GRAD_DY, matrix, "rmsnorm.dy");
+    use(&op, LLMRUN_RMSNORM_GRAD_SUM, matrix, "rmsnorm.sum");
+    use(&op, LLMRUN_RMSNORM_GRAD_GAIN, channels, "rmsnorm.gain");
+    use(&op, LLMRUN_RMSNORM_GRAD_RSTD, tokens, "rmsnorm.rstd");
+    use(&op, LLMRUN_RMSNORM_GRAD_DSUM, matrix, "rmsnorm.dsum");
+    result(&op, LLMRUN_RMSNORM_GRAD_DX, matrix);
+    result(&op, LLMRUN_RMSNORM_GRAD_DGAIN, channels);
+    run(&op, 0);
+    /* rstd is an input, rounded to fp32 here and not there. */
+    assert_values(&op, LLMRUN_RMSNORM_GRAD_DX, "rmsnorm.dx", 4 * BOUND_DOUBLE);
+    assert_values(&op, LLMRUN_RMSNORM_GRAD_DGAIN, "rmsnorm.dgain", 4 * BOUND_DOUBLE);
+    run(&op, LLMRUN_OP_EXACT);
+    assert_values(&op, LLMRUN_RMSNORM_GRAD_DX, "rmsnorm.dx", BOUND_EXACT);
+    assert_values(&op, LLMRUN_RMSNORM_GRAD_DGAIN, "rmsnorm.dgain", BOUND_EXACT);
+    op_case_end(&op);
+}
+
+static void swiglu_and_its_gradient_equal_pytorch(void **state)
+{
+    const int64_t *row = EXTENTS(1, 101);
+    struct op_case op;
+
+    (void)state;
+    op_case_begin(&op, LLMRUN_OP_SWIGLU, NULL, 1);
+    use(&op, LLMRUN_SWIGLU_GATE, row, "swiglu.gate");
+    use(&op, LLMRUN_SWIGLU_UP, row, "swiglu.up");
+    result(&op, LLMRUN_SWIGLU_Y, row);
+    CHECK(&op, {LLMRUN_SWIGLU_Y, "swiglu.y"});
+
+    op_case_begin(&op, LLMRUN_OP_SWIGLU_GRAD, NULL, 1);
+    use(&op, LLMRUN_SWIGLU_GRAD_DY, row, "swiglu.dy");
+    use(&op, LLMRUN_SWIGLU_GRAD_GATE, row, "swiglu.gate");
+    use(&op, LLMRUN_SWIGLU_GRAD_UP, row, "swiglu.up");
+    result(&op, LLMRUN_SWIGLU_GRAD_DGATE, row);
+    result(&op, LLMRUN_SWIGLU_GRAD_DUP, row);
+    CHECK(&op, {LLMRUN_SWIGLU_GRAD_DGATE, "swiglu.dgate"}, {LLMRUN_SWIGLU_GRAD_DUP, "swiglu.dup"});
+}
+
+/* rope of x, and turned back of dy: the gradient. */
+static void rope_and_its_gradient_equal_transformers(void **state)
+{
+    static const char *const names[2][2] = {{"rope.x", "rope.y"}, {"rope.dy", "rope.dx"}};
+
+    (void)state;
+    for (uint32_t inverse = 0; inverse < 2; inverse++) {
+        struct llmrun_rope_attributes attributes = {2, inverse};
+        struct golden golden = golden_read("rope.positions");
+        struct op_case op;
+        int32_t *positions;
+
+        op_case_begin(&op, LLMRUN_OP_ROPE, &attributes, 1);
+        use(&op, LLMRUN_ROPE_X, EXTENTS(7, 12), names[inverse][0]);
+        positions = op_case_operand(&op, LLMRUN_ROPE_POSITIONS, LLMRUN_I32, EXTENTS(7), NUMBERS_SMALL);
+        for (int i = 0; i < 7; i++)
+            positions[i] = (int32_t)golden.values[i];
+        golden_end(&golden);
+        use(&op, LLMRUN_ROPE_COSINES, EXTENTS(11, 3), "rope.cosines");
+        use(&op, LLMRUN_ROPE_SINES, EXTENTS(11, 3), "rope.sines");
+        result(&op, LLMRUN_ROPE_Y, EXTENTS(7, 12));
+        CHECK(&op, {LLMRUN_ROPE_Y, names[inverse][1]});
+    }
+}
+
 static void bias_grad_is_the_bias_gradient_of_layernorm(void **state)
 {
     struct op_case op;
@@ -322,6 +403,11 @@ static void bf16_results_are_those_of_fp64_within_a_rounding(void **state)
     op_case_operand(&op, LLMRUN_LAYERNORM_RSTD, LLMRUN_F32, EXTENTS(5), NUMBERS_USUAL);
     assert_close_in_bf16(&op);
 
+    op_case_begin(&op, LLMRUN_OP_SWIGLU_GRAD, NULL, 6);
+    for (int operand = 0; operand < LLMRUN_SWIGLU_GRAD_OPERANDS; operand++)
+        op_case_operand(&op, operand, LLMRUN_BF16, matrix, NUMBERS_USUAL);
+    assert_close_in_bf16(&op);
+
     op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, NULL, 5);
     op.op.accumulate = 1u << LLMRUN_EMBEDDING_GRAD_DTABLE;
     op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_IDS, LLMRUN_I32, EXTENTS(60), NUMBERS_SMALL);
@@ -367,6 +453,9 @@ int main(void)
         cmocka_unit_test(gelu_equals_pytorch),
         cmocka_unit_test(layernorm_equals_pytorch),
         cmocka_unit_test(layernorm_grad_equals_pytorch),
+        cmocka_unit_test(rmsnorm_and_its_gradient_equal_pytorch),
+        cmocka_unit_test(swiglu_and_its_gradient_equal_pytorch),
+        cmocka_unit_test(rope_and_its_gradient_equal_transformers),
         cmocka_unit_test(bias_grad_is_the_bias_gradient_of_layernorm),
         cmocka_unit_test(embedding_equals_pytorch),
         cmocka_unit_test(adamw_equals_pytorch_for_three_steps),
