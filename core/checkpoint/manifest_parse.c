@@ -1,12 +1,12 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/strict_json.h"
 #include "checkpoint/checksum.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/manifest_seal.h"
 #include "checkpoint/name_index.h"
 #include "checkpoint/shape_json.h"
-#include "checkpoint/strict_json.h"
 #include "tensor/dtype.h"
 
 static int read_checksum(const json_t *object, const char *key, const char *source, uint64_t *value,

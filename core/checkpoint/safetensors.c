@@ -5,8 +5,8 @@
 
 #include "base/checked.h"
 #include "base/hash.h"
+#include "base/strict_json.h"
 #include "checkpoint/shape_json.h"
-#include "checkpoint/strict_json.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored numbers are little-endian, and so must the host be");
 

@@ -1,6 +1,6 @@
 /* JSON from files that we did not write: parsed by jansson under caps, with errors that name the source. */
-#ifndef LLMRUN_CHECKPOINT_STRICT_JSON_H
-#define LLMRUN_CHECKPOINT_STRICT_JSON_H
+#ifndef LLMRUN_BASE_STRICT_JSON_H
+#define LLMRUN_BASE_STRICT_JSON_H
 
 #include <jansson.h>
 #include <stdint.h>
