@@ -74,7 +74,8 @@ int command_eval(int argc, char **argv, struct error *error)
     const char *path = NULL, *data = NULL, *tokenizer = NULL;
     bool json = false;
     const struct command_option options[] = {
-        {"model", OPTION_TEXT, "M", "a run folder or a checkpoint", .required = true, .target = &path},
+        {"model", OPTION_TEXT, "M", "a run folder, a checkpoint or a Hugging Face directory", .required = true,
+         .target = &path},
         {"data", OPTION_TEXT, "FILE", "text to measure on (.txt, .jsonl)", .required = true, .target = &data},
         {"tokenizer", OPTION_TEXT, "T", "where the model has none", .target = &tokenizer},
         {"json", OPTION_SWITCH, NULL, "print one JSON object", .target = &json},

@@ -61,7 +61,8 @@ int command_generate(int argc, char **argv, struct error *error)
     struct generate_options generate_options = {.tokens = 100, .temperature = 1, .top_p = 1};
     int64_t seed = 1337;
     const struct command_option options[] = {
-        {"model", OPTION_TEXT, "M", "a run folder or a checkpoint", .required = true, .target = &path},
+        {"model", OPTION_TEXT, "M", "a run folder, a checkpoint or a Hugging Face directory", .required = true,
+         .target = &path},
         {"prompt", OPTION_TEXT, "TEXT", "text to go on from", .required = true, .target = &prompt},
         {"tokens", OPTION_INTEGER, "N", "tokens to make, 100", "[0, 1e9]", .target = &generate_options.tokens},
         {"temperature", OPTION_NUMBER, "T", "0: the most probable token; 1", "[0, 100]",

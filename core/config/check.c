@@ -1,5 +1,37 @@
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
 #include "config/keys.h"
 #include "config/levels.h"
+
+static bool holds_tokenizer(const char *folder)
+{
+    static const char *const names[] = {"tokenizer.json", "vocab.json", "tokenizer.model"};
+    char path[4096];
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (file_join(path, sizeof path, folder, names[i]) && access(path, F_OK) == 0)
+            return true;
+    return false;
+}
+
+int config_follow_path(struct config *config, struct error *error)
+{
+    char *copy;
+
+    if (config->model.path[0] == '\0' || config->sources[CONFIG_KEY_data_tokenizer].level != CONFIG_DEFAULT ||
+        !holds_tokenizer(config->model.path))
+        return STATUS_OK;
+    copy = strdup(config->model.path);
+    if (copy == NULL)
+        return error_set(error, STATUS_MEMORY, "data.tokenizer: no memory for its value");
+    free(config->data.tokenizer);
+    config->data.tokenizer = copy;
+    config->sources[CONFIG_KEY_data_tokenizer] = config->sources[CONFIG_KEY_model_path];
+    return STATUS_OK;
+}
 
 /* Each sentence begins with the place of the key that is easiest to change. */
 int config_check(const struct config *config, struct error *error)
@@ -10,6 +42,12 @@ int config_check(const struct config *config, struct error *error)
         config_source_text(config, CONFIG_KEY_model_preset, place, sizeof place);
         return error_set(error, STATUS_USAGE,
                          "%s: model.path and model.preset are both empty; one of them names the model", place);
+    }
+    if (config->model.init == CONFIG_INIT_WEIGHTS && config->model.path[0] == '\0') {
+        config_source_text(config, CONFIG_KEY_model_init, place, sizeof place);
+        return error_set(error, STATUS_USAGE,
+                         "%s: model.init is weights and model.path is empty; it names the directory that holds them",
+                         place);
     }
     if (config->train.micro_batch > 0 && config->train.global_batch % config->train.micro_batch != 0) {
         config_source_text(config, CONFIG_KEY_train_micro_batch, place, sizeof place);

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "config/document.h"
 #include "config/keys.h"
-#include "base/nearest.h"
 #include "config/value.h"
 
 /* Variables of that form which are no keys. */

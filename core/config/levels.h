@@ -18,6 +18,9 @@ int level_environment(struct config *config, char *const *environment, struct er
 
 int level_flags(struct config *config, const struct config_flag *flags, int64_t count, struct error *error);
 
+/* Where data.tokenizer is not set and model.path holds a tokenizer, that is it. */
+int config_follow_path(struct config *config, struct error *error);
+
 /* What holds between keys. STATUS_USAGE names both. */
 int config_check(const struct config *config, struct error *error);
 

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/nearest.h"
 #include "config/document.h"
 #include "config/keys.h"
 #include "config/levels.h"
-#include "base/nearest.h"
 #include "config/value.h"
 
 static int load_defaults(struct config *config, struct error *error)
@@ -162,6 +162,8 @@ int config_load(struct config *config, const struct config_inputs *inputs, struc
         status = level_environment(config, inputs->environment, error);
     if (status == STATUS_OK)
         status = level_flags(config, inputs->flags, inputs->flag_count, error);
+    if (status == STATUS_OK)
+        status = config_follow_path(config, error);
     if (status == STATUS_OK)
         status = config_check(config, error);
     if (status != STATUS_OK)

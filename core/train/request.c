@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "huggingface/config.h"
+
 static int apply_overrides(const struct config *config, struct model_config *model, bool *vocabulary_given,
                            struct error *error)
 {
@@ -20,25 +22,24 @@ static int apply_overrides(const struct config *config, struct model_config *mod
 
 int request_model(const struct config *config, int64_t vocabulary, struct model_config *model, struct error *error)
 {
-    bool given = false;
+    bool overridden = false;
     int status;
 
     if (config->model.path[0] != '\0')
-        return error_set(error, STATUS_USAGE,
-                         "model.path is '%s'; reading Hugging Face directories is not built yet, use model.preset",
-                         config->model.path);
-    status = model_preset(config->model.preset, model, error);
+        status = hf_config_read(&file_system_real, config->model.path, model, error);
+    else
+        status = model_preset(config->model.preset, model, error);
     if (status == STATUS_OK)
-        status = apply_overrides(config, model, &given, error);
+        status = apply_overrides(config, model, &overridden, error);
     if (status != STATUS_OK)
         return status;
-    if (vocabulary > 0 && !given)
+    if (vocabulary > 0 && !overridden && config->model.init != CONFIG_INIT_WEIGHTS)
         model->vocab_size = vocabulary;
     if (vocabulary > model->vocab_size)
-        return error_set(error, STATUS_USAGE,
-                         "the tokenizer has %lld tokens and model.overrides.vocab_size is %lld; it must be at "
-                         "least as large",
-                         (long long)vocabulary, (long long)model->vocab_size);
+        return error_set(
+            error, STATUS_USAGE, "the tokenizer has %lld tokens and %s is %lld; it must be at least as large",
+            (long long)vocabulary, overridden ? "model.overrides.vocab_size" : "the vocab_size of model.path",
+            (long long)model->vocab_size);
     return model_check(model, error);
 }
 

@@ -8,8 +8,8 @@
 
 enum use { USE_TRAIN = 1, USE_EVALUATE = 2, USE_PREDICT = 4 };
 
-/* Preset and overrides. `vocabulary` is the tokenizer's, 0 where there is none; it decides unless an override does. A
- * tokenizer with more tokens than the model is STATUS_USAGE. */
+/* model.path or model.preset, and overrides. `vocabulary` is the tokenizer's, 0 where there is none; it decides unless
+ * an override or stored weights do. A tokenizer with more tokens than the model is STATUS_USAGE. */
 int request_model(const struct config *config, int64_t vocabulary, struct model_config *model, struct error *error);
 
 /* Everything but `exact` and the device's part. `uses`: enum use, or-ed. */

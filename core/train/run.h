@@ -4,6 +4,7 @@
 
 #include "checkpoint/run_lock.h"
 #include "data/corpus.h"
+#include "train/pretrained.h"
 #include "train/saver.h"
 #include "train/time_limit.h"
 #include "train/trainer.h"
@@ -23,6 +24,7 @@ struct trainer {
     struct sampler train_sampler, valid_sampler;
     bool has_valid;
     struct engine engine;
+    struct pretrained pretrained; /* open until the first weights are there */
     struct saver saver;
     struct train_state state;
     struct metrics metrics;

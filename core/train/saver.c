@@ -5,23 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const tokenizer_names[2] = {"vocab.json", "merges.txt"};
-
-static int read_tokenizer(struct saver *saver, const char *tokenizer, struct error *error)
-{
-    char path[4096];
-    int status = STATUS_OK;
-
-    if (strcmp(tokenizer, "bytes") == 0)
-        return STATUS_OK;
-    for (int i = 0; status == STATUS_OK && i < 2; i++) {
-        if (!file_join(path, sizeof path, tokenizer, tokenizer_names[i]))
-            return error_set(error, STATUS_USAGE, "data.tokenizer: the path is too long");
-        status = file_read_all(saver->fs, path, (int64_t)256 << 20, &saver->tokenizer_files[i],
-                               &saver->tokenizer_bytes[i], error);
-    }
-    return status;
-}
+#include "huggingface/directory.h"
 
 int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct config *config,
                  struct engine *engine, struct error *error)
@@ -40,7 +24,7 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
     if (status == STATUS_OK)
         status = config_to_text(config, false, &saver->config_text, error);
     if (status == STATUS_OK)
-        status = read_tokenizer(saver, config->data.tokenizer, error);
+        status = model_files_read(fs, config, &saver->model, error);
     if (status == STATUS_OK && config->checkpoint.async)
         status = checkpoint_async_create(&saver->async, error);
     if (status != STATUS_OK) {
@@ -49,9 +33,7 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
     }
     saver->files[0] =
         (struct checkpoint_blob){SAVER_CONFIG_NAME, saver->config_text, (int64_t)strlen(saver->config_text)};
-    for (int i = 0; i < 2; i++)
-        saver->files[1 + i] =
-            (struct checkpoint_blob){tokenizer_names[i], saver->tokenizer_files[i], saver->tokenizer_bytes[i]};
+    memcpy(saver->files + 1, saver->model.blobs, sizeof saver->model.blobs);
     return STATUS_OK;
 }
 
@@ -60,8 +42,7 @@ void saver_destroy(struct saver *saver)
     checkpoint_async_destroy(saver->async);
     weight_list_free(&saver->list);
     free(saver->config_text);
-    free(saver->tokenizer_files[0]);
-    free(saver->tokenizer_files[1]);
+    model_files_free(&saver->model);
     checkpoint_state_finish(&saver->described);
     free(saver->snapshot);
     free(saver->data);
@@ -112,7 +93,7 @@ static int start_save(struct saver *saver, const struct train_state *state, stru
         .data = saver->data,
         .count = saver->list.count,
         .files = saver->files,
-        .file_count = saver->tokenizer_files[0] != NULL ? 3 : 1,
+        .file_count = 1 + saver->model.count,
         .state = &saver->described,
         .keep = saver->keep,
     };
@@ -155,13 +136,15 @@ int saver_wait(struct saver *saver, int64_t *step, struct error *error)
     return status;
 }
 
-int saver_read_config(struct checkpoint *checkpoint, struct config *config, struct error *error)
+int saver_read_config(const struct checkpoint *checkpoint, const struct config_inputs *above, struct config *config,
+                      struct error *error)
 {
-    struct config_inputs inputs = {.file = SAVER_CONFIG_NAME};
+    struct config_inputs inputs = above != NULL ? *above : (struct config_inputs){.file = NULL};
     char *text = NULL;
     int status = checkpoint_read_file(checkpoint, SAVER_CONFIG_NAME, &text, &inputs.text_bytes, error);
 
     if (status == STATUS_OK) {
+        inputs.file = SAVER_CONFIG_NAME;
         inputs.text = text;
         status = config_load(config, &inputs, error);
         if (status != STATUS_OK)
@@ -185,16 +168,37 @@ static int compare_hash(const struct checkpoint *checkpoint, const char *key, co
     return STATUS_OK;
 }
 
+/* What model.path says may have changed in place. */
+static int compare_model(const struct saver *saver, const struct checkpoint *checkpoint, struct error *error)
+{
+    const struct checkpoint_blob *now = model_files_find(&saver->model, HF_CONFIG_NAME);
+    char *stored = NULL;
+    int64_t bytes = 0;
+    int status;
+
+    if (now == NULL)
+        return STATUS_OK;
+    status = checkpoint_read_file(checkpoint, HF_CONFIG_NAME, &stored, &bytes, error);
+    if (status == STATUS_OK && (bytes != now->bytes || memcmp(stored, now->data, (size_t)bytes) != 0))
+        status = error_set(error, STATUS_USAGE,
+                           "model.path: its %s is not the one that %s was made with; use the same, or another run.dir",
+                           HF_CONFIG_NAME, checkpoint->folder);
+    free(stored);
+    return status;
+}
+
 int saver_restore(struct saver *saver, struct checkpoint *checkpoint, const struct config *config,
                   struct train_state *state, struct error *error)
 {
     struct config stored;
-    int status = saver_read_config(checkpoint, &stored, error);
+    int status = saver_read_config(checkpoint, NULL, &stored, error);
 
     if (status != STATUS_OK)
         return status;
     status = config_check_resume(&stored, config, error);
     config_free(&stored);
+    if (status == STATUS_OK)
+        status = compare_model(saver, checkpoint, error);
     if (status == STATUS_OK)
         status = compare_hash(checkpoint, "tokenizer", "data.tokenizer", state->tokenizer_hash, error);
     if (status == STATUS_OK)

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "data/tokenizer.h"
 #include "train/engine.h"
+#include "train/model_files.h"
 #include "train/weights.h"
 
 #define SAVER_CONFIG_NAME "config.resolved.yaml"
@@ -24,11 +25,10 @@ struct saver {
     struct weight_list list;
     char folder[4096];        /* RUN_DIR/ckpt */
     char *config_text;        /* the resolved config, stored with each checkpoint */
-    char *tokenizer_files[2]; /* vocab.json, merges.txt of a BPE tokenizer; NULL otherwise */
-    int64_t tokenizer_bytes[2];
-    void *snapshot; /* list.bytes, made at the first save */
+    struct model_files model; /* and these */
+    void *snapshot;           /* list.bytes, made at the first save */
     const void **data;
-    struct checkpoint_blob files[3]; /* the config, and the tokenizer's files */
+    struct checkpoint_blob files[1 + MODEL_FILES]; /* the config, and the model's files */
     struct checkpoint_state described;
     struct checkpoint_async *async; /* NULL: saving blocks; while it works it reads all of the above */
     int64_t keep;
@@ -56,7 +56,8 @@ int saver_wait(struct saver *saver, int64_t *step, struct error *error);
 int saver_restore(struct saver *saver, struct checkpoint *checkpoint, const struct config *config,
                   struct train_state *state, struct error *error);
 
-/* The config that a checkpoint was made with. */
-int saver_read_config(struct checkpoint *checkpoint, struct config *config, struct error *error);
+/* The config that a checkpoint was made with, under the flags and the environment of `above` (NULL: none). */
+int saver_read_config(const struct checkpoint *checkpoint, const struct config_inputs *above, struct config *config,
+                      struct error *error);
 
 #endif

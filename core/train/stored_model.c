@@ -3,45 +3,52 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "checkpoint/find.h"
+#include "huggingface/directory.h"
+#include "train/pretrained.h"
 #include "train/saver.h"
 #include "train/weights.h"
 
-static int read_config(struct stored_model *model, const struct checkpoint *checkpoint,
-                       const struct stored_model_options *options, struct error *error)
+int stored_model_config(const struct checkpoint *checkpoint, const struct config_inputs *above, struct config *config,
+                        struct error *error)
 {
-    struct config_inputs inputs = {.file = SAVER_CONFIG_NAME,
-                                   .environment = options->environment,
-                                   .flags = options->flags,
-                                   .flag_count = options->flag_count};
-    char *text = NULL;
-    int status = checkpoint_read_file(checkpoint, SAVER_CONFIG_NAME, &text, &inputs.text_bytes, error);
+    int status = saver_read_config(checkpoint, above, config, error);
+    char *folder;
 
-    if (status == STATUS_OK) {
-        inputs.text = text;
-        status = config_load(&model->config, &inputs, error);
+    if (status != STATUS_OK || manifest_find_file(&checkpoint->manifest, HF_CONFIG_NAME) == NULL)
+        return status;
+    folder = strdup(checkpoint->folder);
+    if (folder == NULL) {
+        config_free(config);
+        return error_set(error, STATUS_MEMORY, "no memory for the config of %s", checkpoint->folder);
     }
-    free(text);
-    return status;
+    free(config->model.path);
+    config->model.path = folder;
+    return STATUS_OK;
 }
 
-/* From the checkpoint, else from the option; a tokenizer of bytes needs no files. */
-static int open_tokenizer(struct stored_model *model, const struct stored_model_options *options, struct error *error)
+const char *stored_model_tokenizer(const struct checkpoint *checkpoint, const struct config *config)
 {
-    char vocabulary[4200];
+    const bool trained = checkpoint_state_text(&checkpoint->manifest.state, "tokenizer") != NULL;
 
-    if (strcmp(model->config.data.tokenizer, "bytes") == 0)
-        return tokenizer_open("bytes", &model->tokenizer, error);
-    if (file_join(vocabulary, sizeof vocabulary, model->folder, "vocab.json") && access(vocabulary, R_OK) == 0)
-        return tokenizer_open(model->folder, &model->tokenizer, error);
-    if (options->tokenizer == NULL)
-        return error_set(error, STATUS_USAGE, "%s holds no tokenizer; name one with --tokenizer", model->folder);
-    return tokenizer_open(options->tokenizer, &model->tokenizer, error);
+    if (trained && strcmp(config->data.tokenizer, "bytes") == 0)
+        return config->data.tokenizer;
+    return model_files_tokenizer_in(checkpoint->folder) ? checkpoint->folder : NULL;
 }
 
-static int load(struct stored_model *model, struct checkpoint *checkpoint, unsigned uses, struct error *error)
+static int open_tokenizer(struct stored_model *model, const char *path, const struct stored_model_options *options,
+                          struct error *error)
+{
+    if (path == NULL)
+        path = options->tokenizer;
+    if (path == NULL)
+        return error_set(error, STATUS_USAGE, "%s holds no tokenizer; name one with --tokenizer", model->folder);
+    return tokenizer_open(path, &model->tokenizer, error);
+}
+
+static int load_checkpoint(struct stored_model *model, struct checkpoint *checkpoint, unsigned uses,
+                           struct error *error)
 {
     struct weight_list list;
     int status = engine_open(&model->engine, &model->config, tokenizer_vocabulary(model->tokenizer), uses, error);
@@ -56,27 +63,88 @@ static int load(struct stored_model *model, struct checkpoint *checkpoint, unsig
     return status == STATUS_OK ? engine_refresh(&model->engine, error) : status;
 }
 
-int stored_model_open(struct stored_model *model, const struct file_system *fs,
-                      const struct stored_model_options *options, struct error *error)
+static int open_checkpoint(struct stored_model *model, const struct file_system *fs,
+                           const struct stored_model_options *options, struct error *error)
 {
+    const struct config_inputs above = {
+        .environment = options->environment, .flags = options->flags, .flag_count = options->flag_count};
     struct checkpoint checkpoint = {0};
-    int status;
+    int status = checkpoint_resolve(fs, options->path, model->folder, error);
 
-    memset(model, 0, sizeof *model);
-    status = checkpoint_resolve(fs, options->path, model->folder, error);
     if (status == STATUS_OK)
         status = checkpoint_open(fs, model->folder, &checkpoint, error);
     if (status == STATUS_OK)
-        status = read_config(model, &checkpoint, options, error);
+        status = stored_model_config(&checkpoint, &above, &model->config, error);
     if (status == STATUS_OK)
-        status = open_tokenizer(model, options, error);
+        status = open_tokenizer(model, stored_model_tokenizer(&checkpoint, &model->config), options, error);
     if (status == STATUS_OK)
-        status = load(model, &checkpoint, options->uses, error);
-    if (status == STATUS_OK)
-        model->step = checkpoint.manifest.step;
-    else
-        stored_model_close(model);
+        status = load_checkpoint(model, &checkpoint, options->uses, error);
+    model->step = checkpoint.manifest.step;
     checkpoint_close(&checkpoint);
+    return status;
+}
+
+/* The defaults, with the directory as model.path, under the flags. */
+static int directory_config(struct stored_model *model, const struct stored_model_options *options, struct error *error)
+{
+    struct config_inputs inputs = {.environment = options->environment, .flag_count = options->flag_count + 2};
+    struct config_flag *flags = malloc((size_t)inputs.flag_count * sizeof *flags);
+    int status;
+
+    if (flags == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the flags");
+    flags[0] = (struct config_flag){"model.path", model->folder};
+    flags[1] = (struct config_flag){"model.init", "weights"};
+    if (options->flag_count > 0)
+        memcpy(flags + 2, options->flags, (size_t)options->flag_count * sizeof *flags);
+    inputs.flags = flags;
+    status = config_load(&model->config, &inputs, error);
+    free(flags);
+    return status;
+}
+
+static int open_directory(struct stored_model *model, const struct file_system *fs,
+                          const struct stored_model_options *options, struct error *error)
+{
+    struct pretrained pretrained = {0};
+    struct model_config extents;
+    const char *tokenizer = NULL;
+    int status;
+
+    snprintf(model->folder, sizeof model->folder, "%s", options->path);
+    status = directory_config(model, options, error);
+    if (status == STATUS_OK) {
+        if (model->config.sources[CONFIG_KEY_data_tokenizer].level != CONFIG_DEFAULT)
+            tokenizer = model->config.data.tokenizer;
+        status = open_tokenizer(model, tokenizer, options, error);
+    }
+    if (status == STATUS_OK)
+        status = request_model(&model->config, tokenizer_vocabulary(model->tokenizer), &extents, error);
+    if (status == STATUS_OK)
+        status = pretrained_open(&pretrained, fs, model->folder, &extents, error);
+    if (status == STATUS_OK)
+        status =
+            engine_open(&model->engine, &model->config, tokenizer_vocabulary(model->tokenizer), options->uses, error);
+    if (status == STATUS_OK)
+        status = pretrained_load(&pretrained, model->engine.executor, error);
+    if (status == STATUS_OK)
+        status = engine_refresh(&model->engine, error);
+    pretrained_close(&pretrained);
+    return status;
+}
+
+int stored_model_open(struct stored_model *model, const struct file_system *fs,
+                      const struct stored_model_options *options, struct error *error)
+{
+    int status;
+
+    memset(model, 0, sizeof *model);
+    if (hf_is_directory(fs, options->path))
+        status = open_directory(model, fs, options, error);
+    else
+        status = open_checkpoint(model, fs, options, error);
+    if (status != STATUS_OK)
+        stored_model_close(model);
     return status;
 }
 

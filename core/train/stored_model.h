@@ -2,14 +2,15 @@
 #ifndef LLMRUN_TRAIN_STORED_MODEL_H
 #define LLMRUN_TRAIN_STORED_MODEL_H
 
+#include "checkpoint/checkpoint.h"
 #include "config/config.h"
 #include "data/tokenizer.h"
 #include "train/engine.h"
 
 struct stored_model_options {
-    const char *path;                /* a run folder (its newest complete checkpoint) or a checkpoint folder */
-    const char *tokenizer;           /* used where the checkpoint holds none; NULL for none */
-    const struct config_flag *flags; /* keys that win over the stored config: backend, threads, ... */
+    const char *path;      /* a run folder (its newest complete checkpoint), a checkpoint or a Hugging Face directory */
+    const char *tokenizer; /* used where there is none; NULL for none */
+    const struct config_flag *flags; /* keys that win over the stored config, or over the defaults: backend ... */
     int64_t flag_count;
     char *const *environment;
     unsigned uses; /* enum use */
@@ -19,11 +20,20 @@ struct stored_model {
     struct config config; /* as stored, with the flags */
     struct tokenizer *tokenizer;
     struct engine engine;
-    char folder[4096]; /* the checkpoint */
-    int64_t step;
+    char folder[4096]; /* the checkpoint or Hugging Face directory */
+    int64_t step;      /* 0 for a Hugging Face directory */
 };
 
-/* STATUS_INPUT when there is no checkpoint or it is damaged; STATUS_USAGE when no tokenizer is known. */
+/* The config of a checkpoint under the flags and environment of `above` (NULL: none), with model.path naming the
+ * checkpoint itself where it holds a config.json. The caller frees it with config_free. */
+int stored_model_config(const struct checkpoint *checkpoint, const struct config_inputs *above, struct config *config,
+                        struct error *error);
+
+/* What data.tokenizer has to name to read the texts of a checkpoint: files in it, or "bytes"; NULL where it says
+ * nothing of a tokenizer. */
+const char *stored_model_tokenizer(const struct checkpoint *checkpoint, const struct config *config);
+
+/* STATUS_INPUT when there is no model or it is damaged; STATUS_USAGE when no tokenizer is known. */
 int stored_model_open(struct stored_model *model, const struct file_system *fs,
                       const struct stored_model_options *options, struct error *error);
 void stored_model_close(struct stored_model *model);

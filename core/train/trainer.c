@@ -62,11 +62,26 @@ static int start_samplers(struct trainer *trainer, struct error *error)
     return status;
 }
 
-/* Without run.dir: runs/<preset>-<UTC time>, with a number after it where that is taken. */
+/* The last part of a path, without slashes behind it. */
+static const char *last_part(const char *path, int *length)
+{
+    const char *end = path + strlen(path), *begin;
+
+    while (end > path && end[-1] == '/')
+        end--;
+    for (begin = end; begin > path && begin[-1] != '/';)
+        begin--;
+    *length = (int)(end - begin);
+    return begin;
+}
+
+/* Without run.dir: runs/<preset or name of model.path>-<UTC time>, with a number after it where that is taken. */
 static int name_folder(struct trainer *trainer, struct error *error)
 {
     const struct config *config = trainer->config;
     time_t now = (time_t)trainer->options.clock->utc_s(trainer->options.clock);
+    const char *name = config->model.preset;
+    int name_length = (int)strlen(name);
     char base[256], stamp[32];
     struct tm utc;
 
@@ -75,9 +90,11 @@ static int name_folder(struct trainer *trainer, struct error *error)
             return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
         return STATUS_OK;
     }
+    if (config->model.path[0] != '\0')
+        name = last_part(config->model.path, &name_length);
     gmtime_r(&now, &utc);
     strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &utc);
-    snprintf(base, sizeof base, "runs/%.100s-%s", config->model.preset, stamp);
+    snprintf(base, sizeof base, "runs/%.*s-%s", name_length < 100 ? name_length : 100, name, stamp);
     snprintf(trainer->folder, sizeof trainer->folder, "%s", base);
     for (int i = 2; access(trainer->folder, F_OK) == 0; i++)
         snprintf(trainer->folder, sizeof trainer->folder, "%s.%d", base, i);
@@ -167,6 +184,33 @@ static void make_run_id(struct trainer *trainer)
     snprintf(trainer->state.run_id, sizeof trainer->state.run_id, "%016" PRIx64, mixed);
 }
 
+/* Stored weights are compared with the model before anything of its size is made. */
+static int open_pretrained(struct trainer *trainer, struct error *error)
+{
+    const struct config *config = trainer->config;
+    struct model_config model;
+    int status;
+
+    if (config->model.init != CONFIG_INIT_WEIGHTS)
+        return STATUS_OK;
+    status = request_model(config, tokenizer_vocabulary(trainer->tokenizer), &model, error);
+    if (status == STATUS_OK)
+        status = pretrained_open(&trainer->pretrained, trainer->options.fs, config->model.path, &model, error);
+    return status;
+}
+
+static int first_weights(struct trainer *trainer, struct error *error)
+{
+    int status = engine_initialise(&trainer->engine, error);
+
+    if (status != STATUS_OK || trainer->config->model.init != CONFIG_INIT_WEIGHTS)
+        return status;
+    status = pretrained_load(&trainer->pretrained, trainer->engine.executor, error);
+    if (status == STATUS_OK)
+        status = engine_refresh(&trainer->engine, error);
+    return status;
+}
+
 static int start_weights(struct trainer *trainer, struct error *error)
 {
     struct checkpoint checkpoint = {0};
@@ -178,7 +222,7 @@ static int start_weights(struct trainer *trainer, struct error *error)
         return status;
     if (!found) {
         make_run_id(trainer);
-        return engine_initialise(&trainer->engine, error);
+        return first_weights(trainer, error);
     }
     status = checkpoint_open(trainer->options.fs, path, &checkpoint, error);
     if (status == STATUS_OK) {
@@ -227,6 +271,8 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
     request_learning_rate(trainer->config, &trainer->schedule);
     status = load_data(trainer, error);
     if (status == STATUS_OK)
+        status = open_pretrained(trainer, error);
+    if (status == STATUS_OK)
         status = engine_open(&trainer->engine, trainer->config, tokenizer_vocabulary(trainer->tokenizer),
                              USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0), error);
     if (status == STATUS_OK)
@@ -237,6 +283,7 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
         status = saver_create(&trainer->saver, options->fs, trainer->folder, trainer->config, &trainer->engine, error);
     if (status == STATUS_OK)
         status = start_weights(trainer, error);
+    pretrained_close(&trainer->pretrained);
     if (status == STATUS_OK)
         status = write_configs(trainer, error);
     trainer->first_step = trainer->state.step;

@@ -27,6 +27,19 @@ int weight_list_make(const struct program *program, struct weight_list *list, st
     return STATUS_OK;
 }
 
+int weight_list_of_model(const struct model_config *model, struct program *program, struct weight_list *list,
+                         struct error *error)
+{
+    struct builder builder;
+
+    memset(list, 0, sizeof *list);
+    program_init(program);
+    builder_init(&builder, program, error);
+    builder_section(&builder, SECTION_INIT);
+    model_build_init(&builder, model, 0);
+    return builder.status == STATUS_OK ? weight_list_make(program, list, error) : builder.status;
+}
+
 void weight_list_free(struct weight_list *list)
 {
     free(list->values);

@@ -4,6 +4,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/safetensors.h"
+#include "model/model.h"
 #include "runtime/executor.h"
 
 /* What is saved of a program: its parameters and its state, in order. */
@@ -15,6 +16,10 @@ struct weight_list {
 };
 
 int weight_list_make(const struct program *program, struct weight_list *list, struct error *error);
+/* The parameters of a model, as every program of it has them, without a device. Names live in *program, which the
+ * caller frees with program_free in any case. */
+int weight_list_of_model(const struct model_config *model, struct program *program, struct weight_list *list,
+                         struct error *error);
 void weight_list_free(struct weight_list *list);
 
 /* Reads every value of the list from the checkpoint into the device: shape and type must be the program's. Optimizer

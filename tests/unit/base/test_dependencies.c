@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 
-#define MODULES        14
+#define MODULES        15
 #define FILE_MAX_BYTES (8 << 20)
 
 /* In the order of core/CMakeLists.txt; every module may use base. */
@@ -33,7 +33,8 @@ static const struct module {
     {"runtime", {"compile", "plugin"}},
     {"data", {"tensor"}},
     {"checkpoint", {"tensor"}},
-    {"train", {"runtime", "data", "checkpoint", "config"}},
+    {"huggingface", {"model", "checkpoint"}},
+    {"train", {"runtime", "data", "huggingface", "config"}},
     {"cli", {"train"}},
 };
 

@@ -91,7 +91,6 @@ static void what_cannot_be_a_model_is_refused_by_name(void **state)
     assert_refused(CONFIG("model.overrides.n_layer", "0"), 0, "model.overrides.n_layer is '0'");
     assert_refused(CONFIG("model.overrides.n_head", "3"), 0, "not a multiple of n_head 3");
     assert_refused(CONFIG("model.preset", "gpt5"), 0, "gpt2-medium");
-    assert_refused(CONFIG("model.path", "somewhere"), 0, "somewhere");
 }
 
 static void the_sequence_is_the_context_unless_it_is_given(void **state)

@@ -1,0 +1,176 @@
+#include "huggingface/config.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/strict_json.h"
+#include "huggingface/directory.h"
+
+#define CONFIG_LIMIT ((int64_t)1 << 20) /* bytes */
+
+/* Fields that say nothing about the value of a logit: names, versions, token ids, types of storage, dropout, settings
+ * of generation, of attention kernels and of heads that are not there. reorder_and_upcast_attn only rounds differently;
+ * transformers does not read n_ctx, nor max_sequence_length. */
+static const char *const harmless[] = {
+    "architectures",
+    "model_type",
+    "transformers_version",
+    "torch_dtype",
+    "dtype",
+    "use_bfloat16",
+    "_name_or_path",
+    "_commit_hash",
+    "name_or_path",
+    "use_cache",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "sep_token_id",
+    "unk_token_id",
+    "decoder_start_token_id",
+    "tokenizer_class",
+    "prefix",
+    "attn_pdrop",
+    "embd_pdrop",
+    "resid_pdrop",
+    "attention_dropout",
+    "gradient_checkpointing",
+    "attn_implementation",
+    "_attn_implementation",
+    "_attn_implementation_autoset",
+    "reorder_and_upcast_attn",
+    "n_ctx",
+    "max_sequence_length",
+    "output_past",
+    "output_attentions",
+    "output_hidden_states",
+    "return_dict",
+    "torchscript",
+    "is_decoder",
+    "problem_type",
+    "finetuning_task",
+    "task_specific_params",
+    "id2label",
+    "label2id",
+    "chunk_size_feed_forward",
+    "summary_type",
+    "summary_use_proj",
+    "summary_activation",
+    "summary_proj_to_labels",
+    "summary_first_dropout",
+    "max_length",
+    "min_length",
+    "do_sample",
+    "early_stopping",
+    "num_beams",
+    "temperature",
+    "top_k",
+    "top_p",
+    "repetition_penalty",
+    "length_penalty",
+    "no_repeat_ngram_size",
+};
+
+static bool changes_nothing(const char *key, const json_t *value)
+{
+    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
+        if (strcmp(harmless[i], key) == 0)
+            return true;
+    /* Off. */
+    return json_is_null(value) || (strcmp(key, "is_encoder_decoder") == 0 && json_is_false(value));
+}
+
+static int read_family(const json_t *root, const char *source, enum model_family *family, struct error *error)
+{
+    const char *type;
+    int status = strict_json_text(root, "model_type", source, &type, error);
+
+    if (status != STATUS_OK)
+        return status;
+    for (int i = 0; i < MODEL_FAMILIES; i++)
+        if (strcmp(type, model_family_type((enum model_family)i)) == 0) {
+            *family = (enum model_family)i;
+            return STATUS_OK;
+        }
+    return error_set(error, STATUS_INPUT, "%s: model_type is '%.60s'; %s and %s can be read", source, type,
+                     model_family_type(MODEL_GPT2), model_family_type(MODEL_LLAMA));
+}
+
+static int set_field(struct model_config *config, const char *source, const char *key, const json_t *value,
+                     struct error *error)
+{
+    char where[PATH_MAX + 8], *printed;
+    int status;
+
+    snprintf(where, sizeof where, "%s: ", source);
+    if (json_is_string(value))
+        return model_set(config, where, STATUS_INPUT, key, json_string_value(value), error);
+    printed = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    if (printed == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory to read %s", source);
+    status = model_set(config, where, STATUS_INPUT, key, printed, error);
+    free(printed);
+    return status;
+}
+
+static int read_fields(const json_t *root, const char *source, struct model_config *config, struct error *error)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)root, key, value)
+    {
+        int status = STATUS_OK;
+
+        if (strcmp(key, "n_ctx") != 0 && model_has_key(config->family, key))
+            status = set_field(config, source, key, value, error);
+        else if (!changes_nothing(key, value))
+            status = error_set(error, STATUS_INPUT,
+                               "%s: the field '%.100s' is not known for %s, and what the model computes may depend on "
+                               "it",
+                               source, key, model_family_name(config->family));
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+int hf_config_parse(const char *text, int64_t bytes, const char *source, struct model_config *config,
+                    struct error *error)
+{
+    enum model_family family = MODEL_GPT2;
+    json_t *root = NULL;
+    int status = strict_json_parse(text, bytes, source, &root, error);
+
+    if (status == STATUS_OK)
+        status = read_family(root, source, &family, error);
+    if (status == STATUS_OK) {
+        model_defaults(family, config);
+        status = read_fields(root, source, config, error);
+    }
+    json_decref(root);
+    if (status == STATUS_OK && model_check(config, error) != STATUS_OK) {
+        if (error != NULL)
+            error->status = STATUS_INPUT;
+        error_prefix(error, "%s", source);
+        status = STATUS_INPUT;
+    }
+    return status;
+}
+
+int hf_config_read(const struct file_system *fs, const char *folder, struct model_config *config, struct error *error)
+{
+    char path[PATH_MAX], *text = NULL;
+    int64_t bytes;
+    int status;
+
+    if (!file_join(path, sizeof path, folder, HF_CONFIG_NAME))
+        return error_set(error, STATUS_INPUT, "%.200s...: the path is too long", folder);
+    status = file_read_all(fs, path, CONFIG_LIMIT, &text, &bytes, error);
+    if (status == STATUS_OK)
+        status = hf_config_parse(text, bytes, path, config, error);
+    free(text);
+    return status;
+}

@@ -1,0 +1,32 @@
+/* The small files that travel with a model: its tokenizer and what else a Hugging Face directory says of it. */
+#ifndef LLMRUN_TRAIN_MODEL_FILES_H
+#define LLMRUN_TRAIN_MODEL_FILES_H
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/save.h"
+#include "config/config.h"
+
+#define MODEL_FILES 10
+
+/* Owns the data of its blobs; zero-initialised it is empty. */
+struct model_files {
+    struct checkpoint_blob blobs[MODEL_FILES];
+    int count;
+};
+
+/* Reads those that are there: tokenizer files from the folder data.tokenizer, others from model.path. */
+int model_files_read(const struct file_system *fs, const struct config *config, struct model_files *files,
+                     struct error *error);
+
+/* Reads those that a checkpoint holds. */
+int model_files_read_checkpoint(const struct checkpoint *checkpoint, struct model_files *files, struct error *error);
+
+void model_files_free(struct model_files *files);
+
+/* NULL when it is not among them. */
+const struct checkpoint_blob *model_files_find(const struct model_files *files, const char *name);
+
+/* True when a folder holds a tokenizer. */
+bool model_files_tokenizer_in(const char *folder);
+
+#endif

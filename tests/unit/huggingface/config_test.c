@@ -1,0 +1,218 @@
+/* config.json: what is read of it, what is refused by name, and what is written reads back as the same. Values and keys
+ * are those that transformers 5.23.0 writes for GPT2Config and LlamaConfig, and 4.x for the older spellings. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "huggingface/config.h"
+
+#define GPT2  "{\"model_type\":\"gpt2\""
+#define LLAMA "{\"model_type\":\"llama\""
+
+static struct model_config read(const char *text)
+{
+    struct model_config config;
+    struct error error = {0};
+
+    if (hf_config_parse(text, (int64_t)strlen(text), "config.json", &config, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    return config;
+}
+
+static void assert_refused(const char *text, const char *part)
+{
+    struct model_config config;
+    struct error error = {0};
+
+    assert_int_equal(hf_config_parse(text, (int64_t)strlen(text), "m/config.json", &config, &error), STATUS_INPUT);
+    assert_int_equal(error.status, STATUS_INPUT);
+    if (strstr(error.message, part) == NULL || strncmp(error.message, "m/config.json", 13) != 0)
+        fail_msg("'%s' has no '%s'", error.message, part);
+}
+
+static void a_gpt2_config_of_transformers_is_read(void **state)
+{
+    const struct model_config config =
+        read(GPT2 ",\"activation_function\":\"gelu_new\",\"add_cross_attention\":false,\"architectures\":["
+                  "\"GPT2LMHeadModel\"],\"attn_pdrop\":0.1,\"bos_token_id\":50256,\"dtype\":\"float32\",\"n_embd\":64,"
+                  "\"n_head\":4,\"n_inner\":null,\"n_layer\":2,\"n_positions\":48,\"n_ctx\":1024,\"vocab_size\":500,"
+                  "\"layer_norm_epsilon\":1e-06,\"reorder_and_upcast_attn\":false,\"scale_attn_by_inverse_layer_idx\":"
+                  "false,\"scale_attn_weights\":true,\"summary_type\":\"cls_index\",\"tie_word_embeddings\":true,"
+                  "\"task_specific_params\":{\"text-generation\":{\"do_sample\":true}},\"use_cache\":true}");
+
+    (void)state;
+    assert_int_equal(config.family, MODEL_GPT2);
+    assert_int_equal(config.n_layer, 2);
+    assert_int_equal(config.n_embd, 64);
+    assert_int_equal(config.n_head, 4);
+    assert_int_equal(config.n_inner, 0);
+    assert_int_equal(config.n_positions, 48);
+    assert_int_equal(config.vocab_size, 500);
+    assert_true(config.layer_norm_epsilon == 1e-6);
+}
+
+static void absent_keys_have_the_defaults_of_transformers(void **state)
+{
+    const struct model_config gpt2 = read(GPT2 "}"), llama = read(LLAMA "}");
+
+    (void)state;
+    assert_int_equal(gpt2.n_layer, 12);
+    assert_int_equal(gpt2.vocab_size, 50257);
+    assert_true(gpt2.tie_word_embeddings);
+    assert_int_equal(llama.n_layer, 32);
+    assert_int_equal(llama.n_inner, 11008);
+    assert_true(llama.rope_theta == 10000 && llama.layer_norm_epsilon == 1e-6);
+    assert_false(llama.tie_word_embeddings);
+}
+
+static void both_spellings_of_rope_are_read(void **state)
+{
+    static const char *const texts[] = {
+        LLAMA ",\"rope_theta\":500000.0,\"rope_scaling\":{\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":"
+              "4.0,\"original_max_position_embeddings\":8192,\"rope_type\":\"llama3\"}}",
+        LLAMA ",\"rope_parameters\":{\"rope_theta\":500000.0,\"factor\":8.0,\"low_freq_factor\":1.0,"
+              "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192,\"rope_type\":\"llama3\"}}"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const struct model_config config = read(texts[i]);
+
+        assert_true(config.rope_theta == 500000 && config.rope_factor == 8);
+        assert_int_equal(config.rope_scaling, ROPE_LLAMA3);
+        assert_int_equal(config.rope_original_positions, 8192);
+    }
+    assert_int_equal(read(LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0}}").rope_scaling, ROPE_LINEAR);
+    assert_int_equal(read(LLAMA ",\"rope_scaling\":null}").rope_scaling, ROPE_UNSCALED);
+}
+
+static void a_field_that_may_change_the_computation_is_refused_by_name(void **state)
+{
+    (void)state;
+    assert_refused(GPT2 ",\"sliding_window\":128}", "'sliding_window' is not known for GPT-2");
+    assert_refused(LLAMA ",\"quantization_config\":{}}", "'quantization_config' is not known for LLaMA");
+    assert_refused(GPT2 ",\"rope_theta\":1e4}", "'rope_theta' is not known for GPT-2");
+    assert_refused(GPT2 ",\"is_encoder_decoder\":true}", "is_encoder_decoder");
+    assert_refused(GPT2 ",\"activation_function\":\"gelu\"}", "activation_function is 'gelu'");
+    assert_refused(GPT2 ",\"scale_attn_by_inverse_layer_idx\":true}", "scale_attn_by_inverse_layer_idx is 'true'");
+    assert_refused(GPT2 ",\"scale_attn_weights\":false}", "scale_attn_weights is 'false'");
+    assert_refused(GPT2 ",\"tie_word_embeddings\":false}", "tie_word_embeddings is 'false'");
+    assert_refused(LLAMA ",\"hidden_act\":\"gelu\"}", "hidden_act is 'gelu'");
+    assert_refused(LLAMA ",\"attention_bias\":true}", "attention_bias is 'true'");
+    assert_refused(LLAMA ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2.0}}", "rope_type 'yarn'");
+    assert_int_equal(read(GPT2 ",\"sliding_window\":null}").n_layer, 12);
+}
+
+static void what_cannot_be_a_model_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("{}", "'model_type' is missing");
+    assert_refused("{\"model_type\":\"mamba\"}", "model_type is 'mamba'; gpt2 and llama can be read");
+    assert_refused("[]", "no object");
+    assert_refused(GPT2 ",\"n_layer\":0}", "n_layer is '0'");
+    assert_refused(GPT2 ",\"n_layer\":2.5}", "n_layer is '2.5'");
+    assert_refused(GPT2 ",\"n_layer\":\"two\"}", "n_layer is 'two'");
+    assert_refused(GPT2 ",\"n_layer\":9223372036854775807}", "n_layer is '9223372036854775807'");
+    assert_refused(GPT2 ",\"n_layer\":9223372036854775808}", "not valid JSON");
+    assert_refused(GPT2 ",\"n_layer\":2,\"n_layer\":3}", "not valid JSON");
+    assert_refused(GPT2 ",\"n_head\":5}", "5");
+    assert_refused(GPT2 ",\"n_embd\":1073741824,\"n_inner\":1073741824,\"n_head\":1,\"n_layer\":10000}", "63 bits");
+    assert_refused(GPT2 ",\"n_layer\":[[[1]]]}", "n_layer is '[[[1]]]'");
+}
+
+static void ten_thousand_levels_of_json_are_refused_before_they_are_parsed(void **state)
+{
+    char *text = malloc(20100);
+
+    (void)state;
+    assert_non_null(text);
+    memcpy(text, "{\"a\":", 5);
+    memset(text + 5, '[', 10000);
+    memset(text + 10005, ']', 10000);
+    memcpy(text + 20005, "}", 2);
+    assert_refused(text, "nested deeper than 64");
+    free(text);
+}
+
+static void assert_prints_the_same(const struct model_config *config, const char *original, const char *const *parts)
+{
+    const struct hf_config_form form = {.original = original, .dtype = LLMRUN_BF16, .end_of_text = 7};
+    struct error error = {0};
+    struct model_config back;
+    char *text;
+
+    if (hf_config_print(config, &form, &text, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    back = read(text);
+    for (; *parts != NULL; parts++)
+        if (strstr(text, *parts) == NULL)
+            fail_msg("%s has no %s", text, *parts);
+    assert_int_equal(back.family, config->family);
+    assert_int_equal(back.n_layer, config->n_layer);
+    assert_int_equal(back.n_embd, config->n_embd);
+    assert_int_equal(back.n_head, config->n_head);
+    assert_int_equal(model_kv_heads(&back), model_kv_heads(config));
+    assert_int_equal(model_head_width(&back), model_head_width(config));
+    assert_int_equal(model_inner(&back), model_inner(config));
+    assert_int_equal(back.n_positions, config->n_positions);
+    assert_int_equal(back.vocab_size, config->vocab_size);
+    assert_true(back.layer_norm_epsilon == config->layer_norm_epsilon);
+    assert_true(back.initializer_range == config->initializer_range);
+    assert_int_equal(back.tie_word_embeddings, config->tie_word_embeddings);
+    assert_int_equal(back.rope_scaling, config->rope_scaling);
+    assert_true(back.rope_theta == config->rope_theta && back.rope_factor == config->rope_factor);
+    assert_int_equal(back.rope_original_positions, config->rope_original_positions);
+    free(text);
+}
+
+static void what_is_written_reads_back_as_the_same(void **state)
+{
+    static const char *const gpt2_parts[] = {"\"architectures\": [\n    \"GPT2LMHeadModel\"",
+                                             "\"n_inner\": null",
+                                             "\"torch_dtype\": \"bfloat16\"",
+                                             "\"eos_token_id\": 7",
+                                             "\"attn_pdrop\": 0.0",
+                                             NULL};
+    static const char *const llama_parts[] = {"LlamaForCausalLM", "\"rope_type\": \"llama3\"", NULL};
+    struct model_config config;
+
+    (void)state;
+    assert_int_equal(model_preset("gpt2-xl", &config, NULL), STATUS_OK);
+    assert_prints_the_same(&config, NULL, gpt2_parts);
+    config = read(LLAMA ",\"num_key_value_heads\":8,\"head_dim\":64,\"tie_word_embeddings\":true,\"rope_scaling\":{"
+                        "\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
+                        "\"original_max_position_embeddings\":8192,\"rope_type\":\"llama3\"}}");
+    assert_prints_the_same(&config, NULL, llama_parts);
+}
+
+static void other_fields_of_the_original_stay(void **state)
+{
+    static const char *const parts[] = {"\"bos_token_id\": 50256", "\"vocab_size\": 11", "\"resid_pdrop\": 0.3",
+                                        "\"torch_dtype\": \"bfloat16\"", NULL};
+    static const char original[] =
+        GPT2 ",\"bos_token_id\":50256,\"resid_pdrop\":0.3,\"vocab_size\":10,\"dtype\":\"x\"}";
+    struct model_config config = read(original);
+
+    (void)state;
+    config.vocab_size = 11;
+    assert_prints_the_same(&config, original, parts);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_gpt2_config_of_transformers_is_read),
+        cmocka_unit_test(absent_keys_have_the_defaults_of_transformers),
+        cmocka_unit_test(both_spellings_of_rope_are_read),
+        cmocka_unit_test(a_field_that_may_change_the_computation_is_refused_by_name),
+        cmocka_unit_test(what_cannot_be_a_model_is_refused),
+        cmocka_unit_test(ten_thousand_levels_of_json_are_refused_before_they_are_parsed),
+        cmocka_unit_test(what_is_written_reads_back_as_the_same),
+        cmocka_unit_test(other_fields_of_the_original_stay),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
