@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/strict_json.h"
+#include "base/strict_json.h"
 #include "huggingface/directory.h"
 
 #define CONFIG_LIMIT ((int64_t)1 << 20) /* bytes */

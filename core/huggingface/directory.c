@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/strict_json.h"
 #include "checkpoint/manifest.h"
-#include "checkpoint/strict_json.h"
 
 #define INDEX_LIMIT ((int64_t)16 << 20) /* bytes; LLaMA 70B needs 70 thousand */
 
