@@ -5,6 +5,7 @@
 #include "base/status.h"
 
 int bench_step(int argc, char **argv, struct error *error);
+int bench_generate(int argc, char **argv, struct error *error);
 int bench_gemm(int argc, char **argv, struct error *error);
 
 #endif

@@ -36,12 +36,15 @@ static int run(const struct stored_model_options *source, const char *prompt, st
     struct token_list tokens = {0};
     struct stored_model model;
     struct printer printer;
+    int32_t end_of_text;
     int status = stored_model_open(&model, &file_system_real, source, error);
 
     if (status != STATUS_OK)
         return status;
     printer = (struct printer){model.tokenizer, STATUS_OK, error};
-    options->stop = tokenizer_end_of_text(model.tokenizer);
+    end_of_text = tokenizer_end_of_text(model.tokenizer);
+    options->stops = &end_of_text;
+    options->stop_count = end_of_text >= 0;
     status = tokenizer_encode(model.tokenizer, prompt, (int64_t)strlen(prompt), &tokens, error);
     if (status == STATUS_OK && tokens.count == 0)
         status = error_set(error, STATUS_USAGE, "--prompt is empty; at least one token is needed to go on from");
@@ -80,8 +83,8 @@ int command_generate(int argc, char **argv, struct error *error)
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
     if (status == STATUS_OK && !arguments.done) {
-        const struct stored_model_options source = {path,    tokenizer,  arguments.flags, arguments.flag_count,
-                                                    environ, USE_PREDICT};
+        const struct stored_model_options source = {path,    tokenizer,   arguments.flags, arguments.flag_count,
+                                                    environ, USE_GENERATE};
 
         generate_options.seed = (uint64_t)seed;
         status = run(&source, prompt, &generate_options, error);

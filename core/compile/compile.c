@@ -22,8 +22,8 @@ static int build(const struct compile_request *request, struct program *program,
         values_build_train(&builder, request);
     if (request->eval_batch > 0)
         values_build_evaluate(&builder, request);
-    if (request->predict)
-        values_build_predict(&builder, request);
+    if (request->generate)
+        values_build_generate(&builder, request);
     return builder.status;
 }
 

@@ -24,7 +24,7 @@ struct compile_request {
     int64_t micro_batch;  /* sequences of a microbatch; divides global_batch */
     int64_t eval_batch;   /* sequences of an evaluation batch; 0: no evaluate section */
     bool train;           /* forward, backward and update sections */
-    bool predict;         /* a predict section: logits of one position of one sequence */
+    bool generate;        /* prefill and decode sections over a cache of `sequence` tokens */
     float dropout;
     uint32_t compute_dtype; /* LLMRUN_F32 or LLMRUN_BF16 */
     enum recompute recompute;
@@ -52,6 +52,10 @@ void compiled_free(struct compiled *compiled);
 void compile_describe(const struct compiled *compiled, const struct op *op, struct llmrun_tensor *tensors,
                       struct llmrun_op *out);
 
+/* Tokens that a prefill takes at once: the caches have room for the last of them to begin anywhere below the context.
+ */
+int64_t compile_prefill_rows(const struct compile_request *request);
+
 /* Names of the values that the host writes and reads; see compile/values.c for their shapes. */
 #define VALUE_TOKENS          "tokens"
 #define VALUE_TARGETS         "targets"
@@ -66,6 +70,10 @@ void compile_describe(const struct compiled *compiled, const struct op *op, stru
 #define VALUE_GRAD_NORM       "grad_norm"
 #define VALUE_FINITE          "finite"
 #define VALUE_EVAL_PREFIX     "eval."    /* + tokens, targets ..., losses [eval batch] */
-#define VALUE_PREDICT_PREFIX  "predict." /* + tokens, positions, segment_starts, row, logits */
+#define VALUE_PREFILL_PREFIX  "prefill." /* + tokens, positions [prefill rows], cached, row [1] */
+#define VALUE_DECODE_PREFIX   "decode."  /* + tokens, positions [1] */
+#define VALUE_CACHED          "cached"   /* rows that the caches hold before */
+#define VALUE_ROW             "row"      /* of the prefill, whose logits are wanted */
+#define VALUE_LOGITS          "logits"   /* f32 [1, padded vocabulary], of prefill and of decode */
 
 #endif

@@ -2,6 +2,10 @@
 
 #include <stdio.h>
 
+#include "base/checked.h"
+
+#define PREFILL_ROWS 64 /* fewer would read the weights more often, more would be in vain for short prompts */
+
 static int32_t input(struct builder *builder, const char *prefix, const char *name, uint32_t flags, uint32_t dtype,
                      int64_t count)
 {
@@ -71,23 +75,44 @@ void values_build_evaluate(struct builder *builder, const struct compile_request
                                losses, request->sequence, request->model.vocab_size);
 }
 
-void values_build_predict(struct builder *builder, const struct compile_request *request)
+int64_t compile_prefill_rows(const struct compile_request *request)
+{
+    return request->sequence < PREFILL_ROWS ? request->sequence : PREFILL_ROWS;
+}
+
+/* From the hidden states of one row to logits that the host reads. */
+static void build_logits(struct builder *builder, const struct compile_request *request, int32_t hidden)
 {
     const int64_t shape[] = {1, model_padded_vocabulary(&request->model)};
-    struct model_batch batch;
-    int32_t row, hidden, logits;
+    int32_t operands[LLMRUN_CAST_OPERANDS];
 
-    builder_section(builder, SECTION_PREDICT);
-    batch = batch_values(builder, VALUE_PREDICT_PREFIX, 0, 1, request->sequence);
-    row = input(builder, VALUE_PREDICT_PREFIX, "row", 0, LLMRUN_I32, 1);
-    logits = build_value(builder, VALUE_PREDICT_PREFIX "logits", VALUE_RESULT, 0, LLMRUN_F32, 2, shape);
+    operands[LLMRUN_CAST_Y] = build_value(builder, VALUE_LOGITS, VALUE_RESULT, 0, LLMRUN_F32, 2, shape);
+    operands[LLMRUN_CAST_X] =
+        build_linear(builder, hidden, model_build_head(builder, &request->model), NO_VALUE, "head");
+    if (builder->status == STATUS_OK)
+        builder_emit(builder, LLMRUN_OP_CAST, NULL, operands, 0, "logits");
+}
+
+void values_build_generate(struct builder *builder, const struct compile_request *request)
+{
+    const int64_t rows = compile_prefill_rows(request), capacity = round_up(request->sequence, rows);
+    struct model_batch batch = {
+        .sequences = 1, .sequence = rows, .segment_starts = NO_VALUE, .random = NO_VALUE, .cache_rows = capacity};
+    int32_t row, hidden;
+
+    builder_section(builder, SECTION_PREFILL);
+    batch.tokens = input(builder, VALUE_PREFILL_PREFIX, VALUE_TOKENS, 0, LLMRUN_I32, rows);
+    batch.positions = input(builder, VALUE_PREFILL_PREFIX, VALUE_POSITIONS, 0, LLMRUN_I32, rows);
+    batch.cached = input(builder, VALUE_PREFILL_PREFIX, VALUE_CACHED, 0, LLMRUN_I32, 1);
+    row = input(builder, VALUE_PREFILL_PREFIX, VALUE_ROW, 0, LLMRUN_I32, 1);
     hidden = model_build_hidden(builder, &request->model, &batch);
     /* A lookup in the hidden states picks the row whose next token is wanted. */
-    hidden = build_embedding(builder, row, hidden, NO_VALUE, "last");
-    hidden = build_linear(builder, hidden, model_build_head(builder, &request->model), NO_VALUE, "head");
-    if (builder->status == STATUS_OK) {
-        int32_t operands[LLMRUN_CAST_OPERANDS] = {hidden, logits};
+    build_logits(builder, request, build_embedding(builder, row, hidden, NO_VALUE, "last"));
 
-        builder_emit(builder, LLMRUN_OP_CAST, NULL, operands, 0, "logits");
-    }
+    builder_section(builder, SECTION_DECODE);
+    batch.sequence = 1;
+    batch.tokens = input(builder, VALUE_DECODE_PREFIX, VALUE_TOKENS, 0, LLMRUN_I32, 1);
+    batch.positions = input(builder, VALUE_DECODE_PREFIX, VALUE_POSITIONS, 0, LLMRUN_I32, 1);
+    batch.cached = batch.positions;
+    build_logits(builder, request, model_build_hidden(builder, &request->model, &batch));
 }

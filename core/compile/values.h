@@ -6,6 +6,6 @@
 
 void values_build_train(struct builder *builder, const struct compile_request *request);
 void values_build_evaluate(struct builder *builder, const struct compile_request *request);
-void values_build_predict(struct builder *builder, const struct compile_request *request);
+void values_build_generate(struct builder *builder, const struct compile_request *request);
 
 #endif

@@ -97,7 +97,7 @@ int32_t gpt2_build_hidden(struct builder *b, const struct model_config *config, 
         q = build_linear(b, h, l.q_weight, l.q_bias, "q"); /* [rows, c] = [rows, (heads width)] */
         k = build_linear(b, h, l.k_weight, l.k_bias, "k");
         v = build_linear(b, h, l.v_weight, l.v_bias, "v");
-        h = build_attention(b, q, k, v, batch->segment_starts, batch->random, &form, "attention");
+        h = model_build_attention(b, batch, q, k, v, &form, "attention");
         branch = build_linear(b, h, l.proj_weight, l.proj_bias, "attention.proj");
         branch = build_dropout(b, branch, batch->random, batch->sequence, p, "attention.drop");
 

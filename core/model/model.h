@@ -83,10 +83,17 @@ struct model_batch {
     int64_t sequence;       /* tokens in each */
     int32_t tokens;         /* i32 [rows] */
     int32_t positions;      /* i32 [rows], from 0 in each document */
-    int32_t segment_starts; /* i32 [rows], index in the sequence where the token's document starts */
+    int32_t segment_starts; /* i32 [rows], index in the sequence where the token's document starts; NO_VALUE with a
+                               cache */
     int32_t random;         /* u32 [4], see llmrun/random.h; NO_VALUE without dropout */
     float dropout;
+    int64_t cache_rows; /* 0: the batch is all there is; else rows of the caches of earlier tokens of the sequence */
+    int32_t cached;     /* with a cache: i32 [1], the rows that the caches hold before the batch */
 };
+
+/* The attention of the builder's layer: within the batch, or to the layer's cache where the batch has one. */
+int32_t model_build_attention(struct builder *builder, const struct model_batch *batch, int32_t q, int32_t k, int32_t v,
+                              const struct attention_form *form, const char *name);
 
 /* Writes the initial values of all parameters into the last section (init ops, keyed by `seed` and name). */
 void model_build_init(struct builder *builder, const struct model_config *config, uint64_t seed);

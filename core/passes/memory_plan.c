@@ -12,15 +12,17 @@ struct lifetime {
     int64_t bytes;
     int64_t first, last; /* op indices on the time line */
     int64_t offset;
-    uint8_t line; /* 0: forward then backward; 1: evaluate; 2: predict */
+    uint8_t line; /* 0: forward then backward; 1: evaluate; 2: prefill; 3: decode */
 };
 
 static enum plan_region region_of(const struct value *value)
 {
     static const enum plan_region regions[VALUE_KINDS] = {
-        [VALUE_PARAMETER] = REGION_PARAMETERS, [VALUE_STATE] = REGION_STATE,           [VALUE_COPY] = REGION_COPIES,
-        [VALUE_GRADIENT] = REGION_GRADIENTS,   [VALUE_INPUT] = REGION_INPUTS,          [VALUE_RESULT] = REGION_RESULTS,
-        [VALUE_SCRATCH] = REGION_SCRATCH,      [VALUE_ACTIVATION] = REGION_ACTIVATIONS};
+        [VALUE_PARAMETER] = REGION_PARAMETERS, [VALUE_STATE] = REGION_STATE,
+        [VALUE_COPY] = REGION_COPIES,          [VALUE_GRADIENT] = REGION_GRADIENTS,
+        [VALUE_INPUT] = REGION_INPUTS,         [VALUE_RESULT] = REGION_RESULTS,
+        [VALUE_SCRATCH] = REGION_SCRATCH,      [VALUE_ACTIVATION] = REGION_ACTIVATIONS,
+        [VALUE_CACHE] = REGION_CACHES};
 
     return regions[value->kind];
 }
@@ -65,8 +67,10 @@ static int time_line(enum section_kind kind)
         return 0;
     case SECTION_EVALUATE:
         return 1;
-    case SECTION_PREDICT:
+    case SECTION_PREFILL:
         return 2;
+    case SECTION_DECODE:
+        return 3;
     default:
         return -1;
     }
@@ -217,8 +221,9 @@ void memory_plan_free(struct memory_plan *plan)
 
 const char *plan_region_name(enum plan_region region)
 {
-    static const char *const names[REGIONS] = {"parameters", "optimizer state", "compute copies", "gradients", "inputs",
-                                               "results",    "scratch",         "activations",    "workspace"};
+    static const char *const names[REGIONS] = {"parameters",  "optimizer state", "compute copies", "gradients",
+                                               "inputs",      "results",         "scratch",        "caches",
+                                               "activations", "workspace"};
 
     return region < REGIONS ? names[region] : "?";
 }

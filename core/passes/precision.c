@@ -42,7 +42,8 @@ static void retype_operands(struct precision *precision, const struct op *op)
             continue;
         if (program->values[operands[i]].kind == VALUE_PARAMETER)
             operands[i] = copy_of(precision, operands[i]);
-        else if (program->values[operands[i]].kind == VALUE_ACTIVATION)
+        else if (program->values[operands[i]].kind == VALUE_ACTIVATION ||
+                 program->values[operands[i]].kind == VALUE_CACHE)
             program->values[operands[i]].dtype = (uint8_t)precision->dtype;
     }
 }

@@ -210,6 +210,16 @@ int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v
     return operands[LLMRUN_ATTENTION_O];
 }
 
+int32_t build_attention_cached(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t position,
+                               int32_t k_cache, int32_t v_cache, const struct attention_form *form, const char *name)
+{
+    struct llmrun_attention_cached_attributes attributes = {form->heads, form->kv_heads, form->scale};
+    int32_t operands[LLMRUN_ATTENTION_CACHED_OPERANDS] = {q, k, v, position, k_cache, v_cache, WANTED};
+
+    builder_emit(builder, LLMRUN_OP_ATTENTION_CACHED, &attributes, operands, 0, name);
+    return operands[LLMRUN_ATTENTION_CACHED_O];
+}
+
 int32_t build_dropout(struct builder *builder, int32_t x, int32_t random, int64_t sequence, float probability,
                       const char *name)
 {

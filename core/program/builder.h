@@ -61,6 +61,10 @@ struct attention_form {
 /* `random` is needed when form->dropout > 0. */
 int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t segment_starts,
                         int32_t random, const struct attention_form *form, const char *name);
+/* Attention of the rows of one sequence to themselves and to those before them, which the caches [rows, kv features]
+ * hold; `position` is an i32 [1], the number of rows that they hold. */
+int32_t build_attention_cached(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t position,
+                               int32_t k_cache, int32_t v_cache, const struct attention_form *form, const char *name);
 /* Returns x itself when probability is 0. */
 int32_t build_dropout(struct builder *builder, int32_t x, int32_t random, int64_t sequence, float probability,
                       const char *name);

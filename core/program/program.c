@@ -172,8 +172,8 @@ void program_tensor(const struct program *program, int32_t id, int64_t alignment
 
 const char *value_kind_name(enum value_kind kind)
 {
-    static const char *const names[VALUE_KINDS] = {"parameter", "state",  "copy",    "gradient",
-                                                   "input",     "result", "scratch", "activation"};
+    static const char *const names[VALUE_KINDS] = {"parameter", "state",   "copy",       "gradient", "input",
+                                                   "result",    "scratch", "activation", "cache"};
 
     return kind < VALUE_KINDS ? names[kind] : "?";
 }
@@ -181,7 +181,7 @@ const char *value_kind_name(enum value_kind kind)
 const char *section_kind_name(enum section_kind kind)
 {
     static const char *const names[SECTION_KINDS] = {"init",   "refresh",  "forward", "backward",
-                                                     "update", "evaluate", "predict"};
+                                                     "update", "evaluate", "prefill", "decode"};
 
     return kind < SECTION_KINDS ? names[kind] : "?";
 }

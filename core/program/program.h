@@ -27,6 +27,7 @@ enum value_kind {
     VALUE_RESULT,     /* read by the host after a step */
     VALUE_SCRATCH,    /* of the update: written and read within one step */
     VALUE_ACTIVATION, /* between ops of one microbatch */
+    VALUE_CACHE,      /* keys and values of earlier tokens: lives as long as the run, made zero by nobody, not saved */
     VALUE_KINDS
 };
 
@@ -66,7 +67,8 @@ enum section_kind {
     SECTION_BACKWARD,
     SECTION_UPDATE,
     SECTION_EVALUATE, /* losses of a batch, no gradients */
-    SECTION_PREDICT,  /* logits of chosen positions */
+    SECTION_PREFILL,  /* many tokens of a text into the caches; logits of one of them */
+    SECTION_DECODE,   /* one token more; its logits */
     SECTION_KINDS
 };
 

@@ -241,8 +241,10 @@ static int launch_job(struct executor *executor, enum executor_job job, struct e
         return launch_step(executor, error);
     case EXECUTOR_EVALUATE:
         return launch(executor, SECTION_EVALUATE, 0, error);
-    case EXECUTOR_PREDICT:
-        return launch(executor, SECTION_PREDICT, 0, error);
+    case EXECUTOR_PREFILL:
+        return launch(executor, SECTION_PREFILL, 0, error);
+    case EXECUTOR_DECODE:
+        return launch(executor, SECTION_DECODE, 0, error);
     }
     return error_set(error, STATUS_BUG, "unknown job %d", (int)job);
 }

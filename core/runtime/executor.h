@@ -17,7 +17,8 @@ enum executor_job {
     EXECUTOR_REFRESH, /* what is derived from parameters */
     EXECUTOR_STEP,    /* the schedule, then the update */
     EXECUTOR_EVALUATE,
-    EXECUTOR_PREDICT,
+    EXECUTOR_PREFILL, /* tokens into the caches, logits of one of them */
+    EXECUTOR_DECODE,  /* one token more */
 };
 
 /* Compiles `request` for this device (its query and device_compiles are filled in here) and allocates everything. The

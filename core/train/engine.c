@@ -22,7 +22,8 @@ static void find_values(struct engine *engine)
 {
     engine->train = find_batch(engine, "");
     engine->eval = find_batch(engine, VALUE_EVAL_PREFIX);
-    engine->predict = find_batch(engine, VALUE_PREDICT_PREFIX);
+    engine->prefill = find_batch(engine, VALUE_PREFILL_PREFIX);
+    engine->decode = find_batch(engine, VALUE_DECODE_PREFIX);
     engine->random = find(engine, "", VALUE_RANDOM);
     engine->inverse_tokens = find(engine, "", VALUE_INVERSE_TOKENS);
     engine->learning_rate = find(engine, "", VALUE_LEARNING_RATE);
@@ -31,8 +32,9 @@ static void find_values(struct engine *engine)
     engine->grad_norm = find(engine, "", VALUE_GRAD_NORM);
     engine->finite = find(engine, "", VALUE_FINITE);
     engine->eval_losses = find(engine, VALUE_EVAL_PREFIX, VALUE_LOSSES);
-    engine->predict_row = find(engine, VALUE_PREDICT_PREFIX, "row");
-    engine->logits = find(engine, VALUE_PREDICT_PREFIX, "logits");
+    engine->prefill_cached = find(engine, VALUE_PREFILL_PREFIX, VALUE_CACHED);
+    engine->prefill_row = find(engine, VALUE_PREFILL_PREFIX, VALUE_ROW);
+    engine->logits = find(engine, "", VALUE_LOGITS);
 }
 
 int engine_open(struct engine *engine, const struct config *config, int64_t vocabulary, unsigned uses,
@@ -62,13 +64,18 @@ void engine_close(struct engine *engine)
     memset(engine, 0, sizeof *engine);
 }
 
+static int run_written(struct engine *engine, enum executor_job job, struct error *error)
+{
+    int status = executor_submit(engine->executor, job, error);
+
+    return status == STATUS_OK ? executor_collect(engine->executor, error) : status;
+}
+
 static int run_job(struct engine *engine, enum executor_job job, struct error *error)
 {
     int status = executor_begin(engine->executor, error);
 
-    if (status == STATUS_OK)
-        status = executor_submit(engine->executor, job, error);
-    return status == STATUS_OK ? executor_collect(engine->executor, error) : status;
+    return status == STATUS_OK ? run_written(engine, job, error) : status;
 }
 
 static int mark_finite(struct engine *engine, struct error *error)
@@ -124,9 +131,7 @@ int engine_evaluate(struct engine *engine, const struct sampler *sampler, double
         batch_fill(&batch, sampler, first, rows);
         *(float *)executor_input(engine->executor, engine->inverse_tokens) = 1;
         *tokens += batch_valid_tokens(sampler, first, rows);
-        status = executor_submit(engine->executor, EXECUTOR_EVALUATE, error);
-        if (status == STATUS_OK)
-            status = executor_collect(engine->executor, error);
+        status = run_written(engine, EXECUTOR_EVALUATE, error);
         for (int64_t i = 0; status == STATUS_OK && i < rows; i++)
             sum += ((const double *)executor_result(engine->executor, engine->eval_losses))[i];
     }
@@ -134,29 +139,62 @@ int engine_evaluate(struct engine *engine, const struct sampler *sampler, double
     return status;
 }
 
-int engine_predict(struct engine *engine, const int32_t *tokens, int64_t count, const float **logits,
-                   struct error *error)
+/* Rows behind the `count` tokens are computed and of no use: what they leave in the caches is written over before it is
+ * read. */
+static int prefill_part(struct engine *engine, const int32_t *tokens, int64_t count, struct error *error)
 {
-    const int64_t sequence = engine->request.sequence;
-    struct batch batch;
+    const int64_t rows = compile_prefill_rows(&engine->request), last = engine->request.sequence - 1;
+    int32_t *row_tokens, *positions;
     int status = executor_begin(engine->executor, error);
 
     if (status != STATUS_OK)
         return status;
-    if (count < 1 || count > sequence)
-        return error_set(error, STATUS_BUG, "%lld tokens to predict from, 1 to %lld are possible", (long long)count,
-                         (long long)sequence);
-    batch = engine_batch(engine, &engine->predict, 1);
-    for (int64_t i = 0; i < sequence; i++) {
-        batch.tokens[i] = i < count ? tokens[i] : 0;
-        batch.positions[i] = (int32_t)i;
-        batch.segment_starts[i] = 0;
+    row_tokens = executor_input(engine->executor, engine->prefill.tokens);
+    positions = executor_input(engine->executor, engine->prefill.positions);
+    for (int64_t i = 0; i < rows; i++) {
+        row_tokens[i] = i < count ? tokens[i] : 0;
+        positions[i] = (int32_t)(engine->cached + i < last ? engine->cached + i : last);
     }
-    *(int32_t *)executor_input(engine->executor, engine->predict_row) = (int32_t)count - 1;
-    status = executor_submit(engine->executor, EXECUTOR_PREDICT, error);
+    *(int32_t *)executor_input(engine->executor, engine->prefill_cached) = (int32_t)engine->cached;
+    *(int32_t *)executor_input(engine->executor, engine->prefill_row) = (int32_t)count - 1;
+    status = run_written(engine, EXECUTOR_PREFILL, error);
     if (status == STATUS_OK)
-        status = executor_collect(engine->executor, error);
+        engine->cached += count;
+    return status;
+}
+
+int engine_prefill(struct engine *engine, const int32_t *tokens, int64_t count, const float **logits,
+                   struct error *error)
+{
+    const int64_t rows = compile_prefill_rows(&engine->request);
+    int status = STATUS_OK;
+
+    if (count < 1 || count > engine->request.sequence)
+        return error_set(error, STATUS_BUG, "%lld tokens to begin with, 1 to %lld are possible", (long long)count,
+                         (long long)engine->request.sequence);
+    engine->cached = 0;
+    for (int64_t first = 0; status == STATUS_OK && first < count; first += rows)
+        status = prefill_part(engine, tokens + first, count - first < rows ? count - first : rows, error);
     if (status == STATUS_OK)
         *logits = executor_result(engine->executor, engine->logits);
     return status;
+}
+
+int engine_decode(struct engine *engine, int32_t token, const float **logits, struct error *error)
+{
+    int status = executor_begin(engine->executor, error);
+
+    if (status != STATUS_OK)
+        return status;
+    if (engine->cached < 1 || engine->cached >= engine->request.sequence)
+        return error_set(error, STATUS_BUG, "a token after %lld, 1 to %lld are possible", (long long)engine->cached,
+                         (long long)engine->request.sequence - 1);
+    *(int32_t *)executor_input(engine->executor, engine->decode.tokens) = token;
+    *(int32_t *)executor_input(engine->executor, engine->decode.positions) = (int32_t)engine->cached;
+    status = run_written(engine, EXECUTOR_DECODE, error);
+    if (status != STATUS_OK)
+        return status;
+    engine->cached++;
+    *logits = executor_result(engine->executor, engine->logits);
+    return STATUS_OK;
 }

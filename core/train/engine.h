@@ -19,9 +19,10 @@ struct engine {
     struct chosen_device chosen;
     struct executor *executor;
     struct compile_request request; /* as compiled */
-    struct engine_values train, eval, predict;
-    int32_t random, inverse_tokens, learning_rate, bias_correction, losses, grad_norm, finite, eval_losses, predict_row,
-        logits;
+    struct engine_values train, eval, prefill, decode;
+    int32_t random, inverse_tokens, learning_rate, bias_correction, losses, grad_norm, finite, eval_losses,
+        prefill_cached, prefill_row, logits;
+    int64_t cached; /* tokens in the caches */
 };
 
 /* Opens the backend that the config names, compiles for `uses` (enum use) and allocates. `vocabulary` as in
@@ -44,9 +45,13 @@ struct batch engine_batch(struct engine *engine, const struct engine_values *val
 int engine_evaluate(struct engine *engine, const struct sampler *sampler, double *loss, int64_t *tokens,
                     struct error *error);
 
-/* Logits [vocab_size] of the token after tokens[0 .. count-1]; at most `sequence` of them. The result lives until the
- * next call. */
-int engine_predict(struct engine *engine, const int32_t *tokens, int64_t count, const float **logits,
+/* Logits [vocab_size] of the token after tokens[0 .. count-1], at most `sequence` of them, which then are what the
+ * caches hold. The result lives until the next call. */
+int engine_prefill(struct engine *engine, const int32_t *tokens, int64_t count, const float **logits,
                    struct error *error);
+
+/* The same after one token more. The caches hold 1 to `sequence` - 1 tokens. The logits have the bits of a prefill with
+ * all tokens. */
+int engine_decode(struct engine *engine, int32_t token, const float **logits, struct error *error);
 
 #endif

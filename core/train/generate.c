@@ -6,52 +6,11 @@
 
 #include <llmrun/random.h>
 
-static int more_probable_first(const void *a, const void *b)
-{
-    const struct candidate_token *x = a, *y = b;
-
-    if (x->logit != y->logit)
-        return x->logit < y->logit ? 1 : -1;
-    return x->token < y->token ? -1 : 1;
-}
-
-static int32_t most_probable(const float *logits, int64_t count)
-{
-    int32_t best = 0;
-
-    for (int64_t i = 1; i < count; i++)
-        if (logits[i] > logits[best])
-            best = (int32_t)i;
-    return best;
-}
-
-int32_t generate_pick(const float *logits, int64_t count, const struct generate_options *options, double uniform,
-                      struct candidate_token *scratch)
-{
-    double total = 0, kept = 0, reached = 0;
-    int64_t candidates = options->top_k > 0 && options->top_k < count ? options->top_k : count, last;
-
-    if (options->temperature == 0)
-        return most_probable(logits, count);
-    for (int64_t i = 0; i < count; i++)
-        scratch[i] = (struct candidate_token){logits[i], (int32_t)i};
-    qsort(scratch, (size_t)count, sizeof *scratch, more_probable_first);
-    for (int64_t i = 0; i < candidates; i++)
-        total += exp((scratch[i].logit - scratch[0].logit) / options->temperature);
-    for (last = 0; last < candidates; last++) {
-        kept += exp((scratch[last].logit - scratch[0].logit) / options->temperature);
-        if (kept >= options->top_p * total)
-            break;
-    }
-    if (last == candidates)
-        last--;
-    for (int64_t i = 0; i < last; i++) {
-        reached += exp((scratch[i].logit - scratch[0].logit) / options->temperature);
-        if (uniform * kept < reached)
-            return scratch[i].token;
-    }
-    return scratch[last].token;
-}
+/* The text's last tokens: at most twice the context. */
+struct history {
+    int32_t *tokens;
+    int64_t count, window;
+};
 
 /* 53 random bits for token number `position`. */
 static double uniform_at(uint64_t seed, uint64_t position)
@@ -71,39 +30,70 @@ static bool all_finite(const float *logits, int64_t count)
     return true;
 }
 
+static bool is_stop(const struct generate_options *options, int32_t token)
+{
+    for (int64_t i = 0; i < options->stop_count; i++)
+        if (options->stops[i] == token)
+            return true;
+    return false;
+}
+
+static void remember(struct history *history, int32_t token)
+{
+    if (history->count == 2 * history->window) {
+        memmove(history->tokens, history->tokens + history->window, (size_t)history->window * sizeof(int32_t));
+        history->count = history->window;
+    }
+    history->tokens[history->count++] = token;
+}
+
+/* Logits after the newest token; the engine has seen all before it. A full context begins anew with its later half. */
+static int see_newest(struct engine *engine, const struct history *history, const float **logits, struct error *error)
+{
+    const int64_t half = history->window > 1 ? history->window / 2 : 1;
+
+    if (engine->cached < history->window)
+        return engine_decode(engine, history->tokens[history->count - 1], logits, error);
+    return engine_prefill(engine, history->tokens + history->count - half, half, logits, error);
+}
+
+static int go_on(struct engine *engine, struct history *history, const struct generate_options *options,
+                 struct candidate_token *scratch, generate_listener *listener, void *context, struct error *error)
+{
+    const int64_t vocabulary = engine->request.model.vocab_size;
+    const float *logits;
+    int status = engine_prefill(engine, history->tokens, history->count, &logits, error);
+
+    for (int64_t i = 0; status == STATUS_OK; i++) {
+        int32_t token;
+
+        if (!all_finite(logits, vocabulary))
+            return error_set(error, STATUS_NONFINITE, "the model's logits are not finite");
+        token = generate_pick(logits, vocabulary, options, uniform_at(options->seed, (uint64_t)i), scratch);
+        if (is_stop(options, token) || !listener(context, token) || i + 1 == options->tokens)
+            return STATUS_OK;
+        remember(history, token);
+        status = see_newest(engine, history, &logits, error);
+    }
+    return status;
+}
+
 int generate(struct engine *engine, const int32_t *prompt, int64_t prompt_count, const struct generate_options *options,
              generate_listener *listener, void *context, struct error *error)
 {
-    const int64_t window = engine->request.sequence, vocabulary = engine->request.model.vocab_size;
-    int32_t *tokens = malloc((size_t)(prompt_count + options->tokens + 1) * sizeof *tokens);
-    struct candidate_token *scratch = malloc((size_t)vocabulary * sizeof *scratch);
-    int64_t count = prompt_count;
+    const int64_t window = engine->request.sequence;
+    const int64_t count = prompt_count < window ? prompt_count : window;
+    struct history history = {malloc((size_t)(2 * window) * sizeof(int32_t)), count, window};
+    struct candidate_token *scratch = malloc((size_t)engine->request.model.vocab_size * sizeof *scratch);
     int status = STATUS_OK;
 
-    if (tokens == NULL || scratch == NULL) {
-        status = error_set(error, STATUS_MEMORY, "no memory to generate %lld tokens", (long long)options->tokens);
-        goto out;
+    if (history.tokens == NULL || scratch == NULL) {
+        status = error_set(error, STATUS_MEMORY, "no memory to generate text");
+    } else if (options->tokens > 0) {
+        memcpy(history.tokens, prompt + prompt_count - count, (size_t)count * sizeof(int32_t));
+        status = go_on(engine, &history, options, scratch, listener, context, error);
     }
-    memcpy(tokens, prompt, (size_t)prompt_count * sizeof *tokens);
-    for (int64_t i = 0; i < options->tokens; i++) {
-        int64_t first = count > window ? count - window : 0;
-        const float *logits;
-        int32_t token;
-
-        status = engine_predict(engine, tokens + first, count - first, &logits, error);
-        if (status != STATUS_OK)
-            break;
-        if (!all_finite(logits, vocabulary)) {
-            status = error_set(error, STATUS_NONFINITE, "the model's logits are not finite");
-            break;
-        }
-        token = generate_pick(logits, vocabulary, options, uniform_at(options->seed, (uint64_t)i), scratch);
-        if (token == options->stop || !listener(context, token))
-            break;
-        tokens[count++] = token;
-    }
-out:
-    free(tokens);
+    free(history.tokens);
     free(scratch);
     return status;
 }

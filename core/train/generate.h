@@ -10,18 +10,24 @@ struct generate_options {
     int64_t top_k;      /* only the k most probable tokens; 0: all */
     double top_p;       /* only the most probable tokens that together reach p; 1: all */
     uint64_t seed;
-    int32_t stop; /* a token that ends the text (it is not passed on), -1 for none */
+    const int32_t *stops; /* tokens that end the text; they are not passed on */
+    int64_t stop_count;
 };
 
 /* Hears each token as it is made; returns false to stop. */
 typedef bool generate_listener(void *context, int32_t token);
 
-/* Goes on from `prompt` (at least one token). What no longer fits the model's context drops out at its front. The same
- * seed gives the same tokens. */
+/* Goes on from `prompt`: at least one token, all of them in the vocabulary. The engine was opened for USE_GENERATE. The
+ * same seed gives the same tokens.
+ *
+ * A prompt that is longer than the context counts with its end alone. When the context is full, the text goes on from
+ * the later half of it, as if that were all there is: it is read again from position 0, once for every half context
+ * that follows. */
 int generate(struct engine *engine, const int32_t *prompt, int64_t prompt_count, const struct generate_options *options,
              generate_listener *listener, void *context, struct error *error);
 
-/* One token from logits[0 .. count-1]; `uniform` is in [0, 1). Ties go to the lower token. */
+/* One token from logits[0 .. count-1]; `uniform` is in [0, 1). The most probable tokens come first in that range, ties
+ * by number. `scratch` has room for `count`. */
 struct candidate_token {
     float logit;
     int32_t token;

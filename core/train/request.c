@@ -72,7 +72,7 @@ int request_make(const struct config *config, int64_t vocabulary, unsigned uses,
         request->micro_batch = request->global_batch;
     request->train = uses & USE_TRAIN;
     request->eval_batch = uses & USE_EVALUATE ? request->micro_batch : 0;
-    request->predict = uses & USE_PREDICT;
+    request->generate = uses & USE_GENERATE;
     request->dropout = (float)config->model.dropout;
     request->compute_dtype = config->precision.compute == CONFIG_COMPUTE_BF16 ? LLMRUN_BF16 : LLMRUN_F32;
     request->recompute = recompute_mode(config);

@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "train/learning_rate.h"
 
-enum use { USE_TRAIN = 1, USE_EVALUATE = 2, USE_PREDICT = 4 };
+enum use { USE_TRAIN = 1, USE_EVALUATE = 2, USE_GENERATE = 4 };
 
 /* model.path or model.preset, and overrides. `vocabulary` is the tokenizer's, 0 where there is none; it decides unless
  * an override or stored weights do. A tokenizer with more tokens than the model is STATUS_USAGE. */

@@ -3,7 +3,7 @@
 
 tiny='--model.preset gpt2-tiny --data.seq_len 16 --train.global_batch 2 --run.backend cpu --repeat 2'
 
-expect 2 'llmrun: bench needs step | gemm; *' -- bench
+expect 2 'llmrun: bench needs step | generate | gemm; *' -- bench
 expect 2 'llmrun: bench has no part stpe*' -- bench stpe
 expect 2 'llmrun: --repeat is 0; *' -- bench step --repeat 0
 

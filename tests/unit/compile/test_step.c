@@ -85,7 +85,7 @@ static int sections_of(const struct compiled *compiled)
 static void a_request_gets_the_sections_that_it_asks_for(void **state)
 {
     const int init = 1 << SECTION_INIT, refresh = 1 << SECTION_REFRESH, evaluate = 1 << SECTION_EVALUATE,
-              predict = 1 << SECTION_PREDICT,
+              generate = 1 << SECTION_PREFILL | 1 << SECTION_DECODE,
               train = 1 << SECTION_FORWARD | 1 << SECTION_BACKWARD | 1 << SECTION_UPDATE;
     struct compile_request request = demo();
     struct compiled compiled;
@@ -106,10 +106,10 @@ static void a_request_gets_the_sections_that_it_asks_for(void **state)
     assert_int_equal(compiled.plan.region_bytes[REGION_STATE], 0);
     compiled_free(&compiled);
 
-    request.train = request.predict = true;
+    request.train = request.generate = true;
     request.compute_dtype = LLMRUN_BF16;
     compile(&request, &compiled);
-    assert_int_equal(sections_of(&compiled), init | refresh | train | evaluate | predict);
+    assert_int_equal(sections_of(&compiled), init | refresh | train | evaluate | generate);
     compiled_free(&compiled);
 }
 

@@ -23,12 +23,13 @@ static bool uses(const struct program *program, int64_t op, int32_t value)
     return false;
 }
 
-/* Ops of one launch after the other: forward and backward, or one of evaluate and predict. */
+/* Ops of one launch after the other: forward and backward, or one of evaluate, prefill and decode. */
 static int group_of(enum section_kind kind)
 {
     return kind == SECTION_FORWARD || kind == SECTION_BACKWARD ? 1
            : kind == SECTION_EVALUATE                          ? 2
-           : kind == SECTION_PREDICT                           ? 3
+           : kind == SECTION_PREFILL                           ? 3
+           : kind == SECTION_DECODE                            ? 4
                                                                : 0;
 }
 
@@ -51,7 +52,7 @@ static bool lifetime(const struct program *program, int32_t value, int group, in
 /* From the plan's own numbers, for all pairs: values that are alive at one time share no byte. */
 static void check_activations(const struct program *program, const struct memory_plan *plan)
 {
-    for (int group = 1; group <= 3; group++)
+    for (int group = 1; group <= 4; group++)
         for (int32_t a = 0; a < program->value_count; a++) {
             const struct placement *at_a = &plan->placements[a];
             int64_t first_a, last_a;
@@ -140,7 +141,7 @@ static struct compile_request demo(enum recompute recompute)
                                       .micro_batch = 2,
                                       .eval_batch = 3,
                                       .train = true,
-                                      .predict = true,
+                                      .generate = true,
                                       .dropout = 0.1f,
                                       .compute_dtype = LLMRUN_BF16,
                                       .recompute = recompute,
@@ -178,7 +179,7 @@ static void each_recompute_mode_needs_less_memory(void **state)
         struct error error;
 
         request.eval_batch = 0;
-        request.predict = false;
+        request.generate = false;
         assert_int_equal(compile_step(&request, &compiled, &error), STATUS_OK);
         bytes[recompute] = compiled.plan.region_bytes[REGION_ACTIVATIONS];
         compiled_free(&compiled);

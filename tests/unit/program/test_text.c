@@ -39,7 +39,7 @@ static const char every_form[] =
     "section update 0\n"
     "  sum_squares(%4, %8) {slot: 0, leaves: 1} U\n"
     "section evaluate 0\n"
-    "section predict 0\n";
+    "section decode 0\n";
 
 static void print_of(const char *from, struct text *text)
 {

@@ -168,7 +168,7 @@ static void a_value_larger_than_the_transfer_buffer_is_read_as_written(void **st
 
     (void)state;
     request.model.vocab_size = vocabulary;
-    request.train = request.predict = false;
+    request.train = request.generate = false;
     request.eval_batch = 1;
     memset(&tiny, 0, sizeof tiny);
     tiny.device = tiny_device("cpu", NULL, NULL);
@@ -241,7 +241,7 @@ static void fill_evaluation(struct tiny *tiny, int32_t target)
     *(float *)executor_input(tiny->executor, tiny_value(tiny, VALUE_INVERSE_TOKENS)) = 1;
 }
 
-static void evaluate_gives_the_loss_of_the_logits_that_predict_gives(void **state)
+static void evaluate_gives_the_loss_of_the_logits_that_prefill_gives(void **state)
 {
     const int32_t target = 33;
     struct compile_request request = tiny_request();
@@ -258,14 +258,14 @@ static void evaluate_gives_the_loss_of_the_logits_that_predict_gives(void **stat
 
     tiny_ok(&tiny, executor_begin(tiny.executor, &tiny.error));
     for (int i = 0; i < TINY_SEQUENCE; i++) {
-        ((int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "predict.tokens")))[i] = i * 7 % TINY_VOCABULARY;
-        ((int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "predict.positions")))[i] = i;
-        ((int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "predict.segment_starts")))[i] = 0;
+        ((int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "prefill.tokens")))[i] = i * 7 % TINY_VOCABULARY;
+        ((int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "prefill.positions")))[i] = i;
     }
-    *(int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "predict.row")) = 9;
-    tiny_ok(&tiny, executor_submit(tiny.executor, EXECUTOR_PREDICT, &tiny.error));
+    *(int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "prefill.cached")) = 0;
+    *(int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "prefill.row")) = 9;
+    tiny_ok(&tiny, executor_submit(tiny.executor, EXECUTOR_PREFILL, &tiny.error));
     tiny_ok(&tiny, executor_collect(tiny.executor, &tiny.error));
-    assert_true(fabs(loss - token_loss(executor_result(tiny.executor, tiny_value(&tiny, "predict.logits")), target)) <
+    assert_true(fabs(loss - token_loss(executor_result(tiny.executor, tiny_value(&tiny, VALUE_LOGITS)), target)) <
                 1e-5);
     tiny_close(&tiny);
 }
@@ -282,7 +282,7 @@ int main(void)
         cmocka_unit_test(initialising_again_starts_the_same_run_again),
         cmocka_unit_test(a_value_larger_than_the_transfer_buffer_is_read_as_written),
         cmocka_unit_test(a_step_that_is_not_finite_leaves_the_weights),
-        cmocka_unit_test(evaluate_gives_the_loss_of_the_logits_that_predict_gives),
+        cmocka_unit_test(evaluate_gives_the_loss_of_the_logits_that_prefill_gives),
     };
 
     return cmocka_run_group_tests_name("runtime executor", tests, NULL, NULL);

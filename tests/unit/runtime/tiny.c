@@ -31,7 +31,7 @@ struct compile_request tiny_request(void)
         .micro_batch = 2,
         .eval_batch = TINY_EVAL_BATCH,
         .train = true,
-        .predict = true,
+        .generate = true,
         .compute_dtype = LLMRUN_F32,
         .update = policy,
         .exact = true,

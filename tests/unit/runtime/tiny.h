@@ -17,7 +17,7 @@ struct tiny {
     struct error error;
 };
 
-/* 2 layers, 16 wide, 2 heads, microbatches of 2 sequences, fp32, exact; train, evaluate and predict. */
+/* 2 layers, 16 wide, 2 heads, microbatches of 2 sequences, fp32, exact; train, evaluate and generate. */
 struct compile_request tiny_request(void);
 
 /* Opens device 0 of `backend` with 2 threads and one more option (NULL: none). Fails the test when it cannot. */

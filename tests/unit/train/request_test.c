@@ -111,11 +111,11 @@ static void a_microbatch_is_the_batch_unless_it_is_given(void **state)
 static void uses_decide_which_sections_are_built(void **state)
 {
     const struct compile_request train = request_of(CONFIG("run.seed", "5"), 0, USE_TRAIN);
-    const struct compile_request other = request_of(CONFIG("run.seed", "5"), 0, USE_EVALUATE | USE_PREDICT);
+    const struct compile_request other = request_of(CONFIG("run.seed", "5"), 0, USE_EVALUATE | USE_GENERATE);
 
     (void)state;
-    assert_true(train.train && train.eval_batch == 0 && !train.predict);
-    assert_true(!other.train && other.eval_batch == 16 && other.predict);
+    assert_true(train.train && train.eval_batch == 0 && !train.generate);
+    assert_true(!other.train && other.eval_batch == 16 && other.generate);
     assert_int_equal(train.seed, 5);
 }
 
