@@ -23,6 +23,7 @@ static struct model_batch batch_values(struct builder *builder, const char *pref
     return (struct model_batch){
         .sequences = sequences,
         .sequence = sequence,
+        .context = sequence,
         .tokens = input(builder, prefix, VALUE_TOKENS, flags, LLMRUN_I32, rows),
         .positions = input(builder, prefix, VALUE_POSITIONS, flags, LLMRUN_I32, rows),
         .segment_starts = input(builder, prefix, VALUE_SEGMENT_STARTS, flags, LLMRUN_I32, rows),
@@ -96,8 +97,12 @@ static void build_logits(struct builder *builder, const struct compile_request *
 void values_build_generate(struct builder *builder, const struct compile_request *request)
 {
     const int64_t rows = compile_prefill_rows(request), capacity = round_up(request->sequence, rows);
-    struct model_batch batch = {
-        .sequences = 1, .sequence = rows, .segment_starts = NO_VALUE, .random = NO_VALUE, .cache_rows = capacity};
+    struct model_batch batch = {.sequences = 1,
+                                .sequence = rows,
+                                .context = request->sequence,
+                                .segment_starts = NO_VALUE,
+                                .random = NO_VALUE,
+                                .cache_rows = capacity};
     int32_t row, hidden;
 
     builder_section(builder, SECTION_PREFILL);

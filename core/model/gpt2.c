@@ -1,21 +1,12 @@
 #include "model/gpt2.h"
 
 #include <math.h>
-#include <stdio.h>
 
-#include "base/hash.h"
+#include "model/parameter.h"
 
-/* One parameter of layer `layer` (or outside the layers when -1): a matrix [out, in], or a vector when `in` is 0. */
 static int32_t parameter(struct builder *b, int layer, const char *name, int64_t out, int64_t in)
 {
-    const int64_t shape[] = {out, in};
-    char full[VALUE_NAME_BYTES];
-
-    if (layer < 0)
-        snprintf(full, sizeof full, "%s", name);
-    else
-        snprintf(full, sizeof full, "h.%d.%s", layer, name);
-    return build_parameter(b, full, VALUE_TRAINABLE | (in > 0 ? VALUE_DECAY : 0), in > 0 ? 2 : 1, shape);
+    return parameter_build(b, "h.", layer, name, out, in);
 }
 
 struct gpt2_layer {
@@ -116,20 +107,6 @@ int32_t gpt2_build_head(struct builder *b, const struct model_config *config)
     return parameter(b, -1, "wte.weight", model_padded_vocabulary(config), config->n_embd);
 }
 
-static void init(struct builder *b, uint64_t seed, int32_t value, float mean, float deviation)
-{
-    struct llmrun_init_attributes attributes = {0};
-    int32_t operands[LLMRUN_INIT_OPERANDS] = {value};
-
-    if (b->status != STATUS_OK)
-        return;
-    attributes.key = hash_text(b->program->values[value].name) ^ seed * 0x9E3779B97F4A7C15u;
-    attributes.distribution = deviation > 0 ? LLMRUN_INIT_NORMAL : LLMRUN_INIT_CONSTANT;
-    attributes.a = mean;
-    attributes.b = deviation;
-    builder_emit(b, LLMRUN_OP_INIT, &attributes, operands, 0, "init");
-}
-
 /* Weights are normal with deviation initializer_range; what is added to the residual stream is scaled by 1/sqrt(2
  * layers) (section 2.3 of the paper). Biases are 0, norms 1. */
 void gpt2_build_init(struct builder *b, const struct model_config *config, uint64_t seed)
@@ -139,29 +116,29 @@ void gpt2_build_init(struct builder *b, const struct model_config *config, uint6
     struct gpt2 model;
 
     outer_parameters(b, config, &model);
-    init(b, seed, model.wte, 0, deviation);
-    init(b, seed, model.wpe, 0, deviation);
-    init(b, seed, model.ln_f_weight, 1, 0);
-    init(b, seed, model.ln_f_bias, 0, 0);
+    parameter_init(b, seed, model.wte, 0, deviation);
+    parameter_init(b, seed, model.wpe, 0, deviation);
+    parameter_init(b, seed, model.ln_f_weight, 1, 0);
+    parameter_init(b, seed, model.ln_f_bias, 0, 0);
     for (int i = 0; i < config->n_layer; i++) {
         struct gpt2_layer l;
 
         layer_parameters(b, config, i, &l);
-        init(b, seed, l.ln_1_weight, 1, 0);
-        init(b, seed, l.ln_1_bias, 0, 0);
-        init(b, seed, l.q_weight, 0, deviation);
-        init(b, seed, l.q_bias, 0, 0);
-        init(b, seed, l.k_weight, 0, deviation);
-        init(b, seed, l.k_bias, 0, 0);
-        init(b, seed, l.v_weight, 0, deviation);
-        init(b, seed, l.v_bias, 0, 0);
-        init(b, seed, l.proj_weight, 0, residual);
-        init(b, seed, l.proj_bias, 0, 0);
-        init(b, seed, l.ln_2_weight, 1, 0);
-        init(b, seed, l.ln_2_bias, 0, 0);
-        init(b, seed, l.fc_weight, 0, deviation);
-        init(b, seed, l.fc_bias, 0, 0);
-        init(b, seed, l.out_weight, 0, residual);
-        init(b, seed, l.out_bias, 0, 0);
+        parameter_init(b, seed, l.ln_1_weight, 1, 0);
+        parameter_init(b, seed, l.ln_1_bias, 0, 0);
+        parameter_init(b, seed, l.q_weight, 0, deviation);
+        parameter_init(b, seed, l.q_bias, 0, 0);
+        parameter_init(b, seed, l.k_weight, 0, deviation);
+        parameter_init(b, seed, l.k_bias, 0, 0);
+        parameter_init(b, seed, l.v_weight, 0, deviation);
+        parameter_init(b, seed, l.v_bias, 0, 0);
+        parameter_init(b, seed, l.proj_weight, 0, residual);
+        parameter_init(b, seed, l.proj_bias, 0, 0);
+        parameter_init(b, seed, l.ln_2_weight, 1, 0);
+        parameter_init(b, seed, l.ln_2_bias, 0, 0);
+        parameter_init(b, seed, l.fc_weight, 0, deviation);
+        parameter_init(b, seed, l.fc_bias, 0, 0);
+        parameter_init(b, seed, l.out_weight, 0, residual);
+        parameter_init(b, seed, l.out_bias, 0, 0);
     }
 }

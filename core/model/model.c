@@ -6,6 +6,8 @@
 #include "base/checked.h"
 #include "model/gpt2.h"
 #include "model/keys.h"
+#include "model/llama.h"
+#include "model/rope.h"
 
 static const struct {
     const char *name, *type;
@@ -161,15 +163,30 @@ int64_t model_parameters(const struct model_config *config)
 
 void model_build_init(struct builder *builder, const struct model_config *config, uint64_t seed)
 {
-    gpt2_build_init(builder, config, seed);
+    if (config->family == MODEL_LLAMA)
+        llama_build_init(builder, config, seed);
+    else
+        gpt2_build_init(builder, config, seed);
 }
 
 int32_t model_build_hidden(struct builder *builder, const struct model_config *config, const struct model_batch *batch)
 {
-    return gpt2_build_hidden(builder, config, batch);
+    return config->family == MODEL_LLAMA ? llama_build_hidden(builder, config, batch)
+                                         : gpt2_build_hidden(builder, config, batch);
 }
 
 int32_t model_build_head(struct builder *builder, const struct model_config *config)
 {
-    return gpt2_build_head(builder, config);
+    return config->family == MODEL_LLAMA ? llama_build_head(builder, config) : gpt2_build_head(builder, config);
+}
+
+int model_fill_constant(const struct model_config *config, const struct value *value, void *data, struct error *error)
+{
+    if (strcmp(value->name, ROPE_COSINES) == 0)
+        rope_cosines(config, value->shape[0], data);
+    else if (strcmp(value->name, ROPE_SINES) == 0)
+        rope_sines(config, value->shape[0], data);
+    else
+        return error_set(error, STATUS_BUG, "no model fills the constant %s", value->name);
+    return STATUS_OK;
 }

@@ -36,8 +36,8 @@ struct model_config {
 
 /* Fills *config from a built-in preset. STATUS_USAGE lists the presets when there is none of that name. */
 int model_preset(const char *name, struct model_config *config, struct error *error);
-/* Names of the presets, NULL-terminated. */
-const char *const *model_preset_names(void);
+/* The name of the i-th preset, NULL after the last. */
+const char *model_preset_name(int i);
 
 /* Fills *config with what transformers takes for keys that a config.json of the family leaves out. */
 void model_defaults(enum model_family family, struct model_config *config);
@@ -81,6 +81,7 @@ int64_t model_padded_vocabulary(const struct model_config *config);
 struct model_batch {
     int64_t sequences;      /* rows of text */
     int64_t sequence;       /* tokens in each */
+    int64_t context;        /* positions lie below it; the same in all sections of a program */
     int32_t tokens;         /* i32 [rows] */
     int32_t positions;      /* i32 [rows], from 0 in each document */
     int32_t segment_starts; /* i32 [rows], index in the sequence where the token's document starts; NO_VALUE with a
@@ -103,5 +104,8 @@ int32_t model_build_hidden(struct builder *builder, const struct model_config *c
 
 /* The weight of the head [padded vocabulary, n_embd]: the token embedding where tied. */
 int32_t model_build_head(struct builder *builder, const struct model_config *config);
+
+/* Writes the contents of a constant that the builder made (VALUE_CONSTANT): value_bytes into `data`. */
+int model_fill_constant(const struct model_config *config, const struct value *value, void *data, struct error *error);
 
 #endif

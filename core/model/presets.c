@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/text.h"
 #include "model/model.h"
 
 struct preset {
@@ -15,9 +16,17 @@ struct preset {
     }
 #define GPT2(layers, width, heads, context, vocabulary) GPT2_LIKE(layers, width, heads, 0, context, vocabulary, 0.02)
 
+#define LLAMA(layers, width, heads, kv_heads, inner, context, vocabulary, epsilon, theta)                              \
+    {                                                                                                                  \
+        .family = MODEL_LLAMA, .n_layer = layers, .n_embd = width, .n_head = heads, .n_kv_head = kv_heads,             \
+        .n_inner = inner, .n_positions = context, .vocab_size = vocabulary, .layer_norm_epsilon = epsilon,             \
+        .initializer_range = 0.02, .rope_theta = theta                                                                 \
+    }
+
 /* demo, *-tiny: ours. gpt2*: Radford et al. 2019, table 2, as transformers' configurations. pax-gpt-*: google/paxml
  * paxml/contrib/gpu/scripts_gpu/configs.py, classes GPT126M, GPT5B, GPT175B; 175B keeps the deviation of its base
- * class. */
+ * class. llama-*: Touvron et al. 2023a, table 2; llama2-*: 2023b, table 1; llama3-*: Grattafiori et al. 2024, table 3,
+ * with the context of the first release; the rest as in their config.json. */
 static const struct preset presets[] = {
     {"demo", GPT2(4, 128, 4, 128, 256)},
     {"gpt2-tiny", GPT2(8, 64, 8, 256, 256)},
@@ -28,28 +37,40 @@ static const struct preset presets[] = {
     {"pax-gpt-126m", GPT2_LIKE(12, 768, 12, 3072, 2048, 50304, 0.023)},
     {"pax-gpt-5b", GPT2_LIKE(24, 4096, 32, 16384, 2048, 50304, 0.01)},
     {"pax-gpt-175b", GPT2_LIKE(96, 12288, 96, 49152, 2048, 50257, 0.023)},
+    {"llama-tiny", LLAMA(8, 64, 8, 4, 192, 256, 256, 1e-5, 10000)},
+    {"llama-7b", LLAMA(32, 4096, 32, 32, 11008, 2048, 32000, 1e-6, 10000)},
+    {"llama-13b", LLAMA(40, 5120, 40, 40, 13824, 2048, 32000, 1e-6, 10000)},
+    {"llama-30b", LLAMA(60, 6656, 52, 52, 17920, 2048, 32000, 1e-6, 10000)},
+    {"llama-65b", LLAMA(80, 8192, 64, 64, 22016, 2048, 32000, 1e-5, 10000)},
+    {"llama2-7b", LLAMA(32, 4096, 32, 32, 11008, 4096, 32000, 1e-5, 10000)},
+    {"llama2-13b", LLAMA(40, 5120, 40, 40, 13824, 4096, 32000, 1e-5, 10000)},
+    {"llama2-70b", LLAMA(80, 8192, 64, 8, 28672, 4096, 32000, 1e-5, 10000)},
+    {"llama3-8b", LLAMA(32, 4096, 32, 8, 14336, 8192, 128256, 1e-5, 500000)},
+    {"llama3-70b", LLAMA(80, 8192, 64, 8, 28672, 8192, 128256, 1e-5, 500000)},
 };
 
 #define PRESETS (sizeof presets / sizeof presets[0])
 
-const char *const *model_preset_names(void)
+const char *model_preset_name(int i)
 {
-    static const char *const names[] = {"demo",    "gpt2-tiny",    "gpt2",       "gpt2-medium",  "gpt2-large",
-                                        "gpt2-xl", "pax-gpt-126m", "pax-gpt-5b", "pax-gpt-175b", NULL};
-
-    return names;
+    return (size_t)i < PRESETS ? presets[i].name : NULL;
 }
 
 int model_preset(const char *name, struct model_config *config, struct error *error)
 {
-    for (size_t i = 0; i < PRESETS; i++)
+    struct text all = {0};
+    int status;
+
+    for (size_t i = 0; i < PRESETS; i++) {
         if (strcmp(presets[i].name, name) == 0) {
             *config = presets[i].config;
+            text_free(&all);
             return STATUS_OK;
         }
-    return error_set(
-        error, STATUS_USAGE,
-        "model.preset: there is no preset '%s'; the presets are demo, gpt2-tiny, gpt2, gpt2-medium, gpt2-large, "
-        "gpt2-xl, pax-gpt-126m, pax-gpt-5b, pax-gpt-175b",
-        name);
+        text_add(&all, "%s%s", i > 0 ? ", " : "", presets[i].name);
+    }
+    status = error_set(error, STATUS_USAGE, "model.preset: there is no preset '%.80s'; the presets are %s", name,
+                       all.failed ? "in docs/config.md" : all.data);
+    text_free(&all);
+    return status;
 }

@@ -22,7 +22,7 @@ static enum plan_region region_of(const struct value *value)
         [VALUE_COPY] = REGION_COPIES,          [VALUE_GRADIENT] = REGION_GRADIENTS,
         [VALUE_INPUT] = REGION_INPUTS,         [VALUE_RESULT] = REGION_RESULTS,
         [VALUE_SCRATCH] = REGION_SCRATCH,      [VALUE_ACTIVATION] = REGION_ACTIVATIONS,
-        [VALUE_CACHE] = REGION_CACHES};
+        [VALUE_CACHE] = REGION_CACHES,         [VALUE_CONSTANT] = REGION_CONSTANTS};
 
     return regions[value->kind];
 }
@@ -221,9 +221,9 @@ void memory_plan_free(struct memory_plan *plan)
 
 const char *plan_region_name(enum plan_region region)
 {
-    static const char *const names[REGIONS] = {"parameters",  "optimizer state", "compute copies", "gradients",
-                                               "inputs",      "results",         "scratch",        "caches",
-                                               "activations", "workspace"};
+    static const char *const names[REGIONS] = {"parameters", "optimizer state", "compute copies", "constants",
+                                               "gradients",  "inputs",          "results",        "scratch",
+                                               "caches",     "activations",     "workspace"};
 
     return region < REGIONS ? names[region] : "?";
 }

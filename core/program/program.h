@@ -22,6 +22,7 @@ enum value_kind {
     VALUE_PARAMETER,  /* a weight; fp32 master; lives as long as the run */
     VALUE_STATE,      /* optimizer moments and the like: in-place, saved in checkpoints */
     VALUE_COPY,       /* a parameter in the compute type, made from it; `source` is the parameter */
+    VALUE_CONSTANT,   /* written by the host after init and after loading; lives as long as the run; not saved */
     VALUE_GRADIENT,   /* fp32; zero at the start of a step, then accumulated; `source` is the parameter */
     VALUE_INPUT,      /* written by the host before a step */
     VALUE_RESULT,     /* read by the host after a step */

@@ -31,7 +31,7 @@ static bool dtype_fits(enum operand_class class, uint32_t dtype, uint32_t *compu
 /* What may be written by an op: nothing that comes from outside. */
 static bool writable(const struct value *value, enum section_kind section)
 {
-    return value->kind != VALUE_INPUT &&
+    return value->kind != VALUE_INPUT && value->kind != VALUE_CONSTANT &&
            (value->kind != VALUE_PARAMETER || section == SECTION_INIT || section == SECTION_UPDATE);
 }
 

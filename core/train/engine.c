@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/constants.h"
+
 static int32_t find(const struct engine *engine, const char *prefix, const char *name)
 {
     char full[VALUE_NAME_BYTES];
@@ -78,10 +80,14 @@ static int run_job(struct engine *engine, enum executor_job job, struct error *e
     return status == STATUS_OK ? run_written(engine, job, error) : status;
 }
 
-static int mark_finite(struct engine *engine, struct error *error)
+/* What the host writes once, and that the run is finite so far. */
+static int write_once(struct engine *engine, struct error *error)
 {
     const uint32_t one = 1;
+    int status = constants_write(engine->executor, &engine->request.model, error);
 
+    if (status != STATUS_OK)
+        return status;
     return engine->finite == NO_VALUE ? STATUS_OK : executor_write(engine->executor, engine->finite, &one, error);
 }
 
@@ -89,14 +95,14 @@ int engine_initialise(struct engine *engine, struct error *error)
 {
     int status = run_job(engine, EXECUTOR_INIT, error);
 
-    return status == STATUS_OK ? mark_finite(engine, error) : status;
+    return status == STATUS_OK ? write_once(engine, error) : status;
 }
 
 int engine_refresh(struct engine *engine, struct error *error)
 {
     int status = run_job(engine, EXECUTOR_REFRESH, error);
 
-    return status == STATUS_OK ? mark_finite(engine, error) : status;
+    return status == STATUS_OK ? write_once(engine, error) : status;
 }
 
 struct batch engine_batch(struct engine *engine, const struct engine_values *values, int64_t sequences)

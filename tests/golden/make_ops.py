@@ -9,7 +9,7 @@ import platform
 import torch
 import torch.nn.functional as F
 import transformers
-from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+from transformers.models.llama.modeling_llama import LlamaConfig, LlamaRotaryEmbedding, apply_rotary_pos_emb
 
 torch.manual_seed(20)
 
@@ -142,6 +142,23 @@ def rope():
         write("rope." + name, value)
 
 
+def rope_tables():
+    """Frequencies, and cosines and sines at some positions, of LlamaRotaryEmbedding in fp32."""
+    scalings = {"default": {"rope_type": "default"}, "linear": {"rope_type": "linear", "factor": 2.5},
+                "llama3": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                           "original_max_position_embeddings": 8192}}
+    positions = torch.tensor([[0, 1, 100, 2047]])
+    write("rope_tables.positions", positions)
+    for name, scaling in scalings.items():
+        config = LlamaConfig(hidden_size=512, num_attention_heads=4, head_dim=128, max_position_embeddings=16384,
+                             rope_parameters={"rope_theta": 500000.0, **scaling})
+        embedding = LlamaRotaryEmbedding(config)
+        cosines, sines = embedding(torch.zeros(1), positions)
+        write(f"rope_tables.{name}.frequencies", embedding.inv_freq)
+        write(f"rope_tables.{name}.cosines", cosines[..., :64])
+        write(f"rope_tables.{name}.sines", sines[..., :64])
+
+
 def functions():
     x = torch.cat([torch.linspace(-103, 88, 201), torch.tensor([1e-10, -1e-10, 0.34, -0.35])])
     write("exp.x", x)
@@ -153,5 +170,5 @@ def functions():
 
 if __name__ == "__main__":
     print(f"# make_ops.py: PyTorch {torch.__version__}, transformers {transformers.__version__}, Python {platform.python_version()}")
-    for make in (gelu, layernorm, embedding, adamw, clip, cast, normal, functions, rmsnorm, swiglu, rope):
+    for make in (gelu, layernorm, embedding, adamw, clip, cast, normal, functions, rmsnorm, swiglu, rope, rope_tables):
         make()

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/checked.h"
 #include "compile/compile.h"
 #include "golden.h"
 #include "program/op_table.h"
@@ -168,6 +169,31 @@ static void so_it_is_for_a_whole_model_with_every_section(void **state)
     }
 }
 
+static void constants_keep_their_type_and_lie_in_a_region_of_their_own(void **state)
+{
+    struct compile_request request = demo(RECOMPUTE_FULL);
+    struct compiled compiled;
+    struct error error;
+    int constants = 0;
+
+    (void)state;
+    assert_int_equal(model_preset("llama-tiny", &request.model, &error), STATUS_OK);
+    if (compile_step(&request, &compiled, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    check_activations(&compiled.program, &compiled.plan);
+    check_persistent(&compiled.program, &compiled.plan, compiled.microbatches);
+    for (int64_t i = 0; i < compiled.program.value_count; i++) {
+        if (compiled.program.values[i].kind != VALUE_CONSTANT)
+            continue;
+        assert_int_equal(compiled.program.values[i].dtype, LLMRUN_F32);
+        assert_int_equal(compiled.plan.placements[i].region, REGION_CONSTANTS);
+        constants++;
+    }
+    assert_int_equal(constants, 2);
+    assert_int_equal(compiled.plan.region_bytes[REGION_CONSTANTS], 2 * round_up(request.sequence * 4 * 4, 256));
+    compiled_free(&compiled);
+}
+
 static void each_recompute_mode_needs_less_memory(void **state)
 {
     int64_t bytes[3];
@@ -249,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_that_are_alive_together_share_no_byte),
         cmocka_unit_test(so_it_is_for_a_whole_model_with_every_section),
+        cmocka_unit_test(constants_keep_their_type_and_lie_in_a_region_of_their_own),
         cmocka_unit_test(each_recompute_mode_needs_less_memory),
         cmocka_unit_test(the_bytes_are_those_of_a_count_by_hand),
         cmocka_unit_test(with_a_compiling_device_only_what_crosses_sections_is_placed),

@@ -26,6 +26,7 @@ static const char every_form[] =
     "%11 = activation bf16[6,4] \"y\"\n"
     "%12 = input u32[4] \"random\"\n"
     "%13 = activation f32[] \"scalar\"\n"
+    "%14 = constant f32[6,4] \"table\"\n"
     "section init 0\n"
     "  init(-> %0) {key: 18446744073709551615, distribution: 1, a: 0, b: 0.0199999996, reserved: 0} U\n"
     "section refresh 0\n"

@@ -31,6 +31,7 @@
     "%14 = input f32[1] \"scale\"\n"                                                                                   \
     "%15 = activation f32[6] \"mean\"\n"                                                                               \
     "%16 = input u32[3] \"short\"\n"                                                                                   \
+    "%17 = constant f32[6,4] \"table of the host\"\n"                                                                  \
     "section forward 0\n"
 #define LOOKUP "  embedding(%0, %1, _ -> %2) F\n"
 
@@ -103,6 +104,8 @@ static const struct {
      "section forward, op 1, add(%2, %2 -> %12) F: operand y would write input given"},
     {LOOKUP "  embedding_grad(%0, %2 -> %1) F\n",
      "section forward, op 1, embedding_grad(%0, %2 -> %1) F: operand dtable would write parameter table"},
+    {LOOKUP "  add(%2, %2 -> %17) F\n",
+     "section forward, op 1, add(%2, %2 -> %17) F: operand y would write constant table of the host"},
     {"section backward 0\n  gelu(%2 -> %3) F\n",
      "section backward, op 0, gelu(%2 -> %3) F: operand x (value x) is read before it is written"},
 };

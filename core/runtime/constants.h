@@ -1,0 +1,10 @@
+/* Values that the host writes once: the tables of rotary positions. */
+#ifndef LLMRUN_RUNTIME_CONSTANTS_H
+#define LLMRUN_RUNTIME_CONSTANTS_H
+
+#include "runtime/executor.h"
+
+/* Writes every constant of the compiled program, as `model` fills it. Blocking; nothing may be pending. */
+int constants_write(struct executor *executor, const struct model_config *model, struct error *error);
+
+#endif
