@@ -1,10 +1,12 @@
-/* gpt2_check GOLDEN.safetensors BACKEND [KEY=VALUE...]: one step, and as many steps of AdamW as the file has, against
- * what PyTorch computed (make_gpt2.py). Prints each quantity with its bound; ends with 1 when one is over it.
+/* model_check GOLDEN.safetensors BACKEND [KEY=VALUE...]: logits, greedy tokens, one step, and as many steps of AdamW as
+ * the file has, against what PyTorch and transformers computed (make_gpt2.py, make_llama.py). Prints each quantity with
+ * its bound; ends with 1 when one is over it.
  *
- * Bounds: loss 1e-5 (relative), each gradient NMSE 1e-8, or, where the reference's norm is under 1e-6 of its layer's
- * largest, a norm of the difference under 1e-6 of that largest; losses of later steps 1e-5 (relative). In bf16, against
- * the fp32 file: 1e-2, 1e-2, 1e-3, 1e-2. Keys: micro_batch, compute (f32, bf16), recompute (none, selective, full),
- * threads, cpu_isa. */
+ * Bounds: logits 1e-4 (absolute), greedy tokens equal, loss 1e-5 (relative), each gradient NMSE 1e-8, or, where the
+ * reference's norm is under 1e-6 of its layer's largest, a norm of the difference under 1e-6 of that largest; losses of
+ * later steps 1e-5 (relative). In bf16: loss 1e-2 against the bf16 of transformers; against fp32, gradients and losses
+ * of the steps 1e-2, 1e-3, 1e-2. Keys: micro_batch, compute (f32, bf16), recompute (none, selective, full), threads,
+ * cpu_isa, steps (at most so many, and every ninth row of logits). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 
 #include "checkpoint/safetensors.h"
 #include "plugin/registry.h"
+#include "runtime/constants.h"
 #include "runtime/executor.h"
 
 struct check {
@@ -22,6 +25,7 @@ struct check {
     struct compile_request request;
     struct llmrun_option options[2];
     int option_count;
+    int steps; /* 0: all */
     struct error error;
     int failures;
 };
@@ -70,6 +74,8 @@ static int set_key(struct check *check, const char *text)
         request->recompute = RECOMPUTE_SELECTIVE;
     else if (strcmp(text, "recompute=full") == 0)
         request->recompute = RECOMPUTE_FULL;
+    else if (strncmp(text, "steps=", 6) == 0)
+        check->steps = atoi(text + 6);
     else if (strncmp(text, "threads=", 8) == 0)
         check->options[check->option_count++] = (struct llmrun_option){"threads", text + 8};
     else if (strncmp(text, "cpu_isa=", 8) == 0)
@@ -77,6 +83,23 @@ static int set_key(struct check *check, const char *text)
     else
         return error_set(&check->error, STATUS_USAGE, "unknown key %s", text);
     return STATUS_OK;
+}
+
+/* The keys of the model's config are metadata of the file. */
+static int read_config(struct check *check)
+{
+    struct model_config *model = &check->request.model;
+    const char *type = safetensors_metadata(&check->golden, "model_type");
+    int status = STATUS_OK;
+
+    model_defaults(type != NULL && strcmp(type, model_family_type(MODEL_LLAMA)) == 0 ? MODEL_LLAMA : MODEL_GPT2, model);
+    for (int i = 0; status == STATUS_OK && model_key(model->family, i) != NULL; i++) {
+        const char *key = model_key(model->family, i), *value = safetensors_metadata(&check->golden, key);
+
+        if (value != NULL)
+            status = model_set(model, "metadata: ", STATUS_INPUT, key, value, &check->error);
+    }
+    return status;
 }
 
 static int open_all(struct check *check, const char *golden, const char *backend, int count, char **keys)
@@ -88,15 +111,12 @@ static int open_all(struct check *check, const char *golden, const char *backend
 
     if (status != STATUS_OK)
         return status;
-    model_defaults(MODEL_GPT2, &request->model);
-    request->model.n_layer = (int64_t)metadata_number(check, "n_layer");
-    request->model.n_embd = (int64_t)metadata_number(check, "n_embd");
-    request->model.n_head = (int64_t)metadata_number(check, "n_head");
-    request->model.n_positions = (int64_t)metadata_number(check, "n_positions");
-    request->model.vocab_size = (int64_t)metadata_number(check, "vocab_size");
+    status = read_config(check);
+    if (status != STATUS_OK)
+        return status;
     request->sequence = (int64_t)metadata_number(check, "length");
     request->global_batch = request->micro_batch = (int64_t)metadata_number(check, "batch");
-    request->train = true;
+    request->train = request->generate = true;
     request->compute_dtype = LLMRUN_F32;
     request->update =
         (struct update_policy){(float)metadata_number(check, "beta1"), (float)metadata_number(check, "beta2"),
@@ -142,7 +162,9 @@ static int load_weights(struct check *check)
         status = executor_write(check->executor, program_find(program, VALUE_FINITE), &one, &check->error);
     if (status == STATUS_OK)
         status = executor_submit(check->executor, EXECUTOR_REFRESH, &check->error);
-    return status == STATUS_OK ? executor_collect(check->executor, &check->error) : status;
+    if (status == STATUS_OK)
+        status = executor_collect(check->executor, &check->error);
+    return status == STATUS_OK ? constants_write(check->executor, &check->request.model, &check->error) : status;
 }
 
 static void *input(struct check *check, const char *name)
@@ -198,15 +220,19 @@ static int run_step(struct check *check, int step, double *loss)
     return STATUS_OK;
 }
 
-/* "h.3." for a tensor of layer 3, "" outside the layers. */
+/* Bytes of "h.3." or "model.layers.3." for a tensor of layer 3, 0 outside the layers. */
 static size_t layer_prefix(const char *name)
 {
-    const char *dot;
+    static const char *const layers[] = {"h.", "model.layers."};
 
-    if (strncmp(name, "h.", 2) != 0)
-        return 0;
-    dot = strchr(name + 2, '.');
-    return dot != NULL ? (size_t)(dot - name) + 1 : 0;
+    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
+        const size_t length = strlen(layers[i]);
+        const char *dot = strncmp(name, layers[i], length) == 0 ? strchr(name + length, '.') : NULL;
+
+        if (dot != NULL)
+            return (size_t)(dot - name) + 1;
+    }
+    return 0;
 }
 
 static double norm_of(const float *x, int64_t count)
@@ -270,17 +296,120 @@ static int compare_gradient(struct check *check, int32_t gradient, double bound,
     return status;
 }
 
+/* Puts tokens `first` on into the caches, which hold those before; *logits are those after the token at `row`. */
+static int prefill(struct check *check, const int32_t *tokens, int64_t count, int64_t first, int64_t row,
+                   const float **logits)
+{
+    const struct program *program = &executor_compiled(check->executor)->program;
+    const int64_t rows = compile_prefill_rows(&check->request), last = check->request.sequence - 1;
+    int status = executor_begin(check->executor, &check->error);
+    int32_t *row_tokens = input(check, VALUE_PREFILL_PREFIX VALUE_TOKENS);
+    int32_t *positions = input(check, VALUE_PREFILL_PREFIX VALUE_POSITIONS);
+
+    for (int64_t i = 0; i < rows; i++) {
+        row_tokens[i] = first + i < count ? tokens[first + i] : 0;
+        positions[i] = (int32_t)(first + i < last ? first + i : last);
+    }
+    *(int32_t *)input(check, VALUE_PREFILL_PREFIX VALUE_CACHED) = (int32_t)first;
+    *(int32_t *)input(check, VALUE_PREFILL_PREFIX VALUE_ROW) = (int32_t)row;
+    if (status == STATUS_OK)
+        status = executor_submit(check->executor, EXECUTOR_PREFILL, &check->error);
+    if (status == STATUS_OK)
+        status = executor_collect(check->executor, &check->error);
+    *logits = executor_result(check->executor, program_find(program, VALUE_LOGITS));
+    return status;
+}
+
+static int decode(struct check *check, int32_t token, int64_t position, const float **logits)
+{
+    const struct program *program = &executor_compiled(check->executor)->program;
+    int status = executor_begin(check->executor, &check->error);
+
+    *(int32_t *)input(check, VALUE_DECODE_PREFIX VALUE_TOKENS) = token;
+    *(int32_t *)input(check, VALUE_DECODE_PREFIX VALUE_POSITIONS) = (int32_t)position;
+    if (status == STATUS_OK)
+        status = executor_submit(check->executor, EXECUTOR_DECODE, &check->error);
+    if (status == STATUS_OK)
+        status = executor_collect(check->executor, &check->error);
+    *logits = executor_result(check->executor, program_find(program, VALUE_LOGITS));
+    return status;
+}
+
+static int compare_logits(struct check *check)
+{
+    const int64_t sequence = check->request.sequence, vocabulary = check->request.model.vocab_size;
+    const int64_t rows = compile_prefill_rows(&check->request);
+    int32_t *tokens = read_tensor(check, "", "tokens");
+    float *wanted = read_tensor(check, "", "logits");
+    double worst = 0;
+    int status = STATUS_OK;
+
+    for (int64_t t = 0; status == STATUS_OK && wanted != NULL && t<sequence; t += check->steps> 0 ? 9 : 1) {
+        const float *found;
+
+        status = prefill(check, tokens, sequence, t / rows * rows, t % rows, &found);
+        for (int64_t v = 0; status == STATUS_OK && v < vocabulary; v++)
+            worst = fmax(worst, fabs((double)found[v] - (double)wanted[t * vocabulary + v]));
+    }
+    if (wanted != NULL && status == STATUS_OK)
+        verdict(check, worst <= 1e-4, "logits", worst, 1e-4);
+    free(tokens);
+    free(wanted);
+    return status;
+}
+
+static int32_t largest_logit(const float *logits, int64_t vocabulary)
+{
+    int64_t best = 0;
+
+    for (int64_t v = 1; v < vocabulary; v++)
+        best = logits[v] > logits[best] ? v : best;
+    return (int32_t)best;
+}
+
+static int compare_greedy(struct check *check)
+{
+    const struct safetensors_tensor *tensor = safetensors_find(&check->golden, "greedy");
+    const int64_t prompt = (int64_t)metadata_number(check, "prompt"), count = tensor != NULL ? tensor->bytes / 4 : 0;
+    int32_t *tokens = read_tensor(check, "", "tokens"), *wanted = read_tensor(check, "", "greedy");
+    int64_t different = 0;
+    const float *logits;
+    int status = STATUS_OK;
+
+    if (count > 0 && prompt > 0)
+        status = prefill(check, tokens, prompt, 0, prompt - 1, &logits);
+    for (int64_t i = 0; status == STATUS_OK && i < count; i++) {
+        const int32_t token = largest_logit(logits, check->request.model.vocab_size);
+
+        different += token != wanted[i];
+        if (i + 1 < count)
+            status = decode(check, token, prompt + i, &logits);
+    }
+    if (count > 0 && status == STATUS_OK)
+        verdict(check, different == 0, "greedy tokens that differ", (double)different, 0);
+    free(tokens);
+    free(wanted);
+    return status;
+}
+
 static int compare_all(struct check *check)
 {
     const struct program *program = &executor_compiled(check->executor)->program;
     const bool bf16 = check->request.compute_dtype == LLMRUN_BF16;
     const double loss_bound = bf16 ? 1e-2 : 1e-5, gradient_bound = bf16 ? 1e-2 : 1e-8;
-    double *golden_loss = read_tensor(check, "", "loss"), *golden_losses = read_tensor(check, "", "losses");
+    double *golden_loss = read_tensor(check, "", bf16 ? "loss_bf16" : "loss"),
+           *golden_losses = read_tensor(check, "", "losses");
     const struct safetensors_tensor *series = safetensors_find(&check->golden, "losses");
     int steps = series != NULL ? (int)(series->bytes / 8) : 0;
     double loss, worst = 0;
-    int status = run_step(check, 1, &loss);
+    int status = bf16 ? STATUS_OK : compare_logits(check);
 
+    if (check->steps > 0 && check->steps < steps)
+        steps = check->steps;
+    if (status == STATUS_OK && !bf16)
+        status = compare_greedy(check);
+    if (status == STATUS_OK)
+        status = run_step(check, 1, &loss);
     if (status == STATUS_OK)
         verdict(check, fabs(loss - *golden_loss) <= loss_bound * fabs(*golden_loss), "loss",
                 fabs(loss / *golden_loss - 1), loss_bound);
@@ -305,7 +434,7 @@ int main(int argc, char **argv)
     int status;
 
     if (argc < 3) {
-        fputs("usage: gpt2_check GOLDEN.safetensors BACKEND [KEY=VALUE...]\n", stderr);
+        fputs("usage: model_check GOLDEN.safetensors BACKEND [KEY=VALUE...]\n", stderr);
         return 2;
     }
     status = open_all(&check, argv[1], argv[2], argc - 3, argv + 3);
@@ -314,7 +443,7 @@ int main(int argc, char **argv)
     if (status == STATUS_OK)
         status = compare_all(&check);
     if (status != STATUS_OK)
-        fprintf(stderr, "gpt2_check: %s\n", check.error.message);
+        fprintf(stderr, "model_check: %s\n", check.error.message);
     else
         printf("%d quantities out of bounds\n", check.failures);
     executor_destroy(check.executor);
