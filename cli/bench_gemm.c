@@ -16,7 +16,7 @@
 #define LEAST_SAMPLES 3
 #define PATIENCE      3       /* times as many samples as were asked for are taken, where many are disturbed */
 #define PAUSE_NS      4000000 /* until the threads of one library have stopped spinning for work */
-#define MOST_LAYERS   4
+#define MOST_LAYERS   6
 
 static const uint32_t dtypes[] = {LLMRUN_F32, LLMRUN_BF16};
 
@@ -134,20 +134,33 @@ static int measure_product(struct gemm_bench *bench, const struct layer *layer, 
     return status;
 }
 
-/* The layers of a GPT-2; the head as it is stored, with padding. */
+static void add_layer(struct gemm_bench *bench, const char *name, int64_t outputs, int64_t inputs, int64_t count)
+{
+    bench->layers[bench->layer_count++] = (struct layer){name, outputs, inputs, count};
+}
+
+/* The linear layers of a preset's model; the head as it is stored, with padding. */
 static int list_layers(struct gemm_bench *bench, const char *preset, struct error *error)
 {
     struct model_config model;
     int status = model_preset(preset, &model, error);
-    int64_t wide;
+    int64_t wide, queries, keys;
 
     if (status != STATUS_OK)
         return status;
     wide = model_inner(&model);
-    bench->layers[bench->layer_count++] = (struct layer){"attention", model.n_embd, model.n_embd, 4 * model.n_layer};
-    bench->layers[bench->layer_count++] = (struct layer){"mlp up", wide, model.n_embd, model.n_layer};
-    bench->layers[bench->layer_count++] = (struct layer){"mlp down", model.n_embd, wide, model.n_layer};
-    bench->layers[bench->layer_count++] = (struct layer){"head", model_padded_vocabulary(&model), model.n_embd, 1};
+    queries = model.n_head * model_head_width(&model);
+    keys = model_kv_heads(&model) * model_head_width(&model);
+    if (model.family == MODEL_LLAMA) {
+        add_layer(bench, "queries", queries, model.n_embd, model.n_layer);
+        add_layer(bench, "keys", keys, model.n_embd, 2 * model.n_layer); /* and values */
+        add_layer(bench, "attention", model.n_embd, queries, model.n_layer);
+    } else {
+        add_layer(bench, "attention", model.n_embd, model.n_embd, 4 * model.n_layer);
+    }
+    add_layer(bench, "mlp up", wide, model.n_embd, (model.family == MODEL_LLAMA ? 2 : 1) * model.n_layer);
+    add_layer(bench, "mlp down", model.n_embd, wide, model.n_layer);
+    add_layer(bench, "head", model_padded_vocabulary(&model), model.n_embd, 1);
     return STATUS_OK;
 }
 

@@ -42,9 +42,12 @@ static void print_plan(const struct compiled *compiled, const struct compile_req
 {
     const struct model_config *model = &request->model;
 
-    printf("model      %lld parameters: %lld layers, width %lld, %lld heads, vocabulary %lld (stored %lld)\n",
-           (long long)model_parameters(model), (long long)model->n_layer, (long long)model->n_embd,
-           (long long)model->n_head, (long long)model->vocab_size, (long long)model_padded_vocabulary(model));
+    printf("model      %lld parameters: %lld layers, width %lld, %lld heads", (long long)model_parameters(model),
+           (long long)model->n_layer, (long long)model->n_embd, (long long)model->n_head);
+    if (model_kv_heads(model) != model->n_head)
+        printf(" (%lld of keys and values)", (long long)model_kv_heads(model));
+    printf(", vocabulary %lld (stored %lld)\n", (long long)model->vocab_size,
+           (long long)model_padded_vocabulary(model));
     printf("step       %lld sequences of %lld tokens in %d microbatches, %s\n", (long long)request->global_batch,
            (long long)request->sequence, compiled->microbatches,
            request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32");

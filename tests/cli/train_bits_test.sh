@@ -12,34 +12,43 @@ for isa in avx2 avx512; do
     fi
 done
 
-for precision in fp32 bf16; do
-    set -- --steps 6 --model.dropout 0.1 --precision.compute $precision
-    train once.$precision "$@"
+# bits_of NAME FLAG...: every way to compute the same run; its first one is kept as NAME.
+bits_of() {
+    name=$1
+    shift
+    train "$name" "$@"
     wants 0
-    train twice.$precision "$@"
+    train "$name.twice" "$@"
     wants 0
-    same_run "two runs in $precision" once.$precision twice.$precision 6
+    same_run "two runs of $name" "$name" "$name.twice" 6
     for isa in $isas; do
         for threads in 1 2; do
-            train $precision.$isa.$threads "$@" --run.cpu_isa $isa --run.threads $threads
+            train "$name.$isa.$threads" "$@" --run.cpu_isa "$isa" --run.threads $threads
             wants 0
-            same_run "cpu and $isa with $threads threads in $precision" once.$precision $precision.$isa.$threads 6
+            same_run "cpu and $isa with $threads threads, $name" "$name" "$name.$isa.$threads" 6
         done
     done
-    train $precision.reference "$@" --backend cpu-ref
+    train "$name.reference" "$@" --backend cpu-ref
     wants 0
-    same_run "cpu and cpu-ref in $precision" once.$precision $precision.reference 6
+    same_run "cpu and cpu-ref, $name" "$name" "$name.reference" 6
     for recompute in selective full; do
-        train $precision.$recompute "$@" --parallel.recompute $recompute
+        train "$name.$recompute" "$@" --parallel.recompute $recompute
         wants 0
-        same_run "recompute none and $recompute in $precision" once.$precision $precision.$recompute 6
+        same_run "recompute none and $recompute, $name" "$name" "$name.$recompute" 6
     done
+}
+
+llama='{num_hidden_layers: 2, hidden_size: 32, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 48}'
+for precision in fp32 bf16; do
+    set -- --steps 6 --model.dropout 0.1 --precision.compute $precision
+    bits_of gpt2.$precision "$@"
+    bits_of llama.$precision "$@" --model.preset llama-tiny --model.overrides "$llama" --data.seq_len 32
 done
 
 # A check of the check: another seed gives other bits.
 train other --steps 6 --model.dropout 0.1 --run.seed 7
 wants 0
 bits other >bits.a
-bits once.fp32 >bits.b
+bits gpt2.fp32 >bits.b
 cmp -s bits.a bits.b && complain 'two seeds gave the same losses'
 finish
