@@ -1,118 +1,19 @@
 /* vocab.json: an object of token text -> id. merges.txt: a line "#version ...", then one "left right" a line, in order
- * of rank. Token texts are written in GPT-2's alphabet of visible characters, one for each byte. */
+ * of rank. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "data/bpe.h"
+#include "data/bpe_vocabulary.h"
+#include "data/end_of_text.h"
 #include "data/unicode.h"
-
-#define MOST_FILE_BYTES (256 << 20)
-#define MOST_TOKENS     (1 << 24)
-#define ALPHABET_END    324 /* one past the last character of the alphabet */
-
-/* byte_of[c]: the byte that character c stands for, -1 for none. Bytes that are visible in Latin-1 stand for
- * themselves, the others in their order for 256, 257, ... (openai/gpt-2, encoder.py, bytes_to_unicode). */
-static void make_alphabet(int byte_of[ALPHABET_END])
-{
-    int byte, next = 256, character;
-
-    for (character = 0; character < ALPHABET_END; character++)
-        byte_of[character] = -1;
-    for (byte = 0; byte < 256; byte++) {
-        int visible = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-
-        byte_of[visible ? byte : next++] = byte;
-    }
-}
-
-/* Writes the bytes that `key` stands for and returns their count. A text with a character outside the alphabet (an
- * added token) stands for itself: then *plain is set. */
-static int64_t token_text(const int *byte_of, const char *key, int64_t key_bytes, char *out, bool *plain)
-{
-    int64_t at = 0, count = 0;
-
-    *plain = false;
-    while (at < key_bytes) {
-        uint32_t code;
-
-        at += utf8_read(key + at, key_bytes - at, &code);
-        if (code >= ALPHABET_END || byte_of[code] < 0) {
-            *plain = true;
-            memcpy(out, key, (size_t)key_bytes);
-            return key_bytes;
-        }
-        out[count++] = (char)byte_of[code];
-    }
-    return count;
-}
-
-/* keys[id] = token text, ids being exactly 0 to count - 1. */
-static int order_keys(json_t *object, const char *name, const char **keys, struct error *error)
-{
-    int64_t count = (int64_t)json_object_size(object);
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(object, key, value)
-    {
-        json_int_t id = json_integer_value(value);
-
-        if (!json_is_integer(value))
-            return error_set(error, STATUS_INPUT, "%s: the id of a token is not an integer", name);
-        if (id < 0 || id >= count)
-            return error_set(error, STATUS_INPUT,
-                             "%s: there is a token id %lld, but %lld tokens have the ids 0 to %lld", name,
-                             (long long)id, (long long)count, (long long)count - 1);
-        if (keys[id] != NULL)
-            return error_set(error, STATUS_INPUT, "%s: two tokens have the id %lld", name, (long long)id);
-        if (key[0] == '\0')
-            return error_set(error, STATUS_INPUT, "%s: the token %lld is empty", name, (long long)id);
-        keys[id] = key;
-    }
-    return STATUS_OK;
-}
-
-static int store_tokens(struct bpe *bpe, const char *name, const char *const *keys, int64_t count, struct error *error)
-{
-    int byte_of[ALPHABET_END];
-    int64_t id, total = 0;
-    int byte;
-
-    make_alphabet(byte_of);
-    for (id = 0; id < count; id++)
-        total += (int64_t)strlen(keys[id]);
-    bpe->text = malloc((size_t)total);
-    bpe->offsets = malloc((size_t)(count + 1) * sizeof *bpe->offsets);
-    if (bpe->text == NULL || bpe->offsets == NULL)
-        return error_set(error, STATUS_MEMORY, "%s: no memory for %lld tokens", name, (long long)count);
-    for (byte = 0; byte < 256; byte++)
-        bpe->byte_ids[byte] = -1;
-    bpe->offsets[0] = 0;
-    bpe->base.end_of_text = -1;
-    for (id = 0; id < count; id++) {
-        char *text = bpe->text + bpe->offsets[id];
-        bool plain;
-        int64_t bytes = token_text(byte_of, keys[id], (int64_t)strlen(keys[id]), text, &plain);
-
-        bpe->offsets[id + 1] = bpe->offsets[id] + bytes;
-        if (bytes == 1 && !plain)
-            bpe->byte_ids[(unsigned char)text[0]] = (int32_t)id;
-        if (strcmp(keys[id], "<|endoftext|>") == 0)
-            bpe->base.end_of_text = (int32_t)id;
-    }
-    bpe->base.vocabulary = (int32_t)count;
-    for (byte = 0; byte < 256; byte++)
-        if (bpe->byte_ids[byte] < 0)
-            return error_set(error, STATUS_INPUT, "%s: there is no token for the byte 0x%02x", name, byte);
-    return STATUS_OK;
-}
 
 static int take_vocabulary(struct bpe *bpe, const struct bpe_source *source, json_t **object, struct error *error)
 {
-    const char **keys = NULL;
+    struct bpe_key *keys = NULL;
     json_error_t where;
     int64_t count;
     int result;
@@ -123,24 +24,17 @@ static int take_vocabulary(struct bpe *bpe, const struct bpe_source *source, jso
     if (!json_is_object(*object))
         return error_set(error, STATUS_INPUT, "%s: an object of token texts and ids is wanted", source->name);
     count = (int64_t)json_object_size(*object);
-    if (count > MOST_TOKENS)
+    if (count > BPE_MOST_TOKENS)
         return error_set(error, STATUS_INPUT, "%s has %lld tokens; at most %d are read", source->name, (long long)count,
-                         MOST_TOKENS);
+                         BPE_MOST_TOKENS);
     keys = calloc((size_t)count + 1, sizeof *keys);
     if (keys == NULL)
         return error_set(error, STATUS_MEMORY, "%s: no memory for %lld tokens", source->name, (long long)count);
-    result = order_keys(*object, source->name, keys, error);
+    result = bpe_order_keys(*object, source->name, keys, count, error);
     if (result == STATUS_OK)
-        result = store_tokens(bpe, source->name, keys, count, error);
+        result = bpe_store_tokens(bpe, source->name, keys, count, error);
     free(keys);
     return result;
-}
-
-static int32_t token_id(json_t *object, const char *text, int64_t bytes)
-{
-    json_t *value = json_object_getn(object, text, (size_t)bytes);
-
-    return value != NULL ? (int32_t)json_integer_value(value) : -1;
 }
 
 /* One line "left right". `joined` has room for the line. */
@@ -162,17 +56,7 @@ static int parse_merge(json_t *object, const char *line, int64_t bytes, char *jo
     }
     if (left_bytes == 0 || right_bytes <= 0 || memchr(space + 1, ' ', (size_t)right_bytes) != NULL)
         return error_set(error, STATUS_INPUT, "the line is not two parts with one space between them");
-    memcpy(joined, line, (size_t)left_bytes);
-    memcpy(joined + left_bytes, space + 1, (size_t)right_bytes);
-    merge->left = token_id(object, line, left_bytes);
-    merge->right = token_id(object, space + 1, right_bytes);
-    merge->id = token_id(object, joined, left_bytes + right_bytes);
-    if (merge->left < 0 || merge->right < 0)
-        return error_set(error, STATUS_INPUT, "the %s part is not in the vocabulary",
-                         merge->left < 0 ? "left" : "right");
-    if (merge->id < 0)
-        return error_set(error, STATUS_INPUT, "the two parts joined are not in the vocabulary");
-    return STATUS_OK;
+    return bpe_make_merge(object, line, left_bytes, space + 1, right_bytes, joined, merge, error);
 }
 
 static int64_t count_lines(const struct bpe_source *source)
@@ -191,10 +75,10 @@ static int take_merges(struct bpe *bpe, const struct bpe_source *source, json_t 
     struct merge merge = {0};
     int result = STATUS_OK;
 
-    if (joined == NULL || lines > MOST_TOKENS) {
+    if (joined == NULL || lines > BPE_MOST_TOKENS) {
         result = joined == NULL ? error_set(error, STATUS_MEMORY, "%s: no memory to read it", source->name)
                                 : error_set(error, STATUS_INPUT, "%s has %lld lines; at most %d are read", source->name,
-                                            (long long)lines, MOST_TOKENS);
+                                            (long long)lines, BPE_MOST_TOKENS);
         goto out;
     }
     result = merge_table_start(&bpe->merges, lines, error);
@@ -241,6 +125,7 @@ int bpe_parse(const struct bpe_source *vocabulary, const struct bpe_source *merg
     hashes[1] = hash_bytes(bpe->offsets, (size_t)(bpe->base.vocabulary + 1) * sizeof *bpe->offsets);
     hashes[2] = hash_bytes(merges->data, (size_t)merges->bytes);
     bpe->base.hash = hash_bytes(hashes, sizeof hashes);
+    bpe->base.end_of_text = end_of_text_by_name(bpe);
     *out = &bpe->base;
     return STATUS_OK;
 }
@@ -251,13 +136,13 @@ static int read_source(const char *folder, const char *name, char *path, size_t 
     if (!file_join(path, path_bytes, folder, name))
         return error_set(error, STATUS_INPUT, "%s: the name is too long", folder);
     source->name = path;
-    if (file_read_all(&file_system_real, path, MOST_FILE_BYTES, data, &source->bytes, error) != STATUS_OK)
+    if (file_read_all(&file_system_real, path, BPE_MOST_FILE_BYTES, data, &source->bytes, error) != STATUS_OK)
         return error_prefix(error, "tokenizer");
     source->data = *data;
     return STATUS_OK;
 }
 
-int tokenizer_open_bpe(const char *folder, struct tokenizer **out, struct error *error)
+static int open_pair(const char *folder, struct tokenizer **out, struct error *error)
 {
     char vocabulary_path[4096], merges_path[4096];
     struct bpe_source vocabulary = {0}, merges = {0};
@@ -272,5 +157,31 @@ int tokenizer_open_bpe(const char *folder, struct tokenizer **out, struct error 
         result = bpe_parse(&vocabulary, &merges, out, error);
     free(vocabulary_data);
     free(merges_data);
+    return result;
+}
+
+static int open_tokenizer_json(const char *folder, struct tokenizer **out, struct error *error)
+{
+    char path[4096], *data = NULL;
+    struct bpe_source source = {0};
+    int result = read_source(folder, "tokenizer.json", path, sizeof path, &source, &data, error);
+
+    if (result == STATUS_OK)
+        result = bpe_parse_tokenizer_json(&source, out, error);
+    free(data);
+    return result;
+}
+
+int tokenizer_open_bpe(const char *folder, struct tokenizer **out, struct error *error)
+{
+    char path[4096];
+    bool joined = file_join(path, sizeof path, folder, "tokenizer.json");
+    int result =
+        joined && access(path, F_OK) == 0 ? open_tokenizer_json(folder, out, error) : open_pair(folder, out, error);
+
+    if (result == STATUS_OK && (result = end_of_text_read(folder, (struct bpe *)*out, error)) != STATUS_OK) {
+        tokenizer_close(*out);
+        *out = NULL;
+    }
     return result;
 }

@@ -10,13 +10,13 @@ struct bytes_tokenizer {
     char text[256]; /* text[i] == i: what token i stands for */
 };
 
-static int bytes_encode(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
-                        struct error *error)
+static int bytes_encode(const struct tokenizer *tokenizer, const char *text, int64_t bytes, bool special,
+                        struct token_list *out, struct error *error)
 {
     int64_t index;
     int result = token_list_reserve(out, bytes, error);
 
-    (void)tokenizer;
+    (void)tokenizer, (void)special;
     if (result != STATUS_OK)
         return result;
     for (index = 0; index < bytes; index++)
@@ -53,6 +53,7 @@ int tokenizer_open_bytes(struct tokenizer **out, struct error *error)
         return error_set(error, STATUS_MEMORY, "no memory for the tokenizer");
     tokenizer->base.kind = &bytes_kind;
     tokenizer->base.vocabulary = 256;
+    tokenizer->base.begin_of_text = -1;
     tokenizer->base.end_of_text = 0;
     tokenizer->base.hash = hash_text("bytes");
     for (index = 0; index < 256; index++)

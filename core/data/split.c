@@ -5,6 +5,16 @@
 
 #include "data/unicode.h"
 
+#define CONTRACTIONS_LLAMA3 "(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
+#define SPACES_LLAMA3       " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define LONG_S              0x17F /* the only character beside ASCII whose case folds to a letter of the contractions */
+
+const char *const split_pattern_texts[SPLIT_PATTERNS] = {
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+    CONTRACTIONS_LLAMA3 "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|" SPACES_LLAMA3,
+    CONTRACTIONS_LLAMA3 "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|" SPACES_LLAMA3,
+};
+
 static int read_class(const char *text, int64_t bytes, enum unicode_class *class)
 {
     uint32_t code;
@@ -60,7 +70,7 @@ static int64_t space_end(const char *text, int64_t bytes, int64_t start)
     return at;
 }
 
-int64_t split_next(const char *text, int64_t bytes, int64_t start)
+static int64_t next_gpt2(const char *text, int64_t bytes, int64_t start)
 {
     enum unicode_class class;
     int64_t at = start;
@@ -76,9 +86,89 @@ int64_t split_next(const char *text, int64_t bytes, int64_t start)
     return run_end(text, bytes, at + length, class);
 }
 
+/* As `contraction`, in either case. */
+static int contraction_any_case(const char *text, int64_t bytes)
+{
+    char lower[3] = {'\''};
+    uint32_t code;
+    int index;
+
+    if (bytes >= 3 && utf8_read(text + 1, bytes - 1, &code) == 2 && code == LONG_S)
+        return 3;
+    for (index = 1; index < 3 && index < bytes; index++)
+        lower[index] = text[index] >= 'A' && text[index] <= 'Z' ? (char)(text[index] - 'A' + 'a') : text[index];
+    return contraction(lower, bytes < 3 ? bytes : 3);
+}
+
+static bool is_newline(char byte)
+{
+    return byte == '\n' || byte == '\r';
+}
+
+/* A run of white space at `start`: up to its last newline if it has one, else as `space_end`. */
+static int64_t space_end_of_lines(const char *text, int64_t bytes, int64_t start)
+{
+    int64_t end = run_end(text, bytes, start, UNICODE_SPACE), at;
+
+    for (at = end; at > start; at--)
+        if (is_newline(text[at - 1]))
+            return at;
+    return space_end(text, bytes, start);
+}
+
+static int64_t digits_end(const char *text, int64_t bytes, int64_t at, int most)
+{
+    enum unicode_class class;
+    int length, count;
+
+    for (count = 0; count < most && at < bytes; count++) {
+        length = read_class(text + at, bytes - at, &class);
+        if (class != UNICODE_NUMBER)
+            break;
+        at += length;
+    }
+    return at;
+}
+
+static int64_t next_llama3(const char *text, int64_t bytes, int64_t start, int most_digits)
+{
+    enum unicode_class class, after = UNICODE_OTHER;
+    int64_t next;
+    int length;
+
+    if (text[start] == '\'' && (length = contraction_any_case(text + start, bytes - start)) > 0)
+        return start + length;
+    next = start + read_class(text + start, bytes - start, &class);
+    if (class == UNICODE_LETTER)
+        return run_end(text, bytes, next, UNICODE_LETTER);
+    if (class == UNICODE_NUMBER)
+        return digits_end(text, bytes, start, most_digits);
+    length = next < bytes ? read_class(text + next, bytes - next, &after) : 0;
+    if (length > 0 && after == UNICODE_LETTER && !is_newline(text[start]))
+        return run_end(text, bytes, next + length, UNICODE_LETTER);
+    if (class == UNICODE_SPACE && !(text[start] == ' ' && length > 0 && after == UNICODE_OTHER))
+        return space_end_of_lines(text, bytes, start);
+    next = run_end(text, bytes, next, UNICODE_OTHER);
+    while (next < bytes && is_newline(text[next]))
+        next++;
+    return next;
+}
+
+int64_t split_next(enum split_pattern pattern, const char *text, int64_t bytes, int64_t start)
+{
+    if (pattern == SPLIT_GPT2)
+        return next_gpt2(text, bytes, start);
+    return next_llama3(text, bytes, start, pattern == SPLIT_LLAMA3 ? 3 : 1);
+}
+
 static bool is_visible_ascii(char byte)
 {
     return byte > ' ' && byte < 127;
+}
+
+static bool is_alphanumeric_ascii(char byte)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
 }
 
 int64_t split_find_border(const char *text, int64_t from, int64_t limit)
@@ -86,7 +176,8 @@ int64_t split_find_border(const char *text, int64_t from, int64_t limit)
     int64_t at;
 
     for (at = from > 1 ? from : 1; at < limit; at++)
-        if ((text[at] == ' ' || text[at] == '\n') && is_visible_ascii(text[at - 1]))
+        if ((text[at] == ' ' && is_visible_ascii(text[at - 1])) ||
+            (text[at] == '\n' && is_alphanumeric_ascii(text[at - 1])))
             return at;
     return -1;
 }

@@ -30,7 +30,8 @@ static int open_kind(const char *path, struct tokenizer **out, struct error *err
         return tokenizer_open_bpe(path, out, error);
     if (length > 6 && strcmp(path + length - 6, ".model") == 0)
         return error_set(error, STATUS_USAGE, "tokenizer %s: SentencePiece models are not read by this version", path);
-    return error_set(error, STATUS_USAGE, "tokenizer %s is neither 'bytes' nor a folder with vocab.json and merges.txt",
+    return error_set(error, STATUS_USAGE,
+                     "tokenizer %s is neither 'bytes' nor a folder with tokenizer.json, or vocab.json and merges.txt",
                      path);
 }
 
@@ -62,15 +63,27 @@ void tokenizer_close(struct tokenizer *tokenizer)
     tokenizer->kind->close(tokenizer);
 }
 
-int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
-                     struct error *error)
+static int encode(const struct tokenizer *tokenizer, const char *text, int64_t bytes, bool special,
+                  struct token_list *out, struct error *error)
 {
     int64_t count = out->count;
-    int result = tokenizer->kind->encode(tokenizer, text, bytes, out, error);
+    int result = tokenizer->kind->encode(tokenizer, text, bytes, special, out, error);
 
     if (result != STATUS_OK)
         out->count = count;
     return result;
+}
+
+int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
+                     struct error *error)
+{
+    return encode(tokenizer, text, bytes, false, out, error);
+}
+
+int tokenizer_encode_special(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
+                             struct error *error)
+{
+    return encode(tokenizer, text, bytes, true, out, error);
 }
 
 int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t count, struct byte_list *out,
@@ -112,6 +125,11 @@ int64_t tokenizer_safe_cut(const struct tokenizer *tokenizer, const char *text, 
 int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer)
 {
     return tokenizer->vocabulary;
+}
+
+int32_t tokenizer_begin_of_text(const struct tokenizer *tokenizer)
+{
+    return tokenizer->begin_of_text;
 }
 
 int32_t tokenizer_end_of_text(const struct tokenizer *tokenizer)

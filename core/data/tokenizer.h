@@ -3,7 +3,9 @@
  *
  * Text is data: `encode` never looks for special tokens in it, so "<|endoftext|>" in a file is thirteen ordinary
  * characters. Documents are set apart by the end-of-text id, which the reader of documents appends. Any bytes can be
- * encoded, valid UTF-8 or not, and decoding the ids gives the same bytes back. docs/data.md, "Tokenizers". */
+ * encoded, valid UTF-8 or not, and decoding the ids gives the same bytes back, but for what a tokenizer.json changes
+ * itself: normal form C, a space put before the text, white space that added tokens take. docs/data.md, "Tokenizers".
+ */
 #ifndef LLMRUN_DATA_TOKENIZER_H
 #define LLMRUN_DATA_TOKENIZER_H
 
@@ -29,15 +31,19 @@ struct byte_list {
 /* Makes room for `extra` more ids. STATUS_MEMORY when there is none. */
 int token_list_reserve(struct token_list *list, int64_t extra, struct error *error);
 
-/* `path` is "bytes" (256 tokens, the byte is the id) or a folder that holds vocab.json and merges.txt (GPT-2's
- * byte-level BPE). STATUS_INPUT for files that are missing or malformed, with file and line; STATUS_USAGE for a kind of
- * tokenizer that is not known. */
+/* `path` is "bytes" (256 tokens, the byte is the id) or a folder that holds tokenizer.json, or vocab.json and
+ * merges.txt (byte-level BPE). end_of_text.h says which token ends a text. STATUS_INPUT for files that are missing or
+ * malformed, with file and line; STATUS_USAGE for a kind of tokenizer that is not known. */
 int tokenizer_open(const char *path, struct tokenizer **out, struct error *error);
 void tokenizer_close(struct tokenizer *tokenizer); /* NULL is accepted */
 
 /* Appends the ids of `text`. On failure `out` keeps the ids that it had. */
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
                      struct error *error);
+
+/* The same for text that is trusted, a prompt: special tokens in it are found and become their ids. */
+int tokenizer_encode_special(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
+                             struct error *error);
 
 /* Appends the bytes of the tokens. One token may be a part of a character. STATUS_INPUT for an id that is not in the
  * vocabulary; `out` keeps the bytes that it had. */
@@ -48,7 +54,9 @@ int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int6
  * gives the ids of the whole; `bytes` where none is found within 64 KiB. */
 int64_t tokenizer_safe_cut(const struct tokenizer *tokenizer, const char *text, int64_t bytes, int64_t from);
 
-int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer);  /* ids are 0 to this - 1 */
+int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer); /* ids are 0 to this - 1; some may have no token */
+int32_t
+tokenizer_begin_of_text(const struct tokenizer *tokenizer);       /* what Hugging Face's encode puts first; -1: none */
 int32_t tokenizer_end_of_text(const struct tokenizer *tokenizer); /* -1: there is none */
 const char *tokenizer_name(const struct tokenizer *tokenizer);    /* what was given to tokenizer_open */
 uint64_t tokenizer_hash(const struct tokenizer *tokenizer);       /* equal for equal vocabularies and merges */

@@ -2,11 +2,14 @@
 #ifndef LLMRUN_DATA_TOKENIZER_KIND_H
 #define LLMRUN_DATA_TOKENIZER_KIND_H
 
+#include <stdbool.h>
+
 #include "data/tokenizer.h"
 
 struct tokenizer_kind {
-    int (*encode)(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
-                  struct error *error);
+    /* `special`: whether special tokens are looked for in the text. */
+    int (*encode)(const struct tokenizer *tokenizer, const char *text, int64_t bytes, bool special,
+                  struct token_list *out, struct error *error);
     /* The bytes of a token of the vocabulary; *text lives as long as the tokenizer. */
     int64_t (*token_bytes)(const struct tokenizer *tokenizer, int32_t id, const char **text);
     int64_t (*safe_cut)(const struct tokenizer *tokenizer, const char *text, int64_t bytes, int64_t from);
@@ -17,6 +20,7 @@ struct tokenizer {
     const struct tokenizer_kind *kind;
     char *name; /* owned by tokenizer.c */
     int32_t vocabulary;
+    int32_t begin_of_text;
     int32_t end_of_text;
     uint64_t hash;
 };

@@ -1,8 +1,9 @@
-/* Characters as GPT-2's split pattern sees them, with the Unicode version of the tokenizers library that the table in
- * unicode_table.c was made from. */
+/* Characters as the tokenizers library sees them: the table in unicode_table.c was made by asking it
+ * (tools/make_unicode_table.py), so that its Unicode versions are ours. */
 #ifndef LLMRUN_DATA_UNICODE_H
 #define LLMRUN_DATA_UNICODE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum unicode_class {
@@ -12,16 +13,35 @@ enum unicode_class {
     UNICODE_SPACE   /* \s */
 };
 
-/* Two stages: blocks of 256 characters, 2 bits each, lowest bits first; equal blocks are stored once. */
+/* Two stages: blocks of 256 characters, 4 bits each, lowest bits first; equal blocks are stored once. Bits 0 and 1 are
+ * the class, bit 2 is set for a part of a word, bit 3 for what normal form C may change or join to what stands before.
+ */
 extern const uint8_t unicode_block_of[];
 extern const uint64_t unicode_blocks[];
 
 /* code < 0x110000 */
+static inline unsigned unicode_bits_of(uint32_t code)
+{
+    uint64_t word = unicode_blocks[unicode_block_of[code >> 8] * 16 + (code >> 4 & 15)];
+
+    return (unsigned)(word >> (code & 15) * 4 & 15);
+}
+
 static inline enum unicode_class unicode_class_of(uint32_t code)
 {
-    uint64_t word = unicode_blocks[unicode_block_of[code >> 8] * 8 + (code >> 5 & 7)];
+    return (enum unicode_class)(unicode_bits_of(code) & 3);
+}
 
-    return (enum unicode_class)(word >> (code & 31) * 2 & 3);
+/* A letter, mark, digit, connector or joiner: what the regular expression \w finds. */
+static inline bool unicode_is_word(uint32_t code)
+{
+    return (unicode_bits_of(code) & 4) != 0;
+}
+
+/* False: the character is in normal form C and begins a stretch that is normalized apart from what stands before. */
+static inline bool unicode_composes(uint32_t code)
+{
+    return (unicode_bits_of(code) & 8) != 0;
 }
 
 /* Reads the character at text[0], bytes > 0, and returns its length. What is not UTF-8 (a lone byte, an overlong form,

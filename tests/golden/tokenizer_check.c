@@ -1,9 +1,13 @@
 /* Encodes records with a tokenizer, for comparison with another library's ids (tokenizer_million.py).
  *
- *   tokenizer_check TOKENIZER INPUT OUTPUT
+ *   tokenizer_check [--special] [--changes] TOKENIZER INPUT OUTPUT
+ *
+ * --special: special tokens in the text are found. --changes: the tokenizer changes text (normal form, white space that
+ * tokens take), so that it need not come back from its ids.
  *
  * INPUT: records of a 32-bit length and that many bytes. OUTPUT: for each a 32-bit count and that many 32-bit ids. All
  * numbers are of this machine's byte order. Prints the encoding time; fails if the ids do not decode to the record. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +16,11 @@
 #include "base/file.h"
 #include "data/tokenizer.h"
 
+struct options {
+    bool special;
+    bool changes;
+};
+
 struct totals {
     int64_t records;
     int64_t bytes;
@@ -19,8 +28,8 @@ struct totals {
     int64_t encode_ns;
 };
 
-static int check_record(const struct tokenizer *tokenizer, const char *text, uint32_t bytes, FILE *output,
-                        struct totals *totals, struct error *error)
+static int check_record(const struct tokenizer *tokenizer, const struct options *options, const char *text,
+                        uint32_t bytes, FILE *output, struct totals *totals, struct error *error)
 {
     static struct token_list ids;
     static struct byte_list back;
@@ -30,13 +39,14 @@ static int check_record(const struct tokenizer *tokenizer, const char *text, uin
 
     ids.count = 0;
     back.count = 0;
-    result = tokenizer_encode(tokenizer, text, bytes, &ids, error);
+    result = options->special ? tokenizer_encode_special(tokenizer, text, bytes, &ids, error)
+                              : tokenizer_encode(tokenizer, text, bytes, &ids, error);
     totals->encode_ns += clock_system.monotonic_ns(&clock_system) - begin;
     if (result == STATUS_OK)
         result = tokenizer_decode(tokenizer, ids.ids, ids.count, &back, error);
     if (result != STATUS_OK)
         return result;
-    if (back.count != bytes || (bytes > 0 && memcmp(back.bytes, text, bytes) != 0))
+    if (!options->changes && (back.count != bytes || (bytes > 0 && memcmp(back.bytes, text, bytes) != 0)))
         return error_set(error, STATUS_VALIDATION, "record %lld does not come back from its ids",
                          (long long)totals->records);
     count = (uint32_t)ids.count;
@@ -48,8 +58,8 @@ static int check_record(const struct tokenizer *tokenizer, const char *text, uin
     return STATUS_OK;
 }
 
-static int check_all(const struct tokenizer *tokenizer, const char *data, int64_t size, FILE *output,
-                     struct totals *totals, struct error *error)
+static int check_all(const struct tokenizer *tokenizer, const struct options *options, const char *data, int64_t size,
+                     FILE *output, struct totals *totals, struct error *error)
 {
     int64_t place = 0;
     int result = STATUS_OK;
@@ -63,7 +73,7 @@ static int check_all(const struct tokenizer *tokenizer, const char *data, int64_
         place += (int64_t)sizeof bytes;
         if (size - place < bytes)
             return error_set(error, STATUS_INPUT, "the input ends inside a record");
-        result = check_record(tokenizer, data + place, bytes, output, totals, error);
+        result = check_record(tokenizer, options, data + place, bytes, output, totals, error);
         place += bytes;
     }
     return result;
@@ -72,6 +82,7 @@ static int check_all(const struct tokenizer *tokenizer, const char *data, int64_
 int main(int argc, char **argv)
 {
     struct tokenizer *tokenizer = NULL;
+    struct options options = {false, false};
     struct totals totals = {0};
     struct error error;
     char *data = NULL;
@@ -79,8 +90,12 @@ int main(int argc, char **argv)
     FILE *output;
     int result;
 
+    for (; argc > 1 && strncmp(argv[1], "--", 2) == 0; argc--, argv++) {
+        options.special |= strcmp(argv[1], "--special") == 0;
+        options.changes |= strcmp(argv[1], "--changes") == 0;
+    }
     if (argc != 4) {
-        fprintf(stderr, "usage: tokenizer_check TOKENIZER INPUT OUTPUT\n");
+        fprintf(stderr, "usage: tokenizer_check [--special] [--changes] TOKENIZER INPUT OUTPUT\n");
         return STATUS_USAGE;
     }
     output = fopen(argv[3], "wb");
@@ -92,7 +107,7 @@ int main(int argc, char **argv)
     if (result == STATUS_OK)
         result = file_read_all(&file_system_real, argv[2], INT64_MAX - 1, &data, &size, &error);
     if (result == STATUS_OK)
-        result = check_all(tokenizer, data, size, output, &totals, &error);
+        result = check_all(tokenizer, &options, data, size, output, &totals, &error);
     if (fclose(output) != 0 && result == STATUS_OK)
         result = error_set(&error, STATUS_STORAGE, "%s could not be written", argv[3]);
     if (result != STATUS_OK)

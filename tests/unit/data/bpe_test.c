@@ -12,7 +12,7 @@ static void assert_pieces(const char *text, int64_t bytes, const char *const *wa
     size_t index;
 
     for (index = 0; wanted[index] != NULL; index++) {
-        int64_t end = split_next(text, bytes, start);
+        int64_t end = split_next(SPLIT_GPT2, text, bytes, start);
 
         if (end - start != (int64_t)strlen(wanted[index]) || memcmp(text + start, wanted[index], (size_t)(end - start)))
             fail_msg("piece %zu is '%.*s', '%s' wanted", index, (int)(end - start), text + start, wanted[index]);

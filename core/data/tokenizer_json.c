@@ -1,0 +1,329 @@
+/* tokenizer.json, as Hugging Face tokenizers writes it: the model, its vocabulary and merges, and the added tokens. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/strict_json.h"
+#include "data/bpe_vocabulary.h"
+#include "data/end_of_text.h"
+#include "data/normal_form.h"
+#include "data/tokenizer_stages.h"
+
+#define LONGEST_ADDED_TOKEN 4096 /* bytes */
+
+struct reader {
+    const char *source;
+    struct bpe *bpe;
+    json_t *root;
+    json_t *vocabulary; /* borrowed from root, as the others */
+    json_t *merges;
+    json_t *added;        /* NULL: none */
+    struct bpe_key *keys; /* [count] */
+    int64_t count;
+    bool ignore_merges;
+};
+
+/* A member of the model that must be absent, null, or `harmless`. */
+static int refuse_unless(const struct reader *reader, json_t *model, const char *key, const char *harmless,
+                         struct error *error)
+{
+    json_t *value = json_object_get(model, key);
+    char *text;
+
+    if (value == NULL || json_is_null(value) ||
+        (json_is_string(value) && harmless != NULL && strcmp(json_string_value(value), harmless) == 0))
+        return STATUS_OK;
+    text = json_dumps(value, JSON_ENCODE_ANY);
+    error_set(error, STATUS_INPUT, "%s: the model's '%s' is %.100s; null is wanted", reader->source, key,
+              text != NULL ? text : "something else");
+    free(text);
+    return STATUS_INPUT;
+}
+
+/* An unknown token and its fusing are never used, for every byte has a token of its own. */
+static int read_model(struct reader *reader, struct error *error)
+{
+    static const char *const known[] = {
+        "type",          "dropout", "unk_token",          "fuse_unk",      "vocab", "continuing_subword_prefix",
+        "byte_fallback", "merges",  "end_of_word_suffix", "ignore_merges", NULL};
+    json_t *model;
+    bool byte_fallback;
+    int result = strict_json_object(reader->root, "model", reader->source, &model, error);
+    const char *type = result == STATUS_OK ? json_string_value(json_object_get(model, "type")) : NULL;
+
+    if (result == STATUS_OK && type != NULL && strcmp(type, "BPE") != 0)
+        return error_set(error, STATUS_INPUT, "%s: the model is of type '%.100s'; only BPE is understood",
+                         reader->source, type);
+    if (result == STATUS_OK)
+        result = tokenizer_json_known(model, "the model", known, reader->source, error);
+    if (result == STATUS_OK)
+        result = refuse_unless(reader, model, "dropout", NULL, error);
+    if (result == STATUS_OK)
+        result = refuse_unless(reader, model, "continuing_subword_prefix", "", error);
+    if (result == STATUS_OK)
+        result = refuse_unless(reader, model, "end_of_word_suffix", "", error);
+    if (result == STATUS_OK)
+        result = tokenizer_json_flag(model, "byte_fallback", reader->source, false, &byte_fallback, error);
+    if (result == STATUS_OK && byte_fallback)
+        return error_set(error, STATUS_INPUT, "%s: the model's 'byte_fallback' is true; false is wanted",
+                         reader->source);
+    if (result == STATUS_OK)
+        result = tokenizer_json_flag(model, "ignore_merges", reader->source, false, &reader->ignore_merges, error);
+    if (result == STATUS_OK)
+        result = strict_json_object(model, "vocab", reader->source, &reader->vocabulary, error);
+    return result == STATUS_OK ? strict_json_array(model, "merges", reader->source, &reader->merges, error) : result;
+}
+
+static int raise_largest(const struct reader *reader, json_t *id, int64_t *largest, struct error *error)
+{
+    if (!json_is_integer(id))
+        return error_set(error, STATUS_INPUT, "%s: the id of a token is not an integer", reader->source);
+    if (json_integer_value(id) < 0 || json_integer_value(id) >= BPE_MOST_TOKENS)
+        return error_set(error, STATUS_INPUT, "%s: there is a token id %lld; ids are 0 to %d", reader->source,
+                         (long long)json_integer_value(id), BPE_MOST_TOKENS - 1);
+    if (json_integer_value(id) > *largest)
+        *largest = json_integer_value(id);
+    return STATUS_OK;
+}
+
+/* The vocabulary goes up to the largest id. Its size is bounded by the tokens that are there before memory is taken. */
+static int count_ids(struct reader *reader, struct error *error)
+{
+    int64_t tokens = (int64_t)json_object_size(reader->vocabulary) + (int64_t)json_array_size(reader->added);
+    int64_t largest = -1;
+    const char *key;
+    json_t *value;
+    size_t index;
+    int result = STATUS_OK;
+
+    json_object_foreach(reader->vocabulary, key, value)
+    {
+        result = raise_largest(reader, value, &largest, error);
+        if (result != STATUS_OK)
+            return result;
+    }
+    for (index = 0; result == STATUS_OK && index < json_array_size(reader->added); index++)
+        result = raise_largest(reader, json_object_get(json_array_get(reader->added, index), "id"), &largest, error);
+    if (result == STATUS_OK && largest + 1 > tokens + BPE_MOST_HOLES)
+        return error_set(error, STATUS_INPUT, "%s: there is a token id %lld, but only %lld tokens", reader->source,
+                         (long long)largest, (long long)tokens);
+    reader->count = largest + 1;
+    return result;
+}
+
+/* The text and flags of one added token, and whether it is found in normalized text. */
+static int read_added(const struct reader *reader, json_t *object, struct added_token *token, bool *normalized,
+                      struct error *error)
+{
+    const char *text;
+    int64_t id;
+    int result = strict_json_text(object, "content", reader->source, &text, error);
+
+    if (result == STATUS_OK)
+        result = strict_json_integer(object, "id", reader->source, 0, &id, error);
+    if (result == STATUS_OK)
+        result = tokenizer_json_flag(object, "special", reader->source, false, &token->special, error);
+    if (result == STATUS_OK)
+        result = tokenizer_json_flag(object, "single_word", reader->source, false, &token->single_word, error);
+    if (result == STATUS_OK)
+        result = tokenizer_json_flag(object, "lstrip", reader->source, false, &token->lstrip, error);
+    if (result == STATUS_OK)
+        result = tokenizer_json_flag(object, "rstrip", reader->source, false, &token->rstrip, error);
+    if (result == STATUS_OK)
+        result = tokenizer_json_flag(object, "normalized", reader->source, true, normalized, error);
+    if (result != STATUS_OK)
+        return result;
+    token->text = (char *)text;
+    token->bytes = (int64_t)strlen(text);
+    token->id = (int32_t)id;
+    if (token->bytes == 0 || token->bytes > LONGEST_ADDED_TOKEN)
+        return error_set(error, STATUS_INPUT, "%s: the added token %d has %lld bytes; 1 to %d are wanted",
+                         reader->source, token->id, (long long)token->bytes, LONGEST_ADDED_TOKEN);
+    return STATUS_OK;
+}
+
+/* Gives the token its id: that of the vocabulary where it stands there too. */
+static int place_added(struct reader *reader, const struct added_token *token, struct error *error)
+{
+    json_t *known = json_object_get(reader->vocabulary, token->text);
+
+    if (known != NULL && json_integer_value(known) != token->id)
+        return error_set(error, STATUS_INPUT, "%s: the added token '%.100s' has the id %d, in the vocabulary %lld",
+                         reader->source, token->text, token->id, (long long)json_integer_value(known));
+    if (known == NULL && reader->keys[token->id].text != NULL)
+        return error_set(error, STATUS_INPUT, "%s: two tokens have the id %d", reader->source, token->id);
+    if (known == NULL)
+        reader->keys[token->id] = (struct bpe_key){token->text, true};
+    return STATUS_OK;
+}
+
+/* A token that is looked for in normalized text is looked for in its own normal form. */
+static int list_added(struct bpe *bpe, struct added_token token, bool normalized, struct error *error)
+{
+    struct byte_list normal = {0};
+    int result = STATUS_OK;
+
+    if (!normalized || !bpe->normalize)
+        return added_token_list_add(normalized ? &bpe->added_normalized : &bpe->added, &token, error);
+    result = normal_form_append(token.text, token.bytes, &normal, error);
+    if (result == STATUS_OK) {
+        token.text = normal.bytes;
+        token.bytes = normal.count;
+        result = added_token_list_add(&bpe->added_normalized, &token, error);
+    }
+    free(normal.bytes);
+    return result;
+}
+
+static int read_all_added(struct reader *reader, struct error *error)
+{
+    size_t index;
+    int result = STATUS_OK;
+
+    for (index = 0; result == STATUS_OK && index < json_array_size(reader->added); index++) {
+        struct added_token token = {0};
+        bool normalized;
+
+        result = read_added(reader, json_array_get(reader->added, index), &token, &normalized, error);
+        if (result == STATUS_OK)
+            result = place_added(reader, &token, error);
+        if (result == STATUS_OK)
+            result = list_added(reader->bpe, token, normalized, error);
+    }
+    if (result == STATUS_OK)
+        result = added_token_list_sort(&reader->bpe->added, error);
+    if (result == STATUS_OK)
+        result = added_token_list_sort(&reader->bpe->added_normalized, error);
+    return result;
+}
+
+/* "left right", or a list of both. */
+static int merge_parts(json_t *value, const char **left, int64_t *left_bytes, const char **right, int64_t *right_bytes)
+{
+    json_t *second = json_array_get(value, 1);
+    const char *space;
+
+    if (json_is_string(value)) {
+        *left = json_string_value(value);
+        space = strchr(*left, ' ');
+        if (space == NULL || strchr(space + 1, ' ') != NULL)
+            return STATUS_INPUT;
+        *left_bytes = space - *left;
+        *right = space + 1;
+        *right_bytes = (int64_t)strlen(*right);
+        return *left_bytes > 0 && *right_bytes > 0 ? STATUS_OK : STATUS_INPUT;
+    }
+    if (json_array_size(value) != 2 || !json_is_string(json_array_get(value, 0)) || !json_is_string(second))
+        return STATUS_INPUT;
+    *left = json_string_value(json_array_get(value, 0));
+    *right = json_string_value(second);
+    *left_bytes = (int64_t)strlen(*left);
+    *right_bytes = (int64_t)strlen(*right);
+    return STATUS_OK;
+}
+
+static int read_merge(const struct reader *reader, json_t *value, int32_t rank, struct error *error)
+{
+    struct merge merge = {.rank = rank};
+    int64_t left_bytes, right_bytes;
+    const char *left, *right;
+    char *joined;
+    int result;
+
+    if (merge_parts(value, &left, &left_bytes, &right, &right_bytes) != STATUS_OK)
+        return error_set(error, STATUS_INPUT, "it is neither two parts with one space between them nor a list of two");
+    joined = malloc((size_t)(left_bytes + right_bytes) + 1);
+    if (joined == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory to read it");
+    result = bpe_make_merge(reader->vocabulary, left, left_bytes, right, right_bytes, joined, &merge, error);
+    free(joined);
+    if (result == STATUS_OK && !merge_table_add(&reader->bpe->merges, merge))
+        result = error_set(error, STATUS_INPUT, "the same merge stands earlier");
+    return result;
+}
+
+static int read_merges(const struct reader *reader, struct error *error)
+{
+    size_t count = json_array_size(reader->merges), index;
+    int result;
+
+    if (count > BPE_MOST_TOKENS)
+        return error_set(error, STATUS_INPUT, "%s has %zu merges; at most %d are read", reader->source, count,
+                         BPE_MOST_TOKENS);
+    result = merge_table_start(&reader->bpe->merges, (int64_t)count, error);
+    for (index = 0; result == STATUS_OK && index < count; index++) {
+        result = read_merge(reader, json_array_get(reader->merges, index), (int32_t)index, error);
+        if (result != STATUS_OK)
+            error_prefix(error, "%s: merge %zu", reader->source, index + 1);
+    }
+    return result;
+}
+
+static int read_tokens(struct reader *reader, struct error *error)
+{
+    int result = count_ids(reader, error);
+
+    if (result != STATUS_OK)
+        return result;
+    reader->keys = calloc((size_t)reader->count + 1, sizeof *reader->keys);
+    if (reader->keys == NULL)
+        return error_set(error, STATUS_MEMORY, "%s: no memory for %lld tokens", reader->source,
+                         (long long)reader->count);
+    result = bpe_order_keys(reader->vocabulary, reader->source, reader->keys, reader->count, error);
+    if (result == STATUS_OK)
+        result = read_all_added(reader, error);
+    if (result == STATUS_OK)
+        result = bpe_store_tokens(reader->bpe, reader->source, reader->keys, reader->count, error);
+    if (result == STATUS_OK && reader->ignore_merges)
+        result = bpe_index_whole(reader->bpe, reader->keys, error);
+    return result;
+}
+
+static int read_root(struct reader *reader, struct error *error)
+{
+    const char *version = json_string_value(json_object_get(reader->root, "version"));
+    json_t *added = json_object_get(reader->root, "added_tokens");
+    int result;
+
+    if (version != NULL && strcmp(version, "1.0") != 0)
+        return error_set(error, STATUS_INPUT, "%s: its version is '%.100s'; 1.0 is wanted", reader->source, version);
+    if (added != NULL && !json_is_null(added)) {
+        result = strict_json_array(reader->root, "added_tokens", reader->source, &reader->added, error);
+        if (result != STATUS_OK)
+            return result;
+    }
+    result = read_model(reader, error);
+    if (result == STATUS_OK)
+        result = tokenizer_stages_read(reader->root, reader->source, reader->bpe, error);
+    if (result == STATUS_OK)
+        result = read_tokens(reader, error);
+    if (result == STATUS_OK && reader->bpe->base.begin_of_text >= reader->count)
+        result = error_set(error, STATUS_INPUT, "%s: the template puts the token %d first; ids are below %lld",
+                           reader->source, reader->bpe->base.begin_of_text, (long long)reader->count);
+    if (result == STATUS_OK)
+        result = read_merges(reader, error);
+    return result;
+}
+
+int bpe_parse_tokenizer_json(const struct bpe_source *source, struct tokenizer **out, struct error *error)
+{
+    struct reader reader = {.source = source->name, .bpe = bpe_create()};
+    int result;
+
+    if (reader.bpe == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for a tokenizer");
+    result = strict_json_parse(source->data, source->bytes, source->name, &reader.root, error);
+    if (result == STATUS_OK)
+        result = read_root(&reader, error);
+    if (result == STATUS_OK) {
+        reader.bpe->base.hash = hash_bytes(source->data, (size_t)source->bytes);
+        reader.bpe->base.end_of_text = end_of_text_by_name(reader.bpe);
+        *out = &reader.bpe->base;
+    } else {
+        tokenizer_close(&reader.bpe->base);
+    }
+    free(reader.keys);
+    json_decref(reader.root);
+    return result;
+}
