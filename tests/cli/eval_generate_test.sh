@@ -61,6 +61,26 @@ rm -r tokens
 expect 0 out 'The run*' -- generate --model pairs --prompt 'The run' --tokens 5
 expect 0 out '*step 3 on valid.txt*' -- eval --model pairs --data valid.txt
 
+# A LLaMA has tables that the host writes: after initial weights, after loading, and after going on.
+llama='--model.preset llama-tiny --data.seq_len 32 --data.valid valid.txt --train.eval_tokens 0 --optim.lr 0.003'
+# shellcheck disable=SC2086 # words
+train llama --steps 12 $llama
+wants 0
+# shellcheck disable=SC2086
+train llama.halves --steps 6 $llama
+wants 0
+# shellcheck disable=SC2086
+train llama.halves --steps 12 $llama
+wants 0
+same_run 'a LLaMA trained at once and in halves' llama llama.halves 12
+"$helpers/json_fields" event loss tokens <llama/metrics.jsonl | sed -n 's/^eval //p' >of.train
+expect 0 out '{*}' -- eval --model llama --data valid.txt --json
+"$helpers/json_fields" loss tokens <out >of.command
+same 'loss and tokens of train and eval of a LLaMA' of.train of.command
+"$llmrun" generate --model llama --prompt 'The run' --tokens 40 --temperature 0 >a
+"$llmrun" generate --model llama --prompt 'The run' --tokens 40 --temperature 0 --backend cpu-ref >b
+same 'the most probable text of a LLaMA on cpu and cpu-ref' a b
+
 # What cannot be done is said in a sentence.
 expect 2 'llmrun: eval needs --model M*' -- eval --data valid.txt
 expect 3 'llmrun: *nowhere*' -- eval --model nowhere --data valid.txt

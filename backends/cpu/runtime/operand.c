@@ -89,10 +89,10 @@ static const char *loss_problem(const struct llmrun_op *op)
 static const char *rope_problem(const struct llmrun_op *op)
 {
     const struct llmrun_rope_attributes *a = op->attributes;
-    const int64_t half = op->operands[LLMRUN_ROPE_COSINES].shape[1];
+    const int64_t columns = op->operands[LLMRUN_ROPE_X].shape[1], half = op->operands[LLMRUN_ROPE_COSINES].shape[1];
 
-    if (a->heads < 1 || a->inverse > 1 || half > INT32_MAX ||
-        op->operands[LLMRUN_ROPE_X].shape[1] != 2 * half * a->heads)
+    if (a->heads < 1 || a->inverse > 1 || columns % a->heads != 0 || columns / a->heads % 2 != 0 ||
+        columns / a->heads / 2 != half)
         return "needs heads twice as wide as its tables, and an inverse of 0 or 1";
     return NULL;
 }

@@ -106,6 +106,24 @@ static void leaves_that_do_not_divide_or_do_not_fit_are_refused(void **state)
     }
 }
 
+static void rotary_tables_of_another_width_than_half_a_head_are_refused(void **state)
+{
+    static const struct llmrun_rope_attributes wrong[] = {{0, 0}, {2, 2}, {1, 0}, {3, 0}, {4, 0}, {8, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct op_case op;
+
+        op_case_begin(&op, LLMRUN_OP_ROPE, &wrong[i], 1);
+        op_case_operand(&op, LLMRUN_ROPE_X, LLMRUN_F32, EXTENTS(5, 8), NUMBERS_USUAL);
+        op_case_operand(&op, LLMRUN_ROPE_POSITIONS, LLMRUN_I32, EXTENTS(5), NUMBERS_SMALL);
+        op_case_operand(&op, LLMRUN_ROPE_COSINES, LLMRUN_F32, EXTENTS(16, 2), NUMBERS_USUAL);
+        op_case_operand(&op, LLMRUN_ROPE_SINES, LLMRUN_F32, EXTENTS(16, 2), NUMBERS_USUAL);
+        op_case_operand(&op, LLMRUN_ROPE_Y, LLMRUN_F32, EXTENTS(5, 8), NUMBERS_USUAL);
+        assert_refused(&op, "needs heads twice as wide as its tables");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +133,7 @@ int main(void)
         cmocka_unit_test(a_dropout_probability_of_one_is_refused),
         cmocka_unit_test(an_unknown_distribution_is_refused),
         cmocka_unit_test(leaves_that_do_not_divide_or_do_not_fit_are_refused),
+        cmocka_unit_test(rotary_tables_of_another_width_than_half_a_head_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
