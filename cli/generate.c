@@ -2,66 +2,116 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "command.h"
+#include "data/text_stream.h"
 #include "options.h"
 #include "train/generate.h"
+#include "train/stop.h"
 #include "train/stored_model.h"
 
 extern char **environ;
 
 struct printer {
     const struct tokenizer *tokenizer;
+    struct text_stream stream;
+    struct byte_list token, shown; /* kept from token to token for their memory */
+    int64_t tokens;
     int status;
     struct error *error;
 };
 
-/* Each token is printed as soon as it is there. */
+static void print_shown(struct printer *printer)
+{
+    fwrite(printer->shown.bytes, 1, (size_t)printer->shown.count, stdout);
+    fflush(stdout);
+    printer->shown.count = 0;
+}
+
+/* Each token is shown as soon as it is there, but for what may not be seen yet; a signal ends the text. */
 static bool print_token(void *context, int32_t token)
 {
     struct printer *printer = context;
-    struct byte_list bytes = {0};
 
-    printer->status = tokenizer_decode(printer->tokenizer, &token, 1, &bytes, printer->error);
-    if (printer->status == STATUS_OK) {
-        fwrite(bytes.bytes, 1, (size_t)bytes.count, stdout);
-        fflush(stdout);
-    }
-    free(bytes.bytes);
-    return printer->status == STATUS_OK;
+    printer->tokens++;
+    printer->token.count = 0;
+    printer->status = tokenizer_decode(printer->tokenizer, &token, 1, &printer->token, printer->error);
+    if (printer->status == STATUS_OK)
+        printer->status = text_stream_push(&printer->stream, printer->token.bytes, printer->token.count,
+                                           &printer->shown, printer->error);
+    print_shown(printer);
+    return printer->status == STATUS_OK && !printer->stream.stopped && stop_requested() == 0;
+}
+
+static void printer_end(struct printer *printer)
+{
+    if (printer->status == STATUS_OK)
+        printer->status = text_stream_end(&printer->stream, &printer->shown, printer->error);
+    print_shown(printer);
+    putchar('\n');
+    text_stream_free(&printer->stream);
+    free(printer->token.bytes);
+    free(printer->shown.bytes);
+}
+
+static int print_text(struct stored_model *model, const char *prompt, const struct token_list *tokens,
+                      const struct generate_options *options, const struct option_texts *stops, struct error *error)
+{
+    struct printer printer = {.tokenizer = model->tokenizer, .error = error};
+    const int64_t start = clock_system.monotonic_ns(&clock_system);
+    double seconds;
+    int status;
+
+    printer.stream.stops = stops->items;
+    printer.stream.stop_count = stops->count;
+    stop_listen();
+    fputs(prompt, stdout);
+    fflush(stdout);
+    status = generate(&model->engine, tokens->ids, tokens->count, options, print_token, &printer, error);
+    seconds = (double)(clock_system.monotonic_ns(&clock_system) - start) * 1e-9;
+    printer_end(&printer);
+    if (status == STATUS_OK && printer.status == STATUS_OK && printer.tokens > 0)
+        fprintf(stderr, "%lld tokens in %.2f s: %.1f tokens/s\n", (long long)printer.tokens, seconds,
+                (double)printer.tokens / seconds);
+    return status != STATUS_OK ? status : printer.status;
 }
 
 static int run(const struct stored_model_options *source, const char *prompt, struct generate_options *options,
-               struct error *error)
+               const struct option_texts *stops, struct error *error)
 {
     struct token_list tokens = {0};
     struct stored_model model;
-    struct printer printer;
     int32_t end_of_text;
     int status = stored_model_open(&model, &file_system_real, source, error);
 
     if (status != STATUS_OK)
         return status;
-    printer = (struct printer){model.tokenizer, STATUS_OK, error};
     end_of_text = tokenizer_end_of_text(model.tokenizer);
     options->stops = &end_of_text;
     options->stop_count = end_of_text >= 0;
     status = tokenizer_encode(model.tokenizer, prompt, (int64_t)strlen(prompt), &tokens, error);
     if (status == STATUS_OK && tokens.count == 0)
         status = error_set(error, STATUS_USAGE, "--prompt is empty; at least one token is needed to go on from");
-    if (status == STATUS_OK) {
-        fputs(prompt, stdout);
-        status = generate(&model.engine, tokens.ids, tokens.count, options, print_token, &printer, error);
-        putchar('\n');
-    }
+    if (status == STATUS_OK)
+        status = print_text(&model, prompt, &tokens, options, stops, error);
     free(tokens.ids);
     stored_model_close(&model);
-    return status != STATUS_OK ? status : printer.status;
+    return status;
+}
+
+static int check_stops(const struct option_texts *stops, struct error *error)
+{
+    for (int i = 0; i < stops->count; i++)
+        if (stops->items[i][0] == '\0')
+            return error_set(error, STATUS_USAGE, "--stop is empty; it names a text that ends the output");
+    return STATUS_OK;
 }
 
 int command_generate(int argc, char **argv, struct error *error)
 {
     const char *path = NULL, *prompt = NULL, *tokenizer = NULL;
     struct generate_options generate_options = {.tokens = 100, .temperature = 1, .top_p = 1};
+    struct option_texts stops = {.count = 0};
     int64_t seed = 1337;
     const struct command_option options[] = {
         {"model", OPTION_TEXT, "M", "a run folder, a checkpoint or a Hugging Face directory", .required = true,
@@ -75,6 +125,8 @@ int command_generate(int argc, char **argv, struct error *error)
         {"top-p", OPTION_NUMBER, "P", "only the most probable tokens that reach P together; 1: all", "(0, 1]",
          .target = &generate_options.top_p},
         {"seed", OPTION_INTEGER, "S", "of the choice of tokens, 1337", "[0, inf)", .target = &seed},
+        {"stop", OPTION_TEXTS, "TEXT", "ends before this text, as at the end of a document; may be repeated",
+         .target = &stops},
         {"tokenizer", OPTION_TEXT, "T", "where the model has none", .target = &tokenizer},
     };
     const struct usage usage = {"generate", "Text from a model", .takes_keys = true, .options = options,
@@ -82,12 +134,14 @@ int command_generate(int argc, char **argv, struct error *error)
     struct arguments arguments;
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
+    if (status == STATUS_OK && !arguments.done)
+        status = check_stops(&stops, error);
     if (status == STATUS_OK && !arguments.done) {
         const struct stored_model_options source = {path,    tokenizer,   arguments.flags, arguments.flag_count,
                                                     environ, USE_GENERATE};
 
         generate_options.seed = (uint64_t)seed;
-        status = run(&source, prompt, &generate_options, error);
+        status = run(&source, prompt, &generate_options, &stops, error);
     }
     arguments_free(&arguments);
     return status;

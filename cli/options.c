@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/keys.h"
 #include "base/nearest.h"
+#include "config/keys.h"
 #include "config/scalar.h"
 
 extern char **environ;
@@ -72,6 +72,17 @@ static int take_number(struct walk *walk, const struct command_option *option, c
     return STATUS_OK;
 }
 
+static int take_text(const struct walk *walk, const struct command_option *option, const char *value)
+{
+    struct option_texts *texts = option->target;
+
+    if (texts->count == OPTION_MOST_TEXTS)
+        return error_set(walk->error, STATUS_USAGE, "--%s is given more than %d times", option->name,
+                         OPTION_MOST_TEXTS);
+    texts->items[texts->count++] = value;
+    return STATUS_OK;
+}
+
 static int take_option(struct walk *walk, int index, const char *flag, size_t flag_bytes)
 {
     const struct command_option *option = &walk->usage->options[index];
@@ -87,6 +98,8 @@ static int take_option(struct walk *walk, int index, const char *flag, size_t fl
     value = take_value(walk, flag, flag_bytes);
     if (value == NULL)
         return STATUS_USAGE;
+    if (option->type == OPTION_TEXTS)
+        return take_text(walk, option, value);
     if (option->type != OPTION_TEXT)
         return take_number(walk, option, value);
     *(const char **)option->target = value;

@@ -27,8 +27,16 @@
 enum option_type {
     OPTION_SWITCH,  /* bool: set by its presence, takes no value */
     OPTION_TEXT,    /* const char *: points into argv */
+    OPTION_TEXTS,   /* struct option_texts: may be given several times */
     OPTION_INTEGER, /* int64_t */
     OPTION_NUMBER   /* double */
+};
+
+#define OPTION_MOST_TEXTS 8
+
+struct option_texts {
+    const char *items[OPTION_MOST_TEXTS]; /* point into argv */
+    int count;
 };
 
 struct command_option {

@@ -1,22 +1,30 @@
-/* Text that is printed while its tokens come: a token may end inside a character, whose first bytes wait for the rest.
- */
+/* Text that arrives in pieces, as tokens decode to it, made fit to be shown at once: whole characters only, up to the
+ * first of some texts that end it. */
 #ifndef LLMRUN_DATA_TEXT_STREAM_H
 #define LLMRUN_DATA_TEXT_STREAM_H
 
+#include <stdbool.h>
+
 #include "data/tokenizer.h"
 
-/* Start from {0}. */
+/* Zero-initialise, then set the stops. Free with text_stream_free. */
 struct text_stream {
-    char held[4]; /* the start of a UTF-8 character */
-    int held_bytes;
+    const char *const *stops; /* borrowed; none is empty */
+    int stop_count;
+    bool stopped; /* a stop was found: nothing more comes */
+
+    struct byte_list raw;     /* the beginning of a character, whose rest did not come yet */
+    struct byte_list pending; /* characters that may be the beginning of a stop */
 };
 
-/* Appends to `out` what can be printed now that token `id` is there: everything but the beginning of a character at the
- * end. Bytes that cannot become a character pass as they are. Errors as tokenizer_decode; then nothing changes. */
-int text_stream_add(struct text_stream *stream, const struct tokenizer *tokenizer, int32_t id, struct byte_list *out,
-                    struct error *error);
+/* Takes `count` bytes and appends to `shown` what can be shown now. An unfinished character is held back, and text that
+ * may turn out to be a stop. What is not UTF-8 becomes U+FFFD, one for each byte. Of a stop nothing is shown. */
+int text_stream_push(struct text_stream *stream, const char *bytes, int64_t count, struct byte_list *shown,
+                     struct error *error);
 
-/* Appends what was held back: the text ends inside a character. */
-int text_stream_end(struct text_stream *stream, struct byte_list *out, struct error *error);
+/* Nothing more comes: appends what was held back. */
+int text_stream_end(struct text_stream *stream, struct byte_list *shown, struct error *error);
+
+void text_stream_free(struct text_stream *stream);
 
 #endif

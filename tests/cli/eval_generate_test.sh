@@ -53,6 +53,26 @@ same 'the most probable text on cpu and cpu-ref' a b
 [ "$(wc -c <a)" -le 48 ] || complain "40 tokens of one byte gave $(wc -c <a) bytes"
 expect 0 out 'The run' -- generate --model run --prompt 'The run' --tokens 0
 
+# The speed goes to the other stream; a stop ends the text before it, wherever tokens end.
+expect 0 err '40 tokens in * s: * tokens/s' -- generate --model run --prompt 'The run' --tokens 40 --temperature 0
+text_of a --temperature 0
+stop=$(tail -c +18 a | head -c 3)
+text_of b --temperature 0 --stop 'never to be found' --stop "$stop"
+[ "$(cat b)" = "$(cat a | awk -v RS='\001' -v stop="$stop" '{
+    at = index(substr($0, 8), stop); printf "%s", substr($0, 1, 6 + at) }')" ] ||
+    complain "--stop '$stop' of '$(cat a)' gave '$(cat b)'"
+expect 2 'llmrun: --stop is empty*' -- generate --model run --prompt x --stop ''
+
+# A signal ends the text after the token at hand, and that is no failure.
+"$llmrun" generate --model run --prompt 'The run' --tokens 100000000 >long 2>err &
+for try in $(seq 500); do
+    [ "$(wc -c <long)" -gt 50 ] && break
+    sleep 0.01
+done
+kill -INT $!
+wait $! || complain "generate ended with $? after a signal: $(cat err)"
+[ "$(tail -c 1 long | od -An -tx1)" = ' 0a' ] || complain 'the text of a stopped generate has no last line'
+
 # A tokenizer of files travels with the checkpoint.
 cp -r "$tests/golden/tokenizer_tiny" tokens
 train pairs --steps 3 --data.tokenizer tokens

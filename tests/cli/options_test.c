@@ -12,6 +12,7 @@ static const char *model, *file;
 static bool json;
 static int64_t tokens;
 static double top_p;
+static struct option_texts stops;
 
 static const struct command_option options[] = {
     {.name = "model", .type = OPTION_TEXT, .value = "M", .help = "the model", .required = true, .target = &model},
@@ -19,10 +20,11 @@ static const struct command_option options[] = {
     {.name = "json", .type = OPTION_SWITCH, .help = "print JSON", .target = &json},
     {.name = "n", .type = OPTION_INTEGER, .value = "N", .help = "tokens", .range = "[0, inf)", .target = &tokens},
     {.name = "top-p", .type = OPTION_NUMBER, .value = "P", .help = "share", .range = "(0, 1]", .target = &top_p},
+    {.name = "stop", .type = OPTION_TEXTS, .value = "TEXT", .help = "ends the text", .target = &stops},
 };
 
 static const struct usage keys = {
-    .command = "eval", .summary = "Test", .takes_keys = true, .options = options, .option_count = 5};
+    .command = "eval", .summary = "Test", .takes_keys = true, .options = options, .option_count = 6};
 static const struct usage words = {
     .command = "list", .summary = "Test", .words = "RUN_DIR", .least_words = 1, .most_words = 2};
 
@@ -35,6 +37,7 @@ static int parse(const struct usage *usage, struct arguments *arguments, struct 
     json = false;
     tokens = 100;
     top_p = 1;
+    stops.count = 0;
     for (; argv[argc] != NULL; argc++)
         copy[argc] = (char *)argv[argc];
     return options_parse(usage, argc, copy, arguments, error);
@@ -54,6 +57,24 @@ static void options_of_every_type_reach_their_targets(void **state)
     assert_true(json);
     assert_int_equal(tokens, 5);
     assert_true(top_p == 0.5);
+    arguments_free(&arguments);
+}
+
+static void an_option_of_texts_may_come_several_times(void **state)
+{
+    struct arguments arguments;
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(PARSE(&keys, "--model", "m", "--stop", "one", "--stop=two"), STATUS_OK);
+    assert_int_equal(stops.count, 2);
+    assert_string_equal(stops.items[0], "one");
+    assert_string_equal(stops.items[1], "two");
+    arguments_free(&arguments);
+    assert_int_equal(PARSE(&keys, "--model=m", "--stop=1", "--stop=2", "--stop=3", "--stop=4", "--stop=5", "--stop=6",
+                           "--stop=7", "--stop=8", "--stop=9"),
+                     STATUS_USAGE);
+    assert_string_equal(error.message, "--stop is given more than 8 times");
     arguments_free(&arguments);
 }
 
@@ -128,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_of_every_type_reach_their_targets),
+        cmocka_unit_test(an_option_of_texts_may_come_several_times),
         cmocka_unit_test(an_absent_option_leaves_its_target_alone),
         cmocka_unit_test(keys_and_shorthands_become_settings_in_order),
         cmocka_unit_test(words_are_counted_and_follow_a_lone_double_dash),
