@@ -28,15 +28,18 @@ static bool runs_here(const char *value)
     return strncmp(value, "avx", 3) != 0;
 }
 
-/* A small GPT-2 with a context of `context` tokens, opened with the keys KEY, VALUE, ..., NULL. */
-static void open_engine(struct engine *engine, const char *context, const char *const *words)
+/* A small model with a context of `context` tokens, opened with the keys KEY, VALUE, ..., NULL. */
+static void open_engine(struct engine *engine, const char *preset, const char *context, const char *const *words)
 {
-    struct config_flag flags[16] = {{"model.preset", "gpt2-tiny"},
-                                    {"model.overrides.n_positions", context},
-                                    {"model.overrides.vocab_size", "90"},
-                                    {"model.overrides.initializer_range", "0.3"},
-                                    {"run.seed", "5"}};
-    struct config_inputs inputs = {.flags = flags, .flag_count = 5};
+    const bool llama = strcmp(preset, "llama-tiny") == 0;
+    struct config_flag flags[16] = {
+        {"model.preset", preset},
+        {llama ? "model.overrides.max_position_embeddings" : "model.overrides.n_positions", context},
+        {llama ? "model.overrides.num_hidden_layers" : "model.overrides.n_layer", "2"},
+        {"model.overrides.vocab_size", "90"},
+        {"model.overrides.initializer_range", "0.3"},
+        {"run.seed", "5"}};
+    struct config_inputs inputs = {.flags = flags, .flag_count = 6};
     struct config config;
     struct error error = {0};
 
@@ -49,7 +52,8 @@ static void open_engine(struct engine *engine, const char *context, const char *
     config_free(&config);
 }
 
-#define OPEN(engine, context, ...) open_engine(engine, context, (const char *const[]){__VA_ARGS__, NULL})
+#define OPEN(engine, preset, context, ...)                                                                             \
+    open_engine(engine, preset, context, (const char *const[]){__VA_ARGS__, NULL})
 
 static int32_t token_at(int64_t i)
 {
@@ -86,11 +90,12 @@ static void decode(struct engine *engine, int32_t token, float logits[VOCABULARY
 }
 
 /* The logits after each prefix have the same bits, whether its last token came alone or with all others. */
-static void check_prefixes(const char *backend, const char *compute, const int64_t *counts, int count_count)
+static void check_prefixes(const char *preset, const char *backend, const char *compute, const int64_t *counts,
+                           int count_count)
 {
     struct engine engine;
 
-    OPEN(&engine, "150", "run.backend", backend, "precision.compute", compute);
+    OPEN(&engine, preset, "150", "run.backend", backend, "precision.compute", compute);
     for (int i = 0; i < count_count; i++) {
         float whole[VOCABULARY], stepwise[VOCABULARY];
 
@@ -99,7 +104,7 @@ static void check_prefixes(const char *backend, const char *compute, const int64
         for (int64_t n = counts[i] > 2 ? counts[i] - 2 : 1; n < counts[i]; n++)
             decode(&engine, text()[n], stepwise);
         if (memcmp(whole, stepwise, sizeof whole) != 0)
-            fail_msg("%s, %s: after %lld tokens the logits differ", backend, compute, (long long)counts[i]);
+            fail_msg("%s, %s, %s: after %lld tokens the logits differ", preset, backend, compute, (long long)counts[i]);
     }
     engine_close(&engine);
 }
@@ -113,8 +118,9 @@ static void tokens_that_come_one_by_one_give_the_bits_of_all_at_once(void **stat
     for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
         int few = strcmp(backends[i], "cpu") == 0 ? 8 : strcmp(backends[i], "cpu-ref") == 0 ? 2 : 4;
 
-        check_prefixes(backends[i], "fp32", counts, few);
-        check_prefixes(backends[i], "bf16", counts, few);
+        check_prefixes("gpt2-tiny", backends[i], "fp32", counts, few);
+        check_prefixes("gpt2-tiny", backends[i], "bf16", counts, few);
+        check_prefixes("llama-tiny", backends[i], i % 2 == 0 ? "fp32" : "bf16", counts, few);
     }
 }
 
@@ -126,7 +132,7 @@ static void a_context_takes_no_token_more_than_it_has(void **state)
     float kept[VOCABULARY];
 
     (void)state;
-    OPEN(&engine, "20", "run.backend", "cpu");
+    OPEN(&engine, "gpt2-tiny", "20", "run.backend", "cpu");
     assert_int_equal(engine_decode(&engine, 1, &logits, &error), STATUS_BUG);
     assert_int_equal(engine_prefill(&engine, text(), 0, &logits, &error), STATUS_BUG);
     assert_int_equal(engine_prefill(&engine, text(), 21, &logits, &error), STATUS_BUG);
@@ -182,7 +188,7 @@ static void every_processor_and_number_of_threads_makes_the_same_text(void **sta
 
         if (!runs_here(keys[i][1]))
             continue;
-        OPEN(&engine, "150", "run.backend", "cpu", keys[i][0], keys[i][1]);
+        OPEN(&engine, "gpt2-tiny", "150", "run.backend", "cpu", keys[i][0], keys[i][1]);
         made = make(&engine, 70, &options);
         if (i == 0)
             first = made;
@@ -219,7 +225,7 @@ static void a_full_context_goes_on_with_its_later_half(void **state)
     struct engine engine;
 
     (void)state;
-    OPEN(&engine, "20", "run.backend", "cpu");
+    OPEN(&engine, "gpt2-tiny", "20", "run.backend", "cpu");
     for (size_t i = 0; i < sizeof prompts / sizeof prompts[0]; i++) {
         const struct made wanted = make_plainly(&engine, prompts[i], 20, options.tokens);
         const struct made made = make(&engine, prompts[i], &options);
@@ -227,7 +233,7 @@ static void a_full_context_goes_on_with_its_later_half(void **state)
         assert_same_text(&wanted, &made, "a context of 20");
     }
     engine_close(&engine);
-    OPEN(&engine, "1", "run.backend", "cpu");
+    OPEN(&engine, "gpt2-tiny", "1", "run.backend", "cpu");
     assert_int_equal(make(&engine, 3, &options).count, options.tokens);
     engine_close(&engine);
 }
@@ -240,7 +246,7 @@ static void a_stop_token_ends_the_text_and_is_not_passed_on(void **state)
     int32_t stops[2] = {-1};
 
     (void)state;
-    OPEN(&engine, "150", "run.backend", "cpu");
+    OPEN(&engine, "gpt2-tiny", "150", "run.backend", "cpu");
     whole = make(&engine, 5, &options);
     assert_int_equal(whole.count, 40);
     stops[1] = whole.tokens[9];
@@ -261,7 +267,7 @@ static void a_listener_ends_the_text(void **state)
     struct error error;
 
     (void)state;
-    OPEN(&engine, "150", "run.backend", "cpu");
+    OPEN(&engine, "gpt2-tiny", "150", "run.backend", "cpu");
     assert_int_equal(generate(&engine, text(), 5, &options, note, &made, &error), STATUS_OK);
     assert_int_equal(made.count, 7);
     engine_close(&engine);
