@@ -191,11 +191,12 @@ static int read_all_added(struct reader *reader, struct error *error)
         if (result == STATUS_OK)
             result = list_added(reader->bpe, token, normalized, error);
     }
-    if (result == STATUS_OK)
-        result = added_token_list_sort(&reader->bpe->added, error);
+    if (result != STATUS_OK)
+        return result;
+    result = added_token_list_sort(&reader->bpe->added, error);
     if (result == STATUS_OK)
         result = added_token_list_sort(&reader->bpe->added_normalized, error);
-    return result;
+    return result == STATUS_OK ? STATUS_OK : error_prefix(error, "%s", reader->source);
 }
 
 /* "left right", or a list of both. */
