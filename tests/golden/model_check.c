@@ -370,13 +370,14 @@ static int32_t largest_logit(const float *logits, int64_t vocabulary)
 static int compare_greedy(struct check *check)
 {
     const struct safetensors_tensor *tensor = safetensors_find(&check->golden, "greedy");
-    const int64_t prompt = (int64_t)metadata_number(check, "prompt"), count = tensor != NULL ? tensor->bytes / 4 : 0;
+    const int64_t prompt = (int64_t)metadata_number(check, "prompt"),
+                  count = tensor != NULL && prompt > 0 ? tensor->bytes / 4 : 0;
     int32_t *tokens = read_tensor(check, "", "tokens"), *wanted = read_tensor(check, "", "greedy");
     int64_t different = 0;
-    const float *logits;
+    const float *logits = NULL;
     int status = STATUS_OK;
 
-    if (count > 0 && prompt > 0)
+    if (count > 0)
         status = prefill(check, tokens, prompt, 0, prompt - 1, &logits);
     for (int64_t i = 0; status == STATUS_OK && i < count; i++) {
         const int32_t token = largest_logit(logits, check->request.model.vocab_size);
