@@ -27,14 +27,14 @@ static int check_depth(const char *text, int64_t bytes, const char *source, stru
     return STATUS_OK;
 }
 
-int strict_json_parse(const char *text, int64_t bytes, const char *source, json_t **root, struct error *error)
+static int parse(const char *text, int64_t bytes, size_t flags, const char *source, json_t **root, struct error *error)
 {
     json_error_t problem;
     int result = check_depth(text, bytes, source, error);
 
     if (result != STATUS_OK)
         return result;
-    *root = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &problem);
+    *root = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | flags, &problem);
     if (*root == NULL)
         return error_set(error, STATUS_INPUT, "%s: not valid JSON at byte %d: %s", source, problem.position,
                          problem.text);
@@ -44,6 +44,16 @@ int strict_json_parse(const char *text, int64_t bytes, const char *source, json_
         return error_set(error, STATUS_INPUT, "%s: the JSON text is no object", source);
     }
     return STATUS_OK;
+}
+
+int strict_json_parse(const char *text, int64_t bytes, const char *source, json_t **root, struct error *error)
+{
+    return parse(text, bytes, 0, source, root, error);
+}
+
+int strict_json_parse_reals(const char *text, int64_t bytes, const char *source, json_t **root, struct error *error)
+{
+    return parse(text, bytes, JSON_DECODE_INT_AS_REAL, source, root, error);
 }
 
 static int wrong_member(const json_t *value, const char *key, const char *source, const char *wanted,

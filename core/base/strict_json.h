@@ -14,6 +14,9 @@
  * The caller drops *root with json_decref. Memory is bounded by a multiple of `bytes`, whatever the text claims. */
 int strict_json_parse(const char *text, int64_t bytes, const char *source, json_t **root, struct error *error);
 
+/* The same, with every number as a real one: for files that hold integers beyond 64 bits. */
+int strict_json_parse_reals(const char *text, int64_t bytes, const char *source, json_t **root, struct error *error);
+
 /* A member of `object` of the type wanted; STATUS_INPUT, naming `source` and `key`, when it is missing or another type.
  * Results are borrowed from the object. */
 int strict_json_text(const json_t *object, const char *key, const char *source, const char **text, struct error *error);

@@ -54,9 +54,10 @@ static int read_file(const char *folder, const char *name, const struct bpe *bpe
         return error_set(error, STATUS_INPUT, "%s: the name is too long", folder);
     if (access(path, F_OK) != 0)
         return STATUS_OK;
+    /* "model_max_length" is 10^30 in many of these files. */
     result = file_read_all(&file_system_real, path, MOST_FILE_BYTES, &data, &bytes, error);
     if (result == STATUS_OK)
-        result = strict_json_parse(data, bytes, path, &root, error);
+        result = strict_json_parse_reals(data, bytes, path, &root, error);
     if (result == STATUS_OK)
         result = take_text(root, path, bpe, id, error);
     json_decref(root);

@@ -63,6 +63,15 @@ static void the_config_names_the_token_as_a_text_or_as_an_object(void **state)
     expect_end(342);
 }
 
+static void a_config_as_transformers_writes_it_is_read(void **state)
+{
+    (void)state;
+    write_text(folder, "tokenizer_config.json",
+               "{\"add_prefix_space\": null, \"backend\": \"tokenizers\", \"eos_token\": \"<|begin|>\",\n"
+               "\"model_max_length\": 1000000000000000019884624838656, \"unk_token\": \"<|endoftext|>\"}");
+    expect_end(341);
+}
+
 static void the_map_of_special_tokens_decides_where_the_config_says_nothing(void **state)
 {
     (void)state;
@@ -105,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_A_FOLDER(without_a_config_the_known_name_decides),
         IN_A_FOLDER(the_config_names_the_token_as_a_text_or_as_an_object),
+        IN_A_FOLDER(a_config_as_transformers_writes_it_is_read),
         IN_A_FOLDER(the_map_of_special_tokens_decides_where_the_config_says_nothing),
         IN_A_FOLDER(a_token_that_the_vocabulary_does_not_hold_is_refused),
         IN_A_FOLDER(another_end_of_text_is_another_tokenizer),
