@@ -21,6 +21,23 @@ described=$("$3/json_fields" bench compute exact global_batch seq_len <out)
     failures=1
 }
 
+# Text: the tokens are the same on the reference, one by one and with a profile.
+expect 2 'llmrun: --tokens is 1; *' -- bench generate --tokens 1
+of_text='--model.preset gpt2-tiny --tokens 5 --prompt 70'
+# shellcheck disable=SC2086
+expect 0 out 'gpt2-tiny: 5 tokens after 70, fp32, exact, on *median of *tokens/s *GB/s *attention_cached *' -- \
+    bench generate $of_text --run.backend cpu --profile
+# shellcheck disable=SC2086
+expect 0 out '{*}' -- bench generate $of_text --run.backend cpu --json
+"$3/json_fields" bench tokens prompt hash <out >of.cpu
+# shellcheck disable=SC2086
+expect 0 out '{*}' -- bench generate $of_text --run.backend cpu-ref --json
+"$3/json_fields" bench tokens prompt hash <out >of.reference
+cmp of.cpu of.reference || {
+    echo "bench generate on cpu: $(cat of.cpu), on cpu-ref: $(cat of.reference)"
+    failures=1
+}
+
 # Every exact product has the reference's bits.
 expect 0 out '*fp32, 8 rows*equal*bf16, 8 rows*equal*' -- bench gemm --model gpt2-tiny --rows 8 --repeat 1 --run.backend cpu
 ! grep -q -e differ -e 'not compared' out || {
