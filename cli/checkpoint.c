@@ -1,11 +1,15 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint/find.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/verify.h"
 #include "command.h"
+#include "llmrun/types.h"
 #include "options.h"
+#include "train/export.h"
+#include "train/import.h"
 
 static const char *condition_name(enum checkpoint_condition condition)
 {
@@ -62,28 +66,112 @@ static int verify(const char *given, struct error *error)
     return status;
 }
 
+static int import(const struct arguments *arguments, struct error *error)
+{
+    int64_t parameters;
+    int status = import_directory(&file_system_real, arguments->words[0], arguments->words[1], &parameters, error);
+
+    if (status == STATUS_OK)
+        printf("%s: a checkpoint of %lld parameters\n", arguments->words[1], (long long)parameters);
+    return status;
+}
+
+static int read_dtype(const char *text, uint32_t *dtype, struct error *error)
+{
+    static const struct {
+        const char *name;
+        uint32_t dtype;
+    } names[] = {{"fp32", LLMRUN_F32}, {"bf16", LLMRUN_BF16}, {"fp16", LLMRUN_F16}};
+
+    *dtype = LLMRUN_NONE;
+    for (int i = 0; i < 3 && text != NULL; i++)
+        if (strcmp(names[i].name, text) == 0)
+            *dtype = names[i].dtype;
+    if (text != NULL && *dtype == LLMRUN_NONE)
+        return error_set(error, STATUS_USAGE, "--dtype is '%.40s'; it can be fp32, bf16 or fp16", text);
+    return STATUS_OK;
+}
+
+/* "5GB", "300 MB", "1GiB", "4096". */
+static int read_size(const char *text, int64_t *bytes, struct error *error)
+{
+    static const struct {
+        const char *name;
+        double bytes;
+    } units[] = {{"", 1},     {"B", 1},         {"KB", 1e3},      {"MB", 1e6},
+                 {"GB", 1e9}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+    char *end;
+    double number = strtod(text, &end);
+
+    if (end != text)
+        while (*end == ' ')
+            end++;
+    for (size_t i = 0; i < sizeof units / sizeof units[0] && end != text; i++)
+        if (strcmp(units[i].name, end) == 0 && number * units[i].bytes >= 1 && number * units[i].bytes < 9e18) {
+            *bytes = (int64_t)(number * units[i].bytes);
+            return STATUS_OK;
+        }
+    return error_set(error, STATUS_USAGE, "--shard-size is '%.40s'; a size such as 5GB or 300MB is wanted", text);
+}
+
+static int export(const struct arguments *arguments, const char *dtype, const char *size, struct error *error)
+{
+    struct export_options options = {
+        .fs = &file_system_real, .source = arguments->words[0], .target = arguments->words[1]};
+    struct export_report report;
+    int status = read_dtype(dtype, &options.dtype, error);
+
+    if (status == STATUS_OK)
+        status = read_size(size, &options.shard_bytes, error);
+    if (status == STATUS_OK)
+        status = export_checkpoint(&options, &report, error);
+    if (status == STATUS_OK)
+        printf("%s: %lld tensors, %.1f MB in %lld file%s\n", options.target, (long long)report.tensors,
+               (double)report.bytes / 1e6, (long long)report.files, report.files == 1 ? "" : "s");
+    return status;
+}
+
 int command_checkpoint(int argc, char **argv, struct error *error)
 {
+    const char *dtype = NULL, *size = "5GB";
+    const struct command_option options[] = {
+        {"dtype", OPTION_TEXT, "D", "fp32, bf16 or fp16; else as imported", .target = &dtype},
+        {"shard-size", OPTION_TEXT, "SIZE", "largest file of tensors, 5GB", .target = &size},
+    };
     const struct usage usages[] = {
         {"checkpoint list", "The checkpoints of a run", .words = "RUN_DIR", .least_words = 1, .most_words = 1},
         {"checkpoint verify", "Checks every byte of a checkpoint", .words = "CKPT", .least_words = 1, .most_words = 1},
+        {"checkpoint import", "Makes a checkpoint of a Hugging Face directory", .words = "HF_DIR CKPT_DIR",
+         .least_words = 2, .most_words = 2},
+        {"checkpoint export", "Makes a Hugging Face directory of a checkpoint", .words = "CKPT HF_DIR",
+         .least_words = 2, .most_words = 2, .options = options, .option_count = 2},
     };
     struct arguments arguments;
     int chosen = -1, status;
 
-    for (int i = 0; argc > 1 && i < 2; i++)
+    for (int i = 0; argc > 1 && i < 4; i++)
         if (strcmp(argv[1], strchr(usages[i].command, ' ') + 1) == 0)
             chosen = i;
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        puts("usage: llmrun checkpoint list RUN_DIR\n       llmrun checkpoint verify CKPT");
+        puts("usage: llmrun checkpoint list RUN_DIR\n       llmrun checkpoint verify CKPT\n"
+             "       llmrun checkpoint import HF_DIR CKPT_DIR\n"
+             "       llmrun checkpoint export CKPT HF_DIR [--dtype D] [--shard-size 5GB]");
         return STATUS_OK;
     }
     if (chosen < 0)
-        return error_set(error, STATUS_USAGE, "checkpoint wants list or verify%s%.40s", argc > 1 ? ", not " : "",
-                         argc > 1 ? argv[1] : "");
+        return error_set(error, STATUS_USAGE, "checkpoint wants list, verify, import or export%s%.40s",
+                         argc > 1 ? ", not " : "", argc > 1 ? argv[1] : "");
     status = options_parse(&usages[chosen], argc - 1, argv + 1, &arguments, error);
-    if (status == STATUS_OK && !arguments.done)
-        status = chosen == 0 ? list(arguments.words[0], error) : verify(arguments.words[0], error);
+    if (status == STATUS_OK && !arguments.done) {
+        if (chosen == 0)
+            status = list(arguments.words[0], error);
+        else if (chosen == 1)
+            status = verify(arguments.words[0], error);
+        else if (chosen == 2)
+            status = import(&arguments, error);
+        else
+            status = export(&arguments, dtype, size, error);
+    }
     arguments_free(&arguments);
     return status;
 }

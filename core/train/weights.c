@@ -52,20 +52,29 @@ static int64_t form_bytes(const struct safetensors_form *form)
     return shape_elements(&form->shape) * dtype_bytes(form->dtype);
 }
 
+int weights_find(const struct checkpoint *checkpoint, const struct safetensors_form *form,
+                 const struct manifest_tensor **tensor, struct error *error)
+{
+    char found[SHAPE_TEXT_BYTES], wanted[SHAPE_TEXT_BYTES];
+
+    *tensor = checkpoint_tensor_find(checkpoint, form->name);
+    if (*tensor == NULL)
+        return error_set(error, STATUS_INPUT, "%s has no tensor %s", checkpoint->folder, form->name);
+    if ((*tensor)->dtype != form->dtype || !shape_equal(&(*tensor)->shape, &form->shape))
+        return error_set(error, STATUS_INPUT, "%s: tensor %s is %s%s, the model wants %s%s", checkpoint->folder,
+                         form->name, dtype_name((*tensor)->dtype), shape_print(&(*tensor)->shape, found),
+                         dtype_name(form->dtype), shape_print(&form->shape, wanted));
+    return STATUS_OK;
+}
+
 static int load_one(struct executor *executor, int32_t value, const struct safetensors_form *form,
                     struct checkpoint *checkpoint, void *memory, struct error *error)
 {
-    const struct manifest_tensor *tensor = checkpoint_tensor_find(checkpoint, form->name);
-    char found[SHAPE_TEXT_BYTES], wanted[SHAPE_TEXT_BYTES];
-    int status;
+    const struct manifest_tensor *tensor;
+    int status = weights_find(checkpoint, form, &tensor, error);
 
-    if (tensor == NULL)
-        return error_set(error, STATUS_INPUT, "%s has no tensor %s", checkpoint->folder, form->name);
-    if (tensor->dtype != form->dtype || !shape_equal(&tensor->shape, &form->shape))
-        return error_set(error, STATUS_INPUT, "%s: tensor %s is %s%s, the model wants %s%s", checkpoint->folder,
-                         form->name, dtype_name(tensor->dtype), shape_print(&tensor->shape, found),
-                         dtype_name(form->dtype), shape_print(&form->shape, wanted));
-    status = checkpoint_read(checkpoint, tensor, memory, tensor->bytes, error);
+    if (status == STATUS_OK)
+        status = checkpoint_read(checkpoint, tensor, memory, tensor->bytes, error);
     return status == STATUS_OK ? executor_write(executor, value, memory, error) : status;
 }
 

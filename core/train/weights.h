@@ -27,6 +27,10 @@ void weight_list_free(struct weight_list *list);
 int weights_load(struct executor *executor, const struct weight_list *list, struct checkpoint *checkpoint,
                  struct error *error);
 
+/* The tensor of that name, shape and type; STATUS_INPUT, naming it, when the checkpoint has none such. */
+int weights_find(const struct checkpoint *checkpoint, const struct safetensors_form *form,
+                 const struct manifest_tensor **tensor, struct error *error);
+
 /* Copies every value of the list to `memory` (list->bytes), one after the other. */
 int weights_snapshot(struct executor *executor, const struct weight_list *list, void *memory, struct error *error);
 

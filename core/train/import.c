@@ -1,0 +1,140 @@
+#include "train/import.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "huggingface/weights.h"
+#include "train/new_folder.h"
+#include "train/pretrained.h"
+#include "train/request.h"
+#include "train/saver.h"
+
+#define STEP_FOLDER "step_00000000" /* of the checkpoint writer */
+#define CHUNK_BYTES ((int64_t)1 << 20)
+
+/* Everything that an import reads and writes. */
+struct import {
+    const struct file_system *fs;
+    struct config config;
+    struct model_config model;
+    struct model_files files;
+    struct pretrained source;
+    struct checkpoint_state state;
+    struct new_folder target;
+};
+
+static int load_config(struct import *import, const char *source, struct error *error)
+{
+    const struct config_flag flags[] = {{"model.path", source}, {"model.init", "weights"}};
+    const struct config_inputs inputs = {.flags = flags, .flag_count = 2};
+    int status = config_load(&import->config, &inputs, error);
+
+    if (status == STATUS_OK)
+        status = request_model(&import->config, 0, &import->model, error);
+    if (status == STATUS_OK)
+        status = model_files_read(import->fs, &import->config, &import->files, error);
+    return status;
+}
+
+static int describe(struct import *import, struct error *error)
+{
+    const struct weight_list *list = &import->source.list;
+    int status = checkpoint_state_set_integer(&import->state, "step", 0, error);
+
+    if (status == STATUS_OK)
+        status = checkpoint_state_set_integer(&import->state, "tokens", 0, error);
+    for (int64_t i = 0; i < list->count && status == STATUS_OK; i++) {
+        const char *name = list->forms[i].name;
+        uint32_t dtype = hf_weights_dtype(&import->source.directory, import->source.family, name);
+        char key[sizeof IMPORT_DTYPE_KEY + VALUE_NAME_BYTES];
+
+        snprintf(key, sizeof key, "%s%s", IMPORT_DTYPE_KEY, name);
+        status = checkpoint_state_set_text(&import->state, key, dtype_name(dtype), error);
+    }
+    return status;
+}
+
+static int write_tensors(const struct import *import, struct checkpoint_writer *writer, struct error *error)
+{
+    const struct weight_list *list = &import->source.list;
+    float *memory = NULL;
+    int status = pretrained_staging(&import->source, &memory, error);
+
+    for (int64_t i = 0; i < list->count && status == STATUS_OK; i++) {
+        const struct safetensors_form *form = &list->forms[i];
+        int64_t bytes = shape_elements(&form->shape) * (int64_t)sizeof *memory;
+
+        status = hf_weights_read(&import->source.directory, import->source.family, form, memory, error);
+        for (int64_t done = 0; done < bytes && status == STATUS_OK; done += CHUNK_BYTES)
+            status = checkpoint_writer_add(writer, form->name, (const char *)memory + done,
+                                           bytes - done < CHUNK_BYTES ? bytes - done : CHUNK_BYTES, error);
+    }
+    free(memory);
+    return status;
+}
+
+static int write_files(const struct import *import, struct checkpoint_writer *writer, struct error *error)
+{
+    char *text = NULL;
+    int status = config_to_text(&import->config, false, &text, error);
+
+    if (status == STATUS_OK)
+        status = checkpoint_writer_add_file(writer, SAVER_CONFIG_NAME, text, (int64_t)strlen(text), error);
+    free(text);
+    for (int i = 0; i < import->files.count && status == STATUS_OK; i++) {
+        const struct checkpoint_blob *blob = &import->files.blobs[i];
+
+        status = checkpoint_writer_add_file(writer, blob->name, blob->data, blob->bytes, error);
+    }
+    return status;
+}
+
+static int write_checkpoint(struct import *import, const char *target, struct error *error)
+{
+    const struct weight_list *list = &import->source.list;
+    struct checkpoint_writer *writer = NULL;
+    int status = new_folder_begin(&import->target, import->fs, target, error);
+
+    if (status == STATUS_OK) {
+        const struct checkpoint_target where = {
+            .fs = import->fs, .folder = import->target.partial, .step = 0, .run_id = "import"};
+
+        status = checkpoint_writer_begin(&where, list->forms, list->count, &import->state, &writer, error);
+    }
+    if (status == STATUS_OK) {
+        status = write_tensors(import, writer, error);
+        if (status == STATUS_OK)
+            status = write_files(import, writer, error);
+        if (status == STATUS_OK)
+            status = checkpoint_writer_commit(writer, error);
+        else
+            checkpoint_writer_abort(writer);
+    }
+    if (status == STATUS_OK)
+        status = new_folder_commit(&import->target, STEP_FOLDER, error);
+    new_folder_abandon(&import->target, STEP_FOLDER);
+    return status;
+}
+
+int import_directory(const struct file_system *fs, const char *source, const char *target, int64_t *parameters,
+                     struct error *error)
+{
+    struct import import = {.fs = fs};
+    int status = load_config(&import, source, error);
+
+    if (status == STATUS_OK)
+        status = pretrained_open(&import.source, fs, source, &import.model, error);
+    if (status == STATUS_OK)
+        status = describe(&import, error);
+    if (status == STATUS_OK)
+        status = write_checkpoint(&import, target, error);
+    if (status == STATUS_OK && parameters != NULL)
+        *parameters = model_parameters(&import.model);
+    checkpoint_state_finish(&import.state);
+    pretrained_close(&import.source);
+    model_files_free(&import.files);
+    config_free(&import.config);
+    return status;
+}

@@ -1,0 +1,18 @@
+/* A Hugging Face directory becomes a checkpoint of step 0. */
+#ifndef LLMRUN_TRAIN_IMPORT_H
+#define LLMRUN_TRAIN_IMPORT_H
+
+#include "base/file.h"
+#include "base/status.h"
+
+/* Its state names the stored type of each parameter, "dtype.h.0.ln_1.weight": "bf16"; the tensors themselves are fp32.
+ */
+#define IMPORT_DTYPE_KEY "dtype."
+
+/* `target` is the folder of the new checkpoint: it may be there when it is empty, and appears whole or not at all.
+ * *parameters (may be NULL) is their number. STATUS_INPUT for a directory that is not a model of ours; STATUS_USAGE for
+ * a target that holds something. */
+int import_directory(const struct file_system *fs, const char *source, const char *target, int64_t *parameters,
+                     struct error *error);
+
+#endif
