@@ -1,0 +1,105 @@
+# Hugging Face directories: evaluated, trained from, imported, exported, and refused where they are not what they say.
+. "$(dirname "$0")/training.sh"
+
+models=$tests/golden/huggingface
+loss_of() {
+    "$llmrun" eval --tokenizer bytes --data "$models/text.txt" --json --model "$@" >out 2>err ||
+        complain "eval $*: $(cat err)"
+    "$helpers/json_fields" loss <out
+}
+
+# transformers' loss of each model, of the directory and of what is imported from it.
+for model in gpt2_fp32_shards gpt2_bf16 gpt2_fp16; do
+    wanted=$(sed -n "s/^$model //p" "$models/losses.txt")
+    found=$(loss_of "$models/$model")
+    awk -v a="$wanted" -v b="$found" 'BEGIN { d = (a - b) / a; exit !(d < 1e-5 && d > -1e-5) }' ||
+        complain "$model has the loss $found, transformers says $wanted"
+    expect 0 out "$model.ckpt: a checkpoint of * parameters" -- checkpoint import "$models/$model" $model.ckpt
+    expect 0 out '*every byte*' -- checkpoint verify $model.ckpt
+    [ "$(loss_of $model.ckpt)" = "$found" ] || complain "$model has another loss after import"
+    expect 0 out "$model.back: * tensors, * in 1 file" -- checkpoint export $model.ckpt $model.back
+    [ "$(loss_of $model.back)" = "$found" ] || complain "$model has another loss after import and export"
+    cmp -s "$models/$model/generation_config.json" $model.back/generation_config.json ||
+        complain "$model: generation_config.json was not copied"
+done
+ls | grep partial && complain 'a folder of an unfinished import or export is left'
+
+# Training goes on from stored weights; what it saves needs the directory no more.
+cp -r "$models/gpt2_bf16" base
+cp "$tests"/golden/tokenizer_tiny/* base
+cp "$models/text.txt" text.txt
+"$llmrun" train --data.train text.txt --run.dir tuned --model.path base --model.init weights --data.tokenizer bytes \
+    --train.global_batch 2 --steps 3 >out 2>err || complain "training from base: $(cat err)"
+"$helpers/json_fields" event loss <tuned/metrics.jsonl | sed -n '/^step /{s///p;q;}' >first
+awk '{ exit !($1 > 5.5 && $1 < 5.65) }' first || complain "the first loss from stored weights is $(cat first)"
+"$llmrun" train --data.train text.txt --run.dir again --model.path base --data.tokenizer bytes --train.global_batch 2 \
+    --steps 1 >out 2>err || complain "training the shape of base: $(cat err)"
+expect 0 out '*' -- train --data.train text.txt --run.dir tuned --model.path base --model.init weights \
+    --data.tokenizer bytes --train.global_batch 2 --steps 4
+expect 0 out '*tokenizer: *base*' -- config show --model.path base
+sed -i 's/"n_inner"/ "n_inner"/' base/config.json
+expect 2 'llmrun: model.path: its config.json is not the one*' -- train --data.train text.txt --run.dir tuned \
+    --model.path base --model.init weights --data.tokenizer bytes --train.global_batch 2 --steps 5
+rm -r base
+expect 0 out '*step 4 on text.txt*' -- eval --model tuned --data text.txt
+expect 0 out '*' -- checkpoint export tuned tuned.back
+[ -n "$(loss_of tuned.back)" ] || complain 'the export of a trained model has no loss'
+
+# A model with its tokenizer, from a preset: both come along.
+cp -r "$tests/golden/tokenizer_tiny" tokens
+train pairs --steps 1 --data.tokenizer tokens
+wants 0
+expect 0 out '*' -- checkpoint export pairs pairs.hf --dtype bf16
+cmp -s tokens/vocab.json pairs.hf/vocab.json && cmp -s tokens/merges.txt pairs.hf/merges.txt ||
+    complain 'the tokenizer was not exported'
+expect 0 out '*pairs.hf at step 0*' -- eval --model pairs.hf --data text.txt
+expect 0 out 'The run*' -- generate --model pairs.hf --prompt 'The run' --tokens 3
+
+# Words that do not fit.
+mkdir full
+touch full/file
+expect 2 'llmrun: full is there already and is not empty*' -- checkpoint import "$models/gpt2_bf16" full
+expect 2 'llmrun: full is there already and is not empty*' -- checkpoint export gpt2_bf16.ckpt full
+expect 2 'llmrun: --dtype is 'fp8'; *' -- checkpoint export gpt2_bf16.ckpt new --dtype fp8
+expect 2 "llmrun: --shard-size is 'much'*" -- checkpoint export gpt2_bf16.ckpt new --shard-size much
+expect 2 'llmrun: *needs*' -- checkpoint export gpt2_bf16.ckpt
+expect 2 '*holds no tokenizer; name one with --tokenizer' -- eval --model "$models/gpt2_bf16" --data text.txt
+expect 2 '*model.init is weights and model.path is empty*' -- train --model.init weights
+expect 3 'llmrun: nowhere/config.json*' -- checkpoint import nowhere new
+expect 3 'llmrun: nowhere/config.json*' -- plan --model.path nowhere
+expect 3 '*tensor*asks for*' -- train --data.train text.txt --model.path "$models/gpt2_bf16" --model.init weights \
+    --data.tokenizer bytes --model.overrides.n_positions 64
+
+# Hostile directories: exit 3 and a sentence, in an address space that has no room for what they claim.
+ulimit -v 400000
+hostile() {
+    refusal=$1
+    expect 3 "llmrun: $refusal" -- checkpoint import bad new
+    expect 3 "llmrun: $refusal" -- eval --model bad --data text.txt --tokenizer bytes
+    rm -rf bad
+    cp -r "$models/gpt2_fp16" bad
+}
+cp -r "$models/gpt2_fp16" bad
+head -c 9000 "$models/gpt2_fp16/model.safetensors" >bad/model.safetensors
+hostile '*the file*'
+printf '\377\377\377\377\377\377\377\177' | dd of=bad/model.safetensors conv=notrunc 2>dd
+hostile '*the header claims*'
+echo >>bad/model.safetensors
+hostile '*the file has*'
+sed -i 's/"vocab_size": 259/"vocab_size": 1000000000/' bad/config.json
+hostile '*asks for *1000000000*'
+sed -i 's/"n_layer": 2/"n_layer": 10000/' bad/config.json
+hostile '*says 10000 layers*'
+sed -i 's/"n_embd": 16/"n_embd": 1000000000/' bad/config.json
+hostile '*'
+sed -i 's/"n_layer": 2/"n_layer": 2, "n_layer": 2/' bad/config.json
+hostile '*not valid JSON*'
+sed -i 's/"n_layer": 2/"n_layer": 2, "experts": 8/' bad/config.json
+hostile "*the field 'experts' is not known for GPT-2*"
+awk 'BEGIN { for (i = 0; i < 10000; i++) printf "{\"a\":" }' >bad/config.json
+hostile '*nested deeper than 64*'
+rm bad/model.safetensors
+echo '{"weight_map":{"transformer.wte.weight":"../gpt2_bf16.back/model.safetensors"}}' >bad/model.safetensors.index.json
+hostile '*a plain name*'
+[ ! -e new ] || complain 'a refused import left a folder'
+finish

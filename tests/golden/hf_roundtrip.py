@@ -1,0 +1,124 @@
+"""Random GPT-2 and LLaMA models of transformers, through llmrun and back.
+
+    python tests/golden/hf_roundtrip.py build/release/bin/llmrun
+
+For each model, in fp32, bf16 and fp16, in one file and in shards: `checkpoint import`, `checkpoint verify`, `checkpoint export`;
+the exported tensors have the same names, types, shapes and bytes; AutoModelForCausalLM loads the export and gives the same bits of
+logits; `llmrun eval` of the directory and of the checkpoint is within 1e-5 of the loss that transformers computes in fp32.
+"""
+import argparse
+import glob
+import json
+import math
+import os
+import subprocess
+import tempfile
+
+import safetensors
+import safetensors.torch
+import torch
+import transformers
+
+GPT2 = dict(n_layer=2, n_embd=48, n_head=4, n_positions=32, vocab_size=259, bos_token_id=0,
+            eos_token_id=0, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0)
+LLAMA = dict(num_hidden_layers=2, hidden_size=48, num_attention_heads=4, num_key_value_heads=2, intermediate_size=80,
+             max_position_embeddings=32, vocab_size=259)
+ROPE3 = dict(rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+             original_max_position_embeddings=16)
+MODELS = {
+    "gpt2": lambda: transformers.GPT2LMHeadModel(transformers.GPT2Config(**GPT2)),
+    "gpt2-inner": lambda: transformers.GPT2LMHeadModel(transformers.GPT2Config(**GPT2, n_inner=80, layer_norm_epsilon=1e-4)),
+    "llama": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA)),
+    "llama-tied": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA, tie_word_embeddings=True)),
+    "llama-head-dim": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA, head_dim=16)),
+    "llama-rope3": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA, rope_parameters=ROPE3)),
+    "llama-linear": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(
+        **LLAMA, rope_parameters=dict(rope_type="linear", rope_theta=20000.0, factor=2.0))),
+}
+TEXT = "Weights go in and come out. The bytes are counted one by one, 0123456789.\n" * 20
+
+
+def make(name):
+    torch.manual_seed(20241120)
+    model = MODELS[name]().eval()
+    with torch.no_grad():  # biases and norms away from 0 and 1, so that an error in them is seen
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    return model
+
+
+def tensors_of(folder):
+    tensors = {}
+    for file in sorted(glob.glob(folder + "/*.safetensors")):
+        tensors.update(safetensors.torch.load_file(file))
+    return tensors
+
+
+def compare_tensors(one, other):
+    a, b = tensors_of(one), tensors_of(other)
+    assert a.keys() == b.keys(), a.keys() ^ b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype and a[name].shape == b[name].shape, name
+        assert torch.equal(a[name].reshape(-1).view(torch.uint8), b[name].reshape(-1).view(torch.uint8)), name
+
+
+def load(folder):
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="auto", local_files_only=True).eval()
+
+
+def loss_of(model):
+    """Inputs in rows of 32, as llmrun eval cuts a file of one document."""
+    model, ids = model.float(), torch.tensor(list(TEXT.encode()))
+    total, count = 0.0, 0
+    for first in range(0, len(ids) - 1, 32):
+        row = ids[first:first + 33]
+        logits = model(row[None, :-1]).logits[0]
+        total += torch.nn.functional.cross_entropy(logits, row[1:], reduction="sum").double().item()
+        count += len(row) - 1
+    return total / count
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("llmrun")
+    parser.add_argument("--models", nargs="*", default=list(MODELS))
+    options = parser.parse_args()
+    llmrun = os.path.abspath(options.llmrun)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+    def run(*words):
+        done = subprocess.run([llmrun, *words], capture_output=True, text=True)
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout
+
+    def evaluate(folder):
+        return json.loads(run("eval", "--model", folder, "--data", "text.txt", "--tokenizer", "bytes", "--json"))["loss"]
+
+    with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
+        os.chdir(scratch)
+        with open("text.txt", "w", encoding="utf-8") as file:
+            file.write(TEXT)
+        ids = torch.randint(0, 259, (2, 32))
+        for name in options.models:
+            for dtype in (torch.float32, torch.bfloat16, torch.float16):
+                for shard in ("5GB", "40KB"):
+                    case = f"{name}-{str(dtype)[6:]}-{shard}"
+                    make(name).to(dtype).save_pretrained(case, max_shard_size=shard)
+                    run("checkpoint", "import", case, case + ".ckpt")
+                    run("checkpoint", "verify", case + ".ckpt")
+                    run("checkpoint", "export", case + ".ckpt", case + ".back", "--shard-size", shard)
+                    compare_tensors(case, case + ".back")
+                    original, back = load(case), load(case + ".back")
+                    assert back.dtype == dtype, back.dtype
+                    logits = original(ids).logits
+                    assert torch.equal(logits, back(ids).logits), case
+                    wanted, found = loss_of(original), (evaluate(case), evaluate(case + ".ckpt"))
+                    assert found[0] == found[1] and math.isclose(found[0], wanted, rel_tol=1e-5), (case, wanted, found)
+                    print(f"{case}: {len(glob.glob(case + '/*.safetensors'))} files in, "
+                          f"{len(glob.glob(case + '.back/*.safetensors'))} out, loss {found[0]:.6f}, transformers {wanted:.6f}")
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}, safetensors {safetensors.__version__}")
+
+
+if __name__ == "__main__":
+    main()
