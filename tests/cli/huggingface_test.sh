@@ -9,7 +9,7 @@ loss_of() {
 }
 
 # transformers' loss of each model, of the directory and of what is imported from it.
-for model in gpt2_fp32_shards gpt2_bf16 gpt2_fp16; do
+for model in gpt2_fp32_shards gpt2_bf16 gpt2_fp16 llama_fp32 llama_bf16_tied_shards; do
     wanted=$(sed -n "s/^$model //p" "$models/losses.txt")
     found=$(loss_of "$models/$model")
     awk -v a="$wanted" -v b="$found" 'BEGIN { d = (a - b) / a; exit !(d < 1e-5 && d > -1e-5) }' ||
@@ -60,7 +60,7 @@ mkdir full
 touch full/file
 expect 2 'llmrun: full is there already and is not empty*' -- checkpoint import "$models/gpt2_bf16" full
 expect 2 'llmrun: full is there already and is not empty*' -- checkpoint export gpt2_bf16.ckpt full
-expect 2 'llmrun: --dtype is 'fp8'; *' -- checkpoint export gpt2_bf16.ckpt new --dtype fp8
+expect 2 "llmrun: --dtype is 'fp8'; *" -- checkpoint export gpt2_bf16.ckpt new --dtype fp8
 expect 2 "llmrun: --shard-size is 'much'*" -- checkpoint export gpt2_bf16.ckpt new --shard-size much
 expect 2 'llmrun: *needs*' -- checkpoint export gpt2_bf16.ckpt
 expect 2 '*holds no tokenizer; name one with --tokenizer' -- eval --model "$models/gpt2_bf16" --data text.txt
