@@ -1,6 +1,7 @@
 #include "base/strict_json.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* jansson parses by recursion, so the depth is bounded before it sees the text. */
 static int check_depth(const char *text, int64_t bytes, const char *source, struct error *error)
@@ -29,8 +30,15 @@ static int check_depth(const char *text, int64_t bytes, const char *source, stru
 
 static int parse(const char *text, int64_t bytes, size_t flags, const char *source, json_t **root, struct error *error)
 {
+    const char *nul = memchr(text, '\0', (size_t)bytes);
     json_error_t problem;
-    int result = check_depth(text, bytes, source, error);
+    int result;
+
+    /* jansson would pass over it. */
+    if (nul != NULL)
+        return error_set(error, STATUS_INPUT, "%s: not valid JSON at byte %lld: it is a NUL", source,
+                         (long long)(nul - text));
+    result = check_depth(text, bytes, source, error);
 
     if (result != STATUS_OK)
         return result;

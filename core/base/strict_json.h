@@ -10,7 +10,7 @@
 #define STRICT_JSON_DEPTH 64 /* nested objects and arrays */
 
 /* Parses an object of `bytes` bytes. Refused with STATUS_INPUT, naming `source`: anything but one object, a key twice
- * in one object, invalid UTF-8, a NUL inside a text, integers beyond 64 bits, nesting deeper than STRICT_JSON_DEPTH.
+ * in one object, invalid UTF-8, a NUL anywhere, integers beyond 64 bits, nesting deeper than STRICT_JSON_DEPTH.
  * The caller drops *root with json_decref. Memory is bounded by a multiple of `bytes`, whatever the text claims. */
 int strict_json_parse(const char *text, int64_t bytes, const char *source, json_t **root, struct error *error);
 

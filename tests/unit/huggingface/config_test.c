@@ -137,6 +137,17 @@ static void ten_thousand_levels_of_json_are_refused_before_they_are_parsed(void 
     free(text);
 }
 
+static void a_nul_between_tokens_is_refused(void **state)
+{
+    static const char text[] = GPT2 ",\"n_layer\":3\0}";
+    struct model_config config;
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(hf_config_parse(text, sizeof text - 1, "c", &config, &error), STATUS_INPUT);
+    assert_string_equal(error.message, "c: not valid JSON at byte 32: it is a NUL");
+}
+
 static void assert_prints_the_same(const struct model_config *config, const char *original, const char *const *parts)
 {
     const struct hf_config_form form = {.original = original, .dtype = LLMRUN_BF16, .end_of_text = 7};
@@ -210,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_field_that_may_change_the_computation_is_refused_by_name),
         cmocka_unit_test(what_cannot_be_a_model_is_refused),
         cmocka_unit_test(ten_thousand_levels_of_json_are_refused_before_they_are_parsed),
+        cmocka_unit_test(a_nul_between_tokens_is_refused),
         cmocka_unit_test(what_is_written_reads_back_as_the_same),
         cmocka_unit_test(other_fields_of_the_original_stay),
     };
