@@ -101,6 +101,27 @@ static void the_last_window_is_padded_with_a_segment_of_its_own(void **state)
     finish(&fixture);
 }
 
+/* One document of 9 tokens, windows of 4: the second goes on at token 5, which the first had as its last target. */
+static void a_long_document_goes_on_in_the_next_window_without_seeing_the_one_before(void **state)
+{
+    static const int32_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8}, targets[] = {2, 3, 4, 5, 6, 7, 8, 9},
+                         positions[] = {0, 1, 2, 3, 0, 1, 2, 3};
+    static const int32_t starts[8] = {0};
+    static const int weights[] = {1, 1, 1, 1, 1, 1, 1, 1};
+    const int64_t length = 9;
+    struct fixture fixture;
+
+    (void)state;
+    start(&fixture, &length, 1, 4, 2, true);
+    batch_fill(&fixture.batch, &fixture.sampler, 0, 2);
+    assert_i32(fixture.batch.tokens, tokens, 8);
+    assert_i32(fixture.batch.targets, targets, 8);
+    assert_i32(fixture.batch.positions, positions, 8);
+    assert_i32(fixture.batch.segment_starts, starts, 8);
+    assert_weights(fixture.batch.weights, weights, 8);
+    finish(&fixture);
+}
+
 static void samples_past_the_end_of_an_evaluation_are_padding(void **state)
 {
     static const int32_t zeros[3] = {0}, positions[] = {0, 1, 2};
@@ -222,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_window_inside_one_document_counts_up_and_weighs_one_everywhere),
         cmocka_unit_test(positions_and_segments_restart_at_each_document_and_its_first_token_is_not_predicted),
         cmocka_unit_test(the_last_window_is_padded_with_a_segment_of_its_own),
+        cmocka_unit_test(a_long_document_goes_on_in_the_next_window_without_seeing_the_one_before),
         cmocka_unit_test(samples_past_the_end_of_an_evaluation_are_padding),
         cmocka_unit_test(masked_tokens_have_weight_zero),
         cmocka_unit_test(without_packing_a_row_holds_one_document_cut_or_padded),

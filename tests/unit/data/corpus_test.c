@@ -121,6 +121,31 @@ static void an_empty_text_in_jsonl_is_no_document(void **state)
     expect_train(&name, 1, "|a.");
 }
 
+static void the_end_token_is_the_tokenizers_and_its_text_in_a_document_is_plain(void **state)
+{
+    const char *name = in_folder("end.jsonl");
+    const struct corpus_options options = {.train = &name, .train_count = 1, .threads = 1};
+    struct token_set train, valid;
+    struct tokenizer *tokenizer = NULL;
+    struct error error = {0};
+    int64_t index, ends = 0;
+
+    (void)state;
+    write_text(folder, "end.jsonl", "{\"text\": \"one<|endoftext|>two\"}\n{\"text\": \"\"}\n{\"text\": \"three\"}\n");
+    assert_int_equal(tokenizer_open(LLMRUN_SOURCE_DIR "/tests/golden/tokenizers/llama3", &tokenizer, NULL), STATUS_OK);
+    if (corpus_load(&options, tokenizer, &train, &valid, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    for (index = 0; index < train.count; index++)
+        ends += token_set_at(&train, index) == tokenizer_end_of_text(tokenizer);
+    assert_int_equal(train.documents, 2);
+    assert_int_equal(ends, 2);
+    assert_int_equal(token_set_at(&train, train.starts[1] - 1), tokenizer_end_of_text(tokenizer));
+    assert_int_equal(token_set_at(&train, train.count - 1), tokenizer_end_of_text(tokenizer));
+    token_set_finish(&train);
+    token_set_finish(&valid);
+    tokenizer_close(tokenizer);
+}
+
 static void prompt_and_answer_are_one_document_and_the_mask_covers_the_prompt(void **state)
 {
     const char *name = in_folder("sft.jsonl");
@@ -343,6 +368,7 @@ int main(void)
         cmocka_unit_test(the_end_token_stands_between_text_files_and_after_every_line_of_jsonl),
         cmocka_unit_test(byte_zero_ends_a_document_of_a_text_file),
         cmocka_unit_test(an_empty_text_in_jsonl_is_no_document),
+        cmocka_unit_test(the_end_token_is_the_tokenizers_and_its_text_in_a_document_is_plain),
         cmocka_unit_test(prompt_and_answer_are_one_document_and_the_mask_covers_the_prompt),
         cmocka_unit_test(the_validation_part_is_the_last_part_of_each_file),
         cmocka_unit_test(the_cut_never_splits_a_character),
