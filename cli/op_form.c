@@ -20,8 +20,9 @@ static const struct axes_binding extents = {
                 {"t", 8},
                 {"s", 64},
                 {"r", 128},
-                {"e", 32}},
-    .count = 15,
+                {"e", 32},
+                {"u", 8}},
+    .count = 16,
 };
 
 /* Numbers for the attributes, as a training step would have them; `bare` is that of the form without options. */
@@ -50,6 +51,8 @@ static const struct {
     {"beta2", 0.95, 0.95},
     {"epsilon", 1e-5, 1e-5},
     {"weight_decay", 0.1, 0},
+    {"lanes", 1, 1},
+    {"chunks", 8, 8},
     {"reserved", 0, 0},
 };
 

@@ -173,6 +173,7 @@ static int prepare(struct product_run *run, enum product_order order, struct err
 {
     static const struct llmrun_matmul_attributes forward = {.leaves = 1};
     static const struct llmrun_matmul_input_grad_attributes input_grad = {.leaves = 1};
+    static const struct llmrun_matmul_weight_grad_attributes weight_grad = {.lanes = 1};
     const enum product_kind kind = run->product.kind;
     struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS] = {0};
     struct llmrun_op op = {.size = sizeof op,
@@ -184,8 +185,11 @@ static int prepare(struct product_run *run, enum product_order order, struct err
 
     for (int i = LEFT; i <= RESULT; i++)
         tensors[forms[kind].at[i]] = tensor_of(run, i);
-    if (kind == PRODUCT_WEIGHT_GRAD)
+    if (kind == PRODUCT_WEIGHT_GRAD) {
         op.accumulate = 1u << forms[kind].at[RESULT];
+        op.attributes = &weight_grad;
+        op.attribute_bytes = sizeof weight_grad;
+    }
     if (kind == PRODUCT_FORWARD) {
         op.attributes = &forward;
         op.attribute_bytes = sizeof forward;

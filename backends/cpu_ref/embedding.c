@@ -1,3 +1,4 @@
+#include "cpu_ref/chain.h"
 #include "cpu_ref/reference.h"
 
 /* Row `id` of the table. Outside of it the row is -0, which changes no sum: a part of a vocabulary can be looked up
@@ -39,14 +40,51 @@ static void embedding_double(const struct kernel_call *call)
     }
 }
 
+/* The chain of one element over the tokens of a lane. */
+struct row_chain {
+    const struct kernel_call *call;
+    int64_t row, channel, lanes;
+};
+
+static float lane_of_row(const void *context, int64_t lane)
+{
+    const struct row_chain *chain = context;
+    const struct kernel_call *call = chain->call;
+    const int32_t *ids = call->operands[LLMRUN_EMBEDDING_GRAD_IDS];
+    int64_t part = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DY, 0) / chain->lanes;
+    int64_t channels = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DY, 1);
+    float sum = 0.0f;
+
+    for (int64_t token = lane * part; token < (lane + 1) * part; token++)
+        if (ids[token] == chain->row)
+            sum += reference_read(call, LLMRUN_EMBEDDING_GRAD_DY, token * channels + chain->channel);
+    return sum;
+}
+
+static void embedding_grad_lanes(const struct kernel_call *call, int64_t lanes)
+{
+    int64_t channels = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DTABLE, 1);
+
+    for (int64_t i = 0; i < reference_elements(call, LLMRUN_EMBEDDING_GRAD_DTABLE); i++) {
+        struct row_chain chain = {call, i / channels, i % channels, lanes};
+
+        reference_write(call, LLMRUN_EMBEDDING_GRAD_DTABLE, i, chain_tree(lane_of_row, &chain, 0, lanes));
+    }
+}
+
 static void embedding_grad_exact(const struct kernel_call *call)
 {
+    const struct llmrun_embedding_grad_attributes *attributes = call->op->attributes;
     const int32_t *ids = call->operands[LLMRUN_EMBEDDING_GRAD_IDS];
     int64_t tokens = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DY, 0);
     int64_t rows = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DTABLE, 0);
     int64_t channels = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DTABLE, 1);
     float *dtable = call->operands[LLMRUN_EMBEDDING_GRAD_DTABLE];
 
+    if (attributes->lanes > 1) {
+        embedding_grad_lanes(call, attributes->lanes);
+        return;
+    }
     for (int64_t i = 0; i < rows * channels; i++)
         dtable[i] = reference_start(call, LLMRUN_EMBEDDING_GRAD_DTABLE, i);
     for (int64_t token = 0; token < tokens; token++)

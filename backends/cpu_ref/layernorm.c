@@ -3,6 +3,7 @@
 
 #include "cpu_ref/exact.h"
 #include "cpu_ref/reference.h"
+#include "cpu_ref/token_rows.h"
 
 /* x (+ residual) as it is stored: rounded to the compute type, in which everything after it starts. */
 static float row_value(const struct kernel_call *call, int64_t i)
@@ -115,27 +116,40 @@ static void input_grad_exact(const struct kernel_call *call, int64_t token, int6
     }
 }
 
+static struct token_rows layernorm_rows(const struct kernel_call *call)
+{
+    const struct llmrun_layernorm_grad_attributes *attributes = call->op->attributes;
+
+    return (struct token_rows){reference_extent(call, LLMRUN_LAYERNORM_GRAD_DY, 0), attributes->sequence,
+                               attributes->lanes, attributes->chunks};
+}
+
 static void layernorm_grad_exact(const struct kernel_call *call)
 {
     int64_t tokens = reference_extent(call, LLMRUN_LAYERNORM_GRAD_DY, 0);
     int64_t channels = reference_extent(call, LLMRUN_LAYERNORM_GRAD_DY, 1);
+    const struct token_rows rows = layernorm_rows(call);
 
     for (int64_t token = 0; token < tokens; token++)
         input_grad_exact(call, token, channels);
-    for (int64_t c = 0; c < channels && reference_has(call, LLMRUN_LAYERNORM_GRAD_DGAIN); c++) {
-        float sum = reference_start(call, LLMRUN_LAYERNORM_GRAD_DGAIN, c);
+    for (int64_t i = 0; i < token_rows_count(&rows) * channels && reference_has(call, LLMRUN_LAYERNORM_GRAD_DGAIN);
+         i++) {
+        float sum = reference_start(call, LLMRUN_LAYERNORM_GRAD_DGAIN, i);
 
-        for (int64_t token = 0; token < tokens; token++)
-            sum = fmaf(reference_read(call, LLMRUN_LAYERNORM_GRAD_DY, token * channels + c),
-                       normalized(call, token, token * channels + c), sum);
-        reference_write(call, LLMRUN_LAYERNORM_GRAD_DGAIN, c, sum);
+        for (int64_t token = 0, c = i % channels; token < tokens; token++)
+            if (token_row(&rows, token) == i / channels)
+                sum = fmaf(reference_read(call, LLMRUN_LAYERNORM_GRAD_DY, token * channels + c),
+                           normalized(call, token, token * channels + c), sum);
+        reference_write(call, LLMRUN_LAYERNORM_GRAD_DGAIN, i, sum);
     }
-    for (int64_t c = 0; c < channels && reference_has(call, LLMRUN_LAYERNORM_GRAD_DBIAS); c++) {
-        float sum = reference_start(call, LLMRUN_LAYERNORM_GRAD_DBIAS, c);
+    for (int64_t i = 0; i < token_rows_count(&rows) * channels && reference_has(call, LLMRUN_LAYERNORM_GRAD_DBIAS);
+         i++) {
+        float sum = reference_start(call, LLMRUN_LAYERNORM_GRAD_DBIAS, i);
 
         for (int64_t token = 0; token < tokens; token++)
-            sum = sum + reference_read(call, LLMRUN_LAYERNORM_GRAD_DY, token * channels + c);
-        reference_write(call, LLMRUN_LAYERNORM_GRAD_DBIAS, c, sum);
+            if (token_row(&rows, token) == i / channels)
+                sum = sum + reference_read(call, LLMRUN_LAYERNORM_GRAD_DY, token * channels + i % channels);
+        reference_write(call, LLMRUN_LAYERNORM_GRAD_DBIAS, i, sum);
     }
 }
 
@@ -175,50 +189,65 @@ static void layernorm_grad_double(const struct kernel_call *call)
 {
     int64_t tokens = reference_extent(call, LLMRUN_LAYERNORM_GRAD_DY, 0);
     int64_t channels = reference_extent(call, LLMRUN_LAYERNORM_GRAD_DY, 1);
+    const struct token_rows rows = layernorm_rows(call);
 
     for (int64_t token = 0; token < tokens; token++)
         input_grad_double(call, token, channels);
-    for (int64_t c = 0; c < channels; c++) {
+    for (int64_t i = 0; i < token_rows_count(&rows) * channels; i++) {
         double dgain = 0, dbias = 0;
 
-        for (int64_t token = 0; token < tokens; token++) {
+        for (int64_t token = 0, c = i % channels; token < tokens; token++) {
             double dy = reference_read_double(call, LLMRUN_LAYERNORM_GRAD_DY, token * channels + c);
 
+            if (token_row(&rows, token) != i / channels)
+                continue;
             dgain += dy * normalized_double(call, token, token * channels + c);
             dbias += dy;
         }
         if (reference_has(call, LLMRUN_LAYERNORM_GRAD_DGAIN))
-            reference_write(call, LLMRUN_LAYERNORM_GRAD_DGAIN, c,
-                            reference_start(call, LLMRUN_LAYERNORM_GRAD_DGAIN, c) + dgain);
+            reference_write(call, LLMRUN_LAYERNORM_GRAD_DGAIN, i,
+                            reference_start(call, LLMRUN_LAYERNORM_GRAD_DGAIN, i) + dgain);
         if (reference_has(call, LLMRUN_LAYERNORM_GRAD_DBIAS))
-            reference_write(call, LLMRUN_LAYERNORM_GRAD_DBIAS, c,
-                            reference_start(call, LLMRUN_LAYERNORM_GRAD_DBIAS, c) + dbias);
+            reference_write(call, LLMRUN_LAYERNORM_GRAD_DBIAS, i,
+                            reference_start(call, LLMRUN_LAYERNORM_GRAD_DBIAS, i) + dbias);
     }
+}
+
+static struct token_rows bias_rows(const struct kernel_call *call)
+{
+    const struct llmrun_bias_grad_attributes *attributes = call->op->attributes;
+
+    return (struct token_rows){reference_extent(call, LLMRUN_BIAS_GRAD_DY, 0), attributes->sequence, attributes->lanes,
+                               attributes->chunks};
 }
 
 static void bias_grad_exact(const struct kernel_call *call)
 {
     int64_t channels = reference_extent(call, LLMRUN_BIAS_GRAD_DY, 1);
+    const struct token_rows rows = bias_rows(call);
 
-    for (int64_t c = 0; c < channels; c++) {
-        float sum = reference_start(call, LLMRUN_BIAS_GRAD_DBIAS, c);
+    for (int64_t i = 0; i < token_rows_count(&rows) * channels; i++) {
+        float sum = reference_start(call, LLMRUN_BIAS_GRAD_DBIAS, i);
 
-        for (int64_t token = 0; token < reference_extent(call, LLMRUN_BIAS_GRAD_DY, 0); token++)
-            sum = sum + reference_read(call, LLMRUN_BIAS_GRAD_DY, token * channels + c);
-        reference_write(call, LLMRUN_BIAS_GRAD_DBIAS, c, sum);
+        for (int64_t token = 0; token < rows.tokens; token++)
+            if (token_row(&rows, token) == i / channels)
+                sum = sum + reference_read(call, LLMRUN_BIAS_GRAD_DY, token * channels + i % channels);
+        reference_write(call, LLMRUN_BIAS_GRAD_DBIAS, i, sum);
     }
 }
 
 static void bias_grad_double(const struct kernel_call *call)
 {
     int64_t channels = reference_extent(call, LLMRUN_BIAS_GRAD_DY, 1);
+    const struct token_rows rows = bias_rows(call);
 
-    for (int64_t c = 0; c < channels; c++) {
-        double sum = reference_start(call, LLMRUN_BIAS_GRAD_DBIAS, c);
+    for (int64_t i = 0; i < token_rows_count(&rows) * channels; i++) {
+        double sum = reference_start(call, LLMRUN_BIAS_GRAD_DBIAS, i);
 
-        for (int64_t token = 0; token < reference_extent(call, LLMRUN_BIAS_GRAD_DY, 0); token++)
-            sum += reference_read_double(call, LLMRUN_BIAS_GRAD_DY, token * channels + c);
-        reference_write(call, LLMRUN_BIAS_GRAD_DBIAS, c, sum);
+        for (int64_t token = 0; token < rows.tokens; token++)
+            if (token_row(&rows, token) == i / channels)
+                sum += reference_read_double(call, LLMRUN_BIAS_GRAD_DY, token * channels + i % channels);
+        reference_write(call, LLMRUN_BIAS_GRAD_DBIAS, i, sum);
     }
 }
 

@@ -11,6 +11,8 @@ struct loss {
     int64_t tokens, sequence, width;
     int64_t rows;       /* of w */
     int64_t vocabulary; /* rows of w that are tokens */
+    int64_t leaves;     /* equal parts of width and of rows */
+    int64_t lanes;      /* equal parts of tokens */
 };
 
 static struct loss loss_of(const struct kernel_call *call)
@@ -23,7 +25,9 @@ static struct loss loss_of(const struct kernel_call *call)
                          .sequence = attributes->sequence,
                          .width = reference_extent(call, LLMRUN_LINEAR_CROSS_ENTROPY_X, 1),
                          .rows = reference_extent(call, LLMRUN_LINEAR_CROSS_ENTROPY_W, 0),
-                         .vocabulary = attributes->vocabulary};
+                         .vocabulary = attributes->vocabulary,
+                         .leaves = attributes->leaves,
+                         .lanes = attributes->lanes};
 }
 
 /* A token's target, -1 where there is none in the vocabulary. */
@@ -71,28 +75,67 @@ static struct chain_term dw_term(const void *context, int64_t token)
         reference_read(loss->call, LLMRUN_LINEAR_CROSS_ENTROPY_X, token * loss->width + terms->column)};
 }
 
+/* One of those sums in parts: a chain a part, the parts as a tree. */
+struct parts {
+    const struct terms *terms;
+    chain_terms *term;
+    int64_t size; /* of a part */
+};
+
+static float part_sum(const void *context, int64_t part)
+{
+    const struct parts *parts = context;
+
+    return chain_sum(parts->terms->loss->bf16, parts->term, parts->terms, part * parts->size, (part + 1) * parts->size,
+                     0.0f);
+}
+
+static float sum_in_parts(const struct terms *terms, chain_terms *term, int64_t count, int64_t parts)
+{
+    struct parts context = {terms, term, count / parts};
+
+    return chain_tree(part_sum, &context, 0, parts);
+}
+
+struct exponents {
+    const struct loss *loss;
+    const float *row;
+};
+
+/* The sum of a leaf of the vocabulary, in sixteen lanes from its first element on. */
+static float exponents_leaf(const void *context, int64_t leaf)
+{
+    const struct exponents *exponents = context;
+    const struct loss *loss = exponents->loss;
+    int64_t part = loss->rows / loss->leaves;
+    float lanes[EXACT_LANES] = {0};
+
+    for (int64_t v = 0; v < part && leaf * part + v < loss->vocabulary; v++)
+        lanes[v % EXACT_LANES] += exponents->row[leaf * part + v];
+    return exact_tree(lanes);
+}
+
 /* Steps 1 to 5 of the definition: turns row [rows] into the gradient of the logits and returns the loss. */
 static double token_exact(const struct loss *loss, int64_t token, float *row)
 {
     float weight = reference_read(loss->call, LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS, token);
     float gradient = weight * reference_read(loss->call, LLMRUN_LINEAR_CROSS_ENTROPY_SCALE, 0);
-    float maximum = -FLT_MAX, lanes[EXACT_LANES] = {0}, sum, target_logit, factor;
+    float maximum = -FLT_MAX, sum, target_logit, factor;
     int64_t target = target_of(loss, token);
     struct terms terms = {.loss = loss, .token = token};
+    struct exponents exponents = {loss, row};
 
     memset(row, 0, (size_t)loss->rows * sizeof(*row));
     if (weight == 0.0f)
         return 0.0;
     for (terms.row = 0; terms.row < loss->vocabulary; terms.row++) {
-        row[terms.row] = chain_sum(loss->bf16, logit_term, &terms, 0, loss->width, 0.0f);
+        row[terms.row] = sum_in_parts(&terms, logit_term, loss->width, loss->leaves);
         maximum = fmaxf(maximum, row[terms.row]);
     }
     target_logit = target < 0 ? NAN : row[target];
-    for (int64_t v = 0; v < loss->vocabulary; v++) {
+    for (int64_t v = 0; v < loss->vocabulary; v++)
         row[v] = exact_exp(row[v] - maximum);
-        lanes[v % EXACT_LANES] += row[v];
-    }
-    sum = exact_tree(lanes);
+    sum = chain_tree(exponents_leaf, &exponents, 0, loss->leaves);
     factor = 1.0f / sum * gradient;
     for (int64_t v = 0; v < loss->vocabulary; v++) {
         row[v] = v == target ? fmaf(row[v], factor, -gradient) : row[v] * factor;
@@ -111,7 +154,7 @@ static void gradients_exact(const struct loss *loss, const float *gradients)
         for (terms.token = 0; terms.token < loss->tokens; terms.token++)
             for (terms.column = 0; terms.column < loss->width; terms.column++)
                 reference_write(call, LLMRUN_LINEAR_CROSS_ENTROPY_DX, terms.token * loss->width + terms.column,
-                                chain_sum(loss->bf16, dx_term, &terms, 0, loss->rows, 0.0f));
+                                sum_in_parts(&terms, dx_term, loss->rows, loss->leaves));
     if (reference_has(call, LLMRUN_LINEAR_CROSS_ENTROPY_DW))
         for (terms.row = 0; terms.row < loss->rows; terms.row++)
             for (terms.column = 0; terms.column < loss->width; terms.column++) {
@@ -119,7 +162,8 @@ static void gradients_exact(const struct loss *loss, const float *gradients)
                 float start = reference_start(call, LLMRUN_LINEAR_CROSS_ENTROPY_DW, at);
 
                 reference_write(call, LLMRUN_LINEAR_CROSS_ENTROPY_DW, at,
-                                chain_sum(loss->bf16, dw_term, &terms, 0, loss->tokens, start));
+                                loss->lanes > 1 ? sum_in_parts(&terms, dw_term, loss->tokens, loss->lanes)
+                                                : chain_sum(loss->bf16, dw_term, &terms, 0, loss->tokens, start));
             }
 }
 

@@ -166,6 +166,7 @@ static void matmul_input_grad_double(const struct kernel_call *call)
 
 static struct product weight_grad_element(const struct kernel_call *call, int64_t n, int64_t k)
 {
+    const struct llmrun_matmul_weight_grad_attributes *attributes = call->op->attributes;
     int64_t tokens = reference_extent(call, LLMRUN_MATMUL_WEIGHT_GRAD_DY, 0);
     int64_t rows = reference_extent(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, 0);
     int64_t columns = reference_extent(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, 1);
@@ -173,7 +174,7 @@ static struct product weight_grad_element(const struct kernel_call *call, int64_
     return (struct product){
         .call = call,
         .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_WEIGHT_GRAD_DY),
-        .leaves = 1,
+        .leaves = attributes->lanes > 0 ? (int)attributes->lanes : 1,
         .count = 1,
         .pair = {{LLMRUN_MATMUL_WEIGHT_GRAD_DY, LLMRUN_MATMUL_WEIGHT_GRAD_X, n, k, rows, columns, tokens}}};
 }
@@ -187,7 +188,8 @@ static void matmul_weight_grad_exact(const struct kernel_call *call)
         float start = reference_start(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, at);
 
         reference_write(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, at,
-                        chain_sum(product.bf16, term, &product, 0, product.pair[0].extent, start));
+                        product.leaves > 1 ? start + chain_tree(leaf, &product, 0, product.leaves)
+                                           : chain_sum(product.bf16, term, &product, 0, product.pair[0].extent, start));
     }
 }
 

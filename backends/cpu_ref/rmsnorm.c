@@ -3,6 +3,7 @@
 
 #include "cpu_ref/exact.h"
 #include "cpu_ref/reference.h"
+#include "cpu_ref/token_rows.h"
 
 /* x (+ residual) as it is stored: rounded to the compute type, in which everything after it starts. */
 static float row_value(const struct kernel_call *call, int64_t i)
@@ -98,20 +99,30 @@ static void input_grad_exact(const struct kernel_call *call, int64_t token, int6
     }
 }
 
+static struct token_rows rmsnorm_rows(const struct kernel_call *call)
+{
+    const struct llmrun_rmsnorm_grad_attributes *attributes = call->op->attributes;
+
+    return (struct token_rows){reference_extent(call, LLMRUN_RMSNORM_GRAD_DY, 0), attributes->sequence,
+                               attributes->lanes, attributes->chunks};
+}
+
 static void rmsnorm_grad_exact(const struct kernel_call *call)
 {
+    const struct token_rows rows = rmsnorm_rows(call);
     int64_t tokens = reference_extent(call, LLMRUN_RMSNORM_GRAD_DY, 0);
     int64_t channels = reference_extent(call, LLMRUN_RMSNORM_GRAD_DY, 1);
 
     for (int64_t token = 0; token < tokens; token++)
         input_grad_exact(call, token, channels);
-    for (int64_t c = 0; c < channels && reference_has(call, LLMRUN_RMSNORM_GRAD_DGAIN); c++) {
-        float sum = reference_start(call, LLMRUN_RMSNORM_GRAD_DGAIN, c);
+    for (int64_t i = 0; i < token_rows_count(&rows) * channels && reference_has(call, LLMRUN_RMSNORM_GRAD_DGAIN); i++) {
+        float sum = reference_start(call, LLMRUN_RMSNORM_GRAD_DGAIN, i);
 
-        for (int64_t token = 0; token < tokens; token++)
-            sum = fmaf(reference_read(call, LLMRUN_RMSNORM_GRAD_DY, token * channels + c),
-                       normalized(call, token, token * channels + c), sum);
-        reference_write(call, LLMRUN_RMSNORM_GRAD_DGAIN, c, sum);
+        for (int64_t token = 0, c = i % channels; token < tokens; token++)
+            if (token_row(&rows, token) == i / channels)
+                sum = fmaf(reference_read(call, LLMRUN_RMSNORM_GRAD_DY, token * channels + c),
+                           normalized(call, token, token * channels + c), sum);
+        reference_write(call, LLMRUN_RMSNORM_GRAD_DGAIN, i, sum);
     }
 }
 
@@ -145,18 +156,20 @@ static void input_grad_double(const struct kernel_call *call, int64_t token, int
 
 static void rmsnorm_grad_double(const struct kernel_call *call)
 {
+    const struct token_rows rows = rmsnorm_rows(call);
     int64_t tokens = reference_extent(call, LLMRUN_RMSNORM_GRAD_DY, 0);
     int64_t channels = reference_extent(call, LLMRUN_RMSNORM_GRAD_DY, 1);
 
     for (int64_t token = 0; token < tokens; token++)
         input_grad_double(call, token, channels);
-    for (int64_t c = 0; c < channels && reference_has(call, LLMRUN_RMSNORM_GRAD_DGAIN); c++) {
-        double sum = reference_start(call, LLMRUN_RMSNORM_GRAD_DGAIN, c);
+    for (int64_t i = 0; i < token_rows_count(&rows) * channels && reference_has(call, LLMRUN_RMSNORM_GRAD_DGAIN); i++) {
+        double sum = reference_start(call, LLMRUN_RMSNORM_GRAD_DGAIN, i);
 
-        for (int64_t token = 0; token < tokens; token++)
-            sum += reference_read_double(call, LLMRUN_RMSNORM_GRAD_DY, token * channels + c) *
-                   normalized_double(call, token, token * channels + c);
-        reference_write(call, LLMRUN_RMSNORM_GRAD_DGAIN, c, sum);
+        for (int64_t token = 0, c = i % channels; token < tokens; token++)
+            if (token_row(&rows, token) == i / channels)
+                sum += reference_read_double(call, LLMRUN_RMSNORM_GRAD_DY, token * channels + c) *
+                       normalized_double(call, token, token * channels + c);
+        reference_write(call, LLMRUN_RMSNORM_GRAD_DGAIN, i, sum);
     }
 }
 

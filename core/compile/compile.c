@@ -5,6 +5,7 @@
 
 #include "compile/values.h"
 #include "passes/backward.h"
+#include "passes/lanes.h"
 #include "passes/precision.h"
 #include "program/op_table.h"
 #include "program/verify.h"
@@ -28,14 +29,19 @@ static int build(const struct compile_request *request, struct program *program,
 }
 
 /* The passes in their order. Sharding comes after precision; the pipeline cut and data parallelism after recompute. */
-static int run_passes(const struct compile_request *request, struct program *program, struct error *error)
+static int run_passes(const struct compile_request *request, const struct lanes_form *form, struct program *program,
+                      struct error *error)
 {
+    struct update_policy update = request->update;
     int status = STATUS_OK;
 
+    update.leaves = form->features;
     if (request->train)
         status = pass_backward(program, error);
+    if (status == STATUS_OK)
+        status = pass_lanes(program, form, error);
     if (status == STATUS_OK && request->train)
-        status = pass_update(program, &request->update, error);
+        status = pass_update(program, &update, error);
     if (status == STATUS_OK)
         status = pass_precision(program, request->compute_dtype, error);
     if (status == STATUS_OK)
@@ -101,22 +107,42 @@ static int check_sizes(const struct compile_request *request, struct error *erro
     return STATUS_OK;
 }
 
+static int make_form(const struct compile_request *request, struct lanes_form *form, struct error *error)
+{
+    int64_t lanes = request->lanes > 0 ? request->lanes : lanes_default(request->global_batch);
+
+    if (!request->train)
+        return lanes_form_make(request->exact, request->sequence, 1, 1, 1, form, error);
+    if (request->exact && request->compute_dtype == LLMRUN_BF16 && request->sequence % 2 != 0)
+        return error_set(
+            error, STATUS_USAGE,
+            "data.seq_len is %lld; with numerics.exact and precision.compute bf16 it must be even, so that "
+            "no pair of tokens has one in the next sequence",
+            (long long)request->sequence);
+    return lanes_form_make(request->exact, request->sequence, request->global_batch, request->micro_batch, lanes, form,
+                           error);
+}
+
 int compile_step(const struct compile_request *request, struct compiled *compiled, struct error *error)
 {
+    struct lanes_form form;
     int status = model_check(&request->model, error);
 
     memset(compiled, 0, sizeof *compiled);
     compiled->exact = request->exact;
     if (status == STATUS_OK)
         status = check_sizes(request, error);
+    if (status == STATUS_OK)
+        status = make_form(request, &form, error);
     if (status != STATUS_OK)
         return status;
     compiled->microbatches = request->train ? (int32_t)(request->global_batch / request->micro_batch) : 1;
     status = build(request, &compiled->program, error);
     if (status == STATUS_OK)
-        status = run_passes(request, &compiled->program, error);
+        status = run_passes(request, &form, &compiled->program, error);
     if (status == STATUS_OK && request->train)
-        status = schedule_accumulate(compiled->microbatches, &compiled->schedule, error);
+        status = schedule_accumulate(compiled->microbatches, (int32_t)form.units, form.accumulate, &compiled->schedule,
+                                     error);
     if (status == STATUS_OK && request->train)
         status = schedule_check(&compiled->schedule, error);
     if (status == STATUS_OK)

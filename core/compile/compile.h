@@ -22,6 +22,7 @@ struct compile_request {
     int64_t sequence;     /* tokens of one sequence */
     int64_t global_batch; /* sequences of a step */
     int64_t micro_batch;  /* sequences of a microbatch; divides global_batch */
+    int64_t lanes;        /* of a step, with `exact`: passes/lanes.h; 0: lanes_default */
     int64_t eval_batch;   /* sequences of an evaluation batch; 0: no evaluate section */
     bool train;           /* forward, backward and update sections */
     bool generate;        /* prefill and decode sections over a cache of `sequence` tokens */
@@ -29,7 +30,7 @@ struct compile_request {
     uint32_t compute_dtype; /* LLMRUN_F32 or LLMRUN_BF16 */
     enum recompute recompute;
     struct update_policy update;
-    bool exact;           /* ops carry LLMRUN_OP_EXACT */
+    bool exact;           /* sums are cut as docs/numerics.md says, and ops carry LLMRUN_OP_EXACT */
     bool device_compiles; /* the device takes whole sections: values internal to one get no memory here */
     compile_query *query; /* NULL: workspace counts as 0 */
     void *query_context;

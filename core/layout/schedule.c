@@ -21,6 +21,12 @@ int schedule_check(const struct schedule *schedule, struct error *error)
         const struct schedule_entry *entry = &schedule->entries[i];
         bool forward = entry->action == SCHEDULE_FORWARD;
 
+        if (entry->action == SCHEDULE_ZERO || entry->action == SCHEDULE_CLOSE) {
+            if (open != 0 || entry->microbatch != last_backward + (entry->action == SCHEDULE_ZERO))
+                status = error_set(error, STATUS_BUG, "schedule entry %lld: %s amid microbatch %d", (long long)i,
+                                   entry->action == SCHEDULE_ZERO ? "zero" : "close", entry->microbatch);
+            continue;
+        }
         if (entry->microbatch < 0 || entry->microbatch >= schedule->microbatches ||
             state[entry->microbatch] != (forward ? 0 : 1))
             status = error_set(error, STATUS_BUG, "schedule entry %lld: %s of microbatch %d is out of order",

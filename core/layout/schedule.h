@@ -3,11 +3,17 @@
 #ifndef LLMRUN_LAYOUT_SCHEDULE_H
 #define LLMRUN_LAYOUT_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
 
-enum schedule_action { SCHEDULE_FORWARD, SCHEDULE_BACKWARD };
+enum schedule_action {
+    SCHEDULE_FORWARD,
+    SCHEDULE_BACKWARD,
+    SCHEDULE_ZERO, /* gradients become zero: the microbatch begins a unit */
+    SCHEDULE_CLOSE /* the microbatch ended a unit; `chunk` is the number of levels of the tree of units that close */
+};
 
 struct schedule_entry {
     uint8_t action; /* enum schedule_action */
@@ -24,8 +30,9 @@ struct schedule {
 
 void schedule_free(struct schedule *schedule);
 
-/* One stage: F and B of each microbatch in turn. */
-int schedule_accumulate(int32_t microbatches, struct schedule *schedule, struct error *error);
+/* One stage: F and B of each microbatch in turn, in `units` equal groups (a power of two that divides the
+ * microbatches), each closed at its end and, with `zero`, zeroed at its start. */
+int schedule_accumulate(int32_t microbatches, int32_t units, bool zero, struct schedule *schedule, struct error *error);
 
 /* Each microbatch's F comes once and before its B, B of a chunk in ascending microbatch order (exact numerics, rule 3),
  * and no more than in_flight are between the two. STATUS_BUG names the entry. */

@@ -28,6 +28,22 @@ int32_t backward_parameter_gradient(struct backward *backward, int32_t parameter
     return gradient;
 }
 
+int32_t backward_channel_gradient(struct backward *backward, int32_t parameter)
+{
+    int32_t gradient = backward_parameter_gradient(backward, parameter), rows;
+    char name[2 * VALUE_NAME_BYTES];
+    int64_t shape[2] = {1, 0};
+
+    if (gradient == NO_VALUE)
+        return NO_VALUE;
+    snprintf(name, sizeof name, "%s.rows", backward->program->values[gradient].name);
+    shape[1] = backward->program->values[gradient].shape[0];
+    rows = build_value(&backward->builder, name, VALUE_PARTIAL, 0, LLMRUN_F32, 2, shape);
+    if (rows != NO_VALUE)
+        backward->program->values[rows].source = gradient;
+    return rows;
+}
+
 static void add_part(struct backward *backward, int32_t value, int32_t part)
 {
     struct gradient *gradient = &backward->gradients[value];

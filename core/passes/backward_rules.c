@@ -42,6 +42,12 @@ static void emit(struct backward *backward, uint16_t op, enum op_role role, cons
     backward->builder.role = ROLE_BACKWARD_INPUT;
 }
 
+/* Sums over tokens start as one chain: pass_lanes cuts them. */
+static int64_t rows_of(const struct backward *backward, int32_t value)
+{
+    return backward->program->values[value].shape[0];
+}
+
 static void backward_embedding(struct backward *backward, int64_t op)
 {
     int32_t at[LLMRUN_EMBEDDING_OPERANDS];
@@ -53,9 +59,10 @@ static void backward_embedding(struct backward *backward, int64_t op)
         return;
     dtable = backward_parameter_gradient(backward, at[LLMRUN_EMBEDDING_TABLE]);
     if (dtable != NO_VALUE) {
+        const struct llmrun_embedding_grad_attributes attributes = {1, 0};
         int32_t operands[LLMRUN_EMBEDDING_GRAD_OPERANDS] = {at[LLMRUN_EMBEDDING_IDS], dy, dtable};
 
-        emit(backward, LLMRUN_OP_EMBEDDING_GRAD, ROLE_BACKWARD_WEIGHT, NULL, operands,
+        emit(backward, LLMRUN_OP_EMBEDDING_GRAD, ROLE_BACKWARD_WEIGHT, &attributes, operands,
              1u << LLMRUN_EMBEDDING_GRAD_DTABLE, at[LLMRUN_EMBEDDING_TABLE]);
     }
     backward_contribute(backward, at[LLMRUN_EMBEDDING_ADDEND], dy);
@@ -76,16 +83,17 @@ static void backward_layernorm(struct backward *backward, int64_t op)
             backward_contribute(backward, x, dsum), backward_contribute(backward, at[LLMRUN_LAYERNORM_RESIDUAL], dsum);
         return;
     }
-    dgain = backward_parameter_gradient(backward, at[LLMRUN_LAYERNORM_GAIN]);
-    dbias = backward_parameter_gradient(backward, at[LLMRUN_LAYERNORM_BIAS]);
+    dgain = backward_channel_gradient(backward, at[LLMRUN_LAYERNORM_GAIN]);
+    dbias = backward_channel_gradient(backward, at[LLMRUN_LAYERNORM_BIAS]);
     {
+        const struct llmrun_layernorm_grad_attributes attributes = {rows_of(backward, dy), 1, 1};
         int32_t operands[LLMRUN_LAYERNORM_GRAD_OPERANDS] = {
             dy,    sum,  at[LLMRUN_LAYERNORM_GAIN], at[LLMRUN_LAYERNORM_MEAN], at[LLMRUN_LAYERNORM_RSTD], dsum, WANTED,
             dgain, dbias};
         uint32_t accumulate = (dgain != NO_VALUE ? 1u << LLMRUN_LAYERNORM_GRAD_DGAIN : 0) |
                               (dbias != NO_VALUE ? 1u << LLMRUN_LAYERNORM_GRAD_DBIAS : 0);
 
-        emit(backward, LLMRUN_OP_LAYERNORM_GRAD, ROLE_BACKWARD_INPUT, NULL, operands, accumulate, sum);
+        emit(backward, LLMRUN_OP_LAYERNORM_GRAD, ROLE_BACKWARD_INPUT, &attributes, operands, accumulate, sum);
         /* dx holds all of the gradient of `sum`: what came from its other users went in as dsum. */
         backward->gradients[sum].value = operands[LLMRUN_LAYERNORM_GRAD_DX];
         if (sum != x) {
@@ -97,10 +105,12 @@ static void backward_layernorm(struct backward *backward, int64_t op)
 
 static void backward_bias(struct backward *backward, int32_t bias, int32_t dy)
 {
-    int32_t operands[LLMRUN_BIAS_GRAD_OPERANDS] = {dy, backward_parameter_gradient(backward, bias)};
+    const struct llmrun_bias_grad_attributes attributes = {rows_of(backward, dy), 1, 1};
+    int32_t operands[LLMRUN_BIAS_GRAD_OPERANDS] = {dy, backward_channel_gradient(backward, bias)};
 
     if (operands[LLMRUN_BIAS_GRAD_DBIAS] != NO_VALUE)
-        emit(backward, LLMRUN_OP_BIAS_GRAD, ROLE_BACKWARD_WEIGHT, NULL, operands, 1u << LLMRUN_BIAS_GRAD_DBIAS, bias);
+        emit(backward, LLMRUN_OP_BIAS_GRAD, ROLE_BACKWARD_WEIGHT, &attributes, operands, 1u << LLMRUN_BIAS_GRAD_DBIAS,
+             bias);
 }
 
 static void backward_matmul(struct backward *backward, int64_t op)
@@ -122,9 +132,10 @@ static void backward_matmul(struct backward *backward, int64_t op)
     }
     dweight = backward_parameter_gradient(backward, at[LLMRUN_MATMUL_W]);
     if (dweight != NO_VALUE) {
+        const struct llmrun_matmul_weight_grad_attributes weight_attributes = {1, 0};
         int32_t operands[LLMRUN_MATMUL_WEIGHT_GRAD_OPERANDS] = {dy, at[LLMRUN_MATMUL_X], dweight};
 
-        emit(backward, LLMRUN_OP_MATMUL_WEIGHT_GRAD, ROLE_BACKWARD_WEIGHT, NULL, operands,
+        emit(backward, LLMRUN_OP_MATMUL_WEIGHT_GRAD, ROLE_BACKWARD_WEIGHT, &weight_attributes, operands,
              1u << LLMRUN_MATMUL_WEIGHT_GRAD_DW, at[LLMRUN_MATMUL_W]);
     }
     backward_bias(backward, at[LLMRUN_MATMUL_BIAS], dy);
@@ -264,9 +275,11 @@ static void backward_rmsnorm(struct backward *backward, int64_t op)
         int32_t operands[LLMRUN_RMSNORM_GRAD_OPERANDS] = {
             dy, sum, at[LLMRUN_RMSNORM_GAIN], at[LLMRUN_RMSNORM_RSTD], dsum, WANTED, NO_VALUE};
 
-        dgain = backward_parameter_gradient(backward, at[LLMRUN_RMSNORM_GAIN]);
+        const struct llmrun_rmsnorm_grad_attributes attributes = {rows_of(backward, dy), 1, 1};
+
+        dgain = backward_channel_gradient(backward, at[LLMRUN_RMSNORM_GAIN]);
         operands[LLMRUN_RMSNORM_GRAD_DGAIN] = dgain;
-        emit(backward, LLMRUN_OP_RMSNORM_GRAD, ROLE_BACKWARD_INPUT, NULL, operands,
+        emit(backward, LLMRUN_OP_RMSNORM_GRAD, ROLE_BACKWARD_INPUT, &attributes, operands,
              dgain != NO_VALUE ? 1u << LLMRUN_RMSNORM_GRAD_DGAIN : 0, sum);
         /* As with layernorm, dx holds all of the gradient of `sum`. */
         dsum = operands[LLMRUN_RMSNORM_GRAD_DX];

@@ -19,10 +19,11 @@ static enum plan_region region_of(const struct value *value)
 {
     static const enum plan_region regions[VALUE_KINDS] = {
         [VALUE_PARAMETER] = REGION_PARAMETERS, [VALUE_STATE] = REGION_STATE,
-        [VALUE_COPY] = REGION_COPIES,          [VALUE_GRADIENT] = REGION_GRADIENTS,
+        [VALUE_COPY] = REGION_COPIES,          [VALUE_CONSTANT] = REGION_CONSTANTS,
+        [VALUE_GRADIENT] = REGION_GRADIENTS,   [VALUE_PARTIAL] = REGION_GRADIENTS,
         [VALUE_INPUT] = REGION_INPUTS,         [VALUE_RESULT] = REGION_RESULTS,
         [VALUE_SCRATCH] = REGION_SCRATCH,      [VALUE_ACTIVATION] = REGION_ACTIVATIONS,
-        [VALUE_CACHE] = REGION_CACHES,         [VALUE_CONSTANT] = REGION_CONSTANTS};
+        [VALUE_CACHE] = REGION_CACHES};
 
     return regions[value->kind];
 }

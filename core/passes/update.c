@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "passes/lanes.h"
 #include "program/builder.h"
 
 struct update {
@@ -10,22 +11,29 @@ struct update {
     int32_t sums, losses, learning_rate, bias_correction, clip_scale, norm, finite;
 };
 
-static int64_t count_gradients(const struct program *program)
+static int64_t leaves_of(const struct value *gradient, const struct update_policy *policy)
+{
+    return lanes_leaves(value_elements(gradient), policy->leaves);
+}
+
+/* One a leaf of each gradient. */
+static int64_t count_slots(const struct program *program, const struct update_policy *policy)
 {
     int64_t count = 0;
 
     for (int64_t i = 0; i < program->value_count; i++)
-        count += program->values[i].kind == VALUE_GRADIENT;
+        if (program->values[i].kind == VALUE_GRADIENT)
+            count += leaves_of(&program->values[i], policy);
     return count;
 }
 
-static void make_values(struct update *update, int64_t gradients)
+static void make_values(struct update *update, int64_t slots)
 {
     struct builder *builder = &update->builder;
     const int64_t one[] = {1}, two[] = {2};
 
     update->losses = program_find(builder->program, "losses");
-    update->sums = build_value(builder, "grad_squares", VALUE_SCRATCH, 0, LLMRUN_F64, 1, &gradients);
+    update->sums = build_value(builder, "grad_squares", VALUE_SCRATCH, 0, LLMRUN_F64, 1, &slots);
     update->learning_rate = build_value(builder, "learning_rate", VALUE_INPUT, 0, LLMRUN_F32, 1, one);
     update->bias_correction = build_value(builder, "bias_correction", VALUE_INPUT, 0, LLMRUN_F32, 1, two);
     update->clip_scale = build_value(builder, "clip_scale", VALUE_SCRATCH, 0, LLMRUN_F32, 1, one);
@@ -33,12 +41,15 @@ static void make_values(struct update *update, int64_t gradients)
     update->finite = build_value(builder, "finite", VALUE_RESULT, 0, LLMRUN_U32, 1, one);
 }
 
-static void emit_squares(struct update *update, int32_t gradient, int64_t slot)
+/* Returns the next free slot. */
+static int64_t emit_squares(struct update *update, int32_t gradient, int64_t slot)
 {
-    struct llmrun_sum_squares_attributes attributes = {slot, 1};
+    struct llmrun_sum_squares_attributes attributes = {
+        slot, leaves_of(&update->builder.program->values[gradient], update->policy)};
     int32_t operands[LLMRUN_SUM_SQUARES_OPERANDS] = {gradient, update->sums};
 
     builder_emit(&update->builder, LLMRUN_OP_SUM_SQUARES, &attributes, operands, 0, "squares");
+    return slot + attributes.leaves;
 }
 
 static void emit_clip(struct update *update)
@@ -93,17 +104,17 @@ static void emit_adamw(struct update *update, int32_t gradient)
 int pass_update(struct program *program, const struct update_policy *policy, struct error *error)
 {
     struct update update = {.policy = policy};
-    int64_t values = program->value_count, slot = 0, gradients = count_gradients(program);
+    int64_t values = program->value_count, slot = 0, slots = count_slots(program, policy);
 
-    if (gradients == 0)
+    if (slots == 0)
         return error_set(error, STATUS_USAGE, "no parameter is trainable, so there is nothing to train");
     builder_init(&update.builder, program, error);
     builder_section(&update.builder, SECTION_UPDATE);
     update.builder.role = ROLE_UPDATE;
-    make_values(&update, gradients);
+    make_values(&update, slots);
     for (int64_t i = 0; i < values; i++)
         if (program->values[i].kind == VALUE_GRADIENT)
-            emit_squares(&update, (int32_t)i, slot++);
+            slot = emit_squares(&update, (int32_t)i, slot);
     emit_clip(&update);
     for (int64_t i = 0; i < values; i++)
         if (program->values[i].kind == VALUE_GRADIENT)

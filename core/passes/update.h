@@ -14,6 +14,7 @@ struct update_policy {
     float beta1, beta2, epsilon;
     float weight_decay; /* for parameters flagged VALUE_DECAY */
     float clip;         /* largest gradient norm; 0: no clipping */
+    int64_t leaves; /* equal parts of a gradient whose squares have a slot each; fewer where they do not divide it */
 };
 
 int pass_update(struct program *program, const struct update_policy *policy, struct error *error);

@@ -76,13 +76,15 @@ static bool attribute_number(const struct op_info *info, const void *attributes,
 
 static void bind_attributes(const struct op_info *info, const void *attributes, struct axes_binding *binding)
 {
-    int64_t number;
+    int64_t number, lanes;
     int64_t *rows = binding_find(binding, "b s");
 
     if (attribute_number(info, attributes, "heads", &number))
         binding_add(binding, "h", number);
     if (attribute_number(info, attributes, "kv_heads", &number))
         binding_add(binding, "g", number);
+    if (attribute_number(info, attributes, "lanes", &lanes) && attribute_number(info, attributes, "chunks", &number))
+        binding_add(binding, "u", lanes * number);
     if (rows != NULL && attribute_number(info, attributes, "sequence", &number) && number > 0 && *rows % number == 0)
         binding_add(binding, "b", *rows / number);
 }

@@ -172,15 +172,16 @@ void program_tensor(const struct program *program, int32_t id, int64_t alignment
 
 const char *value_kind_name(enum value_kind kind)
 {
-    static const char *const names[VALUE_KINDS] = {"parameter", "state",  "copy",    "constant",   "gradient",
-                                                   "input",     "result", "scratch", "activation", "cache"};
+    static const char *const names[VALUE_KINDS] = {"parameter", "state",      "copy",  "constant",
+                                                   "gradient",  "partial",    "input", "result",
+                                                   "scratch",   "activation", "cache"};
 
     return kind < VALUE_KINDS ? names[kind] : "?";
 }
 
 const char *section_kind_name(enum section_kind kind)
 {
-    static const char *const names[SECTION_KINDS] = {"init",   "refresh",  "forward", "backward",
+    static const char *const names[SECTION_KINDS] = {"init",   "refresh",  "forward", "backward", "close",
                                                      "update", "evaluate", "prefill", "decode"};
 
     return kind < SECTION_KINDS ? names[kind] : "?";

@@ -23,10 +23,13 @@ enum value_kind {
     VALUE_STATE,      /* optimizer moments and the like: in-place, saved in checkpoints */
     VALUE_COPY,       /* a parameter in the compute type, made from it; `source` is the parameter */
     VALUE_CONSTANT,   /* written by the host after init and after loading; lives as long as the run; not saved */
-    VALUE_GRADIENT,   /* fp32; zero at the start of a step, then accumulated; `source` is the parameter */
+    VALUE_GRADIENT,   /* fp32; zero at the start of a unit (passes/lanes.h), then accumulated; `source` is the parameter
+                       */
+    VALUE_PARTIAL,    /* fp32; as a gradient, of which it is a part: rows of channels, the second use of a parameter;
+                         `source` is the gradient */
     VALUE_INPUT,      /* written by the host before a step */
     VALUE_RESULT,     /* read by the host after a step */
-    VALUE_SCRATCH,    /* of the update: written and read within one step */
+    VALUE_SCRATCH,    /* written and read within one step, by sections that are not per microbatch */
     VALUE_ACTIVATION, /* between ops of one microbatch */
     VALUE_CACHE,      /* keys and values of earlier tokens: lives as long as the run, made zero by nobody, not saved */
     VALUE_KINDS
@@ -66,6 +69,8 @@ enum section_kind {
     SECTION_REFRESH, /* what is derived from parameters: compute-type copies; after init and after loading */
     SECTION_FORWARD,
     SECTION_BACKWARD,
+    SECTION_CLOSE, /* after the microbatches of a unit: sums of lanes meet; `chunk` is the number of levels that close
+                    */
     SECTION_UPDATE,
     SECTION_EVALUATE, /* losses of a batch, no gradients */
     SECTION_PREFILL,  /* many tokens of a text into the caches; logits of one of them */
@@ -113,7 +118,7 @@ int64_t program_add_op(struct program *program, const struct op *op, const int32
 int32_t *program_operands(const struct program *program, const struct op *op);
 void *program_attributes(const struct program *program, const struct op *op);
 
-/* The first section of a kind, or NULL. */
+/* The first section of a kind, or NULL; sections of one kind follow in the order of their chunks. */
 const struct section *program_section(const struct program *program, enum section_kind kind);
 
 /* The value of that name, or NO_VALUE. */

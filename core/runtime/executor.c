@@ -27,8 +27,7 @@ struct executor {
     struct event consumed[SETS]; /* the set's incoming inputs were taken over by the compute stream */
     struct staging sets[SETS];
     struct host_buffer transfer;
-    struct prepared_section sections[SECTION_KINDS];
-    bool has_section[SECTION_KINDS];
+    struct prepared_section *sections; /* those of the program; owned */
     int64_t submitted, collected;
     struct timeline *timeline;
 };
@@ -76,14 +75,16 @@ static int prepare_sections(struct executor *executor, struct error *error)
 {
     const struct program *program = &executor->compiled.program;
 
+    executor->sections = calloc((size_t)program->section_count + 1, sizeof *executor->sections);
+    if (executor->sections == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for %lld sections", (long long)program->section_count);
     for (int64_t s = 0; s < program->section_count; s++) {
         const struct section *section = &program->sections[s];
         int status = prepared_section_create(executor->device, &executor->compiled, section, executor->arena.address,
-                                             &executor->sections[section->kind], error);
+                                             &executor->sections[s], error);
 
         if (status != STATUS_OK)
             return error_prefix(error, "section %s", section_kind_name(section->kind));
-        executor->has_section[section->kind] = true;
     }
     return STATUS_OK;
 }
@@ -117,8 +118,9 @@ void executor_destroy(struct executor *executor)
         return;
     if (executor->compute.handle != NULL)
         device_quiesce(executor->device, &ignored);
-    for (int i = 0; i < SECTION_KINDS; i++)
+    for (int64_t i = 0; executor->sections != NULL && i < executor->compiled.program.section_count; i++)
         prepared_section_destroy(&executor->sections[i]);
+    free(executor->sections);
     for (int i = 0; i < SETS; i++) {
         event_destroy(&executor->sets[i].uploaded);
         event_destroy(&executor->sets[i].done);
@@ -191,29 +193,51 @@ static int upload_inputs(struct executor *executor, int i, struct error *error)
     return status;
 }
 
-static int launch(struct executor *executor, enum section_kind kind, int32_t microbatch, struct error *error)
+/* Does nothing where the program has no such section. */
+static int launch(struct executor *executor, enum section_kind kind, int32_t chunk, int32_t microbatch,
+                  struct error *error)
 {
-    if (!executor->has_section[kind])
-        return STATUS_OK;
-    return prepared_section_launch(&executor->sections[kind], &executor->compute, microbatch, error);
+    const struct program *program = &executor->compiled.program;
+
+    for (int64_t i = 0; i < program->section_count; i++)
+        if (program->sections[i].kind == kind && program->sections[i].chunk == chunk)
+            return prepared_section_launch(&executor->sections[i], &executor->compute, microbatch, error);
+    return STATUS_OK;
+}
+
+static int zero_gradients(struct executor *executor, struct error *error)
+{
+    const struct memory_plan *plan = &executor->compiled.plan;
+    int status = timeline_mark(executor->timeline, &executor->compute, "zero gradients", -1, error);
+
+    return status == STATUS_OK
+               ? stream_fill(&executor->compute, &executor->arena, plan->region_offset[REGION_GRADIENTS], 0,
+                             plan->region_bytes[REGION_GRADIENTS], error)
+               : status;
+}
+
+static int launch_entry(struct executor *executor, const struct schedule_entry *entry, struct error *error)
+{
+    switch (entry->action) {
+    case SCHEDULE_ZERO:
+        return zero_gradients(executor, error);
+    case SCHEDULE_CLOSE:
+        return launch(executor, SECTION_CLOSE, entry->chunk, 0, error);
+    case SCHEDULE_FORWARD:
+        return launch(executor, SECTION_FORWARD, entry->chunk, entry->microbatch, error);
+    default:
+        return launch(executor, SECTION_BACKWARD, entry->chunk, entry->microbatch, error);
+    }
 }
 
 static int launch_step(struct executor *executor, struct error *error)
 {
-    const struct memory_plan *plan = &executor->compiled.plan;
     const struct schedule *schedule = &executor->compiled.schedule;
-    int status = timeline_mark(executor->timeline, &executor->compute, "zero gradients", -1, error);
+    int status = STATUS_OK;
 
-    if (status == STATUS_OK)
-        status = stream_fill(&executor->compute, &executor->arena, plan->region_offset[REGION_GRADIENTS], 0,
-                             plan->region_bytes[REGION_GRADIENTS], error);
-    for (int64_t i = 0; status == STATUS_OK && i < schedule->count; i++) {
-        const struct schedule_entry *entry = &schedule->entries[i];
-
-        status = launch(executor, entry->action == SCHEDULE_FORWARD ? SECTION_FORWARD : SECTION_BACKWARD,
-                        entry->microbatch, error);
-    }
-    return status == STATUS_OK ? launch(executor, SECTION_UPDATE, 0, error) : status;
+    for (int64_t i = 0; status == STATUS_OK && i < schedule->count; i++)
+        status = launch_entry(executor, &schedule->entries[i], error);
+    return status == STATUS_OK ? launch(executor, SECTION_UPDATE, 0, 0, error) : status;
 }
 
 /* Device memory holds anything at first; the optimizer's moments start from zero. */
@@ -226,8 +250,8 @@ static int launch_init(struct executor *executor, struct error *error)
         status = stream_fill(&executor->compute, &executor->arena, plan->region_offset[REGION_STATE], 0,
                              plan->region_bytes[REGION_STATE], error);
     if (status == STATUS_OK)
-        status = launch(executor, SECTION_INIT, 0, error);
-    return status == STATUS_OK ? launch(executor, SECTION_REFRESH, 0, error) : status;
+        status = launch(executor, SECTION_INIT, 0, 0, error);
+    return status == STATUS_OK ? launch(executor, SECTION_REFRESH, 0, 0, error) : status;
 }
 
 static int launch_job(struct executor *executor, enum executor_job job, struct error *error)
@@ -236,15 +260,15 @@ static int launch_job(struct executor *executor, enum executor_job job, struct e
     case EXECUTOR_INIT:
         return launch_init(executor, error);
     case EXECUTOR_REFRESH:
-        return launch(executor, SECTION_REFRESH, 0, error);
+        return launch(executor, SECTION_REFRESH, 0, 0, error);
     case EXECUTOR_STEP:
         return launch_step(executor, error);
     case EXECUTOR_EVALUATE:
-        return launch(executor, SECTION_EVALUATE, 0, error);
+        return launch(executor, SECTION_EVALUATE, 0, 0, error);
     case EXECUTOR_PREFILL:
-        return launch(executor, SECTION_PREFILL, 0, error);
+        return launch(executor, SECTION_PREFILL, 0, 0, error);
     case EXECUTOR_DECODE:
-        return launch(executor, SECTION_DECODE, 0, error);
+        return launch(executor, SECTION_DECODE, 0, 0, error);
     }
     return error_set(error, STATUS_BUG, "unknown job %d", (int)job);
 }
@@ -282,7 +306,7 @@ int executor_submit(struct executor *executor, enum executor_job job, struct err
 void executor_observe(struct executor *executor, struct timeline *timeline)
 {
     executor->timeline = timeline;
-    for (int i = 0; i < SECTION_KINDS; i++)
+    for (int64_t i = 0; i < executor->compiled.program.section_count; i++)
         executor->sections[i].timeline = timeline;
 }
 

@@ -70,15 +70,18 @@ int request_make(const struct config *config, int64_t vocabulary, unsigned uses,
     request->micro_batch = config->train.micro_batch > 0 ? config->train.micro_batch : config->train.global_batch;
     if (request->micro_batch > request->global_batch)
         request->micro_batch = request->global_batch;
+    request->lanes = config->numerics.lanes;
     request->train = uses & USE_TRAIN;
     request->eval_batch = uses & USE_EVALUATE ? request->micro_batch : 0;
     request->generate = uses & USE_GENERATE;
     request->dropout = (float)config->model.dropout;
     request->compute_dtype = config->precision.compute == CONFIG_COMPUTE_BF16 ? LLMRUN_BF16 : LLMRUN_F32;
     request->recompute = recompute_mode(config);
-    request->update =
-        (struct update_policy){(float)config->optim.beta1, (float)config->optim.beta2, (float)config->optim.eps,
-                               (float)config->optim.weight_decay, (float)config->optim.clip};
+    request->update = (struct update_policy){.beta1 = (float)config->optim.beta1,
+                                             .beta2 = (float)config->optim.beta2,
+                                             .epsilon = (float)config->optim.eps,
+                                             .weight_decay = (float)config->optim.weight_decay,
+                                             .clip = (float)config->optim.clip};
     return STATUS_OK;
 }
 

@@ -81,7 +81,7 @@
 #define LLMRUN_MATMUL_INPUT_GRAD_DX 6
 #define LLMRUN_MATMUL_INPUT_GRAD_OPERANDS 7
 
-/* dw = dy^T x, summed over tokens in order */
+/* dw = dy^T x, summed over tokens */
 #define LLMRUN_OP_MATMUL_WEIGHT_GRAD 7
 #define LLMRUN_OP_MATMUL_WEIGHT_GRAD_VERSION 1
 #define LLMRUN_MATMUL_WEIGHT_GRAD_DY 0
@@ -89,7 +89,7 @@
 #define LLMRUN_MATMUL_WEIGHT_GRAD_DW 2
 #define LLMRUN_MATMUL_WEIGHT_GRAD_OPERANDS 3
 
-/* dbias = sum of dy over tokens in order */
+/* dbias[lane * chunks + chunk] = sum of dy over the tokens of a lane's sequences in a chunk of positions */
 #define LLMRUN_OP_BIAS_GRAD 8
 #define LLMRUN_OP_BIAS_GRAD_VERSION 1
 #define LLMRUN_BIAS_GRAD_DY 0
@@ -275,10 +275,36 @@
 #define LLMRUN_ATTENTION_CACHED_O 6
 #define LLMRUN_ATTENTION_CACHED_OPERANDS 7
 
-#define LLMRUN_OPS 27 /* one past the last */
+/* y = sum of the rows of x as a balanced tree, nearest first */
+#define LLMRUN_OP_FOLD 27
+#define LLMRUN_OP_FOLD_VERSION 1
+#define LLMRUN_FOLD_X 0
+#define LLMRUN_FOLD_Y 1
+#define LLMRUN_FOLD_OPERANDS 2
+
+/* y = a + b, or a copy of a; y may be a or b */
+#define LLMRUN_OP_REDUCE 28
+#define LLMRUN_OP_REDUCE_VERSION 1
+#define LLMRUN_REDUCE_A 0
+#define LLMRUN_REDUCE_B 1
+#define LLMRUN_REDUCE_Y 2
+#define LLMRUN_REDUCE_OPERANDS 3
+
+#define LLMRUN_OPS 29 /* one past the last */
+
+struct llmrun_embedding_grad_attributes {
+    uint32_t lanes; /* equal parts of the tokens that are summed as a balanced tree; 1: one chain */
+    uint32_t reserved; /* 0 */
+};
 
 struct llmrun_layernorm_attributes {
     float epsilon; /* added to the variance */
+};
+
+struct llmrun_layernorm_grad_attributes {
+    int64_t sequence; /* positions of one sequence */
+    uint32_t lanes; /* as in bias_grad */
+    uint32_t chunks; /* as in bias_grad */
 };
 
 struct llmrun_matmul_attributes {
@@ -289,6 +315,17 @@ struct llmrun_matmul_attributes {
 struct llmrun_matmul_input_grad_attributes {
     uint32_t leaves; /* equal parts of n, p and q: part i of all three is one chain */
     uint32_t reserved; /* 0 */
+};
+
+struct llmrun_matmul_weight_grad_attributes {
+    uint32_t lanes; /* equal parts of the tokens that are summed as a balanced tree; 1: one chain */
+    uint32_t reserved; /* 0 */
+};
+
+struct llmrun_bias_grad_attributes {
+    int64_t sequence; /* positions of one sequence */
+    uint32_t lanes; /* equal parts of the sequences */
+    uint32_t chunks; /* equal parts of each sequence; u is lanes times chunks */
 };
 
 struct llmrun_attention_attributes {
@@ -320,6 +357,8 @@ struct llmrun_dropout_attributes {
 struct llmrun_linear_cross_entropy_attributes {
     int64_t sequence; /* positions of one sequence */
     int64_t vocabulary; /* rows of w that are tokens; the rest is padding, masked and without gradient */
+    uint32_t leaves; /* equal parts of c and of v, each summed as a balanced tree; 1: one chain */
+    uint32_t lanes; /* equal parts of the tokens that dw sums as a balanced tree; 1: one chain */
 };
 
 struct llmrun_init_attributes {
@@ -350,6 +389,12 @@ struct llmrun_adamw_attributes {
 struct llmrun_rmsnorm_attributes {
     float epsilon; /* added to the mean of the squares */
     uint32_t reserved; /* 0 */
+};
+
+struct llmrun_rmsnorm_grad_attributes {
+    int64_t sequence; /* positions of one sequence */
+    uint32_t lanes; /* as in bias_grad */
+    uint32_t chunks; /* as in bias_grad */
 };
 
 struct llmrun_rope_attributes {

@@ -118,10 +118,11 @@ static int open_all(struct check *check, const char *golden, const char *backend
     request->global_batch = request->micro_batch = (int64_t)metadata_number(check, "batch");
     request->train = request->generate = true;
     request->compute_dtype = LLMRUN_F32;
-    request->update =
-        (struct update_policy){(float)metadata_number(check, "beta1"), (float)metadata_number(check, "beta2"),
-                               (float)metadata_number(check, "eps"), (float)metadata_number(check, "weight_decay"),
-                               (float)metadata_number(check, "clip")};
+    request->update = (struct update_policy){.beta1 = (float)metadata_number(check, "beta1"),
+                                             .beta2 = (float)metadata_number(check, "beta2"),
+                                             .epsilon = (float)metadata_number(check, "eps"),
+                                             .weight_decay = (float)metadata_number(check, "weight_decay"),
+                                             .clip = (float)metadata_number(check, "clip")};
     for (int i = 0; status == STATUS_OK && i < count; i++)
         status = set_key(check, keys[i]);
     if (status == STATUS_OK)

@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "cases.h"
 #include "passes/backward.h"
+#include "passes/lanes.h"
 #include "program/op_table.h"
 #include "runner.h"
 
@@ -94,6 +95,7 @@ static void check_parameter(struct check *check, int32_t gradient)
     runner_zero(&check->runner);
     runner_launch(&check->runner, SECTION_FORWARD);
     runner_launch(&check->runner, SECTION_BACKWARD);
+    runner_launch(&check->runner, SECTION_CLOSE);
     runner_read(&check->runner, gradient, found);
     runner_read(&check->runner, parameter, data);
     for (int64_t i = 0; i < elements; i++) {
@@ -118,6 +120,7 @@ static void check_accumulation(struct check *check, int32_t gradient)
     for (int i = 0; i < 2; i++) {
         runner_launch(&check->runner, SECTION_FORWARD);
         runner_launch(&check->runner, SECTION_BACKWARD);
+        runner_launch(&check->runner, SECTION_CLOSE);
         runner_read(&check->runner, gradient, i == 0 ? once : twice);
     }
     for (int64_t i = 0; i < elements; i++)
@@ -130,13 +133,16 @@ static void gradients_are_those_of_finite_differences(void **state)
     struct device *device = runner_device(GRADIENT_BACKEND);
     struct program program;
     struct check check = {.name = from->name};
+    struct lanes_form form;
     struct error error;
     float scale[1];
     int parameters = 0;
 
     program_init(&program);
     gradient_case_build(from, &program);
-    if (pass_backward(&program, &error) != STATUS_OK)
+    assert_int_equal(lanes_form_make(false, CASE_SEQUENCE, CASE_SEQUENCES, CASE_SEQUENCES, 1, &form, &error),
+                     STATUS_OK);
+    if (pass_backward(&program, &error) != STATUS_OK || pass_lanes(&program, &form, &error) != STATUS_OK)
         fail_msg("%s: %s", from->name, error.message);
     if (!runner_open(&check.runner, device, &program, exact))
         fail_msg("%s: %s", from->name, check.runner.error.message);

@@ -4,10 +4,14 @@ static void bias_grad_task(void *context, int64_t task, int thread)
 {
     const struct kernel_call *call = context;
     const struct llmrun_tensor *dy = &call->op->operands[LLMRUN_BIAS_GRAD_DY];
+    const struct llmrun_bias_grad_attributes *attributes = call->op->attributes;
     const struct token_sums sums = {.dy = call->operands[LLMRUN_BIAS_GRAD_DY],
                                     .dbias = call->operands[LLMRUN_BIAS_GRAD_DBIAS],
                                     .tokens = dy->shape[0],
-                                    .channels = dy->shape[1]};
+                                    .channels = dy->shape[1],
+                                    .sequence = attributes->sequence,
+                                    .lanes = attributes->lanes,
+                                    .chunks = attributes->chunks};
     int64_t part = lanes_part_channels(sums.channels, pool_threads(call->pool));
 
     (void)thread;
@@ -26,4 +30,17 @@ static void bias_grad_run(const struct kernel_call *call)
              (void *)call);
 }
 
-LANES_KERNEL(bias_grad, "cf", 1u << LLMRUN_BIAS_GRAD_DBIAS, bias_grad_run)
+static int query(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes)
+{
+    const struct llmrun_bias_grad_attributes *attributes = op->attributes;
+
+    (void)threads;
+    (void)workspace_bytes;
+    return operand_fit(op, "cf", 1u << LLMRUN_BIAS_GRAD_DBIAS, reason, reason_bytes) &&
+           token_sums_fit(op->operands[LLMRUN_BIAS_GRAD_DY].shape[0], attributes->sequence, attributes->lanes,
+                          attributes->chunks, op->operands[LLMRUN_BIAS_GRAD_DBIAS].shape[0], reason, reason_bytes);
+}
+
+extern const struct kernel KERNEL_NAME(bias_grad);
+const struct kernel KERNEL_NAME(bias_grad) = {
+    .name = "bias_grad " KERNEL_ISA_TEXT, .query = query, .run = bias_grad_run};

@@ -1,4 +1,4 @@
-/* add, cast */
+/* add, cast, fold, reduce */
 #include "kernels/lanes.h"
 
 LANES_INLINE void add_range(const void *a, const void *b, void *y, struct lanes_range range, int bf16)
@@ -64,5 +64,55 @@ static void cast_run(const struct kernel_call *call)
              (void *)call);
 }
 
+/* Rows first to first + count - 1 of x at c: a balanced tree, nearest first. */
+static struct f32x16 fold_rows(const float *x, int64_t channels, int64_t first, int64_t count, int lanes)
+{
+    int64_t half = 1;
+
+    if (count == 1)
+        return vec_load_part(x + first * channels, lanes, 0.0f);
+    while (2 * half < count)
+        half *= 2;
+    return vec_add(fold_rows(x, channels, first, half, lanes),
+                   fold_rows(x, channels, first + half, count - half, lanes));
+}
+
+static void fold_run(const struct kernel_call *call)
+{
+    const struct llmrun_tensor *shape = &call->op->operands[LLMRUN_FOLD_X];
+    const float *x = call->operands[LLMRUN_FOLD_X];
+    float *y = call->operands[LLMRUN_FOLD_Y];
+
+    for (int64_t c = 0; c < shape->shape[1]; c += VEC_LANES) {
+        int lanes = vec_lanes_left(shape->shape[1], c);
+
+        vec_store_part(y + c, fold_rows(x + c, shape->shape[1], 0, shape->shape[0], lanes), lanes);
+    }
+}
+
+static void reduce_task(void *context, int64_t task, int thread)
+{
+    const struct kernel_call *call = context;
+    const float *a = call->operands[LLMRUN_REDUCE_A], *b = call->operands[LLMRUN_REDUCE_B];
+    float *y = call->operands[LLMRUN_REDUCE_Y];
+    struct lanes_range range = lanes_part(operand_elements(&call->op->operands[LLMRUN_REDUCE_Y]), LANES_PART, task);
+
+    (void)thread;
+    for (int64_t i = range.begin; i < range.end; i += VEC_LANES) {
+        int count = vec_lanes_left(range.end, i);
+        struct f32x16 v = vec_load_part(a + i, count, 0.0f);
+
+        vec_store_part(y + i, b == NULL ? v : vec_add(v, vec_load_part(b + i, count, 0.0f)), count);
+    }
+}
+
+static void reduce_run(const struct kernel_call *call)
+{
+    pool_run(call->pool, lanes_parts(operand_elements(&call->op->operands[LLMRUN_REDUCE_Y]), LANES_PART), reduce_task,
+             (void *)call);
+}
+
 LANES_KERNEL(add, "ccc", 0, add_run)
+LANES_KERNEL(fold, "ff", 0, fold_run)
+LANES_KERNEL(reduce, "fff", 0, reduce_run)
 LANES_KERNEL(cast, "ee", 0, cast_run)

@@ -1,4 +1,5 @@
 /* embedding, embedding_grad */
+#include <stdio.h>
 #include <string.h>
 
 #include "kernels/lanes.h"
@@ -59,6 +60,8 @@ static void clear_task(void *context, int64_t task, int thread)
     memset(dtable + range.begin, 0, (size_t)(range.end - range.begin) * sizeof(dtable[0]));
 }
 
+#define EMBEDDING_LEVELS 9 /* of a tree of 256 lanes */
+
 /* All tokens in order, for some of the channels. */
 LANES_INLINE void scatter_add(const struct kernel_call *call, struct lanes_range channels, int bf16)
 {
@@ -96,15 +99,124 @@ static void scatter_task(void *context, int64_t task, int thread)
         scatter_add(call, channels, 0);
 }
 
+/* Tokens of each row in ascending order, as lists: -1 ends one. In the workspace. */
+struct token_lists {
+    int32_t *first; /* [rows] */
+    int32_t *next;  /* [tokens] */
+};
+
+static struct token_lists lists_in(const struct kernel_call *call)
+{
+    int32_t *words = call->workspace;
+
+    return (struct token_lists){words, words + call->op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE].shape[0]};
+}
+
+/* From the last token to the first, so that each goes to the head of its list. */
+static void make_lists(const struct kernel_call *call)
+{
+    const int32_t *ids = call->operands[LLMRUN_EMBEDDING_GRAD_IDS];
+    int64_t rows = call->op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE].shape[0];
+    struct token_lists lists = lists_in(call);
+
+    memset(lists.first, 0xff, (size_t)rows * sizeof lists.first[0]);
+    for (int64_t token = call->op->operands[LLMRUN_EMBEDDING_GRAD_IDS].shape[0] - 1; token >= 0; token--) {
+        if (ids[token] < 0 || ids[token] >= rows)
+            continue;
+        lists.next[token] = lists.first[ids[token]];
+        lists.first[ids[token]] = (int32_t)token;
+    }
+}
+
+/* Sixteen channels of one row: a chain a lane, the lanes as a balanced tree. A lane without tokens is +0, which changes
+ * no sum that began at +0. */
+LANES_INLINE struct f32x16 sum_lanes(const struct kernel_call *call, int32_t token, int64_t c, int count, int bf16)
+{
+    const struct llmrun_embedding_grad_attributes *attributes = call->op->attributes;
+    const struct llmrun_tensor *dy = &call->op->operands[LLMRUN_EMBEDDING_GRAD_DY];
+    const int32_t *next = lists_in(call).next;
+    int64_t part = dy->shape[0] / attributes->lanes;
+    struct f32x16 pending[EMBEDDING_LEVELS], sum;
+    uint32_t lane = 0;
+
+    for (;; lane++) {
+        int level = 0;
+
+        sum = vec_zero();
+        for (; token >= 0 && token < (lane + 1) * part; token = next[token])
+            sum = vec_add(sum,
+                          lanes_load(call->operands[LLMRUN_EMBEDDING_GRAD_DY], bf16, token * dy->shape[1] + c, count));
+        for (; lane >> level & 1; level++)
+            sum = vec_add(pending[level], sum);
+        if (lane + 1 == attributes->lanes)
+            return sum;
+        pending[level] = sum;
+    }
+}
+
+static void rows_task(void *context, int64_t task, int thread)
+{
+    const struct kernel_call *call = context;
+    const struct llmrun_tensor *table = &call->op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE];
+    struct lanes_range rows = lanes_part(table->shape[0], lanes_part_rows(table->shape[1]), task);
+    int bf16 = operand_is_bf16(call->op, LLMRUN_EMBEDDING_GRAD_DY);
+    int64_t width = table->shape[1];
+
+    (void)thread;
+    for (int64_t row = rows.begin; row < rows.end; row++) {
+        float *to = (float *)call->operands[LLMRUN_EMBEDDING_GRAD_DTABLE] + row * width;
+        int32_t token = lists_in(call).first[row];
+
+        if (token < 0) {
+            memset(to, 0, (size_t)width * sizeof to[0]);
+            continue;
+        }
+        for (int64_t c = 0; c < width; c += VEC_LANES) {
+            int count = vec_lanes_left(width, c);
+
+            vec_store_part(to + c, bf16 ? sum_lanes(call, token, c, count, 1) : sum_lanes(call, token, c, count, 0),
+                           count);
+        }
+    }
+}
+
 static void embedding_grad_run(const struct kernel_call *call)
 {
+    const struct llmrun_embedding_grad_attributes *attributes = call->op->attributes;
     const struct llmrun_tensor *table = &call->op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE];
     int64_t part = lanes_part_channels(table->shape[1], pool_threads(call->pool));
 
+    if (attributes->lanes > 1) {
+        make_lists(call);
+        pool_run(call->pool, lanes_parts(table->shape[0], lanes_part_rows(table->shape[1])), rows_task, (void *)call);
+        return;
+    }
     if (!operand_accumulates(call->op, LLMRUN_EMBEDDING_GRAD_DTABLE))
         pool_run(call->pool, lanes_parts(operand_elements(table), LANES_PART), clear_task, (void *)call);
     pool_run(call->pool, lanes_parts(table->shape[1], part), scatter_task, (void *)call);
 }
 
+static int query(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes)
+{
+    const struct llmrun_embedding_grad_attributes *attributes = op->attributes;
+    int64_t tokens = op->operands[LLMRUN_EMBEDDING_GRAD_IDS].shape[0], lanes = attributes->lanes;
+
+    (void)threads;
+    if (!operand_fit(op, "icf", 1u << LLMRUN_EMBEDDING_GRAD_DTABLE, reason, reason_bytes))
+        return 0;
+    if (lanes < 1 || lanes > 1 << (EMBEDDING_LEVELS - 1) || (lanes & (lanes - 1)) != 0 || tokens % lanes != 0 ||
+        tokens > INT32_MAX || (lanes > 1 && op->accumulate != 0)) {
+        snprintf(reason, reason_bytes, "%lld tokens cannot be summed in %lld lanes here", (long long)tokens,
+                 (long long)lanes);
+        return 0;
+    }
+    if (lanes > 1)
+        *workspace_bytes = (op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE].shape[0] + tokens) * (int64_t)sizeof(int32_t);
+    return 1;
+}
+
+extern const struct kernel KERNEL_NAME(embedding_grad);
+const struct kernel KERNEL_NAME(embedding_grad) = {
+    .name = "embedding_grad " KERNEL_ISA_TEXT, .query = query, .run = embedding_grad_run};
+
 LANES_KERNEL(embedding, "iccc", 0, embedding_run)
-LANES_KERNEL(embedding_grad, "icf", 1u << LLMRUN_EMBEDDING_GRAD_DTABLE, embedding_grad_run)

@@ -80,6 +80,7 @@ static void channels_task(void *context, int64_t task, int thread)
 {
     const struct kernel_call *call = context;
     const struct llmrun_tensor *dy = &call->op->operands[LLMRUN_LAYERNORM_GRAD_DY];
+    const struct llmrun_layernorm_grad_attributes *attributes = call->op->attributes;
     const struct token_sums sums = {.dy = call->operands[LLMRUN_LAYERNORM_GRAD_DY],
                                     .value = call->operands[LLMRUN_LAYERNORM_GRAD_SUM],
                                     .mean = call->operands[LLMRUN_LAYERNORM_GRAD_MEAN],
@@ -87,7 +88,10 @@ static void channels_task(void *context, int64_t task, int thread)
                                     .dgain = call->operands[LLMRUN_LAYERNORM_GRAD_DGAIN],
                                     .dbias = call->operands[LLMRUN_LAYERNORM_GRAD_DBIAS],
                                     .tokens = dy->shape[0],
-                                    .channels = dy->shape[1]};
+                                    .channels = dy->shape[1],
+                                    .sequence = attributes->sequence,
+                                    .lanes = attributes->lanes,
+                                    .chunks = attributes->chunks};
     int64_t part = lanes_part_channels(sums.channels, pool_threads(call->pool));
     struct lanes_range channels = lanes_part(sums.channels, part, task);
     int bf16 = operand_is_bf16(call->op, LLMRUN_LAYERNORM_GRAD_DY);
@@ -117,5 +121,23 @@ static void layernorm_grad_run(const struct kernel_call *call)
     pool_run(call->pool, lanes_parts(dy->shape[0], lanes_part_rows(channels)), rows_task, (void *)call);
 }
 
-LANES_KERNEL(layernorm_grad, "ccfffccff", 1u << LLMRUN_LAYERNORM_GRAD_DGAIN | 1u << LLMRUN_LAYERNORM_GRAD_DBIAS,
-             layernorm_grad_run)
+static int query(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes)
+{
+    const struct llmrun_layernorm_grad_attributes *attributes = op->attributes;
+    const struct llmrun_tensor *sums = &op->operands[LLMRUN_LAYERNORM_GRAD_DGAIN];
+    uint32_t added = 1u << LLMRUN_LAYERNORM_GRAD_DGAIN | 1u << LLMRUN_LAYERNORM_GRAD_DBIAS;
+
+    (void)threads;
+    (void)workspace_bytes;
+    if (!operand_fit(op, "ccfffccff", added, reason, reason_bytes))
+        return 0;
+    if (sums->dtype == LLMRUN_NONE)
+        sums = &op->operands[LLMRUN_LAYERNORM_GRAD_DBIAS];
+    return sums->dtype == LLMRUN_NONE ||
+           token_sums_fit(op->operands[LLMRUN_LAYERNORM_GRAD_DY].shape[0], attributes->sequence, attributes->lanes,
+                          attributes->chunks, sums->shape[0], reason, reason_bytes);
+}
+
+extern const struct kernel KERNEL_NAME(layernorm_grad);
+const struct kernel KERNEL_NAME(layernorm_grad) = {
+    .name = "layernorm_grad " KERNEL_ISA_TEXT, .query = query, .run = layernorm_grad_run};

@@ -1,8 +1,12 @@
 /* linear_cross_entropy in chunks of tokens, so that never more logits exist than one chunk has. Three products of
  * gemm.h a chunk; between them each token's row of logits is turned into its loss and the gradient of the logits, in
- * place. A chunk leaves no trace in the bits: tokens do not meet but in dw, whose chain goes on from chunk to chunk. */
+ * place. A chunk leaves no trace in the bits: tokens do not meet but in dw, whose chain goes on from chunk to chunk.
+ *
+ * With several lanes dw is a tree of one sum a lane. Where one chunk can hold all tokens, their product makes that
+ * tree; else a chunk is a part of a lane, and the sums of lanes wait in the workspace for others to be added to. */
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kernels/lanes.h"
@@ -11,6 +15,7 @@
 
 #define CHUNK_BYTES  ((int64_t)128 << 20) /* of logits, about: fewer chunks read w and dw less often */
 #define CHUNK_TOKENS 64                   /* a chunk has at least as many; even, so that no bf16 pair is cut */
+#define LANES_BYTES  ((int64_t)512 << 20) /* of logits, at most, where one chunk holds all lanes */
 
 struct loss {
     const struct kernel_call *call;
@@ -20,11 +25,14 @@ struct loss {
     int64_t width;
     int64_t rows;       /* of w */
     int64_t vocabulary; /* rows of w that are tokens */
-    int64_t chunk;      /* tokens */
+    int64_t leaves;     /* of width and rows */
+    int64_t lanes;      /* of tokens */
+    int64_t chunk;      /* tokens; all of them, or no more than a lane has */
     int64_t first;      /* token of the chunk at hand */
     double *losses;     /* [tokens] */
     float *logits;      /* [chunk, rows]; then their gradients, in bf16 in the first half of each row */
     void *gemm;         /* workspace of the products */
+    float *waiting;     /* [log2(lanes) + 1, rows, width] where chunks are parts of lanes: sums of lanes */
 };
 
 static int64_t round_up(int64_t x, int64_t multiple)
@@ -43,13 +51,18 @@ static struct loss loss_of_op(const struct llmrun_op *op)
         .width = x->shape[1],
         .rows = op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_W].shape[0],
         .vocabulary = attributes->vocabulary,
+        .leaves = attributes->leaves,
+        .lanes = attributes->lanes,
     };
+    int64_t together = loss.lanes > 1 ? loss.tokens / loss.lanes : loss.tokens; /* that chunks do not reach beyond */
     int64_t most = CHUNK_BYTES / 4 / loss.rows / CHUNK_TOKENS * CHUNK_TOKENS, chunks;
 
     if (most < CHUNK_TOKENS)
         most = CHUNK_TOKENS;
-    chunks = (loss.tokens + most - 1) / most;
-    loss.chunk = round_up((loss.tokens + chunks - 1) / chunks, 16);
+    chunks = (together + most - 1) / most;
+    loss.chunk = round_up((together + chunks - 1) / chunks, 16);
+    if (loss.lanes > 1 && loss.tokens * loss.rows * 4 <= LANES_BYTES)
+        loss.chunk = loss.tokens;
     return loss;
 }
 
@@ -80,6 +93,7 @@ static struct gemm_problem logits_problem(const struct loss *loss, int64_t token
         .dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .c_dtype = LLMRUN_F32,
         .segments = 1,
+        .leaves = (int32_t)loss->leaves,
         .segment = {{loss->width, row_of(loss, LLMRUN_LINEAR_CROSS_ENTROPY_X, loss->first, loss->width), loss->width, 1,
                      operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_W), 1, loss->width}},
         .c = loss->logits,
@@ -96,6 +110,7 @@ static struct gemm_problem dx_problem(const struct loss *loss, int64_t tokens)
         .dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .c_dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .segments = 1,
+        .leaves = (int32_t)loss->leaves,
         .segment = {{loss->rows, loss->logits, gradient_row(loss), 1, operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_W),
                      loss->width, 1}},
         .c = row_of(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DX, loss->first, loss->width),
@@ -103,7 +118,7 @@ static struct gemm_problem dx_problem(const struct loss *loss, int64_t tokens)
     };
 }
 
-/* dw [rows, width] = or += gradients^T x */
+/* dw [rows, width] = or += gradients^T x, as a tree over all lanes where a chunk holds them */
 static struct gemm_problem dw_problem(const struct loss *loss, int64_t tokens, int accumulate)
 {
     return (struct gemm_problem){
@@ -112,6 +127,7 @@ static struct gemm_problem dw_problem(const struct loss *loss, int64_t tokens, i
         .dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .c_dtype = LLMRUN_F32,
         .segments = 1,
+        .leaves = loss->chunk == loss->tokens ? (int32_t)loss->lanes : 1,
         .accumulate = accumulate,
         .segment = {{tokens, loss->logits, 1, gradient_row(loss),
                      row_of(loss, LLMRUN_LINEAR_CROSS_ENTROPY_X, loss->first, loss->width), loss->width, 1}},
@@ -152,19 +168,34 @@ static float row_maximum(const float *row, int64_t count)
     return vec_maximum(vec_max(vec_max(maximum[0], maximum[1]), vec_max(maximum[2], maximum[3])));
 }
 
-/* row[v] = exp(row[v] - maximum); returns their sum. */
-static float row_exponents(float *row, int64_t count, float maximum)
+/* row[v] = exp(row[v] - maximum) from `begin` on; returns their sum. */
+static float leaf_exponents(float *row, int64_t begin, int64_t end, float maximum)
 {
     struct f32x16 sum = vec_zero();
 
-    for (int64_t v = 0; v < count; v += VEC_LANES) {
-        int lanes = vec_lanes_left(count, v);
+    for (int64_t v = begin; v < end; v += VEC_LANES) {
+        int lanes = vec_lanes_left(end, v);
         struct f32x16 e = math_exp(vec_sub(vec_load_part(row + v, lanes, -INFINITY), vec_set(maximum)));
 
         vec_store_part(row + v, e, lanes);
         sum = vec_add(sum, e);
     }
     return vec_sum(sum);
+}
+
+/* Leaves first to first + count - 1 of a row, as a balanced tree: equal parts of all rows of w, of which the last ones
+ * may be padding. */
+static float row_exponents(const struct loss *loss, float *row, int64_t first, int64_t count, float maximum)
+{
+    int64_t part = loss->rows / loss->leaves, begin = first * part, end = begin + part;
+
+    if (count > 1) {
+        float near = row_exponents(loss, row, first, count / 2, maximum);
+
+        return near + row_exponents(loss, row, first + count / 2, count / 2, maximum);
+    }
+    end = end < loss->vocabulary ? end : loss->vocabulary;
+    return begin < end ? leaf_exponents(row, begin, end, maximum) : 0.0f;
 }
 
 /* Element `at` of a row of gradients, and those from there to the end of the row. */
@@ -216,7 +247,7 @@ static void token_task(void *context, int64_t index, int thread)
     }
     maximum = row_maximum(row, loss->vocabulary);
     target_logit = has_target ? row[target] : NAN;
-    sum = row_exponents(row, loss->vocabulary, maximum);
+    sum = row_exponents(loss, row, 0, loss->leaves, maximum);
     loss->losses[token] = (double)weight * ((double)log_of(sum) + (double)maximum - (double)target_logit);
     if (operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DX) == NULL && operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) == NULL)
         return;
@@ -234,12 +265,14 @@ static void token_task(void *context, int64_t index, int thread)
 /* ---- the op --------------------------------------------------------------------------------------------------------
  */
 
-static void run_chunk(struct loss *loss, int64_t tokens)
+/* `dw_to`: where dw goes; `accumulate`: it is added there. */
+static void run_chunk(struct loss *loss, int64_t tokens, float *dw_to, int accumulate)
 {
     const struct kernel_call *call = loss->call;
-    int accumulate = loss->first > 0 || operand_accumulates(call->op, LLMRUN_LINEAR_CROSS_ENTROPY_DW);
     struct gemm_problem logits = logits_problem(loss, tokens), dx = dx_problem(loss, tokens);
     struct gemm_problem dw = dw_problem(loss, tokens, accumulate);
+
+    dw.c = dw_to;
 
     gemm_run(&logits, VEC_ISA, call->pool, loss->gemm);
     pool_run(call->pool, tokens, token_task, loss);
@@ -247,6 +280,65 @@ static void run_chunk(struct loss *loss, int64_t tokens)
         gemm_run(&dx, VEC_ISA, call->pool, loss->gemm);
     if (dw.c != NULL)
         gemm_run(&dw, VEC_ISA, call->pool, loss->gemm);
+}
+
+struct addition {
+    const float *a, *b;
+    float *to;
+    int64_t count;
+};
+
+static void add_task(void *context, int64_t task, int thread)
+{
+    const struct addition *addition = context;
+    struct lanes_range range = lanes_part(addition->count, LANES_PART, task);
+
+    (void)thread;
+    for (int64_t i = range.begin; i < range.end; i += VEC_LANES) {
+        int count = vec_lanes_left(range.end, i);
+        struct f32x16 sum =
+            vec_add(vec_load_part(addition->a + i, count, 0.0f), vec_load_part(addition->b + i, count, 0.0f));
+
+        vec_store_part(addition->to + i, sum, count);
+    }
+}
+
+static float *waiting_at(const struct loss *loss, int64_t level)
+{
+    return loss->waiting + level * loss->rows * loss->width;
+}
+
+/* The sum of a lane lies in the last buffer: it is added to those that wait for it, and then waits or is dw. */
+static void close_lane(const struct loss *loss, int64_t lane, int64_t levels)
+{
+    struct addition addition = {.b = waiting_at(loss, levels), .count = loss->rows * loss->width};
+    int64_t closed = __builtin_ctzll((unsigned long long)(lane + 1));
+
+    for (int64_t level = 0; level < closed; level++) {
+        addition.a = waiting_at(loss, level);
+        addition.to = waiting_at(loss, levels);
+        if (level + 1 == closed)
+            addition.to = closed == levels ? operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) : waiting_at(loss, closed);
+        pool_run(loss->call->pool, lanes_parts(addition.count, LANES_PART), add_task, &addition);
+    }
+    if (closed == 0)
+        memcpy(waiting_at(loss, 0), addition.b, (size_t)addition.count * sizeof(float));
+}
+
+static void run_lanes(struct loss *loss)
+{
+    int64_t part = loss->tokens / loss->lanes, levels = __builtin_ctzll((unsigned long long)loss->lanes);
+    float *to = operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) == NULL ? NULL : waiting_at(loss, levels);
+
+    for (int64_t lane = 0; lane < loss->lanes; lane++) {
+        for (loss->first = lane * part; loss->first < (lane + 1) * part; loss->first += loss->chunk) {
+            int64_t left = (lane + 1) * part - loss->first;
+
+            run_chunk(loss, left < loss->chunk ? left : loss->chunk, to, loss->first > lane * part);
+        }
+        if (to != NULL)
+            close_lane(loss, lane, levels);
+    }
 }
 
 static void add_losses(const struct loss *loss)
@@ -268,9 +360,18 @@ static int64_t logits_at(const struct loss *loss)
     return round_up(loss->tokens * (int64_t)sizeof(double), 64);
 }
 
-static int64_t gemm_at(const struct loss *loss)
+static int64_t waiting_begin(const struct loss *loss)
 {
     return logits_at(loss) + round_up(loss->chunk * loss->rows * 4, 64);
+}
+
+static int64_t gemm_at(const struct loss *loss)
+{
+    int64_t levels = __builtin_ctzll((unsigned long long)loss->lanes);
+
+    if (loss->lanes == 1 || loss->chunk == loss->tokens)
+        return waiting_begin(loss);
+    return waiting_begin(loss) + round_up((levels + 1) * loss->rows * loss->width * 4, 64);
 }
 
 static void run(const struct kernel_call *call)
@@ -281,10 +382,37 @@ static void run(const struct kernel_call *call)
     loss.call = call;
     loss.losses = call->workspace;
     loss.logits = (float *)(void *)(workspace + logits_at(&loss));
+    loss.waiting = (float *)(void *)(workspace + waiting_begin(&loss));
     loss.gemm = workspace + gemm_at(&loss);
+    if (loss.lanes > 1 && loss.chunk < loss.tokens)
+        run_lanes(&loss);
     for (; loss.first < loss.tokens; loss.first += loss.chunk)
-        run_chunk(&loss, loss.tokens - loss.first < loss.chunk ? loss.tokens - loss.first : loss.chunk);
+        run_chunk(&loss, loss.tokens - loss.first < loss.chunk ? loss.tokens - loss.first : loss.chunk,
+                  operand(&loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW),
+                  loss.first > 0 || operand_accumulates(call->op, LLMRUN_LINEAR_CROSS_ENTROPY_DW));
     add_losses(&loss);
+}
+
+static int is_power_of_two(int64_t number)
+{
+    return number > 0 && number <= GEMM_LEAVES && (number & (number - 1)) == 0;
+}
+
+static int parts_fit(const struct llmrun_op *op, char *reason, size_t reason_bytes)
+{
+    const struct llmrun_linear_cross_entropy_attributes *attributes = op->attributes;
+    int64_t tokens = op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_X].shape[0];
+    int64_t width = op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_X].shape[1];
+    int64_t rows = op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_W].shape[0];
+    int added = op->accumulate != 0;
+
+    if (is_power_of_two(attributes->leaves) && is_power_of_two(attributes->lanes) && width % attributes->leaves == 0 &&
+        rows % attributes->leaves == 0 && tokens % attributes->lanes == 0 && !(added && attributes->lanes > 1))
+        return 1;
+    snprintf(reason, reason_bytes, "%u leaves of a width of %lld and of %lld rows, or %u lanes of %lld tokens%s",
+             attributes->leaves, (long long)width, (long long)rows, attributes->lanes, (long long)tokens,
+             added ? " that are added" : "");
+    return 0;
 }
 
 static int query(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes)
@@ -292,10 +420,12 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
     struct loss loss;
     int64_t last;
 
-    if (!operand_fit(op, "cciffdcf", 1u << LLMRUN_LINEAR_CROSS_ENTROPY_DW, reason, reason_bytes))
+    if (!operand_fit(op, "cciffdcf", 1u << LLMRUN_LINEAR_CROSS_ENTROPY_DW, reason, reason_bytes) ||
+        !parts_fit(op, reason, reason_bytes))
         return 0;
     loss = loss_of_op(op);
-    last = loss.tokens - (loss.tokens - 1) / loss.chunk * loss.chunk;
+    last = loss.lanes > 1 ? loss.tokens / loss.lanes : loss.tokens;
+    last = loss.chunk == loss.tokens ? loss.tokens : last - (last - 1) / loss.chunk * loss.chunk;
     *workspace_bytes =
         gemm_at(&loss) + larger(gemm_bytes(&loss, loss.chunk, threads), gemm_bytes(&loss, last, threads));
     return 1;

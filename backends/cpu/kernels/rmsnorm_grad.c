@@ -73,12 +73,16 @@ static void channels_task(void *context, int64_t task, int thread)
 {
     const struct kernel_call *call = context;
     const struct llmrun_tensor *dy = &call->op->operands[LLMRUN_RMSNORM_GRAD_DY];
+    const struct llmrun_rmsnorm_grad_attributes *attributes = call->op->attributes;
     const struct token_sums sums = {.dy = call->operands[LLMRUN_RMSNORM_GRAD_DY],
                                     .value = call->operands[LLMRUN_RMSNORM_GRAD_SUM],
                                     .rstd = call->operands[LLMRUN_RMSNORM_GRAD_RSTD],
                                     .dgain = call->operands[LLMRUN_RMSNORM_GRAD_DGAIN],
                                     .tokens = dy->shape[0],
-                                    .channels = dy->shape[1]};
+                                    .channels = dy->shape[1],
+                                    .sequence = attributes->sequence,
+                                    .lanes = attributes->lanes,
+                                    .chunks = attributes->chunks};
     int64_t part = lanes_part_channels(sums.channels, pool_threads(call->pool));
     struct lanes_range channels = lanes_part(sums.channels, part, task);
 
@@ -102,4 +106,20 @@ static void rmsnorm_grad_run(const struct kernel_call *call)
     pool_run(call->pool, lanes_parts(dy->shape[0], lanes_part_rows(channels)), rows_task, (void *)call);
 }
 
-LANES_KERNEL(rmsnorm_grad, "ccffccf", 1u << LLMRUN_RMSNORM_GRAD_DGAIN, rmsnorm_grad_run)
+static int query(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes)
+{
+    const struct llmrun_rmsnorm_grad_attributes *attributes = op->attributes;
+    const struct llmrun_tensor *dgain = &op->operands[LLMRUN_RMSNORM_GRAD_DGAIN];
+
+    (void)threads;
+    (void)workspace_bytes;
+    if (!operand_fit(op, "ccffccf", 1u << LLMRUN_RMSNORM_GRAD_DGAIN, reason, reason_bytes))
+        return 0;
+    return dgain->dtype == LLMRUN_NONE ||
+           token_sums_fit(op->operands[LLMRUN_RMSNORM_GRAD_DY].shape[0], attributes->sequence, attributes->lanes,
+                          attributes->chunks, dgain->shape[0], reason, reason_bytes);
+}
+
+extern const struct kernel KERNEL_NAME(rmsnorm_grad);
+const struct kernel KERNEL_NAME(rmsnorm_grad) = {
+    .name = "rmsnorm_grad " KERNEL_ISA_TEXT, .query = query, .run = rmsnorm_grad_run};

@@ -1,7 +1,8 @@
-/* Sums over tokens, one chain a channel in ascending order of the tokens. */
+/* Sums over tokens, one chain a channel, lane and chunk of positions, in ascending order of the tokens. */
 #ifndef LLMRUN_CPU_TOKEN_SUMS_H
 #define LLMRUN_CPU_TOKEN_SUMS_H
 
+#include <stdio.h>
 #include <string.h>
 
 #include "kernels/lanes.h"
@@ -15,22 +16,25 @@ struct token_sums {
     const void *value; /* [tokens, channels]; needed for dgain, as is rstd */
     const float *mean; /* [tokens]; NULL: 0 */
     const float *rstd;
-    float *dgain; /* [channels]; NULL: not wanted. Holds what the chains start from. */
-    float *dbias; /* [channels]; NULL: not wanted */
+    float *dgain; /* [lanes * chunks, channels]; NULL: not wanted. Holds what the chains start from. */
+    float *dbias; /* [lanes * chunks, channels]; NULL: not wanted */
     int64_t tokens;
     int64_t channels;
+    int64_t sequence; /* positions of one */
+    int64_t lanes;    /* equal parts of the sequences */
+    int64_t chunks;   /* equal parts of the positions */
 };
 
-/* Up to sixteen channels from c on, over the tokens of `range`. */
-LANES_INLINE void token_sums_add(const struct token_sums *sums, int64_t c, int count, struct lanes_range range,
-                                 int bf16, int with_gain)
+/* Up to sixteen channels of a row of sums, over the tokens of `range`; c is the channel, `at` its element there. */
+LANES_INLINE void token_sums_add(const struct token_sums *sums, int64_t c, int64_t at, int count,
+                                 struct lanes_range range, int bf16, int with_gain)
 {
     struct f32x16 dbias = vec_zero(), dgain = vec_zero();
 
     if (sums->dbias != NULL)
-        dbias = vec_load_part(sums->dbias + c, count, 0.0f);
+        dbias = vec_load_part(sums->dbias + at, count, 0.0f);
     if (with_gain)
-        dgain = vec_load_part(sums->dgain + c, count, 0.0f);
+        dgain = vec_load_part(sums->dgain + at, count, 0.0f);
     for (int64_t token = range.begin; token < range.end; token++) {
         struct f32x16 dy = lanes_load(sums->dy, bf16, token * sums->channels + c, count);
 
@@ -45,29 +49,60 @@ LANES_INLINE void token_sums_add(const struct token_sums *sums, int64_t c, int c
         }
     }
     if (sums->dbias != NULL)
-        vec_store_part(sums->dbias + c, dbias, count);
+        vec_store_part(sums->dbias + at, dbias, count);
     if (with_gain)
-        vec_store_part(sums->dgain + c, dgain, count);
+        vec_store_part(sums->dgain + at, dgain, count);
+}
+
+/* Neighbouring tokens onto one row of sums. */
+LANES_INLINE void token_sums_piece(const struct token_sums *sums, struct lanes_range channels, int64_t row,
+                                   struct lanes_range tokens, int bf16, int with_gain)
+{
+    for (int64_t token = tokens.begin; token < tokens.end; token += TOKEN_SUMS_BLOCK) {
+        struct lanes_range block = {token, token + TOKEN_SUMS_BLOCK};
+
+        if (block.end > tokens.end)
+            block.end = tokens.end;
+        for (int64_t c = channels.begin; c < channels.end; c += VEC_LANES)
+            token_sums_add(sums, c, row * sums->channels + c, vec_lanes_left(channels.end, c), block, bf16, with_gain);
+    }
 }
 
 /* All tokens for the channels of `channels`; no other call may have the same channels. */
 LANES_INLINE void token_sums_range(const struct token_sums *sums, struct lanes_range channels, int bf16, int with_gain)
 {
-    for (int64_t token = 0; token < sums->tokens; token += TOKEN_SUMS_BLOCK) {
-        struct lanes_range block = {token, token + TOKEN_SUMS_BLOCK};
+    int64_t sequences = sums->tokens / sums->sequence, piece = sums->sequence / sums->chunks;
 
-        if (block.end > sums->tokens)
-            block.end = sums->tokens;
-        for (int64_t c = channels.begin; c < channels.end; c += VEC_LANES)
-            token_sums_add(sums, c, vec_lanes_left(channels.end, c), block, bf16, with_gain);
+    for (int64_t sequence = 0; sequence < sequences; sequence++) {
+        int64_t lane = sequence / (sequences / sums->lanes);
+
+        for (int64_t chunk = 0; chunk < sums->chunks; chunk++) {
+            int64_t first = sequence * sums->sequence + chunk * piece;
+
+            token_sums_piece(sums, channels, lane * sums->chunks + chunk, (struct lanes_range){first, first + piece},
+                             bf16, with_gain);
+        }
     }
+}
+
+/* Whether the sums of an op can be cut as its attributes say. */
+static inline int token_sums_fit(int64_t tokens, int64_t sequence, int64_t lanes, int64_t chunks, int64_t rows,
+                                 char *reason, size_t reason_bytes)
+{
+    if (sequence > 0 && lanes > 0 && chunks > 0 && tokens % sequence == 0 && sequence % chunks == 0 &&
+        tokens / sequence % lanes == 0 && rows == lanes * chunks)
+        return 1;
+    snprintf(reason, reason_bytes,
+             "%lld tokens in sequences of %lld cannot be summed in %lld lanes of %lld chunks, as %lld rows",
+             (long long)tokens, (long long)sequence, (long long)lanes, (long long)chunks, (long long)rows);
+    return 0;
 }
 
 /* The chains of operand `output` start from 0 unless it is added to. */
 static inline void token_sums_clear(const struct kernel_call *call, int output)
 {
     if (call->operands[output] != NULL && !operand_accumulates(call->op, output))
-        memset(call->operands[output], 0, (size_t)call->op->operands[output].shape[0] * sizeof(float));
+        memset(call->operands[output], 0, (size_t)operand_elements(&call->op->operands[output]) * sizeof(float));
 }
 
 #endif

@@ -69,6 +69,7 @@ static inline struct gemm_problem problem_matmul_weight_grad(const struct llmrun
 {
     const struct llmrun_tensor *dy = problem_operand(op, LLMRUN_MATMUL_WEIGHT_GRAD_DY);
     const struct llmrun_tensor *x = problem_operand(op, LLMRUN_MATMUL_WEIGHT_GRAD_X);
+    const struct llmrun_matmul_weight_grad_attributes *attributes = op->attributes;
 
     return (struct gemm_problem){
         .m = dy->shape[1],
@@ -76,7 +77,7 @@ static inline struct gemm_problem problem_matmul_weight_grad(const struct llmrun
         .dtype = dy->dtype,
         .c_dtype = LLMRUN_F32,
         .segments = 1,
-        .leaves = 1,
+        .leaves = (int32_t)attributes->lanes,
         .accumulate = op->accumulate >> LLMRUN_MATMUL_WEIGHT_GRAD_DW & 1,
         .segment = {{dy->shape[0], at[LLMRUN_MATMUL_WEIGHT_GRAD_DY], 1, dy->shape[1], at[LLMRUN_MATMUL_WEIGHT_GRAD_X],
                      x->shape[1], 1}},

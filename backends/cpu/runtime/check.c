@@ -9,16 +9,16 @@
 #define ATTRIBUTES(name) sizeof(struct llmrun_##name##_attributes)
 
 /* t: tokens (sequences x positions), m: heads x head width of queries, g: of keys and values, h: heads, r: rows
- * of a cache or of a table of positions, e: half a head width. */
+ * of a cache, of a table of positions or of sums over tokens, e: half a head width. */
 static const struct op_form forms[LLMRUN_OPS] = {
     FORM(EMBEDDING, embedding, 3, 0, "t vc ?tc tc"),
-    FORM(EMBEDDING_GRAD, embedding_grad, 2, 0, "t tc vc"),
+    FORM(EMBEDDING_GRAD, embedding_grad, 2, ATTRIBUTES(embedding_grad), "t tc vc"),
     FORM(LAYERNORM, layernorm, 4, ATTRIBUTES(layernorm), "tc ?tc c ?c tc ?tc t t"),
-    FORM(LAYERNORM_GRAD, layernorm_grad, 6, 0, "tc tc c t t ?tc tc ?c ?c"),
+    FORM(LAYERNORM_GRAD, layernorm_grad, 6, ATTRIBUTES(layernorm_grad), "tc tc c t t ?tc tc ?rc ?rc"),
     FORM(MATMUL, matmul, 3, ATTRIBUTES(matmul), "tk nk ?n tn ?tn"),
     FORM(MATMUL_INPUT_GRAD, matmul_input_grad, 6, ATTRIBUTES(matmul_input_grad), "tn nk ?tp ?pk ?tq ?qk tk"),
-    FORM(MATMUL_WEIGHT_GRAD, matmul_weight_grad, 2, 0, "tn tk nk"),
-    FORM(BIAS_GRAD, bias_grad, 1, 0, "tn n"),
+    FORM(MATMUL_WEIGHT_GRAD, matmul_weight_grad, 2, ATTRIBUTES(matmul_weight_grad), "tn tk nk"),
+    FORM(BIAS_GRAD, bias_grad, 1, ATTRIBUTES(bias_grad), "tn rn"),
     FORM(GELU, gelu, 1, 0, "tn tn"),
     FORM(GELU_GRAD, gelu_grad, 2, 0, "tn tn tn"),
     FORM(ATTENTION, attention, 5, ATTRIBUTES(attention), "tm tg tg t ?4 tm th"),
@@ -32,11 +32,13 @@ static const struct op_form forms[LLMRUN_OPS] = {
     FORM(CLIP, clip, 2, ATTRIBUTES(clip), "s b 1 1 1"),
     FORM(ADAMW, adamw, 5, ATTRIBUTES(adamw), "* 1 2 1 1 * * * ?*"),
     FORM(RMSNORM, rmsnorm, 3, ATTRIBUTES(rmsnorm), "tc ?tc c tc ?tc t"),
-    FORM(RMSNORM_GRAD, rmsnorm_grad, 5, 0, "tc tc c t ?tc tc ?c"),
+    FORM(RMSNORM_GRAD, rmsnorm_grad, 5, ATTRIBUTES(rmsnorm_grad), "tc tc c t ?tc tc ?rc"),
     FORM(SWIGLU, swiglu, 2, 0, "tn tn tn"),
     FORM(SWIGLU_GRAD, swiglu_grad, 3, 0, "tn tn tn tn tn"),
     FORM(ROPE, rope, 4, ATTRIBUTES(rope), "tm t re re tm"),
     FORM(ATTENTION_CACHED, attention_cached, 4, ATTRIBUTES(attention_cached), "tm tg tg 1 rg rg tm"),
+    FORM(FOLD, fold, 1, 0, "rn n"),
+    FORM(REDUCE, reduce, 2, 0, "* ?* *"),
 };
 
 static const int64_t element_bytes[LLMRUN_DTYPES] = {0, 8, 4, 2, 2, 4, 4, 1, 1, 1, 1, 1, 1};

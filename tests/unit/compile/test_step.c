@@ -15,6 +15,7 @@ static struct compile_request demo(void)
                                       .sequence = 8,
                                       .global_batch = 6,
                                       .micro_batch = 2,
+                                      .lanes = 1,
                                       .train = true,
                                       .compute_dtype = LLMRUN_F32,
                                       .update = {0.9f, 0.95f, 1e-8f, 0.1f, 1},
@@ -56,6 +57,14 @@ static void wrong_sizes_are_a_usage_error_with_what_to_change(void **state)
     refused(&request, "train.micro_batch 0 does not divide train.global_batch 6");
     request.micro_batch = -2;
     refused(&request, "train.micro_batch -2 does not divide train.global_batch 6");
+    request.micro_batch = 2;
+    request.lanes = 0;
+    refused(&request,
+            "train.micro_batch 2 is neither a part nor a multiple of a lane: train.global_batch 6 in 2 lanes has "
+            "lanes of 3 sequences; with numerics.lanes 1 every train.micro_batch is possible");
+    request.lanes = 4;
+    refused(&request, "numerics.lanes is 4; a power of two up to 256 that divides train.global_batch 6 is wanted");
+    request.lanes = 1;
     request.micro_batch = 1;
     request.global_batch = 0;
     refused(&request, "train.global_batch is 0; at least 1 is needed");
@@ -86,7 +95,7 @@ static void a_request_gets_the_sections_that_it_asks_for(void **state)
 {
     const int init = 1 << SECTION_INIT, refresh = 1 << SECTION_REFRESH, evaluate = 1 << SECTION_EVALUATE,
               generate = 1 << SECTION_PREFILL | 1 << SECTION_DECODE,
-              train = 1 << SECTION_FORWARD | 1 << SECTION_BACKWARD | 1 << SECTION_UPDATE;
+              train = 1 << SECTION_FORWARD | 1 << SECTION_BACKWARD | 1 << SECTION_CLOSE | 1 << SECTION_UPDATE;
     struct compile_request request = demo();
     struct compiled compiled;
 
@@ -94,7 +103,7 @@ static void a_request_gets_the_sections_that_it_asks_for(void **state)
     compile(&request, &compiled);
     assert_int_equal(sections_of(&compiled), init | train);
     assert_int_equal(compiled.microbatches, 3);
-    assert_int_equal(compiled.schedule.count, 6);
+    assert_int_equal(compiled.schedule.count, 8); /* zero, three times F and B, close */
     compiled_free(&compiled);
 
     request.train = false;

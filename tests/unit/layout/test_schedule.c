@@ -7,15 +7,16 @@
 
 #include <cmocka.h>
 
-/* From text: "F0 B0 F1 B1". */
+/* From text: "Z0 F0 B0 C0", by the first letters of enum schedule_action. */
 static int check(const char *text, int32_t microbatches, int32_t in_flight, struct error *error)
 {
+    static const char actions[] = {'F', 'B', 'Z', 'C', '\0'};
     struct schedule_entry entries[32];
     struct schedule schedule = {entries, 0, microbatches, in_flight};
 
     for (; *text != '\0'; text += text[2] == ' ' ? 3 : 2)
         entries[schedule.count++] =
-            (struct schedule_entry){text[0] == 'F' ? SCHEDULE_FORWARD : SCHEDULE_BACKWARD, text[1] - '0', 0};
+            (struct schedule_entry){(uint8_t)(strchr(actions, text[0]) - actions), text[1] - '0', 0};
     return schedule_check(&schedule, error);
 }
 
@@ -26,8 +27,10 @@ static void accumulation_runs_f_and_b_of_each_microbatch_in_turn(void **state)
         struct schedule schedule;
         struct error error;
 
-        assert_int_equal(schedule_accumulate(microbatches, &schedule, &error), STATUS_OK);
-        assert_int_equal(schedule.count, 2 * microbatches);
+        assert_int_equal(schedule_accumulate(microbatches, 1, false, &schedule, &error), STATUS_OK);
+        assert_int_equal(schedule.count, 2 * microbatches + 1);
+        assert_int_equal(schedule.entries[2 * microbatches].action, SCHEDULE_CLOSE);
+        assert_int_equal(schedule.entries[2 * microbatches].chunk, 0);
         assert_int_equal(schedule.in_flight, 1);
         for (int32_t i = 0; i < microbatches; i++) {
             assert_int_equal(schedule.entries[2 * i].action, SCHEDULE_FORWARD);
@@ -39,6 +42,33 @@ static void accumulation_runs_f_and_b_of_each_microbatch_in_turn(void **state)
         schedule_free(&schedule);
         assert_null(schedule.entries);
     }
+}
+
+static void units_begin_with_zeros_and_close_as_many_levels_as_their_number_has_factors_of_two(void **state)
+{
+    static const struct {
+        uint8_t action;
+        int32_t microbatch, chunk;
+    } wanted[] = {
+        {SCHEDULE_ZERO, 0, 0},     {SCHEDULE_FORWARD, 0, 0}, {SCHEDULE_BACKWARD, 0, 0}, {SCHEDULE_FORWARD, 1, 0},
+        {SCHEDULE_BACKWARD, 1, 0}, {SCHEDULE_CLOSE, 1, 0},   {SCHEDULE_ZERO, 2, 0},     {SCHEDULE_FORWARD, 2, 0},
+        {SCHEDULE_BACKWARD, 2, 0}, {SCHEDULE_FORWARD, 3, 0}, {SCHEDULE_BACKWARD, 3, 0}, {SCHEDULE_CLOSE, 3, 1},
+        {SCHEDULE_ZERO, 4, 0},     {SCHEDULE_FORWARD, 4, 0}, {SCHEDULE_BACKWARD, 4, 0}, {SCHEDULE_FORWARD, 5, 0},
+        {SCHEDULE_BACKWARD, 5, 0}, {SCHEDULE_CLOSE, 5, 0},   {SCHEDULE_ZERO, 6, 0},     {SCHEDULE_FORWARD, 6, 0},
+        {SCHEDULE_BACKWARD, 6, 0}, {SCHEDULE_FORWARD, 7, 0}, {SCHEDULE_BACKWARD, 7, 0}, {SCHEDULE_CLOSE, 7, 2}};
+    struct schedule schedule;
+    struct error error;
+
+    (void)state;
+    assert_int_equal(schedule_accumulate(8, 4, true, &schedule, &error), STATUS_OK);
+    assert_int_equal(schedule.count, sizeof wanted / sizeof wanted[0]);
+    for (int64_t i = 0; i < schedule.count; i++) {
+        assert_int_equal(schedule.entries[i].action, wanted[i].action);
+        assert_int_equal(schedule.entries[i].microbatch, wanted[i].microbatch);
+        assert_int_equal(schedule.entries[i].chunk, wanted[i].chunk);
+    }
+    assert_int_equal(schedule_check(&schedule, &error), STATUS_OK);
+    schedule_free(&schedule);
 }
 
 static void other_orders_that_keep_the_rules_are_accepted(void **state)
@@ -68,6 +98,9 @@ static void each_kind_of_broken_schedule_is_told_with_its_entry(void **state)
         {"F0 F1 B0 B1", 2, 1, "schedule entry 1: more than 1 microbatches are in flight"},
         {"F0 B0 F1", 2, 1, "the schedule ends before the last B"},
         {"F0 B0", 2, 1, "the schedule ends before the last B"},
+        {"F0 Z0 B0", 1, 1, "schedule entry 1: zero amid microbatch 0"},
+        {"F0 C0 B0", 1, 1, "schedule entry 1: close amid microbatch 0"},
+        {"F0 B0 Z0", 1, 1, "schedule entry 2: zero amid microbatch 0"},
         {"", 1, 1, "the schedule ends before the last B"},
     };
 
@@ -96,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accumulation_runs_f_and_b_of_each_microbatch_in_turn),
+        cmocka_unit_test(units_begin_with_zeros_and_close_as_many_levels_as_their_number_has_factors_of_two),
         cmocka_unit_test(other_orders_that_keep_the_rules_are_accepted),
         cmocka_unit_test(each_kind_of_broken_schedule_is_told_with_its_entry),
         cmocka_unit_test(a_negative_microbatch_is_refused),

@@ -158,7 +158,8 @@ static void every_op_is_roled_by_what_it_writes(void **state)
                 continue;
             activation |= program.values[value].kind == VALUE_ACTIVATION;
             /* Gradients of parameters are added to over the microbatches. */
-            assert_int_equal(op->accumulate >> k & 1, program.values[value].kind == VALUE_GRADIENT);
+            assert_int_equal(op->accumulate >> k & 1, program.values[value].kind == VALUE_GRADIENT ||
+                                                          program.values[value].kind == VALUE_PARTIAL);
         }
         assert_int_equal(op->role, activation ? ROLE_BACKWARD_INPUT : ROLE_BACKWARD_WEIGHT);
     }

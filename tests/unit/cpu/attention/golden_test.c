@@ -110,7 +110,7 @@ static void check_loss(json_t *object, int exact, double tolerance)
     int64_t tokens = integer(object, "sequences") * integer(object, "sequence"), width = integer(object, "width");
     const int64_t *inputs = EXTENTS(tokens, width), *rows = EXTENTS(integer(object, "rows"), width);
     struct llmrun_linear_cross_entropy_attributes attributes = {integer(object, "sequence"),
-                                                                integer(object, "vocabulary")};
+                                                                integer(object, "vocabulary"), 1, 1};
     struct op_case op;
 
     op_case_begin(&op, LLMRUN_OP_LINEAR_CROSS_ENTROPY, &attributes, 1);

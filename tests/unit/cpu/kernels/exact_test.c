@@ -116,14 +116,25 @@ static void check_dropout(const struct size *size, uint32_t dtype, enum numbers 
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
+/* Sums over tokens: one chain; or, for the sizes that allow it, two lanes of two sequences in two chunks. */
+static struct llmrun_bias_grad_attributes token_parts(const struct size *size, unsigned cut)
+{
+    if (cut && size->tokens % 8 == 0)
+        return (struct llmrun_bias_grad_attributes){size->tokens / 4, 2, 2};
+    return (struct llmrun_bias_grad_attributes){size->tokens, 1, 1};
+}
+
 static void check_bias_grad(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
     struct op_case op;
 
-    op_case_begin(&op, LLMRUN_OP_BIAS_GRAD, NULL, seed(size, variant));
-    op.op.accumulate = variant << LLMRUN_BIAS_GRAD_DBIAS;
+    const struct llmrun_bias_grad_attributes parts = token_parts(size, variant & 2);
+
+    op_case_begin(&op, LLMRUN_OP_BIAS_GRAD, &parts, seed(size, variant));
+    op.op.accumulate = (variant & 1) << LLMRUN_BIAS_GRAD_DBIAS;
     op_case_operand(&op, LLMRUN_BIAS_GRAD_DY, dtype, EXTENTS(size->tokens, size->channels), numbers);
-    op_case_operand(&op, LLMRUN_BIAS_GRAD_DBIAS, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_operand(&op, LLMRUN_BIAS_GRAD_DBIAS, LLMRUN_F32, EXTENTS(parts.lanes * parts.chunks, size->channels),
+                    numbers);
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
@@ -148,8 +159,10 @@ static void check_embedding_grad(const struct size *size, uint32_t dtype, enum n
     struct op_case op;
     int32_t *ids;
 
-    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, NULL, seed(size, variant));
-    op.op.accumulate = variant << LLMRUN_EMBEDDING_GRAD_DTABLE;
+    const struct llmrun_embedding_grad_attributes attributes = {variant == 2 && size->tokens % 4 == 0 ? 4 : 1, 0};
+
+    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, &attributes, seed(size, variant));
+    op.op.accumulate = (variant & 1) << LLMRUN_EMBEDDING_GRAD_DTABLE;
     ids = op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_IDS, LLMRUN_I32, EXTENTS(size->tokens), NUMBERS_SMALL);
     ids[0] -= 2;
     op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_DY, dtype, EXTENTS(size->tokens, size->channels), numbers);
@@ -185,7 +198,11 @@ static void check_layernorm_grad(const struct size *size, uint32_t dtype, enum n
     const int64_t *extents = EXTENTS(size->tokens, size->channels);
     struct op_case op;
 
-    op_case_begin(&op, LLMRUN_OP_LAYERNORM_GRAD, NULL, seed(size, variant));
+    const struct llmrun_bias_grad_attributes parts = token_parts(size, variant & 1);
+    const struct llmrun_layernorm_grad_attributes attributes = {parts.sequence, parts.lanes, parts.chunks};
+    const int64_t *sums = EXTENTS(parts.lanes * parts.chunks, size->channels);
+
+    op_case_begin(&op, LLMRUN_OP_LAYERNORM_GRAD, &attributes, seed(size, variant));
     op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DY, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_SUM, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_GAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
@@ -195,9 +212,9 @@ static void check_layernorm_grad(const struct size *size, uint32_t dtype, enum n
         op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DSUM, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DX, dtype, extents, numbers);
     if (variant & 2)
-        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, LLMRUN_F32, sums, numbers);
     if (variant & 4)
-        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, LLMRUN_F32, EXTENTS(size->channels), numbers);
+        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, LLMRUN_F32, sums, numbers);
     if (variant & 8)
         op.op.accumulate = (variant & 6) << (LLMRUN_LAYERNORM_GRAD_DGAIN - 1);
     op_case_check(&op, describe(size, dtype, numbers, variant));
@@ -228,7 +245,10 @@ static void check_rmsnorm_grad(const struct size *size, uint32_t dtype, enum num
     const int64_t *extents = EXTENTS(size->tokens, size->channels);
     struct op_case op;
 
-    op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, NULL, seed(size, variant));
+    const struct llmrun_bias_grad_attributes parts = token_parts(size, variant & 1);
+    const struct llmrun_rmsnorm_grad_attributes attributes = {parts.sequence, parts.lanes, parts.chunks};
+
+    op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, &attributes, seed(size, variant));
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DY, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_SUM, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_GAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
@@ -237,9 +257,35 @@ static void check_rmsnorm_grad(const struct size *size, uint32_t dtype, enum num
         op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DSUM, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DX, dtype, extents, numbers);
     if (variant & 2)
-        op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DGAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+        op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DGAIN, LLMRUN_F32, EXTENTS(parts.lanes * parts.chunks, size->channels),
+                        numbers);
     if ((variant & 6) == 6)
         op.op.accumulate = 1u << LLMRUN_RMSNORM_GRAD_DGAIN;
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_fold(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    struct op_case op;
+
+    (void)dtype;
+    op_case_begin(&op, LLMRUN_OP_FOLD, NULL, seed(size, variant));
+    op_case_operand(&op, LLMRUN_FOLD_X, LLMRUN_F32, EXTENTS(size->tokens, size->channels), numbers);
+    op_case_operand(&op, LLMRUN_FOLD_Y, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_check(&op, describe(size, dtype, numbers, variant));
+}
+
+static void check_reduce(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    struct op_case op;
+
+    (void)dtype;
+    op_case_begin(&op, LLMRUN_OP_REDUCE, NULL, seed(size, variant));
+    op_case_operand(&op, LLMRUN_REDUCE_A, LLMRUN_F32, extents, numbers);
+    if (variant == 1)
+        op_case_operand(&op, LLMRUN_REDUCE_B, LLMRUN_F32, extents, numbers);
+    op_case_operand(&op, LLMRUN_REDUCE_Y, LLMRUN_F32, extents, numbers);
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
@@ -355,9 +401,11 @@ EXACT_TEST(gelu_grad, 1)
 EXACT_TEST(add, 1)
 EXACT_TEST(cast, 2)
 EXACT_TEST(dropout, 3)
-EXACT_TEST(bias_grad, 2)
+EXACT_TEST(bias_grad, 4)
+EXACT_TEST(fold, 1)
+EXACT_TEST(reduce, 2)
 EXACT_TEST(embedding, 2)
-EXACT_TEST(embedding_grad, 2)
+EXACT_TEST(embedding_grad, 3)
 EXACT_TEST(layernorm, 8)
 EXACT_TEST(layernorm_grad, 16)
 EXACT_TEST(rmsnorm, 4)
@@ -383,6 +431,8 @@ int main(void)
         cmocka_unit_test(embedding_grad_has_the_bits_of_the_reference),
         cmocka_unit_test(layernorm_has_the_bits_of_the_reference),
         cmocka_unit_test(layernorm_grad_has_the_bits_of_the_reference),
+        cmocka_unit_test(fold_has_the_bits_of_the_reference),
+        cmocka_unit_test(reduce_has_the_bits_of_the_reference),
         cmocka_unit_test(rmsnorm_has_the_bits_of_the_reference),
         cmocka_unit_test(rmsnorm_grad_has_the_bits_of_the_reference),
         cmocka_unit_test(swiglu_has_the_bits_of_the_reference),

@@ -114,11 +114,12 @@ static void layernorm_equals_pytorch(void **state)
 
 static void layernorm_grad_equals_pytorch(void **state)
 {
+    const struct llmrun_layernorm_grad_attributes attributes = {6, 1, 1};
     const int64_t *matrix = EXTENTS(6, 67), *channels = EXTENTS(67), *tokens = EXTENTS(6);
     struct op_case op;
 
     (void)state;
-    op_case_begin(&op, LLMRUN_OP_LAYERNORM_GRAD, NULL, 1);
+    op_case_begin(&op, LLMRUN_OP_LAYERNORM_GRAD, &attributes, 1);
     use(&op, LLMRUN_LAYERNORM_GRAD_DY, matrix, "layernorm.dy");
     use(&op, LLMRUN_LAYERNORM_GRAD_SUM, matrix, "layernorm.sum");
     use(&op, LLMRUN_LAYERNORM_GRAD_GAIN, channels, "layernorm.gain");
@@ -126,8 +127,8 @@ static void layernorm_grad_equals_pytorch(void **state)
     use(&op, LLMRUN_LAYERNORM_GRAD_RSTD, tokens, "layernorm.rstd");
     use(&op, LLMRUN_LAYERNORM_GRAD_DSUM, matrix, "layernorm.dsum");
     result(&op, LLMRUN_LAYERNORM_GRAD_DX, matrix);
-    result(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, channels);
-    result(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, channels);
+    result(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, EXTENTS(1, 67));
+    result(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, EXTENTS(1, 67));
     run(&op, 0);
     /* mean and rstd are inputs, rounded to fp32 here and not there. */
     assert_values(&op, LLMRUN_LAYERNORM_GRAD_DX, "layernorm.dx", 4 * BOUND_DOUBLE);
@@ -157,14 +158,14 @@ static void rmsnorm_and_its_gradient_equal_pytorch(void **state)
     CHECK(&op, {LLMRUN_RMSNORM_Y, "rmsnorm.y"}, {LLMRUN_RMSNORM_SUM, "rmsnorm.sum"},
           {LLMRUN_RMSNORM_RSTD, "rmsnorm.rstd"});
 
-    op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, NULL, 1);
+    op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, &(struct llmrun_rmsnorm_grad_attributes){tokens[0], 1, 1}, 1);
     use(&op, LLMRUN_RMSNORM_GRAD_DY, matrix, "rmsnorm.dy");
     use(&op, LLMRUN_RMSNORM_GRAD_SUM, matrix, "rmsnorm.sum");
     use(&op, LLMRUN_RMSNORM_GRAD_GAIN, channels, "rmsnorm.gain");
     use(&op, LLMRUN_RMSNORM_GRAD_RSTD, tokens, "rmsnorm.rstd");
     use(&op, LLMRUN_RMSNORM_GRAD_DSUM, matrix, "rmsnorm.dsum");
     result(&op, LLMRUN_RMSNORM_GRAD_DX, matrix);
-    result(&op, LLMRUN_RMSNORM_GRAD_DGAIN, channels);
+    result(&op, LLMRUN_RMSNORM_GRAD_DGAIN, EXTENTS(1, channels[0]));
     run(&op, 0);
     /* rstd is an input, rounded to fp32 here and not there. */
     assert_values(&op, LLMRUN_RMSNORM_GRAD_DX, "rmsnorm.dx", 4 * BOUND_DOUBLE);
@@ -226,9 +227,9 @@ static void bias_grad_is_the_bias_gradient_of_layernorm(void **state)
     struct op_case op;
 
     (void)state;
-    op_case_begin(&op, LLMRUN_OP_BIAS_GRAD, NULL, 1);
+    op_case_begin(&op, LLMRUN_OP_BIAS_GRAD, &(struct llmrun_bias_grad_attributes){6, 1, 1}, 1);
     use(&op, LLMRUN_BIAS_GRAD_DY, EXTENTS(6, 67), "layernorm.dy");
-    result(&op, LLMRUN_BIAS_GRAD_DBIAS, EXTENTS(67));
+    result(&op, LLMRUN_BIAS_GRAD_DBIAS, EXTENTS(1, 67));
     CHECK(&op, {LLMRUN_BIAS_GRAD_DBIAS, "layernorm.dbias"});
 }
 
@@ -254,7 +255,7 @@ static void embedding_equals_pytorch(void **state)
     result(&op, LLMRUN_EMBEDDING_Y, EXTENTS(23, 19));
     CHECK(&op, {LLMRUN_EMBEDDING_Y, "embedding.y"});
 
-    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, NULL, 1);
+    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, &(struct llmrun_embedding_grad_attributes){1, 0}, 1);
     use_ids(&op, LLMRUN_EMBEDDING_GRAD_IDS);
     use(&op, LLMRUN_EMBEDDING_GRAD_DY, EXTENTS(23, 19), "embedding.dy");
     result(&op, LLMRUN_EMBEDDING_GRAD_DTABLE, EXTENTS(11, 19));
@@ -408,7 +409,7 @@ static void bf16_results_are_those_of_fp64_within_a_rounding(void **state)
         op_case_operand(&op, operand, LLMRUN_BF16, matrix, NUMBERS_USUAL);
     assert_close_in_bf16(&op);
 
-    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, NULL, 5);
+    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, &(struct llmrun_embedding_grad_attributes){1, 0}, 5);
     op.op.accumulate = 1u << LLMRUN_EMBEDDING_GRAD_DTABLE;
     op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_IDS, LLMRUN_I32, EXTENTS(60), NUMBERS_SMALL);
     op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_DY, LLMRUN_BF16, EXTENTS(60, 33), NUMBERS_USUAL);
