@@ -1,0 +1,36 @@
+# A run trained with a tokenizer.json, which then generates without the folder; files that are refused.
+. "$(dirname "$0")/training.sh"
+
+tokenizers=$(dirname "$0")/../golden/tokenizers
+cp -r "$tokenizers/llama3" mine
+printf '{"eos_token": {"content": "<right>"}, "model_max_length": 1000000000000000019884624838656}' >mine/tokenizer_config.json
+train run --steps 4 --data.tokenizer mine --data.seq_len 16
+wants 0
+train run --steps 6 --data.tokenizer mine --data.seq_len 16
+wants 0
+
+# Another end of text is another tokenizer.
+printf '{"eos_token": "<left>"}' >mine/tokenizer_config.json
+train run --steps 8 --data.tokenizer mine --data.seq_len 16
+wants 2 '*data.tokenizer: tokenizer holds other contents*'
+
+rm -r mine
+expect 0 out 'The run*' -- generate --model run --prompt 'The run' --tokens 8 --seed 1
+expect 0 out '{*}' -- eval --model run --data text.txt --json
+
+# What is malformed ends with 3 and names the file.
+mkdir broken
+refused() {
+    rm -rf bad
+    train bad --steps 1 --data.tokenizer broken --data.seq_len 16
+    wants 3 "*broken/tokenizer.json: $1*"
+}
+head -c 3000 "$tokenizers/qwen2/tokenizer.json" >broken/tokenizer.json
+refused 'not valid JSON at byte'
+awk 'BEGIN { for (i = 0; i < 10000; i++) printf "["; }' >broken/tokenizer.json
+refused 'JSON nested deeper than 64'
+sed 's/"NFC"/"NFKC"/' "$tokenizers/qwen2/tokenizer.json" >broken/tokenizer.json
+refused "the normalizer is of type 'NFKC'"
+sed 's/\[^\\\\r\\\\n/[^\\\\r/' "$tokenizers/qwen2/tokenizer.json" >broken/tokenizer.json
+refused 'Split has the regular expression (?i:'
+finish
