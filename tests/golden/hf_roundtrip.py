@@ -5,6 +5,7 @@
 For each model, in fp32, bf16 and fp16, in one file and in shards: `checkpoint import`, `checkpoint verify`, `checkpoint export`;
 the exported tensors have the same names, types, shapes and bytes; AutoModelForCausalLM loads the export and gives the same bits of
 logits; `llmrun eval` of the directory and of the checkpoint is within 1e-5 of the loss that transformers computes in fp32.
+Then a model with a tokenizer.json: eval and train take it, and AutoTokenizer of the export gives the same ids.
 """
 import argparse
 import glob
@@ -16,6 +17,7 @@ import tempfile
 
 import safetensors
 import safetensors.torch
+import tokenizers
 import torch
 import transformers
 
@@ -78,6 +80,37 @@ def loss_of(model):
     return total / count
 
 
+def make_tokenizer(folder):
+    """A byte-level BPE of 320 tokens, as GPT-2's, with the last one to end texts."""
+    tokenizer = tokenizers.ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator([TEXT], vocab_size=320, special_tokens=["<|endoftext|>"], show_progress=False)
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer, eos_token="<|endoftext|>")
+    fast.save_pretrained(folder)
+    return fast
+
+
+def compare_tokenizers(run):
+    """The tokenizer of a directory decides without a word, and comes out with the model."""
+    fast = make_tokenizer("with-tokenizer")
+    torch.manual_seed(1)
+    config = transformers.GPT2Config(**dict(GPT2, vocab_size=len(fast), eos_token_id=fast.eos_token_id))
+    transformers.GPT2LMHeadModel(config).save_pretrained("with-tokenizer")
+    run("checkpoint", "import", "with-tokenizer", "with-tokenizer.ckpt")
+    run("checkpoint", "export", "with-tokenizer.ckpt", "with-tokenizer.back")
+    back = transformers.AutoTokenizer.from_pretrained("with-tokenizer.back", local_files_only=True)
+    ids = fast(TEXT)["input_ids"]
+    assert back(TEXT)["input_ids"] == ids and back.eos_token_id == fast.eos_token_id
+    for folder in ("with-tokenizer", "with-tokenizer.ckpt", "with-tokenizer.back"):
+        found = json.loads(run("eval", "--model", folder, "--data", "text.txt", "--json"))
+        assert found["tokens"] == len(ids) - 1, (folder, found, len(ids))
+    run("train", "--model.path", "with-tokenizer", "--model.init", "weights", "--data.train", "text.txt", "--steps", "2",
+        "--train.global_batch", "2", "--run.dir", "tuned")
+    run("checkpoint", "export", "tuned", "tuned.back", "--dtype", "bf16")
+    back = transformers.AutoTokenizer.from_pretrained("tuned.back", local_files_only=True)
+    assert back(TEXT)["input_ids"] == ids and load("tuned.back").dtype == torch.bfloat16
+    print(f"tokenizer of {len(fast)} tokens: the same {len(ids)} ids of the text")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("llmrun")
@@ -99,6 +132,7 @@ def main():
         os.chdir(scratch)
         with open("text.txt", "w", encoding="utf-8") as file:
             file.write(TEXT)
+        compare_tokenizers(run)
         ids = torch.randint(0, 259, (2, 32))
         for name in options.models:
             for dtype in (torch.float32, torch.bfloat16, torch.float16):
@@ -117,7 +151,8 @@ def main():
                     assert found[0] == found[1] and math.isclose(found[0], wanted, rel_tol=1e-5), (case, wanted, found)
                     print(f"{case}: {len(glob.glob(case + '/*.safetensors'))} files in, "
                           f"{len(glob.glob(case + '.back/*.safetensors'))} out, loss {found[0]:.6f}, transformers {wanted:.6f}")
-    print(f"torch {torch.__version__}, transformers {transformers.__version__}, safetensors {safetensors.__version__}")
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}, safetensors {safetensors.__version__}, "
+          f"tokenizers {tokenizers.__version__}")
 
 
 if __name__ == "__main__":
