@@ -120,6 +120,7 @@ static void score(struct queries *queries, int64_t first, int64_t keys)
     unsigned state = float_state_set(cached->bf16 && VEC_FORM != 1);
 
     strip.b_column = cached->kv_heads * cached->width;
+    strip.row_k = cached->width;
     strip.sum = sums;
     for (int64_t key = 0; key < keys; key += GEMM_STRIP) {
         int64_t there = cached->capacity - first - key;

@@ -103,6 +103,8 @@ static void add_leaf(const struct rows *rows, int leaf, int64_t column, struct g
         const struct gemm_segment *segment = &problem->segment[s];
         strip->k = segment->k / rows->leaves;
         strip->b_column = segment->b_column;
+        strip->row_k = segment->k;
+        strip->first_k = leaf * strip->k;
         strip->b = (const char *)segment->b + (column * segment->b_column + leaf * strip->k) * element_bytes(problem);
         unsigned state = float_state_set(rows->kernel->flush);
         rows->chain(strip);

@@ -17,6 +17,8 @@ struct gemm_strip {
     const uint32_t *a; /* word[step * rows + row], as gemm_gather makes them */
     const void *b;     /* the element at column 0, k 0 */
     int64_t b_column;  /* elements from column to column */
+    int64_t row_k;     /* elements of a whole column, one behind the other in memory, of which these are a part: */
+    int64_t first_k;   /* from here on. Only for fetching ahead */
     float *sum;        /* [rows][GEMM_STRIP]: where the chains start, and where they end */
 };
 

@@ -89,12 +89,12 @@ strip_unit(enum gemm_unit unit, const int rows, const uint32_t *a, struct i32x16
     return a + 2 * rows;
 }
 
-/* Sixteen stretches of memory are more than the processor foresees. Behind their ends those of the next strip stand;
- * addresses beyond the operand do no harm. */
-static inline void strip_fetch(const char *b, int64_t stride, int64_t stretch, int64_t offset)
+/* Sixteen stretches of memory are more than the processor foresees. `offset` counts bytes from the start of the
+ * columns; behind their ends those of the next strip stand. Addresses beyond the operand do no harm. */
+static inline void strip_fetch(const char *columns, int64_t stride, int64_t column_bytes, int64_t offset)
 {
-    uintptr_t at = (uintptr_t)b;
-    for (; offset >= stretch; offset -= stretch)
+    uintptr_t at = (uintptr_t)columns;
+    for (; offset >= column_bytes; offset -= column_bytes)
         at += (uintptr_t)(GEMM_STRIP * stride);
     for (int column = 0; column < GEMM_STRIP; column++)
         __builtin_prefetch((const char *)(at + (uintptr_t)(column * stride + offset)), 0, 3);
@@ -125,6 +125,7 @@ static inline __attribute__((always_inline)) void strip_rows(enum gemm_unit unit
 {
     const int64_t bytes = unit == GEMM_UNIT_F32 ? 4 : 2, quad_k = unit == GEMM_UNIT_F32 ? 4 : 8;
     const int64_t quads = strip->columns == GEMM_STRIP ? strip->k / quad_k : 0, stride = strip->b_column * bytes;
+    const int64_t first = strip->first_k * bytes;
     const char *b = strip->b;
     const uint32_t *a = strip->a;
     struct strip_sums sums;
@@ -134,7 +135,7 @@ static inline __attribute__((always_inline)) void strip_rows(enum gemm_unit unit
     for (int64_t quad = 0; quad < quads; quad++) {
         struct i32x16 v[4];
         if (quad % (LINE / 16) == 0)
-            strip_fetch(b, stride, quads * 16, quad * 16 + AHEAD);
+            strip_fetch(b - first, stride, strip->row_k * bytes, first + quad * 16 + AHEAD);
         gather_quad_regular(b + quad * 16, stride, VEC_LANES, v);
         STRIP_UNROLL
         for (int j = 0; j < 4; j++)
