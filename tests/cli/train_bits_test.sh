@@ -45,6 +45,26 @@ for precision in fp32 bf16; do
     bits_of llama.$precision "$@" --model.preset llama-tiny --model.overrides "$llama" --data.seq_len 32
 done
 
+# The size of a microbatch leaves no trace: less than a lane, a lane, several lanes; also where a sequence has odd parts.
+for model in gpt2 llama; do
+    for precision in fp32 bf16; do
+        set -- --steps 6 --train.global_batch 8 --precision.compute $precision --data.seq_len 28
+        [ $model = llama ] && set -- "$@" --model.preset llama-tiny --model.overrides "$llama"
+        for lanes in 8 2; do
+            name=$model.$precision.lanes$lanes
+            train "$name" "$@" --model.dropout 0.1 --numerics.lanes $lanes --train.micro_batch 8
+            wants 0
+            for size in 4 2 1; do
+                train "$name.$size" "$@" --model.dropout 0.1 --numerics.lanes $lanes --train.micro_batch $size
+                wants 0
+                same_run "microbatches of 8 and $size, $name" "$name" "$name.$size" 6
+            done
+        done
+    done
+done
+train uneven --train.global_batch 6 --train.micro_batch 2
+wants 2 '*neither a part nor a multiple of a lane*'
+
 # A check of the check: another seed gives other bits.
 train other --steps 6 --model.dropout 0.1 --run.seed 7
 wants 0
