@@ -40,6 +40,9 @@ static int load_data(struct trainer *trainer, struct error *error)
 
     if (status != STATUS_OK)
         return status;
+    if (config->model.path[0] != '\0' && config->sources[CONFIG_KEY_data_tokenizer].level == CONFIG_DEFAULT)
+        log_line(LOG_WARNING, "%s holds no tokenizer: texts are read as %s; data.tokenizer names another",
+                 config->model.path, config->data.tokenizer);
     status = corpus_load(&options, trainer->tokenizer, &trainer->train_set, &trainer->valid_set, error);
     if (status != STATUS_OK)
         return status;

@@ -36,6 +36,8 @@ awk '{ exit !($1 > 5.5 && $1 < 5.65) }' first || complain "the first loss from s
     --steps 1 >out 2>err || complain "training the shape of base: $(cat err)"
 expect 0 out '*' -- train --data.train text.txt --run.dir tuned --model.path base --model.init weights \
     --data.tokenizer bytes --train.global_batch 2 --steps 4
+expect 0 err '*gpt2_fp16 holds no tokenizer: texts are read as bytes*' -- train --data.train text.txt --run.dir plain \
+    --model.path "$models/gpt2_fp16" --train.global_batch 2 --steps 1
 expect 0 out '*tokenizer: *base*' -- config show --model.path base
 sed -i 's/"n_inner"/ "n_inner"/' base/config.json
 expect 2 'llmrun: model.path: its config.json is not the one*' -- train --data.train text.txt --run.dir tuned \
