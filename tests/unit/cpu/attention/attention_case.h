@@ -32,6 +32,8 @@ struct loss_shape {
     int64_t width;
     int64_t rows;       /* of w */
     int64_t vocabulary; /* rows of w that are tokens */
+    uint32_t leaves;
+    uint32_t lanes;
 };
 
 struct loss_case {

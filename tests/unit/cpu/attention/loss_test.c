@@ -27,7 +27,8 @@ static void check(const struct loss_shape *shape, uint32_t dtype, unsigned gradi
 static void every_kernel_gives_the_bits_of_the_reference(void **state)
 {
     static const struct loss_shape shapes[] = {
-        {1, 1, 1, 1, 1}, {2, 3, 8, 17, 16}, {3, 5, 33, 100, 97}, {2, 40, 16, 300, 257}, {1, 7, 5, 64, 64},
+        {1, 1, 1, 1, 1, 1, 1},       {2, 3, 8, 17, 16, 1, 1}, {3, 5, 33, 100, 97, 1, 1},
+        {2, 40, 16, 300, 257, 1, 1}, {1, 7, 5, 64, 64, 1, 1},
     };
     static const unsigned gradients[] = {0, LOSS_DX, LOSS_DW, LOSS_DX | LOSS_DW, LOSS_DX | LOSS_DW | LOSS_ADD_TO_DW};
 
@@ -39,10 +40,23 @@ static void every_kernel_gives_the_bits_of_the_reference(void **state)
         }
 }
 
+/* The last leaf of 8 is all padding in the first shape, and the sum of each is made of sixteen lanes and a rest. */
+static void leaves_and_lanes_have_the_bits_of_the_reference(void **state)
+{
+    static const struct loss_shape shapes[] = {
+        {4, 6, 24, 320, 270, 8, 2}, {2, 8, 16, 64, 57, 4, 2}, {8, 3, 8, 72, 72, 8, 8}, {1, 16, 8, 16, 9, 2, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        check(&shapes[i], LLMRUN_F32, LOSS_DX | LOSS_DW, i);
+        check(&shapes[i], LLMRUN_BF16, LOSS_DX | LOSS_DW, i);
+    }
+}
+
 /* So many rows that 65 tokens make two chunks of logits, the second with an odd number of tokens. */
 static void a_chunk_of_tokens_leaves_no_trace(void **state)
 {
-    static const struct loss_shape shape = {1, 65, 2, 262208, 262190};
+    static const struct loss_shape shape = {1, 65, 2, 262208, 262190, 1, 1};
 
     (void)state;
     if (EVERY(2) > 1) {
@@ -57,6 +71,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kernel_gives_the_bits_of_the_reference),
+        cmocka_unit_test(leaves_and_lanes_have_the_bits_of_the_reference),
         cmocka_unit_test(a_chunk_of_tokens_leaves_no_trace),
     };
 
