@@ -23,7 +23,8 @@ struct printer {
 
 static void print_shown(struct printer *printer)
 {
-    fwrite(printer->shown.bytes, 1, (size_t)printer->shown.count, stdout);
+    if (printer->shown.count > 0)
+        fwrite(printer->shown.bytes, 1, (size_t)printer->shown.count, stdout);
     fflush(stdout);
     printer->shown.count = 0;
 }
