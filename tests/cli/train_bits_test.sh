@@ -1,5 +1,9 @@
-# The bits of a run depend on its config alone: not on when, on how many threads or with which instructions it computes.
+# The bits of a run depend on its config alone: not on when, in what microbatches, on how many threads, with what
+# recomputed or with which instructions it computes. `train_bits_test.sh BINARY PLUGINS HELPERS gpt2|llama fp32|bf16`
 . "$(dirname "$0")/training.sh"
+model=$4
+precision=$5
+steps=20
 
 isas=plain
 for isa in avx2 avx512; do
@@ -12,63 +16,68 @@ for isa in avx2 avx512; do
     fi
 done
 
-# bits_of NAME FLAG...: every way to compute the same run; its first one is kept as NAME.
+# Documents of one to seven words, so that a window holds several, a part of one, or an end.
+tr -cs 'a-z' '\n' <text.txt | awk '{
+    text = text " " $0
+    words++
+    if (words > documents % 7) {
+        print "{\"text\": \"" text "\"}"
+        text = ""
+        words = 0
+        documents++
+    }
+}' >documents.jsonl
+
+llama='{num_hidden_layers: 2, hidden_size: 32, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 48}'
+[ "$model" = llama ] && set -- --model.preset llama-tiny --model.overrides "$llama" || set --
+set -- "$@" --steps $steps --precision.compute "$precision"
+
+# other WAY FLAG...: the run once more in another way, held to the run $name.
+other() {
+    way=$1
+    shift
+    train "$name.other" "$@"
+    wants 0
+    same_run "$name and $way" "$name" "$name.other" $steps
+    rm -r "$name.other"
+}
+
+# bits_of NAME FLAG...: a run in microbatches of 8, and every other way to compute it.
 bits_of() {
     name=$1
     shift
-    train "$name" "$@"
+    train "$name" "$@" --train.micro_batch 8
     wants 0
-    train "$name.twice" "$@"
-    wants 0
-    same_run "two runs of $name" "$name" "$name.twice" 6
+    other 'twice' "$@" --train.micro_batch 8
+    for size in 4 2 1; do
+        other "microbatches of $size" "$@" --train.micro_batch $size
+    done
     for isa in $isas; do
         for threads in 1 2; do
-            train "$name.$isa.$threads" "$@" --run.cpu_isa "$isa" --run.threads $threads
-            wants 0
-            same_run "cpu and $isa with $threads threads, $name" "$name" "$name.$isa.$threads" 6
+            other "$isa with $threads threads" "$@" --train.micro_batch 2 --run.cpu_isa "$isa" --run.threads $threads
         done
     done
-    train "$name.reference" "$@" --backend cpu-ref
-    wants 0
-    same_run "cpu and cpu-ref, $name" "$name" "$name.reference" 6
+    other 'cpu-ref' "$@" --train.micro_batch 8 --backend cpu-ref
     for recompute in selective full; do
-        train "$name.$recompute" "$@" --parallel.recompute $recompute
-        wants 0
-        same_run "recompute none and $recompute, $name" "$name" "$name.$recompute" 6
+        other "recompute $recompute" "$@" --train.micro_batch 4 --parallel.recompute $recompute
     done
 }
 
-llama='{num_hidden_layers: 2, hidden_size: 32, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 48}'
-for precision in fp32 bf16; do
-    set -- --steps 6 --model.dropout 0.1 --precision.compute $precision
-    bits_of gpt2.$precision "$@"
-    bits_of llama.$precision "$@" --model.preset llama-tiny --model.overrides "$llama" --data.seq_len 32
-done
+# Dropout and packing; with lanes of one sequence and of four, and sequences with chunks that are whole and odd.
+set -- "$@" --train.global_batch 8 --data.train documents.jsonl
+bits_of plain "$@" --data.seq_len 16 --model.dropout 0 --data.pack true
+bits_of dropout "$@" --data.seq_len 14 --model.dropout 0.1 --data.pack true --numerics.lanes 2
+bits_of rows "$@" --data.seq_len 14 --model.dropout 0 --data.pack false --numerics.lanes 2
+bits_of dropout_rows "$@" --data.seq_len 16 --model.dropout 0.1 --data.pack false
 
-# The size of a microbatch leaves no trace: less than a lane, a lane, several lanes; also where a sequence has odd parts.
-for model in gpt2 llama; do
-    for precision in fp32 bf16; do
-        set -- --steps 6 --train.global_batch 8 --precision.compute $precision --data.seq_len 28
-        [ $model = llama ] && set -- "$@" --model.preset llama-tiny --model.overrides "$llama"
-        for lanes in 8 2; do
-            name=$model.$precision.lanes$lanes
-            train "$name" "$@" --model.dropout 0.1 --numerics.lanes $lanes --train.micro_batch 8
-            wants 0
-            for size in 4 2 1; do
-                train "$name.$size" "$@" --model.dropout 0.1 --numerics.lanes $lanes --train.micro_batch $size
-                wants 0
-                same_run "microbatches of 8 and $size, $name" "$name" "$name.$size" 6
-            done
-        done
-    done
-done
-train uneven --train.global_batch 6 --train.micro_batch 2
-wants 2 '*neither a part nor a multiple of a lane*'
-
-# A check of the check: another seed gives other bits.
-train other --steps 6 --model.dropout 0.1 --run.seed 7
+# A check of the check: what is compared does change with the run.
+train seed "$@" --data.seq_len 16 --model.dropout 0 --data.pack true --run.seed 7 --train.micro_batch 8
 wants 0
-bits other >bits.a
-bits gpt2.fp32 >bits.b
-cmp -s bits.a bits.b && complain 'two seeds gave the same losses'
+for run in plain dropout rows dropout_rows seed; do
+    bits $run
+done | cut -d ' ' -f 2 | sort -u | wc -l >different
+[ "$(cat different)" -gt $((5 * steps - 5)) ] || complain "5 unlike runs have only $(cat different) losses"
+
+train uneven "$@" --data.seq_len 16 --train.global_batch 6 --train.micro_batch 2
+wants 2 '*neither a part nor a multiple of a lane*'
 finish
