@@ -2,8 +2,9 @@
  * gemm.h a chunk; between them each token's row of logits is turned into its loss and the gradient of the logits, in
  * place. A chunk leaves no trace in the bits: tokens do not meet but in dw, whose chain goes on from chunk to chunk.
  *
- * With several lanes dw is a tree of one sum a lane. Where one chunk can hold all tokens, their product makes that
- * tree; else a chunk is a part of a lane, and the sums of lanes wait in the workspace for others to be added to. */
+ * With several lanes dw is a tree of one sum a lane. Either one chunk holds all tokens, and their product makes that
+ * tree; or a chunk is a part of a lane, and the sums of lanes wait in the workspace for others to be added to. The way
+ * is taken that needs less memory. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +16,6 @@
 
 #define CHUNK_BYTES  ((int64_t)128 << 20) /* of logits, about: fewer chunks read w and dw less often */
 #define CHUNK_TOKENS 64                   /* a chunk has at least as many; even, so that no bf16 pair is cut */
-#define LANES_BYTES  ((int64_t)512 << 20) /* of logits, at most, where one chunk holds all lanes */
 
 struct loss {
     const struct kernel_call *call;
@@ -40,6 +40,12 @@ static int64_t round_up(int64_t x, int64_t multiple)
     return (x + multiple - 1) / multiple * multiple;
 }
 
+/* Sums of lanes that wait, with the one that is being made. */
+static int64_t waiting_sums(const struct loss *loss)
+{
+    return __builtin_ctzll((unsigned long long)loss->lanes) + 1;
+}
+
 static struct loss loss_of_op(const struct llmrun_op *op)
 {
     const struct llmrun_linear_cross_entropy_attributes *attributes = op->attributes;
@@ -61,7 +67,7 @@ static struct loss loss_of_op(const struct llmrun_op *op)
         most = CHUNK_TOKENS;
     chunks = (together + most - 1) / most;
     loss.chunk = round_up((together + chunks - 1) / chunks, 16);
-    if (loss.lanes > 1 && loss.tokens * loss.rows * 4 <= LANES_BYTES)
+    if (loss.lanes > 1 && loss.tokens <= loss.chunk + waiting_sums(&loss) * loss.width)
         loss.chunk = loss.tokens;
     return loss;
 }
@@ -327,7 +333,7 @@ static void close_lane(const struct loss *loss, int64_t lane, int64_t levels)
 
 static void run_lanes(struct loss *loss)
 {
-    int64_t part = loss->tokens / loss->lanes, levels = __builtin_ctzll((unsigned long long)loss->lanes);
+    int64_t part = loss->tokens / loss->lanes, levels = waiting_sums(loss) - 1;
     float *to = operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) == NULL ? NULL : waiting_at(loss, levels);
 
     for (int64_t lane = 0; lane < loss->lanes; lane++) {
@@ -367,11 +373,9 @@ static int64_t waiting_begin(const struct loss *loss)
 
 static int64_t gemm_at(const struct loss *loss)
 {
-    int64_t levels = __builtin_ctzll((unsigned long long)loss->lanes);
-
     if (loss->lanes == 1 || loss->chunk == loss->tokens)
         return waiting_begin(loss);
-    return waiting_begin(loss) + round_up((levels + 1) * loss->rows * loss->width * 4, 64);
+    return waiting_begin(loss) + round_up(waiting_sums(loss) * loss->rows * loss->width * 4, 64);
 }
 
 static void run(const struct kernel_call *call)
