@@ -46,6 +46,8 @@ static const struct {
     {"a", 0, 0},
     {"b", 0.02, 0},
     {"slot", 0, 0},
+    {"row_leaves", 1, 1},
+    {"column_leaves", 1, 1},
     {"max_norm", 1, 0},
     {"beta1", 0.9, 0.9},
     {"beta2", 0.95, 0.95},

@@ -5,47 +5,75 @@
 #include "cpu_ref/exact.h"
 #include "cpu_ref/reference.h"
 
-#define BLOCK 4096
+#define BLOCK 512
 
-static double block_exact(const float *x, int64_t count)
+/* Leaf r, c of x as a matrix. */
+struct leaf {
+    const float *x;
+    int64_t stride; /* from row to row */
+    int64_t rows, columns;
+};
+
+static double element(const struct leaf *leaf, int64_t row, int64_t column)
+{
+    return leaf->x[row * leaf->stride + column];
+}
+
+static double block_exact(const struct leaf *leaf, int64_t first, int64_t end)
 {
     double lanes[EXACT_LANES] = {0};
 
-    for (int64_t i = 0; i < count; i++)
-        lanes[i % EXACT_LANES] += (double)x[i] * (double)x[i];
+    for (int64_t row = first; row < end; row++)
+        for (int64_t i = 0; i < leaf->columns; i++)
+            lanes[i % EXACT_LANES] += element(leaf, row, i) * element(leaf, row, i);
     return exact_tree_double(lanes);
+}
+
+static double leaf_exact(const struct leaf *leaf)
+{
+    int64_t block = leaf->columns < BLOCK ? BLOCK / leaf->columns : 1;
+    double sum = 0;
+
+    for (int64_t row = 0; row < leaf->rows; row += block)
+        sum += block_exact(leaf, row, row + block < leaf->rows ? row + block : leaf->rows);
+    return sum;
+}
+
+static double leaf_double(const struct leaf *leaf)
+{
+    double sum = 0;
+
+    for (int64_t row = 0; row < leaf->rows; row++)
+        for (int64_t i = 0; i < leaf->columns; i++)
+            sum += element(leaf, row, i) * element(leaf, row, i);
+    return sum;
+}
+
+static void sum_squares(const struct kernel_call *call, double (*leaf_sum)(const struct leaf *))
+{
+    const struct llmrun_sum_squares_attributes *attributes = call->op->attributes;
+    const struct llmrun_tensor *x = &call->op->operands[LLMRUN_SUM_SQUARES_X];
+    double *sums = (double *)call->operands[LLMRUN_SUM_SQUARES_SUMS] + attributes->slot;
+    struct leaf leaf = {.stride = x->shape[x->rank - 1]};
+
+    leaf.rows = reference_elements(call, LLMRUN_SUM_SQUARES_X) / leaf.stride / attributes->row_leaves;
+    leaf.columns = leaf.stride / attributes->column_leaves;
+    for (int64_t r = 0; r < attributes->row_leaves; r++)
+        for (int64_t c = 0; c < attributes->column_leaves; c++) {
+            leaf.x =
+                (const float *)call->operands[LLMRUN_SUM_SQUARES_X] + r * leaf.rows * leaf.stride + c * leaf.columns;
+            *sums++ = leaf_sum(&leaf);
+        }
 }
 
 static void sum_squares_exact(const struct kernel_call *call)
 {
-    const struct llmrun_sum_squares_attributes *attributes = call->op->attributes;
-    int64_t part = reference_elements(call, LLMRUN_SUM_SQUARES_X) / attributes->leaves;
-    double *sums = call->operands[LLMRUN_SUM_SQUARES_SUMS];
-
-    for (int64_t leaf = 0; leaf < attributes->leaves; leaf++) {
-        const float *x = (const float *)call->operands[LLMRUN_SUM_SQUARES_X] + leaf * part;
-        double sum = 0;
-
-        for (int64_t start = 0; start < part; start += BLOCK)
-            sum += block_exact(x + start, part - start < BLOCK ? part - start : BLOCK);
-        sums[attributes->slot + leaf] = sum;
-    }
+    sum_squares(call, leaf_exact);
 }
 
 static void sum_squares_double(const struct kernel_call *call)
 {
-    const struct llmrun_sum_squares_attributes *attributes = call->op->attributes;
-    int64_t part = reference_elements(call, LLMRUN_SUM_SQUARES_X) / attributes->leaves;
-    const float *x = call->operands[LLMRUN_SUM_SQUARES_X];
-    double *sums = call->operands[LLMRUN_SUM_SQUARES_SUMS];
-
-    for (int64_t leaf = 0; leaf < attributes->leaves; leaf++) {
-        double sum = 0;
-
-        for (int64_t i = 0; i < part; i++)
-            sum += (double)x[leaf * part + i] * (double)x[leaf * part + i];
-        sums[attributes->slot + leaf] = sum;
-    }
+    sum_squares(call, leaf_double);
 }
 
 static void clip(const struct kernel_call *call)

@@ -11,19 +11,31 @@ struct update {
     int32_t sums, losses, learning_rate, bias_correction, clip_scale, norm, finite;
 };
 
-static int64_t leaves_of(const struct value *gradient, const struct update_policy *policy)
+/* Both axes of a matrix are cut, so that a rank may hold a part along either and write the slots of it. */
+static struct llmrun_sum_squares_attributes squares_of(const struct value *gradient, const struct update_policy *policy)
 {
-    return lanes_leaves(value_elements(gradient), policy->leaves);
+    int64_t columns = gradient->shape[gradient->rank - 1], rows = value_elements(gradient) / columns;
+
+    return (struct llmrun_sum_squares_attributes){0, (uint32_t)lanes_leaves(rows, policy->leaves),
+                                                  (uint32_t)lanes_leaves(columns, policy->leaves)};
 }
 
-/* One a leaf of each gradient. */
+static int64_t slots_of(const struct llmrun_sum_squares_attributes *squares)
+{
+    return (int64_t)squares->row_leaves * squares->column_leaves;
+}
+
+/* One a block of each gradient. */
 static int64_t count_slots(const struct program *program, const struct update_policy *policy)
 {
     int64_t count = 0;
 
     for (int64_t i = 0; i < program->value_count; i++)
-        if (program->values[i].kind == VALUE_GRADIENT)
-            count += leaves_of(&program->values[i], policy);
+        if (program->values[i].kind == VALUE_GRADIENT) {
+            struct llmrun_sum_squares_attributes squares = squares_of(&program->values[i], policy);
+
+            count += slots_of(&squares);
+        }
     return count;
 }
 
@@ -44,12 +56,13 @@ static void make_values(struct update *update, int64_t slots)
 /* Returns the next free slot. */
 static int64_t emit_squares(struct update *update, int32_t gradient, int64_t slot)
 {
-    struct llmrun_sum_squares_attributes attributes = {
-        slot, leaves_of(&update->builder.program->values[gradient], update->policy)};
+    struct llmrun_sum_squares_attributes squares =
+        squares_of(&update->builder.program->values[gradient], update->policy);
     int32_t operands[LLMRUN_SUM_SQUARES_OPERANDS] = {gradient, update->sums};
 
-    builder_emit(&update->builder, LLMRUN_OP_SUM_SQUARES, &attributes, operands, 0, "squares");
-    return slot + attributes.leaves;
+    squares.slot = slot;
+    builder_emit(&update->builder, LLMRUN_OP_SUM_SQUARES, &squares, operands, 0, "squares");
+    return slot + slots_of(&squares);
 }
 
 static void emit_clip(struct update *update)

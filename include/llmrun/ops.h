@@ -181,7 +181,7 @@
 #define LLMRUN_INIT_Y 0
 #define LLMRUN_INIT_OPERANDS 1
 
-/* sums[slot + i] = sum of squares of the i-th of `leaves` equal parts of x */
+/* x as a matrix [.., last extent] is cut into row_leaves x column_leaves equal blocks: sums[slot + r column_leaves + c] = sum of squares of block r, c */
 #define LLMRUN_OP_SUM_SQUARES 18
 #define LLMRUN_OP_SUM_SQUARES_VERSION 1
 #define LLMRUN_SUM_SQUARES_X 0
@@ -371,7 +371,8 @@ struct llmrun_init_attributes {
 
 struct llmrun_sum_squares_attributes {
     int64_t slot; /* first element of sums that is written; the others keep their value */
-    int64_t leaves; /* parts; divides the number of elements */
+    uint32_t row_leaves; /* divides the rows: the product of all extents but the last */
+    uint32_t column_leaves; /* divides the last extent */
 };
 
 struct llmrun_clip_attributes {

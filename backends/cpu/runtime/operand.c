@@ -97,13 +97,25 @@ static const char *rope_problem(const struct llmrun_op *op)
     return NULL;
 }
 
+static const char *sum_squares_problem(const struct llmrun_op *op)
+{
+    const struct llmrun_sum_squares_attributes *a = op->attributes;
+    const struct llmrun_tensor *x = &op->operands[LLMRUN_SUM_SQUARES_X];
+    int64_t columns = x->shape[x->rank - 1], rows = operand_elements(x) / columns;
+
+    if (a->row_leaves < 1 || a->column_leaves < 1 || rows % a->row_leaves != 0 || columns % a->column_leaves != 0 ||
+        a->slot < 0 ||
+        a->slot > op->operands[LLMRUN_SUM_SQUARES_SUMS].shape[0] - (int64_t)a->row_leaves * a->column_leaves)
+        return "needs leaves that divide x and slots for all of them in sums";
+    return NULL;
+}
+
 static const char *attributes_problem(const struct llmrun_op *op)
 {
     const struct llmrun_matmul_attributes *matmul = op->attributes;
     const struct llmrun_matmul_input_grad_attributes *input_grad = op->attributes;
     const struct llmrun_dropout_attributes *dropout = op->attributes;
     const struct llmrun_init_attributes *init = op->attributes;
-    const struct llmrun_sum_squares_attributes *parts = op->attributes;
 
     switch (op->op) {
     case LLMRUN_OP_MATMUL:
@@ -128,10 +140,7 @@ static const char *attributes_problem(const struct llmrun_op *op)
     case LLMRUN_OP_INIT:
         return init->distribution > LLMRUN_INIT_UNIFORM ? "does not know this distribution" : NULL;
     case LLMRUN_OP_SUM_SQUARES:
-        if (parts->leaves < 1 || operand_elements(&op->operands[LLMRUN_SUM_SQUARES_X]) % parts->leaves != 0 ||
-            parts->slot < 0 || parts->slot > op->operands[LLMRUN_SUM_SQUARES_SUMS].shape[0] - parts->leaves)
-            return "needs leaves that divide x and slots for all of them in sums";
-        return NULL;
+        return sum_squares_problem(op);
     default:
         return NULL;
     }

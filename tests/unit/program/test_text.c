@@ -38,7 +38,7 @@ static const char every_form[] =
     "  embedding(%5, %3, _ -> %10) B again layer 0\n"
     "  embedding_grad(%5, %10 -> +%4) {lanes: 1, reserved: 0} W\n"
     "section update 0\n"
-    "  sum_squares(%4, %8) {slot: 0, leaves: 1} U\n"
+    "  sum_squares(%4, %8) {slot: 0, row_leaves: 1, column_leaves: 1} U\n"
     "section evaluate 0\n"
     "section decode 0\n";
 

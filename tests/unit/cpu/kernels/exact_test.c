@@ -354,13 +354,15 @@ static void check_adamw(const struct size *size, uint32_t dtype, enum numbers nu
 
 static void check_sum_squares(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
-    struct llmrun_sum_squares_attributes attributes = {2, variant == 0 ? 1 : size->tokens};
+    /* Variants: one leaf, a row each, a column or 31 each. */
+    uint32_t columns = variant < 2 ? 1 : (uint32_t)(size->channels % 31 == 0 ? size->channels / 31 : size->channels);
+    struct llmrun_sum_squares_attributes attributes = {2, variant % 2 == 0 ? 1 : (uint32_t)size->tokens, columns};
     struct op_case op;
 
     (void)dtype;
     op_case_begin(&op, LLMRUN_OP_SUM_SQUARES, &attributes, seed(size, variant));
     op_case_operand(&op, LLMRUN_SUM_SQUARES_X, LLMRUN_F32, EXTENTS(size->tokens, size->channels), numbers);
-    op_case_operand(&op, LLMRUN_SUM_SQUARES_SUMS, LLMRUN_F64, EXTENTS(size->tokens + 5), numbers);
+    op_case_operand(&op, LLMRUN_SUM_SQUARES_SUMS, LLMRUN_F64, EXTENTS(size->tokens * columns + 5), numbers);
     op_case_check(&op, describe(size, LLMRUN_F32, numbers, variant));
 }
 
@@ -414,7 +416,7 @@ EXACT_TEST(swiglu, 1)
 EXACT_TEST(swiglu_grad, 1)
 EXACT_TEST(rope, 4)
 EXACT_TEST(adamw, 3)
-EXACT_TEST(sum_squares, 2)
+EXACT_TEST(sum_squares, 4)
 EXACT_TEST(clip, 2)
 EXACT_TEST(init, 3)
 

@@ -93,14 +93,15 @@ static void an_unknown_distribution_is_refused(void **state)
 
 static void leaves_that_do_not_divide_or_do_not_fit_are_refused(void **state)
 {
-    static const struct llmrun_sum_squares_attributes wrong[] = {{0, 0}, {0, 4}, {-1, 3}, {2, 3}};
+    static const struct llmrun_sum_squares_attributes wrong[] = {{0, 0, 1}, {0, 1, 0},  {0, 1, 4},
+                                                                 {0, 3, 1}, {-1, 2, 1}, {1, 2, 2}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         struct op_case op;
 
         op_case_begin(&op, LLMRUN_OP_SUM_SQUARES, &wrong[i], 1);
-        op_case_operand(&op, LLMRUN_SUM_SQUARES_X, LLMRUN_F32, EXTENTS(6), NUMBERS_USUAL);
+        op_case_operand(&op, LLMRUN_SUM_SQUARES_X, LLMRUN_F32, EXTENTS(2, 6), NUMBERS_USUAL);
         op_case_operand(&op, LLMRUN_SUM_SQUARES_SUMS, LLMRUN_F64, EXTENTS(4), NUMBERS_USUAL);
         assert_refused(&op, "leaves that divide x");
     }

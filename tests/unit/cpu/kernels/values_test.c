@@ -318,7 +318,7 @@ static void clip_equals_pytorch(void **state)
 
     (void)state;
     for (int64_t i = 0; i < 2; i++) {
-        struct llmrun_sum_squares_attributes attributes = {i, 1};
+        struct llmrun_sum_squares_attributes attributes = {i, 1, 1};
 
         op_case_begin(&op, LLMRUN_OP_SUM_SQUARES, &attributes, 1);
         use(&op, LLMRUN_SUM_SQUARES_X, EXTENTS(counts[i]), names[i]);
