@@ -9,6 +9,20 @@
 #include "train/chosen_device.h"
 #include "train/request.h"
 
+static void print_sums(const struct compiled *compiled, const struct compile_request *request)
+{
+    const struct lanes_form *form = &compiled->form;
+    int64_t lanes = form->lanes * form->units;
+
+    if (form->exact)
+        printf(
+            "sums       exact: %lld lanes of %lld sequences, %lld chunks of positions, up to %lld leaves of features\n",
+            (long long)lanes, (long long)(request->global_batch / lanes), (long long)form->chunks,
+            (long long)form->features);
+    else
+        puts("sums       in free order");
+}
+
 static void print_memory(const struct compiled *compiled)
 {
     const struct memory_plan *plan = &compiled->plan;
@@ -51,6 +65,7 @@ static void print_plan(const struct compiled *compiled, const struct compile_req
     printf("step       %lld sequences of %lld tokens in %d microbatches, %s\n", (long long)request->global_batch,
            (long long)request->sequence, compiled->microbatches,
            request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32");
+    print_sums(compiled, request);
     print_memory(compiled);
     print_flops(compiled, request);
 }

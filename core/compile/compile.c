@@ -125,24 +125,22 @@ static int make_form(const struct compile_request *request, struct lanes_form *f
 
 int compile_step(const struct compile_request *request, struct compiled *compiled, struct error *error)
 {
-    struct lanes_form form;
     int status = model_check(&request->model, error);
 
     memset(compiled, 0, sizeof *compiled);
-    compiled->exact = request->exact;
     if (status == STATUS_OK)
         status = check_sizes(request, error);
     if (status == STATUS_OK)
-        status = make_form(request, &form, error);
+        status = make_form(request, &compiled->form, error);
     if (status != STATUS_OK)
         return status;
     compiled->microbatches = request->train ? (int32_t)(request->global_batch / request->micro_batch) : 1;
     status = build(request, &compiled->program, error);
     if (status == STATUS_OK)
-        status = run_passes(request, &form, &compiled->program, error);
+        status = run_passes(request, &compiled->form, &compiled->program, error);
     if (status == STATUS_OK && request->train)
-        status = schedule_accumulate(compiled->microbatches, (int32_t)form.units, form.accumulate, &compiled->schedule,
-                                     error);
+        status = schedule_accumulate(compiled->microbatches, (int32_t)compiled->form.units, compiled->form.accumulate,
+                                     &compiled->schedule, error);
     if (status == STATUS_OK && request->train)
         status = schedule_check(&compiled->schedule, error);
     if (status == STATUS_OK)
@@ -170,7 +168,7 @@ void compile_describe(const struct compiled *compiled, const struct op *op, stru
     out->size = sizeof *out;
     out->op = op->op;
     out->version = op->version;
-    out->flags = LLMRUN_OP_DETERMINISTIC | (compiled->exact ? LLMRUN_OP_EXACT : 0);
+    out->flags = LLMRUN_OP_DETERMINISTIC | (compiled->form.exact ? LLMRUN_OP_EXACT : 0);
     out->accumulate = op->accumulate;
     out->attributes = program_attributes(program, op);
     out->attribute_bytes = op_attribute_bytes(info);

@@ -8,6 +8,7 @@
 
 #include "layout/schedule.h"
 #include "model/model.h"
+#include "passes/lanes.h"
 #include "passes/memory_plan.h"
 #include "passes/recompute.h"
 #include "passes/update.h"
@@ -40,8 +41,8 @@ struct compiled {
     struct program program;
     struct schedule schedule; /* no entries without `train` */
     struct memory_plan plan;
+    struct lanes_form form; /* where sums are cut */
     int32_t microbatches;
-    bool exact;
     bool workspace_known; /* a device answered for every op */
 };
 

@@ -189,9 +189,13 @@ static int32_t waiting(struct lanes *lanes, int32_t accumulator, int level)
 {
     const struct value value = lanes->program->values[accumulator];
     char name[VALUE_NAME_BYTES + 16];
+    int32_t sum;
 
     snprintf(name, sizeof name, "%s.lane%d", value.name, level);
-    return build_value(&lanes->builder, name, VALUE_SCRATCH, 0, LLMRUN_F32, value.rank, value.shape);
+    sum = build_value(&lanes->builder, name, VALUE_WAITING, 0, LLMRUN_F32, value.rank, value.shape);
+    if (sum != NO_VALUE)
+        lanes->program->values[sum].source = accumulator;
+    return sum;
 }
 
 static void close_accumulator(struct lanes *lanes, int32_t accumulator, int closed, bool last)

@@ -17,6 +17,7 @@ enum plan_region {
     REGION_COPIES,
     REGION_CONSTANTS,
     REGION_GRADIENTS,
+    REGION_WAITING, /* of lanes, until others are added to them */
     REGION_INPUTS,
     REGION_RESULTS,
     REGION_SCRATCH,

@@ -172,9 +172,9 @@ void program_tensor(const struct program *program, int32_t id, int64_t alignment
 
 const char *value_kind_name(enum value_kind kind)
 {
-    static const char *const names[VALUE_KINDS] = {"parameter", "state",      "copy",  "constant",
-                                                   "gradient",  "partial",    "input", "result",
-                                                   "scratch",   "activation", "cache"};
+    static const char *const names[VALUE_KINDS] = {"parameter", "state",   "copy",       "constant",
+                                                   "gradient",  "partial", "input",      "result",
+                                                   "scratch",   "waiting", "activation", "cache"};
 
     return kind < VALUE_KINDS ? names[kind] : "?";
 }

@@ -88,7 +88,7 @@ bool runner_open(struct runner *runner, struct device *device, struct program *p
     memset(runner, 0, sizeof *runner);
     runner->device = device;
     runner->compiled.program = *program;
-    runner->compiled.exact = exact;
+    runner->compiled.form.exact = exact;
     runner->compiled.microbatches = 1;
     program_init(program);
     check(&runner->error, program_verify(&runner->compiled.program, &runner->error));

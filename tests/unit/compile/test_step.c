@@ -206,7 +206,7 @@ static void an_op_is_described_in_the_words_of_the_contract(void **state)
     assert_int_equal(tensors[LLMRUN_EMBEDDING_TABLE].alignment, PLAN_ALIGNMENT);
     assert_int_equal(tensors[LLMRUN_EMBEDDING_ADDEND].dtype, LLMRUN_NONE);
     assert_int_equal(tensors[LLMRUN_EMBEDDING_ADDEND].rank, 0);
-    compiled.exact = false;
+    compiled.form.exact = false;
     compile_describe(&compiled, find_op(&compiled, LLMRUN_OP_ATTENTION), tensors, &op);
     assert_int_equal(op.flags, LLMRUN_OP_DETERMINISTIC);
     assert_int_equal(op.attribute_bytes, sizeof(struct llmrun_attention_attributes));

@@ -1,0 +1,51 @@
+# `llmrun plan` tells what the run then takes, to the byte, and how its sums are cut.
+. "$(dirname "$0")/training.sh"
+
+# number NAME: of a row of the plan's table of memory.
+number() {
+    sed -n "s/^  $1  *\([0-9]*\).*/\1/p" out
+}
+
+# plan_is_exact FLAG...: the plan's arena is what the regions add up to, and what a run of the same config reports.
+plan_is_exact() {
+    expect 0 out '*memory of one rank, bytes*' -- plan tiny.yaml "$@"
+    total=$(number arena)
+    sum=$(sed -n '/^memory/,/^  arena/s/^  [a-z ]*[a-z]  *\([0-9]*\)$/\1/p' out |
+        awk '{ sum += int(($1 + 4095) / 4096) * 4096 } END { print sum }')
+    [ "$total" = "$sum" ] || complain "plan $*: regions of $sum bytes, an arena of $total"
+    train run "$@" --steps 1
+    wants 0
+    grep -q "\"event\":\"step\".*\"mem_bytes\":$total}" run/metrics.jsonl ||
+        complain "plan $*: $total bytes, and the run says $(tail -n 2 run/metrics.jsonl)"
+    rm -rf run
+}
+
+plan_is_exact
+plan_is_exact --train.micro_batch 1
+plan_is_exact --train.micro_batch 2 --numerics.lanes 2 --precision.compute bf16
+plan_is_exact --numerics.exact false --train.micro_batch 1
+for recompute in selective full; do
+    plan_is_exact --parallel.recompute $recompute --train.micro_batch 2 --model.dropout 0.1
+done
+plan_is_exact --model.preset llama-tiny --data.seq_len 32 --data.valid_split 0.1
+
+# Four lanes in four microbatches: the sums of one lane and of two wait for others. In one microbatch none does.
+expect 0 out '*
+sums       exact: 4 lanes of 1 sequences, 8 chunks of positions, up to 8 leaves of features
+*' -- plan tiny.yaml --train.micro_batch 1
+gradients=$(number gradients)
+waiting=$(number 'waiting sums')
+[ "$waiting" -gt "$gradients" ] && [ "$waiting" -lt $((2 * gradients)) ] ||
+    complain "sums that wait take $waiting bytes, gradients $gradients"
+expect 0 out '*  waiting sums                    0
+*' -- plan tiny.yaml --train.micro_batch 4
+expect 0 out '*
+sums       in free order
+*' -- plan tiny.yaml --numerics.exact false
+
+# No device is needed, nor data, for a model that fits on none.
+expect 0 out '*model      68976648192 parameters: 80 layers, width 8192, 64 heads (8 of keys and values)*' -- \
+    plan --model.preset llama2-70b --train.global_batch 1 --data.tokenizer nowhere
+expect 0 out '*section forward*section close*section update*' -- plan tiny.yaml --dump step
+expect 2 "llmrun: --dump is 'graph'; it can be step" -- plan tiny.yaml --dump graph
+finish
