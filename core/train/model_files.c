@@ -6,8 +6,6 @@
 
 #include "huggingface/directory.h"
 
-#define FILE_LIMIT ((int64_t)256 << 20)
-
 /* `opens`: a tokenizer can be opened from it (with merges.txt beside vocab.json). */
 static const struct {
     const char *name;
@@ -48,7 +46,7 @@ int model_files_read(const struct file_system *fs, const struct config *config, 
 
         if (folder[0] == '\0' || !is_there(folder, names[i].name, path))
             continue;
-        status = file_read_all(fs, path, FILE_LIMIT, &data, &bytes, error);
+        status = file_read_all(fs, path, MODEL_FILES_LIMIT, &data, &bytes, error);
         if (status == STATUS_OK)
             add(files, names[i].name, data, bytes);
     }
@@ -89,6 +87,13 @@ const struct checkpoint_blob *model_files_find(const struct model_files *files, 
         if (strcmp(files->blobs[i].name, name) == 0)
             return &files->blobs[i];
     return NULL;
+}
+
+bool model_files_config_in(const char *folder)
+{
+    char path[PATH_MAX];
+
+    return is_there(folder, HF_CONFIG_NAME, path);
 }
 
 bool model_files_tokenizer_in(const char *folder)

@@ -6,7 +6,8 @@
 #include "checkpoint/save.h"
 #include "config/config.h"
 
-#define MODEL_FILES 10
+#define MODEL_FILES       10
+#define MODEL_FILES_LIMIT ((int64_t)256 << 20) /* bytes of one */
 
 /* Owns the data of its blobs; zero-initialised it is empty. */
 struct model_files {
@@ -26,7 +27,8 @@ void model_files_free(struct model_files *files);
 /* NULL when it is not among them. */
 const struct checkpoint_blob *model_files_find(const struct model_files *files, const char *name);
 
-/* True when a folder holds a tokenizer. */
+/* True when a folder holds a model's config.json, or a tokenizer. */
+bool model_files_config_in(const char *folder);
 bool model_files_tokenizer_in(const char *folder);
 
 #endif

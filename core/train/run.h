@@ -4,6 +4,7 @@
 
 #include "checkpoint/run_lock.h"
 #include "data/corpus.h"
+#include "train/origin.h"
 #include "train/pretrained.h"
 #include "train/saver.h"
 #include "train/time_limit.h"
@@ -18,7 +19,8 @@ struct pending_step {
 
 struct trainer {
     struct trainer_options options;
-    const struct config *config;
+    const struct config *config; /* that of origin */
+    struct origin origin;        /* its checkpoint is open until the first weights are there */
     struct tokenizer *tokenizer;
     struct token_set train_set, valid_set;
     struct sampler train_sampler, valid_sampler;

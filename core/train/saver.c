@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "huggingface/directory.h"
-
-int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct config *config,
+int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct origin *origin,
                  struct engine *engine, struct error *error)
 {
+    const struct config *config = &origin->config;
     int status;
 
     memset(saver, 0, sizeof *saver);
@@ -18,13 +17,13 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
     saver->keep = config->checkpoint.keep;
     saver->last_step = -1;
     saver->unreported = -1;
-    if (!file_join(saver->folder, sizeof saver->folder, run_folder, "ckpt"))
+    if (!file_join(saver->folder, sizeof saver->folder, run_folder, SAVER_FOLDER))
         return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
     status = weight_list_make(&executor_compiled(engine->executor)->program, &saver->list, error);
     if (status == STATUS_OK)
         status = config_to_text(config, false, &saver->config_text, error);
     if (status == STATUS_OK)
-        status = model_files_read(fs, config, &saver->model, error);
+        status = model_files_read(fs, &origin->files, &saver->model, error);
     if (status == STATUS_OK && config->checkpoint.async)
         status = checkpoint_async_create(&saver->async, error);
     if (status != STATUS_OK) {
@@ -168,39 +167,10 @@ static int compare_hash(const struct checkpoint *checkpoint, const char *key, co
     return STATUS_OK;
 }
 
-/* What model.path says may have changed in place. */
-static int compare_model(const struct saver *saver, const struct checkpoint *checkpoint, struct error *error)
+int saver_restore(struct saver *saver, struct checkpoint *checkpoint, struct train_state *state, struct error *error)
 {
-    const struct checkpoint_blob *now = model_files_find(&saver->model, HF_CONFIG_NAME);
-    char *stored = NULL;
-    int64_t bytes = 0;
-    int status;
+    int status = compare_hash(checkpoint, "tokenizer", "data.tokenizer", state->tokenizer_hash, error);
 
-    if (now == NULL)
-        return STATUS_OK;
-    status = checkpoint_read_file(checkpoint, HF_CONFIG_NAME, &stored, &bytes, error);
-    if (status == STATUS_OK && (bytes != now->bytes || memcmp(stored, now->data, (size_t)bytes) != 0))
-        status = error_set(error, STATUS_USAGE,
-                           "model.path: its %s is not the one that %s was made with; use the same, or another run.dir",
-                           HF_CONFIG_NAME, checkpoint->folder);
-    free(stored);
-    return status;
-}
-
-int saver_restore(struct saver *saver, struct checkpoint *checkpoint, const struct config *config,
-                  struct train_state *state, struct error *error)
-{
-    struct config stored;
-    int status = saver_read_config(checkpoint, NULL, &stored, error);
-
-    if (status != STATUS_OK)
-        return status;
-    status = config_check_resume(&stored, config, error);
-    config_free(&stored);
-    if (status == STATUS_OK)
-        status = compare_model(saver, checkpoint, error);
-    if (status == STATUS_OK)
-        status = compare_hash(checkpoint, "tokenizer", "data.tokenizer", state->tokenizer_hash, error);
     if (status == STATUS_OK)
         status = compare_hash(checkpoint, "data", "data.train", state->data_hash, error);
     if (status == STATUS_OK && (!checkpoint_state_integer(&checkpoint->manifest.state, "step", &state->step) ||

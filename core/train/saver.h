@@ -7,9 +7,11 @@
 #include "data/tokenizer.h"
 #include "train/engine.h"
 #include "train/model_files.h"
+#include "train/origin.h"
 #include "train/weights.h"
 
 #define SAVER_CONFIG_NAME "config.resolved.yaml"
+#define SAVER_FOLDER      "ckpt" /* of a run's folder */
 
 /* Where a run stands; everything else follows from the config. */
 struct train_state {
@@ -36,7 +38,8 @@ struct saver {
     int64_t unreported; /* step of a started save whose result nobody asked for yet, -1: none */
 };
 
-int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct config *config,
+/* The small files of the model are read from where origin->files says. */
+int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct origin *origin,
                  struct engine *engine, struct error *error);
 void saver_destroy(struct saver *saver); /* accepts a zeroed struct */
 
@@ -51,10 +54,10 @@ bool saver_busy(const struct saver *saver);
 /* Waits for the started save and gives its result, once. *step (may be NULL) is its step, -1 when there was none. */
 int saver_wait(struct saver *saver, int64_t *step, struct error *error);
 
-/* Loads weights, optimizer state and *state from an opened checkpoint, after comparing its config, data and tokenizer
- * with this run's: STATUS_USAGE names what differs. state->data_hash and tokenizer_hash hold this run's on entry. */
-int saver_restore(struct saver *saver, struct checkpoint *checkpoint, const struct config *config,
-                  struct train_state *state, struct error *error);
+/* Loads weights, optimizer state and *state from the checkpoint that origin_find opened, after comparing its data and
+ * tokenizer with this run's: STATUS_USAGE names what differs. state->data_hash and tokenizer_hash hold this run's on
+ * entry. */
+int saver_restore(struct saver *saver, struct checkpoint *checkpoint, struct train_state *state, struct error *error);
 
 /* The config that a checkpoint was made with, under the flags and the environment of `above` (NULL: none). */
 int saver_read_config(const struct checkpoint *checkpoint, const struct config_inputs *above, struct config *config,

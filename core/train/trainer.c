@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "checkpoint/find.h"
+#include "checkpoint/folder.h"
 #include "program/text.h"
 #include "train/run.h"
 
@@ -36,7 +37,7 @@ static int load_data(struct trainer *trainer, struct error *error)
         .builtin = trainer->options.builtin,
         .builtin_bytes = trainer->options.builtin_bytes,
     };
-    int status = tokenizer_open(config->data.tokenizer, &trainer->tokenizer, error);
+    int status = tokenizer_open(trainer->origin.files.data.tokenizer, &trainer->tokenizer, error);
 
     if (status != STATUS_OK)
         return status;
@@ -143,39 +144,46 @@ static int write_configs(struct trainer *trainer, struct error *error)
     return status;
 }
 
-static int open_folder(struct trainer *trainer, struct error *error)
+/* Nobody else saves into a folder or removes from it while its checkpoints are looked at. */
+static int find_origin(struct trainer *trainer, struct error *error)
 {
     int status = name_folder(trainer, error);
 
-    if (status == STATUS_OK)
-        status = file_make_folders(trainer->options.fs, trainer->folder, error);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && folder_exists(trainer->folder))
         status = run_lock_acquire(trainer->folder, &trainer->lock, error);
     if (status == STATUS_OK)
-        status = metrics_open(&trainer->metrics, trainer->options.fs, trainer->folder, error);
+        status = origin_find(&trainer->origin, trainer->options.fs, trainer->options.config, trainer->folder, error);
+    trainer->config = &trainer->origin.config;
     return status;
 }
 
-/* The checkpoint to go on from: *found is false for a fresh start. */
-static int find_checkpoint(struct trainer *trainer, char path[PATH_MAX], bool *found, struct error *error)
+/* A folder that was not there when the run looked for its origin. */
+static int make_folder(struct trainer *trainer, struct error *error)
 {
-    const char *resume = trainer->config->run.resume;
+    char path[PATH_MAX], below[PATH_MAX];
+    bool found = false;
+    int status = file_make_folders(trainer->options.fs, trainer->folder, error);
 
-    *found = false;
-    if (strcmp(resume, "none") == 0) {
-        int status = checkpoint_find_newest(trainer->options.fs, trainer->saver.folder, path, found, error);
-
-        /* Beside a fresh start, later steps of the old run would be taken for its newest. */
-        if (status == STATUS_OK && *found)
-            status = error_set(error, STATUS_USAGE, "run.resume is none, and %s is there already; name another run.dir",
-                               path);
-        *found = false;
+    if (status == STATUS_OK)
+        status = run_lock_acquire(trainer->folder, &trainer->lock, error);
+    if (status != STATUS_OK || trainer->origin.resumed)
         return status;
-    }
-    if (strcmp(resume, "auto") == 0)
-        return checkpoint_find_newest(trainer->options.fs, trainer->saver.folder, path, found, error);
-    *found = true;
-    return checkpoint_resolve(trainer->options.fs, resume, path, error);
+    if (file_join(below, sizeof below, trainer->folder, SAVER_FOLDER))
+        status = checkpoint_find_newest(trainer->options.fs, below, path, &found, error);
+    if (status == STATUS_OK && found)
+        status =
+            error_set(error, STATUS_USAGE, "another run has saved %s meanwhile; start again to go on from it", path);
+    return status;
+}
+
+/* A run that cannot start makes no folder. */
+static int open_folder(struct trainer *trainer, struct error *error)
+{
+    int status = trainer->lock.handle < 0 ? make_folder(trainer, error) : STATUS_OK;
+
+    if (status == STATUS_OK)
+        status = metrics_open(&trainer->metrics, trainer->options.fs, trainer->folder, error);
+    return status;
 }
 
 static void make_run_id(struct trainer *trainer)
@@ -194,7 +202,7 @@ static int open_pretrained(struct trainer *trainer, struct error *error)
     struct model_config model;
     int status;
 
-    if (config->model.init != CONFIG_INIT_WEIGHTS)
+    if (trainer->origin.resumed || config->model.init != CONFIG_INIT_WEIGHTS)
         return STATUS_OK;
     status = request_model(config, tokenizer_vocabulary(trainer->tokenizer), &model, error);
     if (status == STATUS_OK)
@@ -216,24 +224,16 @@ static int first_weights(struct trainer *trainer, struct error *error)
 
 static int start_weights(struct trainer *trainer, struct error *error)
 {
-    struct checkpoint checkpoint = {0};
-    char path[PATH_MAX];
-    bool found;
-    int status = find_checkpoint(trainer, path, &found, error);
+    struct checkpoint *checkpoint = &trainer->origin.checkpoint;
+    int status;
 
-    if (status != STATUS_OK)
-        return status;
-    if (!found) {
+    if (!trainer->origin.resumed) {
         make_run_id(trainer);
         return first_weights(trainer, error);
     }
-    status = checkpoint_open(trainer->options.fs, path, &checkpoint, error);
-    if (status == STATUS_OK) {
-        status = saver_restore(&trainer->saver, &checkpoint, trainer->config, &trainer->state, error);
-        checkpoint_close(&checkpoint);
-    }
+    status = saver_restore(&trainer->saver, checkpoint, &trainer->state, error);
     if (status == STATUS_OK)
-        log_line(LOG_INFO, "resuming from %s", path);
+        log_line(LOG_INFO, "resuming from %s", checkpoint->folder);
     return status;
 }
 
@@ -272,21 +272,24 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
     trainer->lock.handle = -1;
     trainer->metrics.handle = -1;
     request_learning_rate(trainer->config, &trainer->schedule);
-    status = load_data(trainer, error);
+    status = find_origin(trainer, error);
+    if (status == STATUS_OK)
+        status = load_data(trainer, error);
     if (status == STATUS_OK)
         status = open_pretrained(trainer, error);
     if (status == STATUS_OK)
-        status = engine_open(&trainer->engine, trainer->config, tokenizer_vocabulary(trainer->tokenizer),
+        status = engine_open(&trainer->engine, &trainer->origin.files, tokenizer_vocabulary(trainer->tokenizer),
                              USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0), error);
     if (status == STATUS_OK)
         status = start_samplers(trainer, error);
     if (status == STATUS_OK)
         status = open_folder(trainer, error);
     if (status == STATUS_OK)
-        status = saver_create(&trainer->saver, options->fs, trainer->folder, trainer->config, &trainer->engine, error);
+        status = saver_create(&trainer->saver, options->fs, trainer->folder, &trainer->origin, &trainer->engine, error);
     if (status == STATUS_OK)
         status = start_weights(trainer, error);
     pretrained_close(&trainer->pretrained);
+    origin_close(&trainer->origin);
     if (status == STATUS_OK)
         status = write_configs(trainer, error);
     trainer->first_step = trainer->state.step;

@@ -1,0 +1,125 @@
+#include "train/origin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "checkpoint/find.h"
+#include "huggingface/directory.h"
+#include "train/model_files.h"
+#include "train/saver.h"
+#include "train/stored_model.h"
+
+/* The checkpoint to go on from: *found is false for a fresh start. */
+static int find_checkpoint(const struct file_system *fs, const char *resume, const char *run_folder,
+                           char path[PATH_MAX], bool *found, struct error *error)
+{
+    char folder[PATH_MAX];
+    int status;
+
+    *found = false;
+    if (strcmp(resume, "none") != 0 && strcmp(resume, "auto") != 0) {
+        *found = true;
+        return checkpoint_resolve(fs, resume, path, error);
+    }
+    if (!file_join(folder, sizeof folder, run_folder, SAVER_FOLDER))
+        return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
+    status = checkpoint_find_newest(fs, folder, path, found, error);
+    /* Beside a fresh start, later steps of the old run would be taken for its newest. */
+    if (status == STATUS_OK && *found && strcmp(resume, "none") == 0)
+        return error_set(error, STATUS_USAGE, "run.resume is none, and %s is there already; name another run.dir",
+                         path);
+    return status;
+}
+
+/* Where nobody sets data.tokenizer it follows from what model.path holds; that may be gone. */
+static void follow_path_again(struct config *now, const struct config *stored)
+{
+    if (now->sources[CONFIG_KEY_data_tokenizer].level != CONFIG_DEFAULT || now->model.path[0] == '\0' ||
+        strcmp(now->model.path, stored->model.path) != 0 || strcmp(stored->data.tokenizer, stored->model.path) != 0)
+        return;
+    now->data.tokenizer = now->model.path;
+    now->sources[CONFIG_KEY_data_tokenizer] = now->sources[CONFIG_KEY_model_path];
+}
+
+static int compare_config(struct origin *origin, struct error *error)
+{
+    struct config stored;
+    int status = saver_read_config(&origin->checkpoint, NULL, &stored, error);
+
+    if (status != STATUS_OK)
+        return status;
+    follow_path_again(&origin->config, &stored);
+    status = config_check_resume(&stored, &origin->config, error);
+    config_free(&stored);
+    return status;
+}
+
+/* What model.path says may have changed in place. */
+static int compare_model(const struct origin *origin, const char *path, struct error *error)
+{
+    const struct checkpoint *checkpoint = &origin->checkpoint;
+    char name[PATH_MAX], *now = NULL, *stored = NULL;
+    int64_t now_bytes = 0, stored_bytes = 0;
+    int status;
+
+    if (!file_join(name, sizeof name, path, HF_CONFIG_NAME))
+        return error_set(error, STATUS_USAGE, "model.path: the path is too long");
+    status = file_read_all(checkpoint->fs, name, MODEL_FILES_LIMIT, &now, &now_bytes, error);
+    if (status == STATUS_OK)
+        status = checkpoint_read_file(checkpoint, HF_CONFIG_NAME, &stored, &stored_bytes, error);
+    if (status == STATUS_OK && (stored_bytes != now_bytes || memcmp(stored, now, (size_t)now_bytes) != 0))
+        status = error_set(error, STATUS_USAGE,
+                           "model.path: its %s is not the one that %s was made with; use the same, or another run.dir",
+                           HF_CONFIG_NAME, checkpoint->folder);
+    free(now);
+    free(stored);
+    return status;
+}
+
+/* Files that are still where the config says are used, and compared; for others the checkpoint stands in. */
+static int locate_files(struct origin *origin, struct error *error)
+{
+    struct checkpoint *checkpoint = &origin->checkpoint;
+    const char *path = origin->config.model.path, *tokenizer = origin->config.data.tokenizer;
+    const char *stored = stored_model_tokenizer(checkpoint, &origin->config);
+    int status = STATUS_OK;
+
+    origin->files = origin->config;
+    if (path[0] != '\0' && model_files_config_in(path)) {
+        status = compare_model(origin, path, error);
+    } else if (path[0] != '\0' && manifest_find_file(&checkpoint->manifest, HF_CONFIG_NAME) != NULL) {
+        origin->files.model.path = checkpoint->folder;
+        log_line(LOG_INFO, "model.path %s is gone; its files are taken from %s", path, checkpoint->folder);
+    }
+    if (stored == checkpoint->folder && !model_files_tokenizer_in(tokenizer)) {
+        origin->files.data.tokenizer = checkpoint->folder;
+        log_line(LOG_INFO, "data.tokenizer %s is gone; its files are taken from %s", tokenizer, checkpoint->folder);
+    }
+    return status;
+}
+
+int origin_find(struct origin *origin, const struct file_system *fs, const struct config *given, const char *run_folder,
+                struct error *error)
+{
+    char path[PATH_MAX];
+    int status;
+
+    *origin = (struct origin){.config = *given, .files = *given};
+    status = find_checkpoint(fs, given->run.resume, run_folder, path, &origin->resumed, error);
+    if (status != STATUS_OK || !origin->resumed)
+        return status;
+    status = checkpoint_open(fs, path, &origin->checkpoint, error);
+    if (status == STATUS_OK)
+        status = compare_config(origin, error);
+    if (status == STATUS_OK)
+        status = locate_files(origin, error);
+    if (status != STATUS_OK)
+        origin_close(origin);
+    return status;
+}
+
+void origin_close(struct origin *origin)
+{
+    checkpoint_close(&origin->checkpoint);
+}

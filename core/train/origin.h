@@ -1,0 +1,26 @@
+/* What a run starts from: nothing, or a checkpoint. A checkpoint holds the small files of its model, so a run goes on
+ * without the directories that model.path and data.tokenizer name. */
+#ifndef LLMRUN_TRAIN_ORIGIN_H
+#define LLMRUN_TRAIN_ORIGIN_H
+
+#include "checkpoint/checkpoint.h"
+#include "config/config.h"
+
+/* Both configs borrow their texts: from the one that origin_find got, and from `checkpoint`. In `files` model.path and
+ * data.tokenizer name the checkpoint where the files that they name are gone. */
+struct origin {
+    bool resumed;                 /* false: a fresh start, and no checkpoint is open */
+    struct checkpoint checkpoint; /* open until origin_close */
+    struct config config, files;  /* the run's, as it is stored, and where to read from */
+};
+
+/* Finds what run.resume asks for (auto looks into run_folder/ckpt) and compares it with `given`, before anything of the
+ * model's size is made: STATUS_USAGE names the key that differs, and model.path where its config.json is there and is
+ * another one. A data.tokenizer that nobody set and that followed from model.path when the run began follows again. */
+int origin_find(struct origin *origin, const struct file_system *fs, const struct config *given, const char *run_folder,
+                struct error *error);
+
+/* Closes the checkpoint; `config` may still be used, `files` no more. Accepts a zeroed struct. */
+void origin_close(struct origin *origin);
+
+#endif
