@@ -82,14 +82,12 @@ static int run(const struct stored_model_options *source, const char *prompt, st
 {
     struct token_list tokens = {0};
     struct stored_model model;
-    int32_t end_of_text;
     int status = stored_model_open(&model, &file_system_real, source, error);
 
     if (status != STATUS_OK)
         return status;
-    end_of_text = tokenizer_end_of_text(model.tokenizer);
-    options->stops = &end_of_text;
-    options->stop_count = end_of_text >= 0;
+    options->stops = model.stops;
+    options->stop_count = model.stop_count;
     status = tokenizer_encode(model.tokenizer, prompt, (int64_t)strlen(prompt), &tokens, error);
     if (status == STATUS_OK && tokens.count == 0)
         status = error_set(error, STATUS_USAGE, "--prompt is empty; at least one token is needed to go on from");

@@ -17,7 +17,8 @@ int hf_config_read(const struct file_system *fs, const char *folder, struct mode
 struct hf_config_form {
     const char *original; /* a config.json that hf_config_parse accepts, whose other fields stay; NULL for none */
     uint32_t dtype;       /* of the tensors beside it */
-    int64_t end_of_text;  /* written where there is no original; -1: none */
+    bool new_ids;         /* the ids of tokens in the original are of another vocabulary */
+    int64_t end_of_text;  /* written with new_ids, and where there is no original; -1: none */
 };
 
 /* The text of a config.json with which AutoModelForCausalLM makes this model; *text is freed by the caller. */

@@ -101,16 +101,27 @@ static bool put_gpt2(json_t *object)
     return json_object_set_new(object, "activation_function", json_string("gelu_new")) == 0;
 }
 
-/* What transformers would take from its own defaults, which are those of the published models. */
-static bool put_new_fields(json_t *object, const struct model_config *config, int64_t end_of_text)
+/* Those of the published models are transformers' defaults. */
+static bool put_new_ids(json_t *object, int64_t end_of_text)
 {
-    static const char *const ids[] = {"bos_token_id", "eos_token_id"};
-    static const char *const dropouts[] = {"attn_pdrop", "embd_pdrop", "resid_pdrop"};
+    static const char *const ends[] = {"bos_token_id", "eos_token_id"};
+    static const char *const others[] = {"pad_token_id", "sep_token_id", "unk_token_id", "decoder_start_token_id"};
     bool good = true;
 
     for (int i = 0; i < 2; i++)
         good = good &&
-               json_object_set_new(object, ids[i], end_of_text >= 0 ? json_integer(end_of_text) : json_null()) == 0;
+               json_object_set_new(object, ends[i], end_of_text >= 0 ? json_integer(end_of_text) : json_null()) == 0;
+    for (int i = 0; i < 4; i++)
+        json_object_del(object, others[i]);
+    return good;
+}
+
+/* Transformers' defaults are those of the published models here too. */
+static bool put_new_dropouts(json_t *object, const struct model_config *config)
+{
+    static const char *const dropouts[] = {"attn_pdrop", "embd_pdrop", "resid_pdrop"};
+    bool good = true;
+
     for (int i = 0; i < 3 && config->family == MODEL_GPT2; i++)
         good = good && json_object_set_new(object, dropouts[i], json_real(0)) == 0;
     return good;
@@ -131,7 +142,8 @@ static bool put_all(json_t *object, const struct model_config *config, const str
         if (!put_field(object, field, config))
             return false;
     return (config->family == MODEL_GPT2 ? put_gpt2(object) : put_llama(object, config)) &&
-           (form->original != NULL || put_new_fields(object, config, form->end_of_text));
+           ((form->original != NULL && !form->new_ids) || put_new_ids(object, form->end_of_text)) &&
+           (form->original != NULL || put_new_dropouts(object, config));
 }
 
 /* 0.3 rather than 0.29999999999999999, where that is the same number. */

@@ -10,7 +10,7 @@
 
 #define INDEX_LIMIT ((int64_t)16 << 20) /* bytes; LLaMA 70B needs 70 thousand */
 
-static bool file_exists(const struct file_system *fs, const char *folder, const char *name)
+bool hf_has_file(const struct file_system *fs, const char *folder, const char *name)
 {
     char path[PATH_MAX];
     int handle = file_join(path, sizeof path, folder, name) ? fs->open(fs, path, FILE_READ) : -1;
@@ -23,7 +23,7 @@ static bool file_exists(const struct file_system *fs, const char *folder, const 
 
 bool hf_is_directory(const struct file_system *fs, const char *path)
 {
-    return file_exists(fs, path, HF_CONFIG_NAME) && !file_exists(fs, path, MANIFEST_NAME);
+    return hf_has_file(fs, path, HF_CONFIG_NAME) && !hf_has_file(fs, path, MANIFEST_NAME);
 }
 
 static int open_file(const struct file_system *fs, const char *name, struct hf_directory *directory,
@@ -135,9 +135,9 @@ int hf_directory_open(const struct file_system *fs, const char *path, struct hf_
     *directory = (struct hf_directory){.path = strdup(path)};
     if (directory->path == NULL)
         return error_set(error, STATUS_MEMORY, "no memory to open %s", path);
-    if (file_exists(fs, path, HF_MODEL_NAME))
+    if (hf_has_file(fs, path, HF_MODEL_NAME))
         status = open_file(fs, HF_MODEL_NAME, directory, error);
-    else if (file_exists(fs, path, HF_INDEX_NAME))
+    else if (hf_has_file(fs, path, HF_INDEX_NAME))
         status = open_index(fs, directory, error);
     else
         status = error_set(error, STATUS_INPUT, "%s holds neither %s nor %s; only safetensors files are read", path,

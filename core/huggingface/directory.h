@@ -17,6 +17,9 @@ struct hf_directory {
     int64_t count, capacity;
 };
 
+/* True when the folder holds a file of this name that can be opened. */
+bool hf_has_file(const struct file_system *fs, const char *folder, const char *name);
+
 /* True when `path` is a folder with a config.json that is no checkpoint of ours. */
 bool hf_is_directory(const struct file_system *fs, const char *path);
 

@@ -10,6 +10,7 @@
 #include "huggingface/config.h"
 #include "huggingface/directory.h"
 #include "huggingface/files.h"
+#include "huggingface/stop_ids.h"
 #include "tensor/convert.h"
 #include "train/import.h"
 #include "train/model_files.h"
@@ -26,6 +27,7 @@ struct export
     const struct export_options *options;
     struct checkpoint checkpoint;
     struct model_config model;
+    bool keeps_ids;      /* token ids are those of the directory that the model came from */
     int64_t end_of_text; /* of the tokenizer, -1 for none */
     struct program program;
     struct weight_list list; /* our parameters */
@@ -46,6 +48,7 @@ static int read_model(struct export *export, struct error *error)
 
     if (status != STATUS_OK)
         return status;
+    export->keeps_ids = request_keeps_ids(&config);
     name = stored_model_tokenizer(&export->checkpoint, &config);
     /* Weights that came with a config.json have its vocabulary. */
     if (name != NULL && config.model.init != CONFIG_INIT_WEIGHTS)
@@ -206,7 +209,8 @@ static int write_file(struct export *export, const char *name, const void *data,
 /* config.json says the widest type of the tensors, which come in that order. */
 static int write_small_files(struct export *export, struct error *error)
 {
-    struct hf_config_form form = {.dtype = export->stored.tensors[0].dtype, .end_of_text = export->end_of_text};
+    struct hf_config_form form = {
+        .dtype = export->stored.tensors[0].dtype, .new_ids = !export->keeps_ids, .end_of_text = export->end_of_text};
     const struct checkpoint_blob *original;
     struct model_files files;
     char *text = NULL;
@@ -220,7 +224,7 @@ static int write_small_files(struct export *export, struct error *error)
     if (status == STATUS_OK)
         status = write_file(export, HF_CONFIG_NAME, text, (int64_t)strlen(text), error);
     for (int i = 0; i < files.count && status == STATUS_OK; i++)
-        if (&files.blobs[i] != original)
+        if (&files.blobs[i] != original && (export->keeps_ids || strcmp(files.blobs[i].name, HF_GENERATION_NAME) != 0))
             status = write_file(export, files.blobs[i].name, files.blobs[i].data, files.blobs[i].bytes, error);
     if (status == STATUS_OK && export->files.index != NULL)
         status = write_file(export, HF_INDEX_NAME, export->files.index, (int64_t)strlen(export->files.index), error);

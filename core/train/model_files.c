@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "huggingface/directory.h"
+#include "huggingface/stop_ids.h"
 
 /* `opens`: a tokenizer can be opened from it (with merges.txt beside vocab.json). */
 static const struct {
@@ -12,7 +13,7 @@ static const struct {
     bool of_model, opens;
 } names[MODEL_FILES] = {
     {HF_CONFIG_NAME, true, false},
-    {"generation_config.json", true, false},
+    {HF_GENERATION_NAME, true, false},
     {"tokenizer.json", false, true},
     {"tokenizer_config.json", false, false},
     {"special_tokens_map.json", false, false},

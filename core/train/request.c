@@ -43,6 +43,12 @@ int request_model(const struct config *config, int64_t vocabulary, struct model_
     return model_check(model, error);
 }
 
+bool request_keeps_ids(const struct config *config)
+{
+    return config->model.path[0] != '\0' &&
+           (config->model.init == CONFIG_INIT_WEIGHTS || strcmp(config->data.tokenizer, config->model.path) == 0);
+}
+
 static enum recompute recompute_mode(const struct config *config)
 {
     switch (config->parallel.recompute) {

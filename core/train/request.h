@@ -12,6 +12,9 @@ enum use { USE_TRAIN = 1, USE_EVALUATE = 2, USE_GENERATE = 4 };
  * an override or stored weights do. A tokenizer with more tokens than the model is STATUS_USAGE. */
 int request_model(const struct config *config, int64_t vocabulary, struct model_config *model, struct error *error);
 
+/* True where token ids mean what they mean in model.path's files: with its weights or its tokenizer. */
+bool request_keeps_ids(const struct config *config);
+
 /* Everything but `exact` and the device's part. `uses`: enum use, or-ed. */
 int request_make(const struct config *config, int64_t vocabulary, unsigned uses, struct compile_request *request,
                  struct error *error);

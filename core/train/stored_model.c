@@ -6,26 +6,37 @@
 
 #include "checkpoint/find.h"
 #include "huggingface/directory.h"
+#include "huggingface/stop_ids.h"
 #include "train/pretrained.h"
 #include "train/saver.h"
 #include "train/weights.h"
+
+static int replace_text(char **text, const char *by, struct error *error)
+{
+    char *copy = strdup(by);
+
+    if (copy == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the config of %s", by);
+    free(*text);
+    *text = copy;
+    return STATUS_OK;
+}
 
 int stored_model_config(const struct checkpoint *checkpoint, const struct config_inputs *above, struct config *config,
                         struct error *error)
 {
     int status = saver_read_config(checkpoint, above, config, error);
-    char *folder;
+    bool own_tokenizer;
 
     if (status != STATUS_OK || manifest_find_file(&checkpoint->manifest, HF_CONFIG_NAME) == NULL)
         return status;
-    folder = strdup(checkpoint->folder);
-    if (folder == NULL) {
+    own_tokenizer = strcmp(config->data.tokenizer, config->model.path) == 0;
+    status = replace_text(&config->model.path, checkpoint->folder, error);
+    if (status == STATUS_OK && own_tokenizer)
+        status = replace_text(&config->data.tokenizer, checkpoint->folder, error);
+    if (status != STATUS_OK)
         config_free(config);
-        return error_set(error, STATUS_MEMORY, "no memory for the config of %s", checkpoint->folder);
-    }
-    free(config->model.path);
-    config->model.path = folder;
-    return STATUS_OK;
+    return status;
 }
 
 const char *stored_model_tokenizer(const struct checkpoint *checkpoint, const struct config *config)
@@ -133,6 +144,30 @@ static int open_directory(struct stored_model *model, const struct file_system *
     return status;
 }
 
+static int find_stops(struct stored_model *model, const struct file_system *fs, struct error *error)
+{
+    const int32_t end_of_text = tokenizer_end_of_text(model->tokenizer);
+    const int64_t vocabulary = model->engine.request.model.vocab_size;
+    struct hf_stop_ids named = {.count = 0};
+    int status = STATUS_OK;
+
+    if (request_keeps_ids(&model->config))
+        status = hf_stop_ids_read(fs, model->folder, vocabulary, &named, error);
+    if (status != STATUS_OK)
+        return status;
+    model->stops = malloc((size_t)(named.count + 1) * sizeof *model->stops);
+    if (model->stops == NULL) {
+        hf_stop_ids_free(&named);
+        return error_set(error, STATUS_MEMORY, "no memory for the tokens that end a text");
+    }
+    if (end_of_text >= 0)
+        model->stops[model->stop_count++] = end_of_text;
+    for (int64_t i = 0; i < named.count; i++)
+        model->stops[model->stop_count++] = named.ids[i];
+    hf_stop_ids_free(&named);
+    return STATUS_OK;
+}
+
 int stored_model_open(struct stored_model *model, const struct file_system *fs,
                       const struct stored_model_options *options, struct error *error)
 {
@@ -143,6 +178,8 @@ int stored_model_open(struct stored_model *model, const struct file_system *fs,
         status = open_directory(model, fs, options, error);
     else
         status = open_checkpoint(model, fs, options, error);
+    if (status == STATUS_OK && options->uses & USE_GENERATE)
+        status = find_stops(model, fs, error);
     if (status != STATUS_OK)
         stored_model_close(model);
     return status;
@@ -150,6 +187,7 @@ int stored_model_open(struct stored_model *model, const struct file_system *fs,
 
 void stored_model_close(struct stored_model *model)
 {
+    free(model->stops);
     engine_close(&model->engine);
     tokenizer_close(model->tokenizer);
     config_free(&model->config);

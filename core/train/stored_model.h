@@ -22,10 +22,13 @@ struct stored_model {
     struct engine engine;
     char folder[4096]; /* the checkpoint or Hugging Face directory */
     int64_t step;      /* 0 for a Hugging Face directory */
+    int32_t *stops; /* with USE_GENERATE: tokens that end a text, the tokenizer's and those that came with the model */
+    int64_t stop_count;
 };
 
-/* The config of a checkpoint under the flags and environment of `above` (NULL: none), with model.path naming the
- * checkpoint itself where it holds a config.json. The caller frees it with config_free. */
+/* The config of a checkpoint under the flags and environment of `above` (NULL: none), with model.path, and
+ * data.tokenizer where that is the same, naming the checkpoint itself where it holds a config.json. The caller frees it
+ * with config_free. */
 int stored_model_config(const struct checkpoint *checkpoint, const struct config_inputs *above, struct config *config,
                         struct error *error);
 

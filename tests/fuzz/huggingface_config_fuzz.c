@@ -1,5 +1,5 @@
 /* config.json of a Hugging Face directory from any bytes: what is read can be a model of ours, and printed it reads
- * back as the same.
+ * back as the same. The same bytes as generation_config.json: the tokens that end a text are tokens.
  *
  * Input: a byte for the mode, then the text. In odd modes {"model_type":"gpt2", or "llama", stands before it. */
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "huggingface/config.h"
+#include "huggingface/stop_ids.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -66,6 +67,21 @@ static void read_and_print(const char *text, int64_t bytes)
     free(copy);
 }
 
+static void read_stops(const char *text, int64_t bytes)
+{
+    struct hf_stop_ids ids;
+    struct error error = {0};
+    bool named;
+    int status = hf_stop_ids_parse(text, bytes, "fuzz", 1000, &ids, &named, &error);
+
+    if (status != STATUS_OK && (error.message[0] == '\0' || error.status != STATUS_INPUT || ids.count != 0))
+        abort();
+    for (int64_t i = 0; i < ids.count; i++)
+        if (!named || ids.ids[i] < 0 || ids.ids[i] >= 1000)
+            abort();
+    hf_stop_ids_free(&ids);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const types[] = {"{\"model_type\":\"gpt2\",", "{\"model_type\":\"llama\","};
@@ -76,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (data[0] % 2 == 0) {
         read_and_print((const char *)data + 1, (int64_t)size - 1);
+        read_stops((const char *)data + 1, (int64_t)size - 1);
         return 0;
     }
     type = types[data[0] / 2 % 2];

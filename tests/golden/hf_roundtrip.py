@@ -5,7 +5,8 @@
 For each model, in fp32, bf16 and fp16, in one file and in shards: `checkpoint import`, `checkpoint verify`, `checkpoint export`;
 the exported tensors have the same names, types, shapes and bytes; AutoModelForCausalLM loads the export and gives the same bits of
 logits; `llmrun eval` of the directory and of the checkpoint is within 1e-5 of the loss that transformers computes in fp32.
-Then a model with a tokenizer.json: eval and train take it, and AutoTokenizer of the export gives the same ids.
+Before that, a model with a tokenizer.json: eval and train take it, and AutoTokenizer of the export gives the same ids; and the files that
+name where generation stops, against generate of transformers.
 """
 import argparse
 import glob
@@ -111,6 +112,45 @@ def compare_tokenizers(run):
     print(f"tokenizer of {len(fast)} tokens: the same {len(ids)} ids of the text")
 
 
+def compare_stops(llmrun):
+    """Greedy texts of one model, whose files name where they end in different ways."""
+    torch.manual_seed(20241120)
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**dict(LLAMA, vocab_size=256)))
+    for parameter in model.parameters():
+        parameter.add_(torch.randn_like(parameter) * 0.3)
+    model.save_pretrained("stops")
+    with open("stops/config.json", encoding="utf-8") as file:
+        config = {key: value for key, value in json.load(file).items() if key != "eos_token_id"}
+    prompt = torch.tensor([list(b"The")])
+    words = [llmrun, "generate", "--model", "stops", "--tokenizer", "bytes", "--prompt", "The", "--tokens", "20",
+             "--temperature", "0"]
+
+    def made_with(generation, fields):
+        with open("stops/config.json", "w", encoding="utf-8") as file:
+            json.dump(config | fields, file)
+        if os.path.exists("stops/generation_config.json"):
+            os.remove("stops/generation_config.json")
+        if generation is not None:
+            with open("stops/generation_config.json", "w", encoding="utf-8") as file:
+                json.dump(generation, file)
+        made = load("stops").generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=20, do_sample=False)
+        return made[0, 3:].tolist()
+
+    whole = made_with(None, {})
+    assert len(whole) == 20 and 0 not in whole, whole  # 0 is the end of text of bytes
+    first, second = whole[4], next(token for token in whole[5:] if token not in whole[:5])
+    cases = [(None, {}), ({}, {}), ({"eos_token_id": first}, {"eos_token_id": second}),
+             ({"eos_token_id": second}, {"eos_token_id": first}), ({"eos_token_id": [second, first]}, {}),
+             (None, {"eos_token_id": second}), (None, {"eos_token_id": [first, second]})]
+    for generation, fields in cases:
+        made = made_with(generation, fields)
+        ended = len(made) < 20  # llmrun does not show the token that ends a text
+        found = subprocess.run(words, capture_output=True, check=True).stdout
+        wanted = "The" + bytes(made[:-1] if ended else made).decode(errors="replace") + "\n"
+        assert found.decode() == wanted, (generation, fields, made, found)
+    print(f"{len(cases)} ways to name where texts end: the same texts of up to {len(whole)} tokens")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("llmrun")
@@ -133,6 +173,7 @@ def main():
         with open("text.txt", "w", encoding="utf-8") as file:
             file.write(TEXT)
         compare_tokenizers(run)
+        compare_stops(llmrun)
         ids = torch.randint(0, 259, (2, 32))
         for name in options.models:
             for dtype in (torch.float32, torch.bfloat16, torch.float16):

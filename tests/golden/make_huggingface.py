@@ -3,7 +3,8 @@
     python tests/golden/make_huggingface.py tests/golden/huggingface
 
 losses.txt has a line for each: the folder and the loss (nats a byte) of the model in fp32 on text.txt, bytes as tokens, in rows of
-32 inputs. The models are named by what is special about them; versions stand in versions.txt.
+32 inputs. greedy.txt has the tokens that generate() adds to "The" where nothing ends the text. The models are named by what is special
+about them; versions stand in versions.txt.
 """
 import sys
 
@@ -47,9 +48,16 @@ def loss_of(model):
     return total / (len(ids) - 1)
 
 
+def greedy(model):
+    model.generation_config.eos_token_id = None
+    prompt = torch.tensor([list(b"The")])
+    made = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=12, do_sample=False)
+    return " ".join(str(token) for token in made[0, 3:].tolist())
+
+
 def main():
     out = sys.argv[1]
-    lines = []
+    lines, texts = [], []
     with torch.no_grad():
         for name, (make, more, dtype, shard) in MODELS.items():
             torch.manual_seed(20241120)
@@ -59,7 +67,8 @@ def main():
             model = model.to(dtype)
             model.save_pretrained(f"{out}/{name}", max_shard_size=shard)
             lines.append(f"{name} {loss_of(model.float()):.9f}\n")
-    for name, text in (("text.txt", TEXT), ("losses.txt", "".join(lines)),
+            texts.append(f"{name} {greedy(model.float())}\n")
+    for name, text in (("text.txt", TEXT), ("losses.txt", "".join(lines)), ("greedy.txt", "".join(texts)),
                        ("versions.txt", f"torch {torch.__version__}, transformers {transformers.__version__}, "
                                         f"safetensors {safetensors.__version__}\n")):
         with open(f"{out}/{name}", "w", encoding="utf-8") as file:

@@ -148,9 +148,11 @@ static void a_nul_between_tokens_is_refused(void **state)
     assert_string_equal(error.message, "c: not valid JSON at byte 32: it is a NUL");
 }
 
-static void assert_prints_the_same(const struct model_config *config, const char *original, const char *const *parts)
+static void assert_prints_the_same(const struct model_config *config, const char *original, bool new_ids,
+                                   const char *const *parts)
 {
-    const struct hf_config_form form = {.original = original, .dtype = LLMRUN_BF16, .end_of_text = 7};
+    const struct hf_config_form form = {
+        .original = original, .dtype = LLMRUN_BF16, .new_ids = new_ids, .end_of_text = 7};
     struct error error = {0};
     struct model_config back;
     char *text;
@@ -192,11 +194,11 @@ static void what_is_written_reads_back_as_the_same(void **state)
 
     (void)state;
     assert_int_equal(model_preset("gpt2-xl", &config, NULL), STATUS_OK);
-    assert_prints_the_same(&config, NULL, gpt2_parts);
+    assert_prints_the_same(&config, NULL, false, gpt2_parts);
     config = read(LLAMA ",\"num_key_value_heads\":8,\"head_dim\":64,\"tie_word_embeddings\":true,\"rope_scaling\":{"
                         "\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
                         "\"original_max_position_embeddings\":8192,\"rope_type\":\"llama3\"}}");
-    assert_prints_the_same(&config, NULL, llama_parts);
+    assert_prints_the_same(&config, NULL, false, llama_parts);
 }
 
 static void other_fields_of_the_original_stay(void **state)
@@ -209,7 +211,24 @@ static void other_fields_of_the_original_stay(void **state)
 
     (void)state;
     config.vocab_size = 11;
-    assert_prints_the_same(&config, original, parts);
+    assert_prints_the_same(&config, original, false, parts);
+}
+
+static void ids_of_another_vocabulary_are_replaced(void **state)
+{
+    static const char *const parts[] = {"\"bos_token_id\": 7", "\"eos_token_id\": 7", "\"resid_pdrop\": 0.3", NULL};
+    static const char original[] = GPT2 ",\"bos_token_id\":50256,\"eos_token_id\":[1,2],\"pad_token_id\":50257,"
+                                        "\"resid_pdrop\":0.3,\"vocab_size\":10}";
+    struct hf_config_form form = {.original = original, .dtype = LLMRUN_F32, .new_ids = true, .end_of_text = -1};
+    struct model_config config = read(original);
+    char *text;
+
+    (void)state;
+    assert_prints_the_same(&config, original, true, parts);
+    assert_int_equal(hf_config_print(&config, &form, &text, NULL), STATUS_OK);
+    assert_non_null(strstr(text, "\"eos_token_id\": null"));
+    assert_null(strstr(text, "pad_token_id"));
+    free(text);
 }
 
 int main(void)
@@ -224,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_nul_between_tokens_is_refused),
         cmocka_unit_test(what_is_written_reads_back_as_the_same),
         cmocka_unit_test(other_fields_of_the_original_stay),
+        cmocka_unit_test(ids_of_another_vocabulary_are_replaced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
