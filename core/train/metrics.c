@@ -1,5 +1,6 @@
 #include "train/metrics.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,26 +45,59 @@ int metrics_open(struct metrics *metrics, const struct file_system *fs, const ch
     return status;
 }
 
+/* Writes the lines as far as the file takes them. What it does not take stays, from the byte at which it stopped, so
+ * that the file has no hole when there is room again. Returns 0, or the errno of what stopped it. */
+static int write_lines(struct metrics *metrics)
+{
+    struct text *lines = &metrics->lines;
+    int64_t done = 0, put = 0;
+
+    while (done < lines->length) {
+        put = metrics->fs->write(metrics->fs, metrics->handle, lines->data + done, (size_t)(lines->length - done));
+        if (put <= 0 && put != -EINTR)
+            break;
+        done += put > 0 ? put : 0;
+    }
+    lines->length -= done;
+    if (lines->length == 0)
+        return 0;
+    memmove(lines->data, lines->data + done, (size_t)lines->length);
+    return put < 0 ? (int)-put : EIO;
+}
+
 void metrics_close(struct metrics *metrics)
 {
-    if (metrics->fs != NULL && metrics->handle >= 0)
+    if (metrics->fs != NULL && metrics->handle >= 0) {
+        if (!metrics->lines.failed && write_lines(metrics) != 0) {
+            log_line(LOG_WARNING, "%s: there was no room for its last lines", metrics->path);
+            (void)cut_torn_line(metrics, NULL);
+        }
         metrics->fs->close(metrics->fs, metrics->handle);
-    text_free(&metrics->line);
+    }
+    text_free(&metrics->lines);
     metrics->handle = -1;
 }
 
-static void write_line(struct metrics *metrics)
+/* Ends the line that stands last in `lines`, which began at `start`. */
+static void end_line(struct metrics *metrics, int64_t start)
 {
-    struct error error;
+    int problem;
 
-    text_add(&metrics->line, "}\n");
-    if (metrics->handle < 0 || metrics->failed || metrics->line.failed)
+    text_add(&metrics->lines, "}\n");
+    if (metrics->handle < 0 || metrics->full)
+        metrics->lines.length = start;
+    if (metrics->handle < 0 || metrics->lines.failed)
         return;
-    if (file_write_all(metrics->fs, metrics->handle, metrics->path, metrics->line.data, (size_t)metrics->line.length,
-                       &error) != STATUS_OK) {
-        metrics->failed = true;
-        log_line(LOG_WARNING, "%s; the run goes on without its metrics file", error.message);
-    }
+    problem = write_lines(metrics);
+    if (metrics->full)
+        return;
+    if (problem != 0 && !metrics->waiting)
+        log_line(LOG_WARNING, "%s: could not write: %s; its lines wait until it can be", metrics->path,
+                 strerror(problem));
+    metrics->waiting = problem != 0;
+    metrics->full = metrics->lines.length > METRICS_MOST_WAITING;
+    if (metrics->full)
+        log_line(LOG_WARNING, "%s: too many lines wait; the run goes on without the next ones", metrics->path);
 }
 
 /* A number, or null where JSON has none. */
@@ -90,9 +124,9 @@ static uint32_t bits_of(float value)
 
 void metrics_step(struct metrics *metrics, const struct step_metrics *step)
 {
-    struct text *line = &metrics->line;
+    struct text *line = &metrics->lines;
+    const int64_t start = line->length;
 
-    line->length = 0;
     text_add(line, "{\"event\":\"step\",\"step\":%lld", (long long)step->step);
     add_number(line, "loss", step->loss, "%.9g");
     text_add(line, ",\"loss_bits\":\"0x%08x\"", bits_of(step->loss));
@@ -104,30 +138,30 @@ void metrics_step(struct metrics *metrics, const struct step_metrics *step)
     add_number(line, "mfu", step->mfu >= 0 ? step->mfu : NAN, "%.4f");
     add_number(line, "step_ms", step->step_ms, "%.3f");
     text_add(line, ",\"mem_bytes\":%lld", (long long)step->mem_bytes);
-    write_line(metrics);
+    end_line(metrics, start);
 }
 
 void metrics_evaluation(struct metrics *metrics, int64_t step, double loss, int64_t tokens)
 {
-    struct text *line = &metrics->line;
+    struct text *line = &metrics->lines;
+    const int64_t start = line->length;
 
-    line->length = 0;
     text_add(line, "{\"event\":\"eval\",\"step\":%lld", (long long)step);
     add_number(line, "loss", loss, "%.9g");
     add_number(line, "perplexity", exp(loss), "%.9g");
     text_add(line, ",\"tokens\":%lld", (long long)tokens);
-    write_line(metrics);
+    end_line(metrics, start);
 }
 
 void metrics_event(struct metrics *metrics, const char *event, const char *format, ...)
 {
+    const int64_t start = metrics->lines.length;
     char members[2048];
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(members, sizeof members, format, arguments);
     va_end(arguments);
-    metrics->line.length = 0;
-    text_add(&metrics->line, "{\"event\":\"%s\",%s", event, members);
-    write_line(metrics);
+    text_add(&metrics->lines, "{\"event\":\"%s\",%s", event, members);
+    end_line(metrics, start);
 }

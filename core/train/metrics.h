@@ -5,12 +5,16 @@
 #include "base/file.h"
 #include "base/text.h"
 
+/* Bytes of lines that wait for room in the file: tens of thousands of steps. */
+#define METRICS_MOST_WAITING ((int64_t)16 << 20)
+
 struct metrics {
     const struct file_system *fs;
     int handle; /* -1: not open, lines are dropped */
     char path[4096];
-    struct text line;
-    bool failed; /* a write failed and was reported; later lines are dropped */
+    struct text lines; /* those that are not written yet: none while the disk has room */
+    bool waiting;      /* the last write failed and was reported */
+    bool full;         /* METRICS_MOST_WAITING was passed and reported; later lines are dropped */
 };
 
 struct step_metrics {
@@ -25,6 +29,9 @@ struct step_metrics {
 
 /* Opens RUN_DIR/metrics.jsonl for appending; a last line without an end is cut off first. STATUS_STORAGE on failure. */
 int metrics_open(struct metrics *metrics, const struct file_system *fs, const char *run_folder, struct error *error);
+
+/* Lines that still wait are tried once more; what finds no room is lost, with a warning, and the file ends with a whole
+ * line. */
 void metrics_close(struct metrics *metrics);
 
 void metrics_step(struct metrics *metrics, const struct step_metrics *step);
@@ -33,7 +40,7 @@ void metrics_step(struct metrics *metrics, const struct step_metrics *step);
 void metrics_evaluation(struct metrics *metrics, int64_t step, double loss, int64_t tokens);
 
 /* Any other event; the format makes the members after "event", e.g. "\"step\":%d". A full disk is logged once and never
- * stops the run. */
+ * stops the run; the lines follow when there is room again. */
 void metrics_event(struct metrics *metrics, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

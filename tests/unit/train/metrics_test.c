@@ -232,32 +232,111 @@ static int warnings;
 static void count_warning(void *context, enum log_level level, const char *line)
 {
     (void)context;
+    static const char *const sentences[] = {"metrics.jsonl: could not write: No space left on device; its lines wait",
+                                            "metrics.jsonl: there was no room for its last lines",
+                                            "metrics.jsonl: too many lines wait"};
+    int said = 0;
+
     assert_int_equal(level, LOG_WARNING);
-    assert_non_null(strstr(line, "metrics.jsonl: could not write: No space left on device"));
+    for (int i = 0; i < 3; i++)
+        said += strstr(line, sentences[i]) != NULL;
+    assert_int_equal(said, 1);
     warnings++;
 }
 
-static void a_full_disk_is_one_warning_and_no_failure(void **state)
+static void open_failing(struct failing_files *files, struct metrics *metrics, int first, int last)
+{
+    failing_files_init(files);
+    files->call = CALL_WRITE;
+    files->first = first;
+    files->last = last;
+    files->problem = ENOSPC;
+    warnings = 0;
+    log_set_sink(count_warning, NULL);
+    open_well(metrics, &files->fs);
+}
+
+static void lines_that_found_a_full_disk_follow_when_there_is_room(void **state)
 {
     struct failing_files files;
     struct metrics metrics;
 
     (void)state;
-    failing_files_init(&files);
-    files.call = CALL_WRITE;
-    files.first = 2;
-    files.last = 2; /* the disk has room again later: a hole in the file would be worse than its end */
-    files.problem = ENOSPC;
-    warnings = 0;
-    log_set_sink(count_warning, NULL);
-    open_well(&metrics, &files.fs);
-    for (int i = 0; i < 4; i++)
-        metrics_step(&metrics, &ordinary);
+    open_failing(&files, &metrics, 2, 3);
+    for (int i = 0; i < 3; i++)
+        metrics_event(&metrics, "checkpoint", "\"step\":%d", i);
+    assert_string_equal(get_file(), "{\"event\":\"checkpoint\",\"step\":0}\n");
+    assert_int_equal(warnings, 1);
+    metrics_event(&metrics, "checkpoint", "\"step\":3");
+    assert_string_equal(get_file(), "{\"event\":\"checkpoint\",\"step\":0}\n{\"event\":\"checkpoint\",\"step\":1}\n"
+                                    "{\"event\":\"checkpoint\",\"step\":2}\n{\"event\":\"checkpoint\",\"step\":3}\n");
     metrics_close(&metrics);
     log_set_sink(NULL, NULL);
     assert_int_equal(warnings, 1);
-    json_decref(last_line());
-    assert_null(strchr(strchr(get_file(), '\n') + 1, '\n')); /* one line */
+}
+
+static void a_line_that_found_room_for_its_beginning_is_ended_later(void **state)
+{
+    struct failing_files files;
+    struct metrics metrics;
+
+    (void)state;
+    open_failing(&files, &metrics, 3, 3);
+    files.short_write = 10;
+    metrics_event(&metrics, "checkpoint", "\"step\":%d", 0);
+    assert_string_equal(get_file(), "{\"event\":\"checkpoint"); /* two writes of ten bytes */
+    metrics_event(&metrics, "checkpoint", "\"step\":%d", 1);
+    metrics_close(&metrics);
+    log_set_sink(NULL, NULL);
+    assert_string_equal(get_file(), "{\"event\":\"checkpoint\",\"step\":0}\n{\"event\":\"checkpoint\",\"step\":1}\n");
+    assert_int_equal(warnings, 1);
+}
+
+static void a_disk_that_stays_full_leaves_whole_lines(void **state)
+{
+    struct failing_files files;
+    struct metrics metrics;
+
+    (void)state;
+    open_failing(&files, &metrics, 6, 1 << 30);
+    files.short_write = 10;
+    for (int i = 0; i < 3; i++)
+        metrics_event(&metrics, "checkpoint", "\"step\":%d", i);
+    assert_int_equal(warnings, 1);
+    assert_string_equal(get_file(), "{\"event\":\"checkpoint\",\"step\":0}\n{\"event\":\"");
+    metrics_close(&metrics);
+    log_set_sink(NULL, NULL);
+    assert_string_equal(get_file(), "{\"event\":\"checkpoint\",\"step\":0}\n");
+    assert_int_equal(warnings, 2);
+}
+
+static void lines_wait_in_bounded_memory_and_leave_no_hole(void **state)
+{
+    struct failing_files files;
+    struct metrics metrics;
+    char member[2000], text[100];
+    FILE *file;
+    int written = 0, lines = (int)(METRICS_MOST_WAITING / 2000);
+
+    (void)state;
+    memset(member, 'x', sizeof member - 1);
+    member[sizeof member - 1] = '\0';
+    open_failing(&files, &metrics, 1, lines + 200);
+    for (int i = 0; i < lines + 300; i++) {
+        metrics_event(&metrics, "x", "\"n\":%d,\"text\":\"%s\"", i, member);
+        assert_true(metrics.lines.length < METRICS_MOST_WAITING + 4096);
+    }
+    assert_int_equal(warnings, 2);
+    files.last = 0;
+    metrics_close(&metrics);
+    log_set_sink(NULL, NULL);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    while (fscanf(file, "{\"event\":\"x\",\"n\":%99[0-9],%*[^\n]\n", text) == 1)
+        assert_int_equal(atoi(text), written++);
+    assert_true(feof(file));
+    fclose(file);
+    assert_true(written > lines - 200 && written <= lines + 1);
 }
 
 static void interrupted_and_short_writes_lose_nothing(void **state)
@@ -309,7 +388,10 @@ int main(void)
         EACH(opening_cuts_a_torn_last_line_and_appends),
         EACH(a_file_of_one_torn_line_becomes_empty),
         EACH(a_whole_file_stays_as_it_is),
-        EACH(a_full_disk_is_one_warning_and_no_failure),
+        EACH(lines_that_found_a_full_disk_follow_when_there_is_room),
+        EACH(a_line_that_found_room_for_its_beginning_is_ended_later),
+        EACH(a_disk_that_stays_full_leaves_whole_lines),
+        EACH(lines_wait_in_bounded_memory_and_leave_no_hole),
         EACH(interrupted_and_short_writes_lose_nothing),
         EACH(a_file_that_cannot_be_opened_is_named),
     };
