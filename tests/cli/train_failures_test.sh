@@ -89,29 +89,36 @@ fi
 # a mount of its own.
 cat >full_disk.sh <<'END'
 llmrun=$1
+# A long name makes long sentences.
+run=disk/$(printf '%0200d' 1)
 mount -t tmpfs -o size=1600k none disk || exit 77
 fill() { dd if=/dev/zero of=disk/filler bs=1k count=$1 2>/dev/null; }
-"$llmrun" tiny.yaml --run.dir disk/run --steps 2 >out 2>err || exit 1
+"$llmrun" tiny.yaml --run.dir $run --steps 2 >out 2>err || exit 1
 fill 1600
-"$llmrun" tiny.yaml --run.dir disk/run --steps 4 --checkpoint.every 1 >out 2>err
+"$llmrun" tiny.yaml --run.dir $run --steps 4 --checkpoint.every 1 >out 2>err
 [ $? -eq 7 ] || { echo "a full disk: $(cat err)"; exit 1; }
-grep -q '^llmrun: disk/run/ckpt.* free; make room' err || { echo "a full disk said: $(cat err)"; exit 1; }
-"$llmrun" checkpoint verify disk/run >out 2>err || { echo "after a full disk: $(cat err)"; exit 1; }
+grep -q "^llmrun: $run/ckpt.* free; make room" err || { echo "a full disk said: $(cat err)"; exit 1; }
+"$llmrun" checkpoint verify $run >out 2>err || { echo "after a full disk: $(cat err)"; exit 1; }
 grep -q step_00000002 out || { echo "after a full disk the newest is: $(cat out)"; exit 1; }
 # Going on without saving: the losses are all there, and the exit code says that the last save failed.
-"$llmrun" tiny.yaml --run.dir disk/run --steps 6 --checkpoint.every 1 --train.on_save_error continue >out 2>err
+"$llmrun" tiny.yaml --run.dir $run --steps 6 --checkpoint.every 1 --train.on_save_error continue >out 2>err
 [ $? -eq 7 ] || { echo "on_save_error: continue on a full disk: $(cat err)"; exit 1; }
 grep -q 'step 6/6' out || { echo "on_save_error: continue did not reach its end: $(cat out err)"; exit 1; }
-# There is room again while it runs: the next save succeeds, and so does the run.
-"$llmrun" tiny.yaml --run.dir disk/run --steps 400 --checkpoint.every 1 --checkpoint.keep 1 \
-    --train.on_save_error continue >out 2>err &
-for try in $(seq 500); do
-    grep -q 'could not be saved, training goes on' err && break
-    sleep 0.01
+# There is room again while it runs: the next save succeeds, and so does the run. Its standard error is a pipe that is
+# read no further than the first failed save until there is room: behind 64 KiB of such sentences it waits for a reader,
+# so it cannot end before.
+mkfifo pipe
+"$llmrun" tiny.yaml --run.dir $run --steps 400 --checkpoint.every 1 --checkpoint.keep 1 \
+    --train.on_save_error continue >out 2>pipe &
+process=$!
+exec 3<pipe
+while read -r line <&3; do
+    case $line in *'could not be saved, training goes on'*) break ;; esac
 done
 rm disk/filler
-wait $! || { echo "with room again: $(cat err)"; exit 1; }
-cp -r disk/run roomy
+cat <&3 >err
+wait $process || { echo "with room again: $(cat err)"; exit 1; }
+cp -r $run roomy
 END
 mkdir disk
 unshare=unshare
