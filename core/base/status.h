@@ -26,7 +26,8 @@ struct error {
 };
 
 /* Fills *error and returns `status`, so that a failing function can end with `return error_set(...)`. The message is
- * one sentence: the thing, the value found, the value wanted, the mend. `error` may be NULL. A longer text is cut. */
+ * one sentence: the thing, the value found, the value wanted, the mend. `error` may be NULL. A longer text is cut, and
+ * control characters become '?'. */
 int error_set(struct error *error, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " before the message that is there. Returns error->status; STATUS_BUG for NULL, where nobody kept the

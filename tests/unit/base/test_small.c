@@ -61,6 +61,22 @@ static void long_sentences_are_cut_inside_their_memory(void **state)
     assert_memory_equal(guarded.behind, "########", 8);
 }
 
+/* As in a tensor's name that would set the title of the terminal, or fake a second sentence. */
+static void control_characters_cannot_leave_a_sentence(void **state)
+{
+    struct error error;
+
+    (void)state;
+    error_set(&error, STATUS_INPUT, "tensor '%s'", "a\nllmrun: done\x1b]0;x\x07\r\t\x7f");
+    assert_string_equal(error.message, "tensor 'a?llmrun: done?]0;x\?\?\?\?'");
+    error_prefix(&error, "%s", "b\n");
+    assert_string_equal(error.message, "b?: tensor 'a?llmrun: done?]0;x\?\?\?\?'");
+    error_set(&error, STATUS_INPUT, "%s",
+              "\xc2\x9b"
+              "2J \xc2\xa0 \xc3\xbc \xe2\x82\xac \xc2"); /* U+009B; U+00A0, U+00FC, U+20AC */
+    assert_string_equal(error.message, "??2J \xc2\xa0 \xc3\xbc \xe2\x82\xac \xc2");
+}
+
 static void sums_and_products_that_do_not_fit_are_told(void **state)
 {
     int64_t out;
@@ -152,6 +168,7 @@ int main(void)
         cmocka_unit_test(context_goes_before_the_sentence),
         cmocka_unit_test(nobody_has_to_listen),
         cmocka_unit_test(long_sentences_are_cut_inside_their_memory),
+        cmocka_unit_test(control_characters_cannot_leave_a_sentence),
         cmocka_unit_test(sums_and_products_that_do_not_fit_are_told),
         cmocka_unit_test(rounding_up_gives_the_next_multiple),
         cmocka_unit_test(lines_at_or_above_the_level_reach_the_sink),
