@@ -11,7 +11,8 @@
 
 static int real_open(const struct file_system *fs, const char *path, enum file_mode mode)
 {
-    static const int flags[] = {O_RDONLY, O_WRONLY | O_CREAT | O_TRUNC, O_RDWR | O_CREAT | O_APPEND};
+    /* A pipe that nobody writes to would keep an open for reading waiting. */
+    static const int flags[] = {O_RDONLY | O_NONBLOCK, O_WRONLY | O_CREAT | O_TRUNC, O_RDWR | O_CREAT | O_APPEND};
     int handle;
 
     (void)fs;
@@ -144,8 +145,9 @@ int file_read_all(const struct file_system *fs, const char *path, int64_t limit,
     if (handle < 0)
         return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(-handle));
     size = fs->size(fs, handle);
-    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-        result = error_set(error, STATUS_INPUT, "%s is a folder, a file is wanted", path);
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        result = error_set(error, STATUS_INPUT, "%s is a %s, a file is wanted", path,
+                           S_ISDIR(status.st_mode) ? "folder" : "pipe or device");
         goto out;
     }
     if (size < 0 || size > limit) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -185,6 +186,24 @@ static void a_file_that_is_missing_too_large_or_a_folder_is_told(void **state)
     assert_string_equal(error.message, wanted);
 }
 
+static void a_pipe_without_a_writer_is_refused_at_once(void **state)
+{
+    const char *path = path_in(state, "data");
+    struct error error;
+    char wanted[400], *read;
+    int64_t bytes;
+    int handle;
+
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(file_read_all(&file_system_real, path, 10, &read, &bytes, &error), STATUS_INPUT);
+    snprintf(wanted, sizeof wanted, "%s is a pipe or device, a file is wanted", path);
+    assert_string_equal(error.message, wanted);
+    handle = file_system_real.open(&file_system_real, path, FILE_READ);
+    assert_true(handle >= 0);
+    assert_int_equal(file_system_real.size(&file_system_real, handle), 0);
+    assert_int_equal(file_system_real.close(&file_system_real, handle), 0);
+}
+
 static void an_empty_file_is_read_as_an_empty_text(void **state)
 {
     const char *path = path_in(state, "data");
@@ -277,6 +296,7 @@ int main(void)
         IN_FOLDER(a_write_of_nothing_is_a_failure_and_no_endless_loop),
         IN_FOLDER(a_file_that_fails_or_shrinks_while_read_is_an_input_error),
         IN_FOLDER(a_file_that_is_missing_too_large_or_a_folder_is_told),
+        IN_FOLDER(a_pipe_without_a_writer_is_refused_at_once),
         IN_FOLDER(an_empty_file_is_read_as_an_empty_text),
         IN_FOLDER(missing_folders_are_made_and_those_there_are_kept),
         IN_FOLDER(a_folder_below_a_file_cannot_be_made),
