@@ -105,6 +105,9 @@ static int set_field(struct model_config *config, const char *source, const char
     int status;
 
     snprintf(where, sizeof where, "%s: ", source);
+    if (json_is_string(value) && !model_key_is_name(config->family, key))
+        return error_set(error, STATUS_INPUT, "%s: %s is '%.80s', a string; a value of another type is wanted", source,
+                         key, json_string_value(value));
     if (json_is_string(value))
         return model_set(config, where, STATUS_INPUT, key, json_string_value(value), error);
     printed = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);

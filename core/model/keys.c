@@ -17,7 +17,8 @@ enum key_kind {
     KEY_BASE,     /* double above 1 */
     KEY_SWITCH,   /* bool */
     KEY_ROPE,     /* the scaling of rotary positions */
-    KEY_FIXED     /* one value that may stand there */
+    KEY_NAME,     /* one name that may stand there */
+    KEY_FIXED     /* the same of other values */
 };
 
 struct key {
@@ -39,7 +40,7 @@ static const struct key gpt2_keys[] = {
     {"vocab_size", KEY_EXTENT, AT(vocab_size)},
     {"layer_norm_epsilon", KEY_FRACTION, AT(layer_norm_epsilon)},
     {"initializer_range", KEY_FRACTION, AT(initializer_range)},
-    {"activation_function", KEY_FIXED, 0, "gelu_new"},
+    {"activation_function", KEY_NAME, 0, "gelu_new"},
     {"tie_word_embeddings", KEY_FIXED, 0, "true"},
     {"scale_attn_weights", KEY_FIXED, 0, "true"},
     {"scale_attn_by_inverse_layer_idx", KEY_FIXED, 0, "false"},
@@ -62,7 +63,7 @@ static const struct key llama_keys[] = {
     {"rope_theta", KEY_BASE, AT(rope_theta)},
     {"rope_scaling", KEY_ROPE, 0, NULL},
     {"rope_parameters", KEY_ROPE, 0, NULL},
-    {"hidden_act", KEY_FIXED, 0, "silu"},
+    {"hidden_act", KEY_NAME, 0, "silu"},
     {"attention_bias", KEY_FIXED, 0, "false"},
     {"mlp_bias", KEY_FIXED, 0, "false"},
     {"pretraining_tp", KEY_FIXED, 0, "1"},
@@ -83,6 +84,13 @@ static const struct key *find(enum model_family family, const char *name)
 bool model_has_key(enum model_family family, const char *key)
 {
     return find(family, key) != NULL;
+}
+
+bool model_key_is_name(enum model_family family, const char *key)
+{
+    const struct key *found = find(family, key);
+
+    return found != NULL && found->kind == KEY_NAME;
 }
 
 const char *model_key(enum model_family family, int i)
@@ -187,6 +195,7 @@ int model_set(struct model_config *config, const char *where, int wrong, const c
         return set_switch(at, key, where, wrong, value, error);
     case KEY_ROPE:
         return keys_set_rope(config, where, wrong, name, value, error);
+    case KEY_NAME:
     case KEY_FIXED:
         break;
     }

@@ -56,6 +56,9 @@ int model_override(struct model_config *config, const char *key, const char *val
 /* Whether model_set knows the key. */
 bool model_has_key(enum model_family family, const char *key);
 
+/* Whether config.json writes its value as a string; no other key of model_set has one there. */
+bool model_key_is_name(enum model_family family, const char *key);
+
 /* The keys that model_set knows for a family: the name of the i-th, NULL after the last. */
 const char *model_key(enum model_family family, int i);
 

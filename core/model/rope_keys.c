@@ -23,6 +23,18 @@ static int read_number(const json_t *value, const char *place, int wrong, double
     return STATUS_OK;
 }
 
+/* Both spellings may stand there, as some writers have it, if they agree. */
+static int read_type(const json_t *value, const char *place, int wrong, const char **type, struct error *error)
+{
+    if (!json_is_string(value))
+        return error_set(error, wrong, "%s is not a string", place);
+    if (*type != NULL && strcmp(*type, json_string_value(value)) != 0)
+        return error_set(error, wrong, "%s is '%.40s', the other spelling has '%.40s'", place, json_string_value(value),
+                         *type);
+    *type = json_string_value(value);
+    return STATUS_OK;
+}
+
 static int read_object(const json_t *object, const char *where, int wrong, const char *key, struct rope_object *out,
                        struct error *error)
 {
@@ -51,10 +63,8 @@ static int read_object(const json_t *object, const char *where, int wrong, const
             status = read_number(value, place, wrong, numbers[i].number, error);
         else if (strcmp(name, "rope_type") != 0 && strcmp(name, "type") != 0)
             status = error_set(error, wrong, "%s is no key that is known here", place);
-        else if (!json_is_string(value))
-            status = error_set(error, wrong, "%s is not a string", place);
         else
-            out->type = json_string_value(value);
+            status = read_type(value, place, wrong, &out->type, error);
         if (status != STATUS_OK)
             return status;
     }
@@ -70,6 +80,7 @@ static int missing(const char *where, int wrong, const char *key, const char *ty
 static int take(struct model_config *config, const struct rope_object *rope, const char *where, int wrong,
                 const char *key, struct error *error)
 {
+    const char *type = rope->type != NULL ? rope->type : "default";
     struct model_config made = *config;
 
     made.rope_scaling = ROPE_UNSCALED;
@@ -77,25 +88,28 @@ static int take(struct model_config *config, const struct rope_object *rope, con
     made.rope_low_freq_factor = rope->low_freq_factor;
     made.rope_high_freq_factor = rope->high_freq_factor;
     made.rope_original_positions = (int64_t)rope->original;
+    if (rope->original != (double)made.rope_original_positions)
+        return error_set(error, wrong, "%s%s.original_max_position_embeddings is %g; a whole number is wanted", where,
+                         key, rope->original);
     if (rope->theta > 0)
         made.rope_theta = rope->theta;
-    if (strcmp(rope->type, "linear") == 0) {
+    if (strcmp(type, "linear") == 0) {
         made.rope_scaling = ROPE_LINEAR;
-    } else if (strcmp(rope->type, "llama3") == 0) {
+    } else if (strcmp(type, "llama3") == 0) {
         made.rope_scaling = ROPE_LLAMA3;
-    } else if (strcmp(rope->type, "default") != 0) {
+    } else if (strcmp(type, "default") != 0) {
         return error_set(error, wrong, "%s%s has rope_type '%.40s'; default, linear and llama3 are computed here",
-                         where, key, rope->type);
+                         where, key, type);
     }
     if (made.rope_scaling != ROPE_UNSCALED && !(rope->factor >= 1))
         return rope->factor > 0
                    ? error_set(error, wrong, "%s%s.factor is %g; at least 1 is wanted", where, key, rope->factor)
-                   : missing(where, wrong, key, rope->type, "factor", error);
+                   : missing(where, wrong, key, type, "factor", error);
     if (made.rope_scaling == ROPE_LLAMA3) {
         if (!(rope->original > 0))
-            return missing(where, wrong, key, rope->type, "original_max_position_embeddings", error);
+            return missing(where, wrong, key, type, "original_max_position_embeddings", error);
         if (!(rope->low_freq_factor > 0))
-            return missing(where, wrong, key, rope->type, "low_freq_factor", error);
+            return missing(where, wrong, key, type, "low_freq_factor", error);
         if (!(rope->high_freq_factor > rope->low_freq_factor))
             return error_set(error, wrong, "%s%s.high_freq_factor is %g; more than the low_freq_factor %g is wanted",
                              where, key, rope->high_freq_factor, rope->low_freq_factor);
@@ -107,7 +121,7 @@ static int take(struct model_config *config, const struct rope_object *rope, con
 int keys_set_rope(struct model_config *config, const char *where, int wrong, const char *key, const char *value,
                   struct error *error)
 {
-    struct rope_object rope = {.type = "default"};
+    struct rope_object rope = {.type = NULL};
     json_t *object = json_loads(value, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
     int status;
 

@@ -123,6 +123,46 @@ static void what_cannot_be_a_model_is_refused(void **state)
     assert_refused(GPT2 ",\"n_layer\":[[[1]]]}", "n_layer is '[[[1]]]'");
 }
 
+/* transformers takes "false" for true, as Python does with every string that is not empty. */
+static void a_string_where_another_type_belongs_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(GPT2 ",\"n_layer\":\"2\"}", "n_layer is '2', a string; a value of another type is wanted");
+    assert_refused(GPT2 ",\"n_inner\":\"null\"}", "n_inner is 'null', a string");
+    assert_refused(GPT2 ",\"layer_norm_epsilon\":\"1e-5\"}", "layer_norm_epsilon is '1e-5', a string");
+    assert_refused(GPT2 ",\"scale_attn_weights\":\"true\"}", "scale_attn_weights is 'true', a string");
+    assert_refused(LLAMA ",\"attention_bias\":\"false\"}", "attention_bias is 'false', a string");
+    assert_refused(LLAMA ",\"tie_word_embeddings\":\"true\"}", "tie_word_embeddings is 'true', a string");
+    assert_refused(LLAMA ",\"rope_theta\":\"1e4\"}", "rope_theta is '1e4', a string");
+    assert_refused(LLAMA ",\"rope_scaling\":\"{}\"}", "rope_scaling is '{}', a string");
+}
+
+static void a_value_of_the_wrong_type_or_size_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(GPT2 ",\"n_layer\":true}", "n_layer is 'true'; a whole number");
+    assert_refused(GPT2 ",\"n_layer\":null}", "n_layer is 'null'; a whole number");
+    assert_refused(GPT2 ",\"n_layer\":{\"a\":2}}", "n_layer is '{\"a\":2}'; a whole number");
+    assert_refused(GPT2 ",\"n_layer\":2.0}", "n_layer is '2.0'; a whole number");
+    assert_refused(GPT2 ",\"n_layer\":-1}", "n_layer is '-1'; a whole number");
+    assert_refused(GPT2 ",\"n_layer\":1099511627776}", "n_layer is '1099511627776'; a whole number");
+    assert_refused(GPT2 ",\"n_layer\":1000000}", "n_layer is 1000000; at most 10000 layers");
+    assert_refused(GPT2 ",\"n_layer\":NaN}", "not valid JSON");
+    assert_refused(GPT2 ",\"n_layer\":Infinity}", "not valid JSON");
+    assert_refused(GPT2 ",\"n_layer\":1e99999}", "not valid JSON");
+    assert_refused(GPT2 ",\"layer_norm_epsilon\":0}", "layer_norm_epsilon is '0'");
+    assert_refused(GPT2 ",\"layer_norm_epsilon\":true}", "layer_norm_epsilon is 'true'");
+    assert_refused(GPT2 ",\"scale_attn_weights\":1}", "scale_attn_weights is '1'");
+    assert_refused(GPT2 ",\"tie_word_embeddings\":0}", "tie_word_embeddings is '0'");
+    assert_refused(GPT2 ",\"activation_function\":true}", "activation_function is 'true'");
+    assert_refused(LLAMA ",\"tie_word_embeddings\":1}", "tie_word_embeddings is '1'");
+    assert_refused(LLAMA ",\"head_dim\":7}", "a head is 7 wide");
+    assert_refused("{\"model_type\":[\"gpt2\"]}", "'model_type' has the wrong type");
+    assert_refused(GPT2 ",\"\\ud800\":1}", "not valid JSON");
+    assert_refused(GPT2 ",\"\xff\":1}", "not valid JSON");
+    assert_refused(GPT2 ",\"a\\nb\\u001b[2J\":1}", "the field 'a?b?[2J' is not known");
+}
+
 static void ten_thousand_levels_of_json_are_refused_before_they_are_parsed(void **state)
 {
     char *text = malloc(20100);
@@ -239,6 +279,8 @@ int main(void)
         cmocka_unit_test(both_spellings_of_rope_are_read),
         cmocka_unit_test(a_field_that_may_change_the_computation_is_refused_by_name),
         cmocka_unit_test(what_cannot_be_a_model_is_refused),
+        cmocka_unit_test(a_string_where_another_type_belongs_is_refused),
+        cmocka_unit_test(a_value_of_the_wrong_type_or_size_is_refused),
         cmocka_unit_test(ten_thousand_levels_of_json_are_refused_before_they_are_parsed),
         cmocka_unit_test(a_nul_between_tokens_is_refused),
         cmocka_unit_test(what_is_written_reads_back_as_the_same),

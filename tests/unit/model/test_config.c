@@ -252,6 +252,10 @@ static void scaling_of_rotary_positions_is_read_in_both_spellings(void **state)
     assert_int_equal(config.rope_scaling, ROPE_LLAMA3);
     assert_true(config.rope_factor == 8 && config.rope_low_freq_factor == 1 && config.rope_high_freq_factor == 4);
     assert_true(config.rope_original_positions == 8192 && config.rope_theta == 500000);
+    assert_int_equal(model_override(&config, "rope_scaling",
+                                    "{\"type\": \"linear\", \"rope_type\": \"linear\", \"factor\": 2}", &error),
+                     STATUS_OK);
+    assert_int_equal(config.rope_scaling, ROPE_LINEAR);
     assert_int_equal(model_override(&config, "rope_scaling", "null", &error), STATUS_OK);
     assert_int_equal(config.rope_scaling, ROPE_UNSCALED);
     assert_true(config.rope_theta == 500000);
@@ -276,6 +280,17 @@ static void values_that_fit_no_llama_are_told(void **state)
         {"rope_scaling", "{\"rope_type\": \"yarn\"}",
          "config.json: rope_scaling has rope_type 'yarn'; default, linear and llama3 are computed here"},
         {"rope_scaling", "{\"rope_type\": 3}", "config.json: rope_scaling.rope_type is not a string"},
+        {"rope_scaling", "{\"rope_type\": \"linear\", \"type\": \"default\", \"factor\": 2}",
+         "config.json: rope_scaling.type is 'default', the other spelling has 'linear'"},
+        {"rope_scaling",
+         "{\"type\": \"llama3\", \"factor\": 8, \"original_max_position_embeddings\": 0.5, \"low_freq_factor\": 1, "
+         "\"high_freq_factor\": 4}",
+         "config.json: rope_scaling.original_max_position_embeddings is 0.5; a whole number is wanted"},
+        {"rope_scaling", "{\"type\": \"linear\", \"factor\": true}",
+         "config.json: rope_scaling.factor is not a number above 0"},
+        {"rope_scaling", "{\"type\": \"linear\", \"factor\": 1e308}",
+         "config.json: rope_scaling.factor is not a number above 0 and at most 1e+12"},
+        {"rope_scaling", "{\"rope_theta\": 0}", "config.json: rope_scaling.rope_theta is not a number above 0"},
         {"rope_scaling", "{\"beta_fast\": 3}", "config.json: rope_scaling.beta_fast is no key that is known here"},
         {"rope_scaling", "{\"type\": \"linear\"}",
          "config.json: rope_scaling has no factor, which linear scaling needs"},
