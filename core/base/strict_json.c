@@ -28,17 +28,21 @@ static int check_depth(const char *text, int64_t bytes, const char *source, stru
     return STATUS_OK;
 }
 
-static int parse(const char *text, int64_t bytes, size_t flags, const char *source, json_t **root, struct error *error)
+int strict_json_check(const char *text, int64_t bytes, const char *source, struct error *error)
 {
     const char *nul = memchr(text, '\0', (size_t)bytes);
-    json_error_t problem;
-    int result;
 
     /* jansson would pass over it. */
     if (nul != NULL)
         return error_set(error, STATUS_INPUT, "%s: not valid JSON at byte %lld: it is a NUL", source,
                          (long long)(nul - text));
-    result = check_depth(text, bytes, source, error);
+    return check_depth(text, bytes, source, error);
+}
+
+static int parse(const char *text, int64_t bytes, size_t flags, const char *source, json_t **root, struct error *error)
+{
+    json_error_t problem;
+    int result = strict_json_check(text, bytes, source, error);
 
     if (result != STATUS_OK)
         return result;

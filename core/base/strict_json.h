@@ -17,6 +17,9 @@ int strict_json_parse(const char *text, int64_t bytes, const char *source, json_
 /* The same, with every number as a real one: for files that hold integers beyond 64 bits. */
 int strict_json_parse_reals(const char *text, int64_t bytes, const char *source, json_t **root, struct error *error);
 
+/* Refuses a NUL and too deep nesting: for a text that is parsed by jansson elsewhere. */
+int strict_json_check(const char *text, int64_t bytes, const char *source, struct error *error);
+
 /* A member of `object` of the type wanted; STATUS_INPUT, naming `source` and `key`, when it is missing or another type.
  * Results are borrowed from the object. */
 int strict_json_text(const json_t *object, const char *key, const char *source, const char **text, struct error *error);

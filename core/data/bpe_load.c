@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/strict_json.h"
 #include "data/bpe_vocabulary.h"
 #include "data/end_of_text.h"
 #include "data/unicode.h"
@@ -16,8 +17,10 @@ static int take_vocabulary(struct bpe *bpe, const struct bpe_source *source, jso
     struct bpe_key *keys = NULL;
     json_error_t where;
     int64_t count;
-    int result;
+    int result = strict_json_check(source->data, source->bytes, source->name, error);
 
+    if (result != STATUS_OK)
+        return result;
     *object = json_loadb(source->data, (size_t)source->bytes, JSON_REJECT_DUPLICATES, &where);
     if (*object == NULL)
         return error_set(error, STATUS_INPUT, "%s:%d:%d: %s", source->name, where.line, where.column, where.text);

@@ -47,7 +47,7 @@ int bpe_order_keys(json_t *object, const char *name, struct bpe_key *keys, int64
         json_int_t id = json_integer_value(value);
 
         if (!json_is_integer(value))
-            return error_set(error, STATUS_INPUT, "%s: the id of a token is not an integer", name);
+            return error_set(error, STATUS_INPUT, "%s: the id of the token '%.100s' is not an integer", name, key);
         if (id < 0 || id >= count)
             return error_set(error, STATUS_INPUT,
                              "%s: there is a token id %lld, but %lld tokens have the ids 0 to %lld", name,

@@ -75,10 +75,13 @@ static int read_model(struct reader *reader, struct error *error)
     return result == STATUS_OK ? strict_json_array(model, "merges", reader->source, &reader->merges, error) : result;
 }
 
-static int raise_largest(const struct reader *reader, json_t *id, int64_t *largest, struct error *error)
+/* `text` is that of the token, or NULL. */
+static int raise_largest(const struct reader *reader, const char *text, json_t *id, int64_t *largest,
+                         struct error *error)
 {
     if (!json_is_integer(id))
-        return error_set(error, STATUS_INPUT, "%s: the id of a token is not an integer", reader->source);
+        return error_set(error, STATUS_INPUT, "%s: the id of the token '%.100s' is not an integer", reader->source,
+                         text != NULL ? text : "");
     if (json_integer_value(id) < 0 || json_integer_value(id) >= BPE_MOST_TOKENS)
         return error_set(error, STATUS_INPUT, "%s: there is a token id %lld; ids are 0 to %d", reader->source,
                          (long long)json_integer_value(id), BPE_MOST_TOKENS - 1);
@@ -99,12 +102,16 @@ static int count_ids(struct reader *reader, struct error *error)
 
     json_object_foreach(reader->vocabulary, key, value)
     {
-        result = raise_largest(reader, value, &largest, error);
+        result = raise_largest(reader, key, value, &largest, error);
         if (result != STATUS_OK)
             return result;
     }
-    for (index = 0; result == STATUS_OK && index < json_array_size(reader->added); index++)
-        result = raise_largest(reader, json_object_get(json_array_get(reader->added, index), "id"), &largest, error);
+    for (index = 0; result == STATUS_OK && index < json_array_size(reader->added); index++) {
+        json_t *token = json_array_get(reader->added, index);
+
+        result = raise_largest(reader, json_string_value(json_object_get(token, "content")),
+                               json_object_get(token, "id"), &largest, error);
+    }
     if (result == STATUS_OK && largest + 1 > tokens + BPE_MOST_HOLES)
         return error_set(error, STATUS_INPUT, "%s: there is a token id %lld, but only %lld tokens", reader->source,
                          (long long)largest, (long long)tokens);

@@ -84,7 +84,10 @@ static void a_vocabulary_that_is_no_vocabulary_is_refused(void **state)
         {", \"ab\": -1", "there is a token id -1"},
         {", \"ab\": 255", "vocab.json: two tokens have the id 255"},
         {", \"ab\": 256, \"ab\": 257", "vocab.json:1:"},
-        {", \"ab\": \"256\"", "is not an integer"},
+        {", \"ab\": \"256\"", "vocab.json: the id of the token 'ab' is not an integer"},
+        {", \"ab\": true", "vocab.json: the id of the token 'ab' is not an integer"},
+        {", \"ab\": 2147483648", "vocab.json: there is a token id 2147483648, but 257 tokens"},
+        {", \"\\ud800\": 256", "vocab.json:1:"},
         {", \"ab\": 256.0", "is not an integer"},
         {", \"\": 256", "vocab.json: the token 256 is empty"},
         {", \"a\\u0000b\": 256", "vocab.json:1:"},
@@ -104,6 +107,24 @@ static void a_vocabulary_that_is_no_vocabulary_is_refused(void **state)
     expect_refusal("[1]", "", "vocab.json: an object of token texts and ids is wanted");
     expect_refusal("{}", "", "vocab.json: there is no token for the byte 0x00");
     expect_refusal("{\"a\": 0}", "", "vocab.json: there is no token for the byte 0x00");
+}
+
+static void a_vocabulary_nested_ten_thousand_deep_or_with_a_nul_is_refused_before_it_is_parsed(void **state)
+{
+    static const char merges[] = "", nul[] = "{\"a\": 0}\0";
+    const struct bpe_source none = {"merges.txt", merges, 0}, with_nul = {"vocab.json", nul, sizeof nul - 1};
+    struct tokenizer *tokenizer = NULL;
+    struct error error = {0};
+    static char deep[20100];
+
+    (void)state;
+    memcpy(deep, "{\"a\":", 5);
+    memset(deep + 5, '[', 10000);
+    memset(deep + 10005, ']', 10000);
+    deep[20005] = '}';
+    expect_refusal(deep, "", "vocab.json: JSON nested deeper than 64 at byte 68");
+    assert_int_equal(bpe_parse(&with_nul, &none, &tokenizer, &error), STATUS_INPUT);
+    assert_string_equal(error.message, "vocab.json: not valid JSON at byte 8: it is a NUL");
 }
 
 static void merges_that_do_not_fit_the_vocabulary_are_refused_with_their_line(void **state)
@@ -177,6 +198,7 @@ int main(void)
         cmocka_unit_test(a_merge_makes_the_token_of_both_parts),
         cmocka_unit_test(an_added_token_outside_the_alphabet_decodes_to_its_own_text),
         cmocka_unit_test(a_vocabulary_that_is_no_vocabulary_is_refused),
+        cmocka_unit_test(a_vocabulary_nested_ten_thousand_deep_or_with_a_nul_is_refused_before_it_is_parsed),
         cmocka_unit_test(merges_that_do_not_fit_the_vocabulary_are_refused_with_their_line),
         cmocka_unit_test(a_folder_without_the_files_is_refused_by_their_name),
         cmocka_unit_test(the_hash_tells_vocabularies_and_merges_apart),
