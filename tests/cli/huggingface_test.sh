@@ -98,6 +98,18 @@ sed -i 's/"n_layer": 2/"n_layer": 2, "n_layer": 2/' bad/config.json
 hostile '*not valid JSON*'
 sed -i 's/"n_layer": 2/"n_layer": 2, "experts": 8/' bad/config.json
 hostile "*the field 'experts' is not known for GPT-2*"
+sed -i 's/"n_layer": 2/"n_layer": 1099511627776/' bad/config.json
+hostile "*config.json: n_layer is '1099511627776'*"
+sed -i 's/"n_layer": 2/"n_layer": "2"/' bad/config.json
+hostile "*config.json: n_layer is '2', a string*"
+sed -i 's/"n_layer": 2/"n_layer": 2, "a\\n\\u001b[2J": 1/' bad/config.json
+hostile "*the field 'a??\[2J' is not known for GPT-2*"
+rm bad/config.json
+mkfifo bad/config.json
+hostile '*config.json is a pipe or device, a file is wanted'
+rm bad/model.safetensors
+mkfifo bad/model.safetensors
+hostile '*model.safetensors has 0 bytes*'
 awk 'BEGIN { for (i = 0; i < 10000; i++) printf "{\"a\":" }' >bad/config.json
 hostile '*nested deeper than 64*'
 rm bad/model.safetensors

@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "checkpoint/safetensors.h"
 #include "fixture.h"
@@ -87,6 +88,29 @@ static const struct refusal refusals[] = {
     {"{\"a\":{" F32_2 ",\"data_offsets\":[0,8]},\"b\":{" F32_2 ",\"data_offsets\":[0,8]}}", 8,
      ": tensor 'b' starts at byte 0 of the data, the one before it ends at 8"},
     {"{\"a\":{" F32_2 ",\"data_offsets\":[0,8]}}", 9, ": the tensors have 8 bytes of data, the file has 9"},
+    {"{\"a\":null}", 0, ": a: 'dtype' is missing; a text is wanted"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":null,\"data_offsets\":[0,8]}}", 8,
+     ": a: 'shape' has the wrong type; an array is wanted"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[true,2],\"data_offsets\":[0,8]}}", 8,
+     ": tensor 'a': an extent of its shape is no integer"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1099511627776,1099511627776,0],\"data_offsets\":[0,0]}}", 0,
+     ": tensor 'a': shape [1099511627776,1099511627776,0] has a negative extent or more elements than can be counted"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,8]}}", 8,
+     ": tensor 'a': it has 8 bytes of data, dtype and shape need 0"},
+    {"{\"a\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
+     ": tensor 'a': it has 8 bytes of data, dtype and shape need 16"},
+    {"{\"a\":{" F32_2 ",\"data_offsets\":[0.0,8.0]}}", 8, ": tensor 'a': 'data_offsets' are not two integers"},
+    {"{\"a\":{" F32_2 ",\"data_offsets\":[false,true]}}", 8, ": tensor 'a': 'data_offsets' are not two integers"},
+    {"{\"a\":{" F32_2 ",\"data_offsets\":[]}}", 8, ": tensor 'a': 'data_offsets' are not two integers"},
+    {"{\"a\":{" F32_2 ",\"data_offsets\":[0,8]},\"b\":{" F32_2 ",\"data_offsets\":[0,8]}}", 16,
+     ": tensor 'b' starts at byte 0 of the data, the one before it ends at 8"},
+    {"{\"a\":{" F32_2 ",\"data_offsets\":[0,8]}}{}", 8, ": not valid JSON at byte "},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[NaN],\"data_offsets\":[0,8]}}", 8, ": not valid JSON at byte "},
+    {"{\"\\ud800\":{" F32_2 ",\"data_offsets\":[0,8]}}", 8, ": not valid JSON at byte "},
+    {"{\"a\\n\\u001b[2J\":{" F32_2 ",\"data_offsets\":[0,9]}}", 9,
+     ": tensor 'a??[2J': it has 9 bytes of data, dtype and shape need 8"},
+    {"{\"__metadata__\":null}", 0, ": '__metadata__' is no object"},
+    {"{\"__metadata__\":\"a\"}", 0, ": '__metadata__' is no object"},
     {"{\"__metadata__\":[]}", 0, ": '__metadata__' is no object"},
     {"{\"__metadata__\":{\"a\":1}}", 0, ": the metadata 'a' is no text"},
     {"{\"__metadata__\":{\"a\":{}}}", 0, ": the metadata 'a' is no text"},
@@ -180,6 +204,18 @@ static void a_missing_file_and_a_folder_are_refused(void **state)
     assert_int_equal(safetensors_open(&file_system_real, "/nowhere/x.safetensors", &file, &error), STATUS_INPUT);
     assert_string_equal(error.message, "/nowhere/x.safetensors: No such file or directory");
     assert_int_equal(safetensors_open(&file_system_real, fixture->folder, &file, &error), STATUS_INPUT);
+}
+
+static void a_pipe_is_refused_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *path = fixture_path(fixture->folder, "pipe");
+    struct safetensors file;
+    struct error error = {0};
+
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(safetensors_open(&file_system_real, path, &file, &error), STATUS_INPUT);
+    assert_non_null(strstr(error.message, "has 0 bytes; a safetensors file starts with 8 bytes of header length"));
 }
 
 static void a_file_that_shrinks_after_it_was_opened_gives_an_error(void **state)
@@ -298,6 +334,7 @@ int main(void)
         TEST(nesting_ten_thousand_deep_is_refused),
         TEST(blanks_after_the_object_are_padding),
         TEST(a_missing_file_and_a_folder_are_refused),
+        TEST(a_pipe_is_refused_at_once),
         TEST(a_file_that_shrinks_after_it_was_opened_gives_an_error),
         TEST(a_range_outside_the_tensor_is_our_own_mistake),
         TEST(a_file_of_the_safetensors_package_is_read),

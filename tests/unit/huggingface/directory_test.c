@@ -84,7 +84,8 @@ static void one_file_needs_no_index(void **state)
 
 static void a_shard_name_cannot_leave_the_folder(void **state)
 {
-    static const char *const bad[] = {"../one.safetensors", "/etc/passwd", "a/b", "..", ".hidden", ""};
+    static const char *const bad[] = {
+        "../one.safetensors", "/etc/passwd", "a/b", "..", ".", ".hidden", "", "..\\\\x", "a\\nb", "\xc3\xbc"};
     const struct fixture *fixture = *state;
     char map[100];
 
@@ -115,6 +116,37 @@ static void index_and_shards_must_agree(void **state)
     assert_refused(fixture->folder, "not valid JSON");
     fixture_write(fixture_path(fixture->folder, HF_INDEX_NAME), "{}", 2);
     assert_refused(fixture->folder, "'weight_map' is missing");
+}
+
+static void an_index_that_is_no_map_of_names_is_refused(void **state)
+{
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"", "model.safetensors.index.json: not valid JSON"},
+        {"[]", "model.safetensors.index.json: the JSON text is no object"},
+        {"{\"weight_map\":[]}", "'weight_map' has the wrong type; an object is wanted"},
+        {"{\"weight_map\":null}", "'weight_map' has the wrong type"},
+        {"{\"weight_map\":{\"a\":null}}", "the file of tensor 'a' is no text"},
+        {"{\"weight_map\":{\"a\":[\"one\"]}}", "the file of tensor 'a' is no text"},
+        {"{\"weight_map\":{\"a\":\"one\\u0000\"}}", "not valid JSON"},
+        {"{\"weight_map\":{\"a\":\"model.safetensors.index.json\"}}",
+         "model.safetensors.index.json: the header claims"},
+        {"{\"weight_map\":{\"a\\n\":\"../x\"}}", "the file of tensor 'a?' is '../x'"},
+    };
+    const struct fixture *fixture = *state;
+    char *deep = malloc(60000);
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture_write(fixture_path(fixture->folder, HF_INDEX_NAME), cases[i].text, strlen(cases[i].text));
+        assert_refused(fixture->folder, cases[i].part);
+    }
+    assert_non_null(deep);
+    for (int i = 0; i < 10000; i++)
+        memcpy(deep + 5 * i, "{\"a\":", 5);
+    fixture_write(fixture_path(fixture->folder, HF_INDEX_NAME), deep, 50000);
+    assert_refused(fixture->folder, "model.safetensors.index.json: JSON nested deeper than 64");
+    free(deep);
 }
 
 static void more_shards_than_can_be_open_are_refused(void **state)
@@ -161,6 +193,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_file_needs_no_index, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_shard_name_cannot_leave_the_folder, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(index_and_shards_must_agree, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(an_index_that_is_no_map_of_names_is_refused, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(more_shards_than_can_be_open_are_refused, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_header_that_claims_gigabytes_allocates_nothing_of_them, fixture_setup,
                                         fixture_teardown),
