@@ -9,7 +9,7 @@
 
 #define BPE_MOST_FILE_BYTES (256 << 20)
 #define BPE_MOST_TOKENS     (1 << 24)
-#define BPE_MOST_HOLES      (1 << 20) /* ids that no token has */
+#define BPE_MOST_HOLES      (1 << 16) /* ids that no token has: rows of a model that a small file can ask for */
 
 struct bpe_key {
     const char *text; /* borrowed; NULL: no token has the id */

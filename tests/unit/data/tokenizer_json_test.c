@@ -170,6 +170,7 @@ static void tokens_and_merges_that_contradict_each_other_are_refused(void **stat
         {{.vocabulary = ", \"ac\": 256"}, "two tokens have the id 256"},
         {{.vocabulary = ", \"ac\": -1"}, "there is a token id -1"},
         {{.vocabulary = ", \"ac\": 2000000"}, "there is a token id 2000000, but only 258 tokens"},
+        {{.vocabulary = ", \"ac\": 65794"}, "there is a token id 65794, but only 258 tokens"},
         {{.vocabulary = ", \"ac\": 4294967296"}, "there is a token id 4294967296; ids are 0 to"},
         {{.vocabulary = ", \"ac\": 99999999999999999999"}, "too big"},
         {{.vocabulary = ", \"ac\": 257.0"}, "the id of the token 'ac' is not an integer"},
