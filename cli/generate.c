@@ -88,9 +88,12 @@ static int run(const struct stored_model_options *source, const char *prompt, st
         return status;
     options->stops = model.stops;
     options->stop_count = model.stop_count;
-    status = tokenizer_encode(model.tokenizer, prompt, (int64_t)strlen(prompt), &tokens, error);
+    status = tokenizer_encode_prompt(model.tokenizer, prompt, (int64_t)strlen(prompt), &tokens, error);
     if (status == STATUS_OK && tokens.count == 0)
-        status = error_set(error, STATUS_USAGE, "--prompt is empty; at least one token is needed to go on from");
+        status =
+            error_set(error, STATUS_USAGE,
+                      "--prompt is empty, and the tokenizer has no token that begins a text; at least one is needed "
+                      "to go on from");
     if (status == STATUS_OK)
         status = print_text(&model, prompt, &tokens, options, stops, error);
     free(tokens.ids);

@@ -133,24 +133,34 @@ static void run_threads(struct work *work, int threads)
         pthread_join(made[--count], NULL);
 }
 
+static int begin_document(const struct tokenizer *tokenizer, bool headless, struct encode_state *state,
+                          struct token_set *set, struct error *error)
+{
+    int32_t begin_of_text = tokenizer_begin_of_text(tokenizer), end_of_text = tokenizer_end_of_text(tokenizer);
+    int result = STATUS_OK;
+
+    if (state->text_ended && end_of_text >= 0)
+        result = token_set_append(set, &end_of_text, 1, error);
+    state->text_ended = false;
+    if (result == STATUS_OK)
+        result = token_set_open_document(set, error);
+    if (result == STATUS_OK && begin_of_text >= 0 && !headless)
+        result = token_set_append(set, &begin_of_text, 1, error);
+    return result;
+}
+
 static int append_piece(const struct work *work, const struct chunk *chunk, int64_t index, bool mask_prompt,
                         struct encode_state *state, struct token_set *set, struct error *error)
 {
     const struct piece *piece = &work->pieces->items[index];
     const struct encoded_piece *encoded = &work->encoded[index];
     const int32_t *ids = chunk->list.ids + encoded->first;
-    int32_t end_of_text = tokenizer_end_of_text(work->tokenizer);
     int result = STATUS_OK;
 
     if (encoded->tokens == 0)
         return STATUS_OK;
-    if (piece->begins) {
-        if (state->text_ended && end_of_text >= 0)
-            result = token_set_append(set, &end_of_text, 1, error);
-        state->text_ended = false;
-        if (result == STATUS_OK)
-            result = token_set_open_document(set, error);
-    }
+    if (piece->begins)
+        result = begin_document(work->tokenizer, piece->headless, state, set, error);
     if (result == STATUS_OK)
         result = token_set_append(set, ids, encoded->prompt_tokens, error);
     if (result == STATUS_OK && mask_prompt && encoded->prompt_tokens > 0)

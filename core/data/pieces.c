@@ -34,7 +34,7 @@ int64_t pieces_cut_place(const char *text, int64_t bytes, double valid_split)
 }
 
 /* One document or a part of one, as pieces that can be tokenized apart. */
-static int add_stretch(const struct tokenizer *tokenizer, const char *text, int64_t bytes, bool ends,
+static int add_stretch(const struct tokenizer *tokenizer, const char *text, int64_t bytes, bool headless, bool ends,
                        struct piece_list *list, struct error *error)
 {
     int64_t done = 0;
@@ -42,7 +42,7 @@ static int add_stretch(const struct tokenizer *tokenizer, const char *text, int6
 
     while (done < bytes && result == STATUS_OK) {
         int64_t next = tokenizer_safe_cut(tokenizer, text, bytes, done + LONGEST_PIECE);
-        struct piece piece = {text + done, next - done, 0, done == 0, ends && next == bytes};
+        struct piece piece = {text + done, next - done, 0, done == 0, ends && next == bytes, headless && done == 0};
 
         result = add_piece(list, piece, error);
         done = next;
@@ -50,8 +50,9 @@ static int add_stretch(const struct tokenizer *tokenizer, const char *text, int6
     return result;
 }
 
-/* All documents of a part of the file. `ends`: the part reaches to the end of the file. */
-static int add_documents(const struct tokenizer *tokenizer, const char *text, int64_t bytes, bool ends,
+/* All documents of a part of the file. `headless`: the first one began in the part before. `ends`: the part reaches to
+ * the end of the file. */
+static int add_documents(const struct tokenizer *tokenizer, const char *text, int64_t bytes, bool headless, bool ends,
                          struct piece_list *list, struct error *error)
 {
     int64_t done = 0;
@@ -61,7 +62,8 @@ static int add_documents(const struct tokenizer *tokenizer, const char *text, in
         const char *zero = memchr(text + done, 0, (size_t)(bytes - done));
         int64_t next = zero != NULL ? zero - text : bytes;
 
-        result = add_stretch(tokenizer, text + done, next - done, zero != NULL || ends, list, error);
+        result =
+            add_stretch(tokenizer, text + done, next - done, headless && done == 0, zero != NULL || ends, list, error);
         done = next + 1;
     }
     return result;
@@ -70,10 +72,10 @@ static int add_documents(const struct tokenizer *tokenizer, const char *text, in
 int pieces_cut_text(const struct tokenizer *tokenizer, const char *text, int64_t bytes, int64_t cut,
                     struct piece_list *train, struct piece_list *valid, struct error *error)
 {
-    int result = add_documents(tokenizer, text, cut, cut == bytes, train, error);
+    int result = add_documents(tokenizer, text, cut, false, cut == bytes, train, error);
 
     if (result == STATUS_OK && cut < bytes)
-        result = add_documents(tokenizer, text + cut, bytes - cut, true, valid, error);
+        result = add_documents(tokenizer, text + cut, bytes - cut, cut > 0 && text[cut - 1] != 0, true, valid, error);
     return result;
 }
 
@@ -96,7 +98,7 @@ int pieces_cut_jsonl(const char *text, int64_t bytes, int64_t cut, struct piece_
     while (done < bytes && result == STATUS_OK) {
         const char *newline = memchr(text + done, '\n', (size_t)(bytes - done));
         int64_t end = newline != NULL ? newline - text : bytes;
-        struct piece piece = {text + done, end - done, ++line, true, true};
+        struct piece piece = {text + done, end - done, ++line, true, true, false};
 
         if (!is_blank(piece.text, piece.bytes))
             result = add_piece(done < cut ? train : valid, piece, error);

@@ -12,9 +12,10 @@
 struct piece {
     const char *text; /* borrowed from the file's memory */
     int64_t bytes;
-    int64_t line; /* JSONL: counts from 1. Plain text: 0 */
-    bool begins;  /* a document begins here; false: it goes on from the piece before */
-    bool ends;    /* the document ends here, and was not cut off by the validation split */
+    int64_t line;  /* JSONL: counts from 1. Plain text: 0 */
+    bool begins;   /* a document begins here; false: it goes on from the piece before */
+    bool ends;     /* the document ends here, and was not cut off by the validation split */
+    bool headless; /* what begins here is the rest of a document that the validation split has cut */
 };
 
 struct piece_list {

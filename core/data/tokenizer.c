@@ -86,6 +86,27 @@ int tokenizer_encode_special(const struct tokenizer *tokenizer, const char *text
     return encode(tokenizer, text, bytes, true, out, error);
 }
 
+int tokenizer_encode_prompt(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
+                            struct error *error)
+{
+    int64_t first = out->count;
+    int result = token_list_reserve(out, 1, error);
+
+    if (result != STATUS_OK)
+        return result;
+    if (tokenizer->begin_of_text >= 0)
+        out->ids[out->count++] = tokenizer->begin_of_text;
+    result = encode(tokenizer, text, bytes, true, out, error);
+    if (result != STATUS_OK) {
+        out->count = first;
+    } else if (tokenizer->begin_of_text >= 0 && out->count > first + 1 &&
+               out->ids[first + 1] == tokenizer->begin_of_text) {
+        out->count--;
+        memmove(out->ids + first, out->ids + first + 1, (size_t)(out->count - first) * sizeof *out->ids);
+    }
+    return result;
+}
+
 int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t count, struct byte_list *out,
                      struct error *error)
 {

@@ -45,6 +45,11 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, int64_
 int tokenizer_encode_special(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
                              struct error *error);
 
+/* A prompt, as Hugging Face's encode gives it: the begin-of-text token where there is one, unless the prompt begins
+ * with it already, then the ids of tokenizer_encode_special. */
+int tokenizer_encode_prompt(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
+                            struct error *error);
+
 /* Appends the bytes of the tokens. One token may be a part of a character. STATUS_INPUT for an id that is not in the
  * vocabulary; `out` keeps the bytes that it had. */
 int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t count, struct byte_list *out,
@@ -54,11 +59,10 @@ int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int6
  * gives the ids of the whole; `bytes` where none is found within 64 KiB. */
 int64_t tokenizer_safe_cut(const struct tokenizer *tokenizer, const char *text, int64_t bytes, int64_t from);
 
-int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer); /* ids are 0 to this - 1; some may have no token */
-int32_t
-tokenizer_begin_of_text(const struct tokenizer *tokenizer);       /* what Hugging Face's encode puts first; -1: none */
-int32_t tokenizer_end_of_text(const struct tokenizer *tokenizer); /* -1: there is none */
-const char *tokenizer_name(const struct tokenizer *tokenizer);    /* what was given to tokenizer_open */
-uint64_t tokenizer_hash(const struct tokenizer *tokenizer);       /* equal for equal vocabularies and merges */
+int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer);    /* ids are 0 to this - 1; some may have no token */
+int32_t tokenizer_begin_of_text(const struct tokenizer *tokenizer); /* put before each document and prompt; -1: none */
+int32_t tokenizer_end_of_text(const struct tokenizer *tokenizer);   /* -1: there is none */
+const char *tokenizer_name(const struct tokenizer *tokenizer);      /* what was given to tokenizer_open */
+uint64_t tokenizer_hash(const struct tokenizer *tokenizer);         /* equal for equal vocabularies and merges */
 
 #endif

@@ -18,6 +18,12 @@ rm -r mine
 expect 0 out 'The run*' -- generate --model run --prompt 'The run' --tokens 8 --seed 1
 expect 0 out '{*}' -- eval --model run --data text.txt --json
 
+# The template's token is enough to go on from; without such a token a prompt is needed.
+expect 0 out '*' -- generate --model run --prompt '' --tokens 8 --seed 1
+train plain --steps 1 --data.seq_len 16
+wants 0
+expect 2 '*--prompt is empty, and the tokenizer has no token that begins a text*' -- generate --model plain --prompt ''
+
 # What is malformed ends with 3 and names the file.
 mkdir broken
 refused() {

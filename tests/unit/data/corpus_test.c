@@ -146,6 +146,60 @@ static void the_end_token_is_the_tokenizers_and_its_text_in_a_document_is_plain(
     tokenizer_close(tokenizer);
 }
 
+/* Token 341 is what the template of this tokenizer puts first. What stands behind the cut, or in a second piece of a
+ * document, is no beginning. */
+static void each_document_begins_with_the_templates_token_but_the_rest_of_a_cut_one_does_not(void **state)
+{
+    const char *names[2] = {in_folder("begin.txt"), in_folder("begin.jsonl")};
+    const struct corpus_options options = {
+        .train = names, .train_count = 2, .threads = 1, .valid_split = 0.5, .mask_prompt = true};
+    struct token_set train, valid;
+    struct tokenizer *tokenizer = NULL;
+    struct error error = {0};
+    int64_t index, begins = 0;
+
+    (void)state;
+    write_bytes(folder, "begin.txt", "ab\0cdef\0g\0", 10);
+    write_text(folder, "begin.jsonl", "{\"prompt\": \"h\", \"answer\": \"i\"}\n{\"text\": \"\"}\n");
+    assert_int_equal(tokenizer_open(LLMRUN_SOURCE_DIR "/tests/golden/tokenizers/llama3", &tokenizer, NULL), STATUS_OK);
+    assert_int_equal(tokenizer_begin_of_text(tokenizer), 341);
+    if (corpus_load(&options, tokenizer, &train, &valid, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    for (index = 0; index < train.count; index++)
+        begins += token_set_at(&train, index) == 341;
+    assert_int_equal(train.documents, 3);
+    assert_int_equal(begins, 3);
+    for (index = 0; index < train.documents; index++)
+        assert_int_equal(token_set_at(&train, train.starts[index]), 341);
+    assert_false(token_set_learns(&train, 2, train.starts[2] + 1)); /* h: masked */
+    assert_true(token_set_learns(&train, 2, train.starts[2] + 2));
+    assert_true(token_set_learns(&train, 0, 1)); /* the first letter follows the token */
+    assert_int_equal(valid.documents, 2);
+    assert_int_not_equal(token_set_at(&valid, 0), 341);
+    assert_int_equal(token_set_at(&valid, valid.starts[1]), 341);
+    token_set_finish(&train);
+    token_set_finish(&valid);
+    tokenizer_close(tokenizer);
+}
+
+/* The cut falls right behind the end of a document: the next one is whole. */
+static void a_document_behind_the_cut_is_whole_where_the_one_before_has_ended(void **state)
+{
+    const char *name = in_folder("whole.txt");
+    const struct corpus_options options = {.train = &name, .train_count = 1, .threads = 1, .valid_split = 0.5};
+    struct token_set train, valid;
+    struct tokenizer *tokenizer = NULL;
+
+    (void)state;
+    write_bytes(folder, "whole.txt", "abc\0defg", 8);
+    assert_int_equal(tokenizer_open(LLMRUN_SOURCE_DIR "/tests/golden/tokenizers/llama3", &tokenizer, NULL), STATUS_OK);
+    assert_int_equal(corpus_load(&options, tokenizer, &train, &valid, NULL), STATUS_OK);
+    assert_int_equal(token_set_at(&valid, 0), 341);
+    token_set_finish(&train);
+    token_set_finish(&valid);
+    tokenizer_close(tokenizer);
+}
+
 static void prompt_and_answer_are_one_document_and_the_mask_covers_the_prompt(void **state)
 {
     const char *name = in_folder("sft.jsonl");
@@ -369,6 +423,8 @@ int main(void)
         cmocka_unit_test(byte_zero_ends_a_document_of_a_text_file),
         cmocka_unit_test(an_empty_text_in_jsonl_is_no_document),
         cmocka_unit_test(the_end_token_is_the_tokenizers_and_its_text_in_a_document_is_plain),
+        cmocka_unit_test(each_document_begins_with_the_templates_token_but_the_rest_of_a_cut_one_does_not),
+        cmocka_unit_test(a_document_behind_the_cut_is_whole_where_the_one_before_has_ended),
         cmocka_unit_test(prompt_and_answer_are_one_document_and_the_mask_covers_the_prompt),
         cmocka_unit_test(the_validation_part_is_the_last_part_of_each_file),
         cmocka_unit_test(the_cut_never_splits_a_character),

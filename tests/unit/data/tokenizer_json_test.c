@@ -94,6 +94,38 @@ static void expect_ids(const struct tokenizer *tokenizer, const char *text, cons
     free(ids.ids);
 }
 
+static void expect_prompt(const struct tokenizer *tokenizer, const char *text, const int32_t *wanted, int64_t count)
+{
+    struct token_list ids = {0};
+
+    assert_int_equal(tokenizer_encode_prompt(tokenizer, text, (int64_t)strlen(text), &ids, NULL), STATUS_OK);
+    assert_int_equal(ids.count, count);
+    assert_memory_equal(ids.ids, wanted, (size_t)count * sizeof *wanted);
+    free(ids.ids);
+}
+
+/* "<s>" is 257 and the template puts it first, as in LLaMA's files. */
+static void a_prompt_begins_with_the_templates_token_once(void **state)
+{
+    struct tokenizer *plain = parse(&(struct parts){.added = NULL});
+    struct tokenizer *template = parse(&(struct parts){
+        .added = "{\"id\": 257, \"content\": \"<s>\", \"special\": true, \"single_word\": false, \"lstrip\": false, "
+                 "\"rstrip\": false, \"normalized\": false}",
+        .post_processor = "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<s>\", "
+                          "\"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}], "
+                          "\"special_tokens\": {\"<s>\": {\"id\": \"<s>\", \"ids\": [257], \"tokens\": [\"<s>\"]}}}"});
+
+    (void)state;
+    expect_prompt(template, "abc", (const int32_t[]){257, 256, 'c'}, 3);
+    expect_prompt(template, "<s>abc", (const int32_t[]){257, 256, 'c'}, 3);
+    expect_prompt(template, "c<s>", (const int32_t[]){257, 'c', 257}, 3);
+    expect_prompt(template, "", (const int32_t[]){257}, 1);
+    expect_prompt(plain, "abc", (const int32_t[]){256, 'c'}, 2);
+    expect_prompt(plain, "", NULL, 0);
+    tokenizer_close(plain);
+    tokenizer_close(template);
+}
+
 static void stages_that_are_not_understood_are_refused_by_name(void **state)
 {
     static const struct {
@@ -312,6 +344,7 @@ static void a_text_is_never_cut_where_an_added_token_may_stand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_prompt_begins_with_the_templates_token_once),
         cmocka_unit_test(stages_that_are_not_understood_are_refused_by_name),
         cmocka_unit_test(a_model_that_asks_for_more_is_refused_by_name),
         cmocka_unit_test(tokens_and_merges_that_contradict_each_other_are_refused),
