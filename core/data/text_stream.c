@@ -44,6 +44,16 @@ static bool is_unfinished(const char *bytes, int64_t count)
     return false;
 }
 
+/* How many of these bytes, which are no character, are the beginning of one; 1 where not even the first is. */
+static int64_t broken_length(const char *bytes, int64_t count)
+{
+    int64_t length = 0;
+
+    while (length < count && is_unfinished(bytes, length + 1))
+        length++;
+    return length > 0 ? length : 1;
+}
+
 /* Moves whole characters from raw to pending; with `last` also what can no longer become one. */
 static int take_characters(struct text_stream *stream, bool last, struct error *error)
 {
@@ -53,11 +63,12 @@ static int take_characters(struct text_stream *stream, bool last, struct error *
     while (status == STATUS_OK && at < stream->raw.count) {
         const char *bytes = stream->raw.bytes + at;
         uint32_t code;
-        int length = utf8_read(bytes, stream->raw.count - at, &code);
+        int64_t left = stream->raw.count - at, length = utf8_read(bytes, left, &code);
         bool wrong = length == 1 && (unsigned char)bytes[0] >= 0x80;
 
-        if (wrong && !last && is_unfinished(bytes, stream->raw.count - at))
+        if (wrong && !last && is_unfinished(bytes, left))
             break;
+        length = wrong ? broken_length(bytes, left) : length;
         status =
             wrong ? append(&stream->pending, REPLACEMENT, 3, error) : append(&stream->pending, bytes, length, error);
         at += length;

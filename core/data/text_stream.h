@@ -18,7 +18,9 @@ struct text_stream {
 };
 
 /* Takes `count` bytes and appends to `shown` what can be shown now. An unfinished character is held back, and text that
- * may turn out to be a stop. What is not UTF-8 becomes U+FFFD, one for each byte. Of a stop nothing is shown. */
+ * may turn out to be a stop. What is not UTF-8 becomes U+FFFD, one for each beginning of a character or other byte
+ * (Unicode 16, section 3.9, "U+FFFD Substitution of Maximal Subparts", as Rust, Python and Hugging Face decode). Of a
+ * stop nothing is shown. */
 int text_stream_push(struct text_stream *stream, const char *bytes, int64_t count, struct byte_list *shown,
                      struct error *error);
 

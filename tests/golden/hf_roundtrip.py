@@ -6,7 +6,7 @@ For each model, in fp32, bf16 and fp16, in one file and in shards: `checkpoint i
 the exported tensors have the same names, types, shapes and bytes; AutoModelForCausalLM loads the export and gives the same bits of
 logits; `llmrun eval` of the directory and of the checkpoint is within 1e-5 of the loss that transformers computes in fp32.
 Before that, a model with a tokenizer.json: eval and train take it, and AutoTokenizer of the export gives the same ids; and the files that
-name where generation stops, against generate of transformers.
+name where generation stops and texts after prompts with special tokens, against generate of transformers.
 """
 import argparse
 import glob
@@ -22,6 +22,7 @@ import tokenizers
 import torch
 import transformers
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 GPT2 = dict(n_layer=2, n_embd=48, n_head=4, n_positions=32, vocab_size=259, bos_token_id=0,
             eos_token_id=0, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0)
 LLAMA = dict(num_hidden_layers=2, hidden_size=48, num_attention_heads=4, num_key_value_heads=2, intermediate_size=80,
@@ -151,6 +152,31 @@ def compare_stops(llmrun):
     print(f"{len(cases)} ways to name where texts end: the same texts of up to {len(whole)} tokens")
 
 
+def compare_texts(run):
+    """Greedy texts after prompts with special tokens in them, with the template's token before them."""
+    folders = sorted(glob.glob(os.path.join(HERE, "tokenizers", "*")))
+    prompts = ["The run", "<left>The run <right> goes", "a  <mask>\n", "\u00e9t\u00e9"]
+    for folder in folders:
+        torch.manual_seed(7)
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**dict(LLAMA, vocab_size=356, eos_token_id=None)))
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+        name = "texts-" + os.path.basename(folder)
+        model.eval().save_pretrained(name)
+        fast = transformers.PreTrainedTokenizerFast(tokenizer_file=os.path.join(folder, "tokenizer.json"))
+        fast.save_pretrained(name)
+        ends = fast.convert_tokens_to_ids([text for text in ("<|endoftext|>", "<|end_of_text|>", "</s>") if text in fast.get_vocab()])
+        for prompt in prompts:
+            ids = torch.tensor([fast(prompt)["input_ids"]])
+            made = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, do_sample=False,
+                                  eos_token_id=ends[:1] or None)[0, ids.shape[1]:].tolist()
+            made = made[:-1] if made[-1:] == ends[:1] else made  # llmrun does not show the token that ends a text
+            wanted = prompt + fast.decode(made, clean_up_tokenization_spaces=False) + "\n"
+            found = run("generate", "--model", name, "--prompt", prompt, "--tokens", "16", "--temperature", "0")
+            assert found == wanted, (name, prompt, ids, found, wanted)
+    print(f"{len(folders)} tokenizers, {len(prompts)} prompts: the same greedy texts of 16 tokens")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("llmrun")
@@ -174,6 +200,7 @@ def main():
             file.write(TEXT)
         compare_tokenizers(run)
         compare_stops(llmrun)
+        compare_texts(run)
         ids = torch.randint(0, 259, (2, 32))
         for name in options.models:
             for dtype in (torch.float32, torch.bfloat16, torch.float16):

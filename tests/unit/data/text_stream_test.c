@@ -62,7 +62,7 @@ static void what_cannot_become_a_character_is_replaced_at_once(void **state)
                                           {"\xF4\x90", "\xEF\xBF\xBD\xEF\xBF\xBD"},
                                           {"\xF5", "\xEF\xBF\xBD"},
                                           {"\xE2\x82", ""},
-                                          {"a", "\xEF\xBF\xBD\xEF\xBF\xBD"
+                                          {"a", "\xEF\xBF\xBD"
                                                 "a"}};
 
     (void)state;
@@ -74,7 +74,20 @@ static void an_unfinished_character_at_the_end_is_replaced(void **state)
     static const struct piece pieces[] = {{"ab\xE2\x82", "ab"}};
 
     (void)state;
-    check(no_stops, 0, pieces, 1, "\xEF\xBF\xBD\xEF\xBF\xBD", false);
+    check(no_stops, 0, pieces, 1, "\xEF\xBF\xBD", false);
+}
+
+/* The Unicode Standard 16, table 3-11. */
+static void each_beginning_of_a_character_is_replaced_once(void **state)
+{
+    static const struct piece pieces[] = {{"\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64",
+                                           "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"
+                                           "b\xEF\xBF\xBD"
+                                           "c\xEF\xBF\xBD\xEF\xBF\xBD"
+                                           "d"}};
+
+    (void)state;
+    check(no_stops, 0, pieces, 1, "", false);
 }
 
 static void a_stop_ends_the_text_before_it(void **state)
@@ -112,6 +125,7 @@ int main(void)
         cmocka_unit_test(an_unfinished_character_waits_for_its_rest),
         cmocka_unit_test(what_cannot_become_a_character_is_replaced_at_once),
         cmocka_unit_test(an_unfinished_character_at_the_end_is_replaced),
+        cmocka_unit_test(each_beginning_of_a_character_is_replaced_once),
         cmocka_unit_test(a_stop_ends_the_text_before_it),
         cmocka_unit_test(what_may_become_a_stop_waits_and_is_shown_when_it_does_not),
         cmocka_unit_test(the_first_of_several_stops_counts),
