@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/array.h"
+#include "base/file.h"
 
 int token_list_reserve(struct token_list *list, int64_t extra, struct error *error)
 {
@@ -17,6 +19,22 @@ int token_list_reserve(struct token_list *list, int64_t extra, struct error *err
     return STATUS_OK;
 }
 
+static bool holds(const char *folder, const char *name)
+{
+    char path[4096];
+
+    return file_join(path, sizeof path, folder, name) && access(path, F_OK) == 0;
+}
+
+/* What can be read stands in the sentence: a directory of an older LLaMA has nothing else to choose. */
+static int refuse_sentencepiece(const char *path, const char *what, struct error *error)
+{
+    return error_set(error, STATUS_USAGE,
+                     "tokenizer %s%s is a SentencePiece model, which this version does not read; 'bytes', or a folder "
+                     "with tokenizer.json (byte-level BPE), or vocab.json and merges.txt, is wanted",
+                     path, what);
+}
+
 static int open_kind(const char *path, struct tokenizer **out, struct error *error)
 {
     struct stat status;
@@ -26,10 +44,13 @@ static int open_kind(const char *path, struct tokenizer **out, struct error *err
         return tokenizer_open_bytes(out, error);
     if (stat(path, &status) != 0)
         return error_set(error, STATUS_INPUT, "tokenizer %s: there is no such folder; 'bytes' needs none", path);
+    if (S_ISDIR(status.st_mode) && holds(path, "tokenizer.model") && !holds(path, "tokenizer.json") &&
+        !holds(path, "vocab.json"))
+        return refuse_sentencepiece(path, ": its tokenizer.model", error);
     if (S_ISDIR(status.st_mode))
         return tokenizer_open_bpe(path, out, error);
     if (length > 6 && strcmp(path + length - 6, ".model") == 0)
-        return error_set(error, STATUS_USAGE, "tokenizer %s: SentencePiece models are not read by this version", path);
+        return refuse_sentencepiece(path, "", error);
     return error_set(error, STATUS_USAGE,
                      "tokenizer %s is neither 'bytes' nor a folder with tokenizer.json, or vocab.json and merges.txt",
                      path);

@@ -7,7 +7,7 @@
 #include "huggingface/directory.h"
 #include "huggingface/stop_ids.h"
 
-/* `opens`: a tokenizer can be opened from it (with merges.txt beside vocab.json). */
+/* `opens`: a tokenizer is opened from it (with merges.txt beside vocab.json), or refused for what it is. */
 static const struct {
     const char *name;
     bool of_model, opens;

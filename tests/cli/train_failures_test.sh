@@ -25,6 +25,20 @@ refuses 3 'llmrun: *none.txt*' --data.train none.txt
 refuses 3 'llmrun: *empty.txt*' --data.train empty.txt
 refuses 3 'llmrun: *empty.txt*' --data.valid empty.txt
 refuses 3 'llmrun: *nowhere*' --data.tokenizer nowhere
+sentencepiece='is a SentencePiece model, which this version does not read; *bytes*tokenizer.json*vocab.json*'
+cp -r "$tests/golden/huggingface/llama_fp32" pieces
+echo 'of pieces' >pieces/tokenizer.model
+refuses 2 "llmrun: tokenizer pieces: its tokenizer.model $sentencepiece" --data.tokenizer pieces
+refuses 2 "llmrun: tokenizer pieces: its tokenizer.model $sentencepiece" --model.path pieces
+refuses 2 "llmrun: tokenizer pieces: its tokenizer.model $sentencepiece" --model.path pieces --model.init weights
+refuses 2 "llmrun: tokenizer pieces/tokenizer.model $sentencepiece" --data.tokenizer pieces/tokenizer.model
+expect 2 "llmrun: tokenizer pieces: its tokenizer.model $sentencepiece" -- eval --model pieces --data text.txt
+expect 2 "llmrun: tokenizer pieces: its tokenizer.model $sentencepiece" -- generate --model pieces --prompt x
+train bytes --steps 1 --model.path pieces --data.tokenizer bytes
+wants 0
+cp "$tests"/golden/tokenizer_tiny/* pieces
+train pairs --steps 1 --model.path pieces
+wants 0
 printf '{"text": "good"}\n{"text": 3}\n' >bad.jsonl
 refuses 3 'llmrun: *bad.jsonl:2*' --data.train bad.jsonl
 train nowhere --run.resume nothing
