@@ -26,7 +26,11 @@ struct preset {
 /* demo, *-tiny: ours. gpt2*: Radford et al. 2019, table 2, as transformers' configurations. pax-gpt-*: google/paxml
  * paxml/contrib/gpu/scripts_gpu/configs.py, classes GPT126M, GPT5B, GPT175B; 175B keeps the deviation of its base
  * class. llama-*: Touvron et al. 2023a, table 2; llama2-*: 2023b, table 1; llama3-*: Grattafiori et al. 2024, table 3,
- * with the context of the first release; the rest as in their config.json. */
+ * with the context of the first release; the rest as in their config.json. The epsilon of a LLaMA is `norm_eps` of the
+ * params.json that its weights came with. In LLaMA 1 the largest differs from the others: tinygrad/tinygrad
+ * examples/llama.py, MODEL_PARAMS "1"; young-geng/EasyLM convert_hf_to_easylm.py, LLAMA_STANDARD_CONFIGS. In LLaMA 2 it
+ * is 1e-5 for all: the same file, "2"; the 1e-6 of the first downloads of 7B was a mistake, meta-llama/llama issue 771.
+ * LLaMA 3: tinygrad/tinygrad examples/llama3.py. */
 static const struct preset presets[] = {
     {"demo", GPT2(4, 128, 4, 128, 256)},
     {"gpt2-tiny", GPT2(8, 64, 8, 256, 256)},

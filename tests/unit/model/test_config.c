@@ -233,6 +233,20 @@ static void parameters_of_llamas_are_those_published(void **state)
     }
 }
 
+/* norm_eps of the params.json of each release; presets.c says where they can be read. */
+static void the_epsilon_of_a_llama_is_that_of_its_release(void **state)
+{
+    static const char *const of_small[] = {"llama-7b", "llama-13b", "llama-30b"};
+    static const char *const of_others[] = {"llama-65b",  "llama2-7b", "llama2-13b",
+                                            "llama2-70b", "llama3-8b", "llama3-70b"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof of_small / sizeof of_small[0]; i++)
+        assert_true(preset(of_small[i]).layer_norm_epsilon == 1e-6);
+    for (size_t i = 0; i < sizeof of_others / sizeof of_others[0]; i++)
+        assert_true(preset(of_others[i]).layer_norm_epsilon == 1e-5);
+}
+
 static void scaling_of_rotary_positions_is_read_in_both_spellings(void **state)
 {
     struct model_config config = llama();
@@ -364,6 +378,7 @@ int main(void)
         cmocka_unit_test(extents_that_do_not_fit_are_told),
         cmocka_unit_test(every_key_of_a_llama_is_set),
         cmocka_unit_test(parameters_of_llamas_are_those_published),
+        cmocka_unit_test(the_epsilon_of_a_llama_is_that_of_its_release),
         cmocka_unit_test(scaling_of_rotary_positions_is_read_in_both_spellings),
         cmocka_unit_test(values_that_fit_no_llama_are_told),
         cmocka_unit_test(heads_of_a_llama_that_do_not_fit_are_told),
