@@ -2,12 +2,14 @@
  * back as the same. The same bytes as generation_config.json: the tokens that end a text are tokens.
  *
  * Input: a byte for the mode, then the text. In odd modes {"model_type":"gpt2", or "llama", stands before it. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "huggingface/config.h"
 #include "huggingface/stop_ids.h"
+#include "model/rope.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -52,6 +54,10 @@ static void read_and_print(const char *text, int64_t bytes)
     }
     if (model_check(&config, &error) != STATUS_OK || model_parameters(&config) < 1)
         abort();
+    if (config.family == MODEL_LLAMA)
+        for (int64_t i = 0; i < model_head_width(&config) / 2 && i < 8; i++)
+            if (!isfinite(rope_frequency(&config, i)))
+                abort();
     copy = strndup(text, (size_t)bytes);
     normalise(&config);
     for (int with = 0; with < 2; with++) {

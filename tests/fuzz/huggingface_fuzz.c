@@ -1,5 +1,5 @@
-/* A Hugging Face directory of any bytes: an index and the shards that it names, or one file. Opened, compared with a
- * small model, and read as far as they agree.
+/* A Hugging Face directory of any bytes: an index and the shards that it names, or one file. Opened, compared with
+ * two small models, and read as far as they agree.
  *
  * Input: parts that end with a byte 0xFF. The first is the index (empty: there is none), the others are the headers of
  * the files in the order in which they are opened for the first time; each has as many bytes of data as its header's
@@ -97,30 +97,51 @@ static int memory_close(const struct file_system *fs, int handle)
     return 0;
 }
 
-static const struct model_config model = {.family = MODEL_LLAMA,
-                                          .n_layer = 1,
-                                          .n_embd = 2,
-                                          .n_head = 1,
-                                          .n_inner = 3,
-                                          .n_positions = 2,
-                                          .vocab_size = 3,
-                                          .tie_word_embeddings = true};
+/* A few tensors of a family: read as they are, cut at the vocabulary, turned, in three parts. */
+static const struct model {
+    struct model_config config;
+    struct safetensors_form forms[6];
+    int count;
+} models[] = {
+    {{.family = MODEL_LLAMA,
+      .n_layer = 1,
+      .n_embd = 2,
+      .n_head = 1,
+      .n_inner = 3,
+      .n_positions = 2,
+      .vocab_size = 3,
+      .tie_word_embeddings = true},
+     {{"model.embed_tokens.weight", LLMRUN_F32, {2, {64, 2}}}, {"model.norm.weight", LLMRUN_F32, {1, {2}}}},
+     2},
+    {{.family = MODEL_GPT2,
+      .n_layer = 1,
+      .n_embd = 2,
+      .n_head = 1,
+      .n_inner = 3,
+      .n_positions = 2,
+      .vocab_size = 3,
+      .tie_word_embeddings = true},
+     {{"wte.weight", LLMRUN_F32, {2, {64, 2}}},
+      {"h.0.attn.q_proj.weight", LLMRUN_F32, {2, {2, 2}}},
+      {"h.0.attn.k_proj.weight", LLMRUN_F32, {2, {2, 2}}},
+      {"h.0.attn.v_proj.weight", LLMRUN_F32, {2, {2, 2}}},
+      {"h.0.mlp.c_fc.weight", LLMRUN_F32, {2, {3, 2}}},
+      {"h.0.mlp.c_fc.bias", LLMRUN_F32, {1, {3}}}},
+     6},
+};
 
-static const struct safetensors_form forms[] = {{"model.embed_tokens.weight", LLMRUN_F32, {2, {64, 2}}},
-                                                {"model.norm.weight", LLMRUN_F32, {1, {2}}}};
-
-static void use(const struct hf_directory *directory)
+static void use(const struct hf_directory *directory, const struct model *model)
 {
     struct error error = {0};
     float memory[128];
     int status;
 
-    if (hf_weights_check_layers(directory, &model, &error) != STATUS_OK)
+    if (hf_weights_check_layers(directory, &model->config, &error) != STATUS_OK)
         return;
-    status = hf_weights_check(directory, &model, forms, 2, &error);
+    status = hf_weights_check(directory, &model->config, model->forms, model->count, &error);
     if (status == STATUS_OK)
-        for (int i = 0; i < 2; i++)
-            if (hf_weights_read(directory, model.family, &forms[i], memory, &error) != STATUS_OK)
+        for (int i = 0; i < model->count; i++)
+            if (hf_weights_read(directory, model->config.family, &model->forms[i], memory, &error) != STATUS_OK)
                 abort();
     if (status != STATUS_OK && (error.status != STATUS_INPUT || error.message[0] == '\0'))
         abort();
@@ -146,7 +167,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         part++;
     }
     if (hf_directory_open(&files.fs, "fuzz", &directory, &error) == STATUS_OK) {
-        use(&directory);
+        use(&directory, &models[0]);
+        use(&directory, &models[1]);
         hf_directory_close(&directory);
     } else if (error.message[0] == '\0') {
         abort();

@@ -11,16 +11,27 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* LLaMA-3's expression, in JSON, with `digits` behind its numbers: "{1,3}", or "", which is Qwen2's. */
+#define PATTERN(digits)                                                                                                \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}" digits                             \
+    "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+#define SPLIT(pattern)                                                                                                 \
+    "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": \"" pattern           \
+    "\"}, \"behavior\": \"Isolated\"}, {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": false}]}"
+
 static const char *const stages[] = {
     "\"normalizer\": null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false},",
     "\"normalizer\": null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true},",
     "\"normalizer\": {\"type\": \"NFC\"}, \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false},",
+    "\"normalizer\": null, \"pre_tokenizer\": " SPLIT(PATTERN("{1,3}")) ",",
+    "\"normalizer\": {\"type\": \"NFC\"}, \"pre_tokenizer\": " SPLIT(PATTERN("")) ",",
 };
 
 static size_t write_head(char *out, size_t out_bytes, int mode)
 {
-    size_t used = (size_t)snprintf(
-        out, out_bytes, "{%s \"decoder\": {\"type\": \"ByteLevel\"}, \"model\": {\"vocab\": {", stages[mode % 3]);
+    size_t used =
+        (size_t)snprintf(out, out_bytes, "{%s \"decoder\": {\"type\": \"ByteLevel\"}, \"model\": {\"vocab\": {",
+                         stages[mode % (int)(sizeof stages / sizeof stages[0])]);
     int byte, next = 256;
 
     for (byte = 0; byte < 256; byte++) {
