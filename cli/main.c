@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
 #include "base/nearest.h"
+#include "command.h"
 
 static const struct command commands[] = {
     {"train", "train a model; with no config, the built-in demo", command_train},

@@ -1,7 +1,7 @@
 #include "support.h"
 
-#include "config/keys.h"
 #include "base/nearest.h"
+#include "config/keys.h"
 
 static void a_distance_counts_edits_and_a_swap_is_one(void **state)
 {

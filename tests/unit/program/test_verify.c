@@ -77,8 +77,10 @@ static const struct {
      "section forward, op 0, embedding(%0, %1, _ -> %4) F: operand y (value half) cannot be bf16 here"},
     {LOOKUP "  cast(%2 -> %11) F\n  gelu(%11 -> %3) F\n",
      "section forward, op 2, gelu(%11 -> %3) F: operand x (value f64) cannot be f64 here"},
-    {LOOKUP "  linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8, leaves: 1, lanes: 1} F\n",
-     "section forward, op 1, linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8, leaves: 1, lanes: 1} F: "
+    {LOOKUP
+     "  linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8, leaves: 1, lanes: 1} F\n",
+     "section forward, op 1, linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8, "
+     "leaves: 1, lanes: 1} F: "
      "operand "
      "weights (value ids) cannot be i32 here"},
     {LOOKUP "  dropout(%2, %16 -> %3) {sequence: 3, probability: 0.5, key: 1} F\n",
@@ -89,8 +91,10 @@ static const struct {
      "section forward, op 1, add(%2, %2 -> %5) F: add: operand y (value wide) has extent 5 on axis 'c', wanted 4"},
     {LOOKUP "  add(%2, %2 -> %6) F\n",
      "section forward, op 1, add(%2, %2 -> %6) F: add: operand y (value flat) has rank 1, the op table says '(b s) c'"},
-    {LOOKUP "  linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8, leaves: 1, lanes: 1} F\n",
-     "section forward, op 1, linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8, leaves: 1, lanes: 1} F: "
+    {LOOKUP
+     "  linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8, leaves: 1, lanes: 1} F\n",
+     "section forward, op 1, linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8, "
+     "leaves: 1, lanes: 1} F: "
      "linear_cross_entropy: operand losses (value losses) has extent 2 on axis 'b', wanted 3"},
     {"  gelu(%2 -> %3) F\n",
      "section forward, op 0, gelu(%2 -> %3) F: operand x (value x) is read before it is written"},
@@ -103,7 +107,8 @@ static const struct {
     {LOOKUP "  add(%2, %2 -> %12) F\n",
      "section forward, op 1, add(%2, %2 -> %12) F: operand y would write input given"},
     {LOOKUP "  embedding_grad(%0, %2 -> %1) {lanes: 1, reserved: 0} F\n",
-     "section forward, op 1, embedding_grad(%0, %2 -> %1) {lanes: 1, reserved: 0} F: operand dtable would write parameter table"},
+     "section forward, op 1, embedding_grad(%0, %2 -> %1) {lanes: 1, reserved: 0} F: operand dtable would write "
+     "parameter table"},
     {LOOKUP "  add(%2, %2 -> %17) F\n",
      "section forward, op 1, add(%2, %2 -> %17) F: operand y would write constant table of the host"},
     {"section backward 0\n  gelu(%2 -> %3) F\n",
