@@ -1,6 +1,6 @@
 /* A library to preload: KILL_AT=fsync:3 kills the process at its third call of fsync, before the call. Of a write, the
- * first half is still done: a torn file. The calls are those that change what is stored: open (of a file that may be
- * made), write, ftruncate, fsync, rename, remove and mkdir. */
+ * first half is still done: a torn file. STOP_AT=mkdir:1 stops it there until it gets SIGCONT. The calls are those that
+ * change what is stored: open (of a file that may be made), write, ftruncate, fsync, rename, remove and mkdir. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -22,14 +22,22 @@ struct tally {
     atomic_long calls;
 };
 
-static bool is_the_one(struct tally *tally)
+static bool names(const char *variable, const struct tally *tally, long call)
 {
-    const char *text = getenv("KILL_AT");
+    const char *text = getenv(variable);
     size_t length = strlen(tally->name);
-    long calls = atomic_fetch_add(&tally->calls, 1) + 1;
 
     return text != NULL && strncmp(text, tally->name, length) == 0 && text[length] == ':' &&
-           calls == strtol(text + length + 1, NULL, 10);
+           call == strtol(text + length + 1, NULL, 10);
+}
+
+static bool is_the_one(struct tally *tally)
+{
+    long call = atomic_fetch_add(&tally->calls, 1) + 1;
+
+    if (names("STOP_AT", tally, call))
+        kill(getpid(), SIGSTOP);
+    return names("KILL_AT", tally, call);
 }
 
 /* The function that this library stands in front of, and the tally of its calls. */
