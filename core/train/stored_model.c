@@ -48,14 +48,19 @@ const char *stored_model_tokenizer(const struct checkpoint *checkpoint, const st
     return model_files_tokenizer_in(checkpoint->folder) ? checkpoint->folder : NULL;
 }
 
+/* The model's own, unless it is of a kind that is not read, or there is none. */
 static int open_tokenizer(struct stored_model *model, const char *path, const struct stored_model_options *options,
                           struct error *error)
 {
-    if (path == NULL)
-        path = options->tokenizer;
+    int status = STATUS_OK;
+
+    if (path != NULL)
+        status = tokenizer_open(path, &model->tokenizer, error);
+    if (options->tokenizer != NULL && (path == NULL || status == STATUS_USAGE))
+        return tokenizer_open(options->tokenizer, &model->tokenizer, error);
     if (path == NULL)
         return error_set(error, STATUS_USAGE, "%s holds no tokenizer; name one with --tokenizer", model->folder);
-    return tokenizer_open(path, &model->tokenizer, error);
+    return status;
 }
 
 static int load_checkpoint(struct stored_model *model, struct checkpoint *checkpoint, unsigned uses,

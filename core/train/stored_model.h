@@ -9,7 +9,7 @@
 
 struct stored_model_options {
     const char *path;      /* a run folder (its newest complete checkpoint), a checkpoint or a Hugging Face directory */
-    const char *tokenizer; /* used where there is none; NULL for none */
+    const char *tokenizer; /* used where there is none of a kind that is read; NULL for none */
     const struct config_flag *flags; /* keys that win over the stored config, or over the defaults: backend ... */
     int64_t flag_count;
     char *const *environment;

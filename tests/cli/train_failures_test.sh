@@ -34,6 +34,10 @@ refuses 2 "llmrun: tokenizer pieces: its tokenizer.model $sentencepiece" --model
 refuses 2 "llmrun: tokenizer pieces/tokenizer.model $sentencepiece" --data.tokenizer pieces/tokenizer.model
 expect 2 "llmrun: tokenizer pieces: its tokenizer.model $sentencepiece" -- eval --model pieces --data text.txt
 expect 2 "llmrun: tokenizer pieces: its tokenizer.model $sentencepiece" -- generate --model pieces --prompt x
+expect 0 out '*' -- checkpoint import pieces pieces.ckpt
+for model in pieces pieces.ckpt; do
+    expect 0 out '*' -- eval --model $model --data text.txt --tokenizer bytes
+done
 train bytes --steps 1 --model.path pieces --data.tokenizer bytes
 wants 0
 cp "$tests"/golden/tokenizer_tiny/* pieces
