@@ -118,6 +118,27 @@ static int set_field(struct model_config *config, const char *source, const char
     return status;
 }
 
+/* Files of different ages say it in different places; of two that stand there none is the one that counts. */
+static int check_rotation(const json_t *root, const char *source, struct error *error)
+{
+    const json_t *scaling = json_object_get(root, "rope_scaling"), *theta = json_object_get(root, "rope_theta");
+    const json_t *parameters = json_object_get(root, "rope_parameters");
+    const json_t *inner = json_object_get(parameters, "rope_theta");
+
+    if (scaling != NULL && parameters != NULL && !json_is_null(scaling) && !json_is_null(parameters) &&
+        !json_equal(scaling, parameters))
+        return error_set(error, STATUS_INPUT, "%s: rope_scaling and rope_parameters are both there and differ", source);
+    if (theta != NULL && inner != NULL && json_number_value(theta) != json_number_value(inner))
+        return error_set(error, STATUS_INPUT, "%s: rope_theta and rope_parameters.rope_theta are both there and differ",
+                         source);
+    return STATUS_OK;
+}
+
+static bool is_no_scaling(const char *key, const json_t *value)
+{
+    return json_is_null(value) && (strcmp(key, "rope_scaling") == 0 || strcmp(key, "rope_parameters") == 0);
+}
+
 static int read_fields(const json_t *root, const char *source, struct model_config *config, struct error *error)
 {
     const char *key;
@@ -127,6 +148,8 @@ static int read_fields(const json_t *root, const char *source, struct model_conf
     {
         int status = STATUS_OK;
 
+        if (is_no_scaling(key, value))
+            continue;
         if (strcmp(key, "n_ctx") != 0 && model_has_key(config->family, key))
             status = set_field(config, source, key, value, error);
         else if (!changes_nothing(key, value))
@@ -151,7 +174,9 @@ int hf_config_parse(const char *text, int64_t bytes, const char *source, struct 
         status = read_family(root, source, &family, error);
     if (status == STATUS_OK) {
         model_defaults(family, config);
-        status = read_fields(root, source, config, error);
+        status = check_rotation(root, source, error);
+        if (status == STATUS_OK)
+            status = read_fields(root, source, config, error);
     }
     json_decref(root);
     if (status == STATUS_OK && model_check(config, error) != STATUS_OK) {

@@ -89,6 +89,28 @@ static void both_spellings_of_rope_are_read(void **state)
     assert_int_equal(read(LLAMA ",\"rope_scaling\":null}").rope_scaling, ROPE_UNSCALED);
 }
 
+/* As a file that two versions of transformers have written. */
+static void of_two_places_for_rope_none_wins_by_its_order(void **state)
+{
+    static const char *const linear[] = {
+        LLAMA ",\"rope_scaling\":null,\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2.0}}",
+        LLAMA ",\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2.0},\"rope_scaling\":null}",
+        LLAMA ",\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2.0},\"rope_scaling\":{\"rope_type\":"
+              "\"linear\",\"factor\":2.0}}"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof linear / sizeof linear[0]; i++)
+        assert_int_equal(read(linear[i]).rope_scaling, ROPE_LINEAR);
+    assert_refused(LLAMA
+                   ",\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2.0},\"rope_scaling\":{\"rope_type\":"
+                   "\"linear\",\"factor\":4.0}}",
+                   "rope_scaling and rope_parameters are both there and differ");
+    assert_refused(LLAMA ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":1e4},\"rope_theta\":5e5}",
+                   "rope_theta and rope_parameters.rope_theta are both there and differ");
+    assert_true(read(LLAMA ",\"rope_theta\":5e5,\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":5e5}}")
+                    .rope_theta == 5e5);
+}
+
 static void a_field_that_may_change_the_computation_is_refused_by_name(void **state)
 {
     (void)state;
@@ -277,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_gpt2_config_of_transformers_is_read),
         cmocka_unit_test(absent_keys_have_the_defaults_of_transformers),
         cmocka_unit_test(both_spellings_of_rope_are_read),
+        cmocka_unit_test(of_two_places_for_rope_none_wins_by_its_order),
         cmocka_unit_test(a_field_that_may_change_the_computation_is_refused_by_name),
         cmocka_unit_test(what_cannot_be_a_model_is_refused),
         cmocka_unit_test(a_string_where_another_type_belongs_is_refused),
