@@ -38,6 +38,7 @@ struct result {
 
 struct gemm_bench {
     const struct config *config;
+    const char *model;
     int64_t rows, repeat;
     bool json;
     struct chosen_device chosen, reference;
@@ -303,10 +304,12 @@ static void open_reference(struct gemm_bench *bench)
     bench->has_reference = chosen_device_open(&bench->reference, &config, &none) == STATUS_OK;
 }
 
-static int run(struct gemm_bench *bench, const char *model, struct error *error)
+static int run(void *context, const struct config *config, struct error *error)
 {
-    int status = list_layers(bench, model, error);
+    struct gemm_bench *bench = context;
+    int status = list_layers(bench, bench->model, error);
 
+    bench->config = config;
     if (status == STATUS_OK)
         status = chosen_device_open(&bench->chosen, bench->config, error);
     if (status == STATUS_OK) {
@@ -328,10 +331,9 @@ static int run(struct gemm_bench *bench, const char *model, struct error *error)
 
 int bench_gemm(int argc, char **argv, struct error *error)
 {
-    const char *model = "gpt2";
-    struct gemm_bench bench = {.rows = 1024, .repeat = 7};
+    struct gemm_bench bench = {.model = "gpt2", .rows = 1024, .repeat = 7};
     const struct command_option options[] = {
-        {"model", OPTION_TEXT, "PRESET", "whose layers (gpt2)", .target = &model},
+        {"model", OPTION_TEXT, "PRESET", "whose layers (gpt2)", .target = &bench.model},
         {"rows", OPTION_INTEGER, "N", "tokens that a product is about (1024)", "[8, 1048576]", .target = &bench.rows},
         {"repeat", OPTION_INTEGER, "N", "samples of each (7), with patience for disturbed ones", "[1, 10000]",
          .target = &bench.repeat},
@@ -340,18 +342,6 @@ int bench_gemm(int argc, char **argv, struct error *error)
     const struct usage usage = {"bench gemm", "Speed of matrix products, in the exact order and in the device's own",
                                 .takes_keys = true, .options = options,
                                 .option_count = sizeof options / sizeof options[0]};
-    struct arguments arguments;
-    struct config config;
-    int status = options_parse(&usage, argc, argv, &arguments, error);
 
-    if (status == STATUS_OK && !arguments.done) {
-        status = arguments_load_config(&arguments, &config, error);
-        if (status == STATUS_OK) {
-            bench.config = &config;
-            status = run(&bench, model, error);
-            config_free(&config);
-        }
-    }
-    arguments_free(&arguments);
-    return status;
+    return options_run(&usage, argc, argv, run, &bench, error);
 }

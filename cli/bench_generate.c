@@ -124,10 +124,12 @@ static void print_json(const struct generate_bench *bench, double total, const s
            (long long)peak_resident_bytes(), (unsigned long long)bench->hash);
 }
 
-static int run(struct generate_bench *bench, struct error *error)
+static int run(void *context, const struct config *config, struct error *error)
 {
-    int status = engine_open(&bench->engine, bench->config, 0, USE_GENERATE, error);
+    struct generate_bench *bench = context;
+    int status = engine_open(&bench->engine, config, 0, USE_GENERATE, error);
 
+    bench->config = config;
     bench->error = error;
     if (status == STATUS_OK)
         status = measure(bench, error);
@@ -166,18 +168,6 @@ int bench_generate(int argc, char **argv, struct error *error)
                                 .takes_keys = true,
                                 .options = options,
                                 .option_count = sizeof options / sizeof options[0]};
-    struct arguments arguments;
-    struct config config;
-    int status = options_parse(&usage, argc, argv, &arguments, error);
 
-    if (status == STATUS_OK && !arguments.done) {
-        status = arguments_load_config(&arguments, &config, error);
-        if (status == STATUS_OK) {
-            bench.config = &config;
-            status = run(&bench, error);
-            config_free(&config);
-        }
-    }
-    arguments_free(&arguments);
-    return status;
+    return options_run(&usage, argc, argv, run, &bench, error);
 }

@@ -196,10 +196,12 @@ static void print_json(const struct step_bench *bench, const struct samples_summ
     printf("]}\n");
 }
 
-static int run(struct step_bench *bench, struct error *error)
+static int run(void *context, const struct config *config, struct error *error)
 {
-    int status = engine_open(&bench->engine, bench->config, 0, USE_TRAIN, error);
+    struct step_bench *bench = context;
+    int status = engine_open(&bench->engine, config, 0, USE_TRAIN, error);
 
+    bench->config = config;
     if (status == STATUS_OK)
         status = measure(bench, error);
     if (status == STATUS_OK) {
@@ -237,18 +239,6 @@ int bench_step(int argc, char **argv, struct error *error)
                                 .takes_keys = true,
                                 .options = options,
                                 .option_count = sizeof options / sizeof options[0]};
-    struct arguments arguments;
-    struct config config;
-    int status = options_parse(&usage, argc, argv, &arguments, error);
 
-    if (status == STATUS_OK && !arguments.done) {
-        status = arguments_load_config(&arguments, &config, error);
-        if (status == STATUS_OK) {
-            bench.config = &config;
-            status = run(&bench, error);
-            config_free(&config);
-        }
-    }
-    arguments_free(&arguments);
-    return status;
+    return options_run(&usage, argc, argv, run, &bench, error);
 }

@@ -251,6 +251,25 @@ int arguments_load_config(const struct arguments *arguments, struct config *conf
     return config_load(config, &inputs, error);
 }
 
+int options_run(const struct usage *usage, int argc, char **argv,
+                int (*work)(void *context, const struct config *config, struct error *error), void *context,
+                struct error *error)
+{
+    struct arguments arguments;
+    struct config config;
+    int status = options_parse(usage, argc, argv, &arguments, error);
+
+    if (status == STATUS_OK && !arguments.done) {
+        status = arguments_load_config(&arguments, &config, error);
+        if (status == STATUS_OK) {
+            status = work(context, &config, error);
+            config_free(&config);
+        }
+    }
+    arguments_free(&arguments);
+    return status;
+}
+
 static void print_row(const char *dash, const char *name, const char *value, const char *help)
 {
     int used = printf("  %s%s%s%s", dash, name, value != NULL ? " " : "", value != NULL ? value : "");

@@ -80,6 +80,12 @@ void arguments_free(struct arguments *arguments);
 /* config_load with the file, this process's environment and the settings. */
 int arguments_load_config(const struct arguments *arguments, struct config *config, struct error *error);
 
+/* A whole command that works on a config: parses, loads the config, calls `work`. Where --help was asked for, or
+ * parsing or loading failed, `work` is not called. */
+int options_run(const struct usage *usage, int argc, char **argv,
+                int (*work)(void *context, const struct config *config, struct error *error), void *context,
+                struct error *error);
+
 /* Prints the help of a command on stdout. */
 void usage_print(const struct usage *usage);
 

@@ -7,13 +7,29 @@
 #include "options.h"
 #include "progress.h"
 
-static int train(const struct config *config, struct error *error)
+static enum log_level level_of(const struct config *config)
+{
+    switch (config->log.level) {
+    case CONFIG_LEVEL_ERROR:
+        return LOG_ERROR;
+    case CONFIG_LEVEL_WARNING:
+        return LOG_WARNING;
+    case CONFIG_LEVEL_DEBUG:
+        return LOG_DEBUG;
+    default:
+        return LOG_INFO;
+    }
+}
+
+static int train(void *context, const struct config *config, struct error *error)
 {
     struct progress progress;
     struct trainer_options options = {.config = config, .fs = &file_system_real, .clock = &clock_system};
     struct trainer *trainer;
     int status;
 
+    (void)context;
+    log_set_level(level_of(config));
     /* A reader of the output that goes away is no reason to end a run. */
     signal(SIGPIPE, SIG_IGN);
     progress_init(&progress, stdout, config->log.every);
@@ -32,36 +48,10 @@ static int train(const struct config *config, struct error *error)
     return status;
 }
 
-static enum log_level level_of(const struct config *config)
-{
-    switch (config->log.level) {
-    case CONFIG_LEVEL_ERROR:
-        return LOG_ERROR;
-    case CONFIG_LEVEL_WARNING:
-        return LOG_WARNING;
-    case CONFIG_LEVEL_DEBUG:
-        return LOG_DEBUG;
-    default:
-        return LOG_INFO;
-    }
-}
-
 int command_train(int argc, char **argv, struct error *error)
 {
     const struct usage usage = {"train", "Trains a model; with no config, the built-in demo", .takes_config_file = true,
                                 .takes_keys = true};
-    struct arguments arguments;
-    struct config config;
-    int status = options_parse(&usage, argc, argv, &arguments, error);
 
-    if (status == STATUS_OK && !arguments.done) {
-        status = arguments_load_config(&arguments, &config, error);
-        if (status == STATUS_OK) {
-            log_set_level(level_of(&config));
-            status = train(&config, error);
-            config_free(&config);
-        }
-    }
-    arguments_free(&arguments);
-    return status;
+    return options_run(&usage, argc, argv, train, NULL, error);
 }
