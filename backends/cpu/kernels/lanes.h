@@ -66,6 +66,44 @@ static inline int64_t lanes_part_rows(int64_t columns)
     return columns < LANES_PART ? LANES_PART / columns : 1;
 }
 
+/* How an operand's work is cut: `count` elements or rows, `part` of them one task. */
+struct lanes_cut {
+    int64_t count;
+    int64_t part;
+};
+
+static inline struct lanes_cut lanes_elements(const struct llmrun_tensor *operand)
+{
+    return (struct lanes_cut){operand_elements(operand), LANES_PART};
+}
+
+static inline struct lanes_cut lanes_rows(const struct llmrun_tensor *operand)
+{
+    return (struct lanes_cut){operand->shape[0], lanes_part_rows(operand->shape[1])};
+}
+
+/* Defines name_run(call), which has function(call, range, bf16) compute each part of `operand`, as `cut`
+ * (lanes_elements or lanes_rows) cuts it. bf16, a constant, is the operand's type. */
+#define LANES_RUN(name, operand, cut, function)                                                                        \
+    static void name##_task(void *context, int64_t task, int thread)                                                   \
+    {                                                                                                                  \
+        const struct kernel_call *call = context;                                                                      \
+        const struct lanes_cut parts = cut(&call->op->operands[operand]);                                              \
+        const struct lanes_range range = lanes_part(parts.count, parts.part, task);                                    \
+                                                                                                                       \
+        (void)thread;                                                                                                  \
+        if (operand_is_bf16(call->op, operand))                                                                        \
+            function(call, range, 1);                                                                                  \
+        else                                                                                                           \
+            function(call, range, 0);                                                                                  \
+    }                                                                                                                  \
+    static void name##_run(const struct kernel_call *call)                                                             \
+    {                                                                                                                  \
+        const struct lanes_cut parts = cut(&call->op->operands[operand]);                                              \
+                                                                                                                       \
+        pool_run(call->pool, lanes_parts(parts.count, parts.part), name##_task, (void *)call);                         \
+    }
+
 /* Channels in one part of a sum over tokens: two parts a thread, in multiples of four vectors. */
 static inline int64_t lanes_part_channels(int64_t channels, int threads)
 {

@@ -53,24 +53,5 @@ LANES_INLINE void rope_rows(const struct kernel_call *call, struct lanes_range t
     }
 }
 
-static void rope_task(void *context, int64_t task, int thread)
-{
-    const struct kernel_call *call = context;
-    const struct llmrun_tensor *x = &call->op->operands[LLMRUN_ROPE_X];
-    struct lanes_range tokens = lanes_part(x->shape[0], lanes_part_rows(x->shape[1]), task);
-
-    (void)thread;
-    if (operand_is_bf16(call->op, LLMRUN_ROPE_X))
-        rope_rows(call, tokens, 1);
-    else
-        rope_rows(call, tokens, 0);
-}
-
-static void rope_run(const struct kernel_call *call)
-{
-    const struct llmrun_tensor *x = &call->op->operands[LLMRUN_ROPE_X];
-
-    pool_run(call->pool, lanes_parts(x->shape[0], lanes_part_rows(x->shape[1])), rope_task, (void *)call);
-}
-
+LANES_RUN(rope, LLMRUN_ROPE_X, lanes_rows, rope_rows)
 LANES_KERNEL(rope, "ciffc", 0, rope_run)

@@ -85,10 +85,66 @@ LANES_INLINE void token_sums_range(const struct token_sums *sums, struct lanes_r
     }
 }
 
-/* Whether the sums of an op can be cut as its attributes say. */
-static inline int token_sums_fit(int64_t tokens, int64_t sequence, int64_t lanes, int64_t chunks, int64_t rows,
-                                 char *reason, size_t reason_bytes)
+/* Operands of an op that sums over tokens. */
+#define TOKEN_SUMS_NONE (-1) /* for those that the op does not have */
+
+struct token_sums_operands {
+    int dy;
+    int value;
+    int mean;
+    int rstd;
+    int dgain;
+    int dbias;
+};
+
+/* Its attributes. */
+struct token_sums_cut {
+    int64_t sequence;
+    int64_t lanes;
+    int64_t chunks;
+};
+
+LANES_INLINE void *token_sums_operand(const struct kernel_call *call, int operand)
 {
+    return operand != TOKEN_SUMS_NONE ? call->operands[operand] : NULL;
+}
+
+/* All sums of an op for the channels of a task. */
+LANES_INLINE void token_sums_task(const struct kernel_call *call, const struct token_sums_operands *operands,
+                                  struct token_sums_cut cut, int64_t task)
+{
+    const struct llmrun_tensor *dy = &call->op->operands[operands->dy];
+    const struct token_sums sums = {.dy = call->operands[operands->dy],
+                                    .value = token_sums_operand(call, operands->value),
+                                    .mean = token_sums_operand(call, operands->mean),
+                                    .rstd = token_sums_operand(call, operands->rstd),
+                                    .dgain = token_sums_operand(call, operands->dgain),
+                                    .dbias = token_sums_operand(call, operands->dbias),
+                                    .tokens = dy->shape[0],
+                                    .channels = dy->shape[1],
+                                    .sequence = cut.sequence,
+                                    .lanes = cut.lanes,
+                                    .chunks = cut.chunks};
+    int64_t part = lanes_part_channels(sums.channels, pool_threads(call->pool));
+    struct lanes_range channels = lanes_part(sums.channels, part, task);
+    int bf16 = operand_is_bf16(call->op, operands->dy);
+
+    if (sums.dgain == NULL && bf16)
+        token_sums_range(&sums, channels, 1, 0);
+    else if (sums.dgain == NULL)
+        token_sums_range(&sums, channels, 0, 0);
+    else if (bf16)
+        token_sums_range(&sums, channels, 1, 1);
+    else
+        token_sums_range(&sums, channels, 0, 1);
+}
+
+/* Whether the sums of an op can be cut as its attributes say. */
+static inline int token_sums_fit(int64_t tokens, struct token_sums_cut cut, int64_t rows, char *reason,
+                                 size_t reason_bytes)
+{
+    const int64_t sequence = cut.sequence, lanes = cut.lanes, chunks = cut.chunks;
+
     if (sequence > 0 && lanes > 0 && chunks > 0 && tokens % sequence == 0 && sequence % chunks == 0 &&
         tokens / sequence % lanes == 0 && rows == lanes * chunks)
         return 1;
@@ -101,8 +157,72 @@ static inline int token_sums_fit(int64_t tokens, int64_t sequence, int64_t lanes
 /* The chains of operand `output` start from 0 unless it is added to. */
 static inline void token_sums_clear(const struct kernel_call *call, int output)
 {
-    if (call->operands[output] != NULL && !operand_accumulates(call->op, output))
-        memset(call->operands[output], 0, (size_t)operand_elements(&call->op->operands[output]) * sizeof(float));
+    void *sums = token_sums_operand(call, output);
+
+    if (sums != NULL && !operand_accumulates(call->op, output))
+        memset(sums, 0, (size_t)operand_elements(&call->op->operands[output]) * sizeof(float));
 }
+
+static inline void token_sums_run(const struct kernel_call *call, const struct token_sums_operands *operands,
+                                  pool_task *task)
+{
+    int64_t channels = call->op->operands[operands->dy].shape[1];
+    int64_t part = lanes_part_channels(channels, pool_threads(call->pool));
+
+    token_sums_clear(call, operands->dgain);
+    token_sums_clear(call, operands->dbias);
+    if (token_sums_operand(call, operands->dgain) != NULL || token_sums_operand(call, operands->dbias) != NULL)
+        pool_run(call->pool, lanes_parts(channels, part), task, (void *)call);
+}
+
+static inline int token_sums_query(const struct llmrun_op *op, const struct token_sums_operands *operands,
+                                   struct token_sums_cut cut, const char *classes, char *reason, size_t reason_bytes)
+{
+    const int outputs[] = {operands->dgain, operands->dbias};
+    int64_t rows = -1; /* no sums are wanted */
+    uint32_t added = 0;
+
+    for (int i = 0; i < 2; i++)
+        if (outputs[i] != TOKEN_SUMS_NONE) {
+            added |= 1u << outputs[i];
+            if (rows < 0 && op->operands[outputs[i]].dtype != LLMRUN_NONE)
+                rows = op->operands[outputs[i]].shape[0];
+        }
+    return operand_fit(op, classes, added, reason, reason_bytes) &&
+           (rows < 0 || token_sums_fit(op->operands[operands->dy].shape[0], cut, rows, reason, reason_bytes));
+}
+
+/* Defines name_run(call), which computes the sums of op_name; `where` is its struct token_sums_operands. */
+#define TOKEN_SUMS_RUN(name, op_name, where)                                                                           \
+    static struct token_sums_cut op_name##_cut(const struct llmrun_op *op)                                             \
+    {                                                                                                                  \
+        const struct llmrun_##op_name##_attributes *attributes = op->attributes;                                       \
+                                                                                                                       \
+        return (struct token_sums_cut){attributes->sequence, attributes->lanes, attributes->chunks};                   \
+    }                                                                                                                  \
+    static void name##_task(void *context, int64_t task, int thread)                                                   \
+    {                                                                                                                  \
+        const struct kernel_call *call = context;                                                                      \
+                                                                                                                       \
+        (void)thread;                                                                                                  \
+        token_sums_task(call, &where, op_name##_cut(call->op), task);                                                  \
+    }                                                                                                                  \
+    static void name##_run(const struct kernel_call *call)                                                             \
+    {                                                                                                                  \
+        token_sums_run(call, &where, name##_task);                                                                     \
+    }
+
+/* Defines the kernel KERNEL_NAME(op_name), behind its TOKEN_SUMS_RUN. */
+#define TOKEN_SUMS_KERNEL(op_name, classes, where, run_function)                                                       \
+    static int query_##op_name(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason,        \
+                               size_t reason_bytes)                                                                    \
+    {                                                                                                                  \
+        (void)threads;                                                                                                 \
+        (void)workspace_bytes;                                                                                         \
+        return token_sums_query(op, &where, op_name##_cut(op), classes, reason, reason_bytes);                         \
+    }                                                                                                                  \
+    extern const struct kernel KERNEL_NAME(op_name);                                                                   \
+    const struct kernel KERNEL_NAME(op_name) = {                                                                       \
+        .name = #op_name " " KERNEL_ISA_TEXT, .query = query_##op_name, .run = run_function};
 
 #endif
