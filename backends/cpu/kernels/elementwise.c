@@ -1,33 +1,16 @@
 /* add, cast, fold, reduce */
 #include "kernels/lanes.h"
 
-LANES_INLINE void add_range(const void *a, const void *b, void *y, struct lanes_range range, int bf16)
+LANES_INLINE void add_range(const struct kernel_call *call, struct lanes_range range, int bf16)
 {
+    const void *a = call->operands[LLMRUN_ADD_A], *b = call->operands[LLMRUN_ADD_B];
+    void *y = call->operands[LLMRUN_ADD_Y];
+
     for (int64_t i = range.begin; i < range.end; i += VEC_LANES) {
         int count = vec_lanes_left(range.end, i);
 
         lanes_store(y, bf16, i, vec_add(lanes_load(a, bf16, i, count), lanes_load(b, bf16, i, count)), count);
     }
-}
-
-static void add_task(void *context, int64_t task, int thread)
-{
-    const struct kernel_call *call = context;
-    const void *a = call->operands[LLMRUN_ADD_A], *b = call->operands[LLMRUN_ADD_B];
-    void *y = call->operands[LLMRUN_ADD_Y];
-    struct lanes_range range = lanes_part(operand_elements(&call->op->operands[LLMRUN_ADD_Y]), LANES_PART, task);
-
-    (void)thread;
-    if (operand_is_bf16(call->op, LLMRUN_ADD_Y))
-        add_range(a, b, y, range, 1);
-    else
-        add_range(a, b, y, range, 0);
-}
-
-static void add_run(const struct kernel_call *call)
-{
-    pool_run(call->pool, lanes_parts(operand_elements(&call->op->operands[LLMRUN_ADD_Y]), LANES_PART), add_task,
-             (void *)call);
 }
 
 LANES_INLINE void cast_range(const void *x, int from_bf16, void *y, int to_bf16, struct lanes_range range)
@@ -112,6 +95,7 @@ static void reduce_run(const struct kernel_call *call)
              (void *)call);
 }
 
+LANES_RUN(add, LLMRUN_ADD_Y, lanes_elements, add_range)
 LANES_KERNEL(add, "ccc", 0, add_run)
 LANES_KERNEL(fold, "ff", 0, fold_run)
 LANES_KERNEL(reduce, "fff", 0, reduce_run)

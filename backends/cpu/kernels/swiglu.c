@@ -17,24 +17,6 @@ LANES_INLINE void swiglu_range(const struct kernel_call *call, struct lanes_rang
     }
 }
 
-static void swiglu_task(void *context, int64_t task, int thread)
-{
-    const struct kernel_call *call = context;
-    struct lanes_range range = lanes_part(operand_elements(&call->op->operands[LLMRUN_SWIGLU_Y]), LANES_PART, task);
-
-    (void)thread;
-    if (operand_is_bf16(call->op, LLMRUN_SWIGLU_Y))
-        swiglu_range(call, range, 1);
-    else
-        swiglu_range(call, range, 0);
-}
-
-static void swiglu_run(const struct kernel_call *call)
-{
-    pool_run(call->pool, lanes_parts(operand_elements(&call->op->operands[LLMRUN_SWIGLU_Y]), LANES_PART), swiglu_task,
-             (void *)call);
-}
-
 /* With s the logistic function of x, k = 1 - s for x >= 0 and s below, the derivative of x s is s + x s (1 - s). */
 LANES_INLINE void swiglu_grad_range(const struct kernel_call *call, struct lanes_range range, int bf16)
 {
@@ -55,24 +37,7 @@ LANES_INLINE void swiglu_grad_range(const struct kernel_call *call, struct lanes
     }
 }
 
-static void swiglu_grad_task(void *context, int64_t task, int thread)
-{
-    const struct kernel_call *call = context;
-    struct lanes_range range =
-        lanes_part(operand_elements(&call->op->operands[LLMRUN_SWIGLU_GRAD_DY]), LANES_PART, task);
-
-    (void)thread;
-    if (operand_is_bf16(call->op, LLMRUN_SWIGLU_GRAD_DY))
-        swiglu_grad_range(call, range, 1);
-    else
-        swiglu_grad_range(call, range, 0);
-}
-
-static void swiglu_grad_run(const struct kernel_call *call)
-{
-    pool_run(call->pool, lanes_parts(operand_elements(&call->op->operands[LLMRUN_SWIGLU_GRAD_DY]), LANES_PART),
-             swiglu_grad_task, (void *)call);
-}
-
+LANES_RUN(swiglu, LLMRUN_SWIGLU_Y, lanes_elements, swiglu_range)
+LANES_RUN(swiglu_grad, LLMRUN_SWIGLU_GRAD_DY, lanes_elements, swiglu_grad_range)
 LANES_KERNEL(swiglu, "ccc", 0, swiglu_run)
 LANES_KERNEL(swiglu_grad, "ccccc", 0, swiglu_grad_run)
