@@ -124,6 +124,17 @@ static struct token_rows layernorm_rows(const struct kernel_call *call)
                                attributes->lanes, attributes->chunks};
 }
 
+static float dgain_step(const struct kernel_call *call, int64_t token, int64_t i, float c)
+{
+    return fmaf(reference_read(call, LLMRUN_LAYERNORM_GRAD_DY, i), normalized(call, token, i), c);
+}
+
+static float dbias_step(const struct kernel_call *call, int64_t token, int64_t i, float c)
+{
+    (void)token;
+    return c + reference_read(call, LLMRUN_LAYERNORM_GRAD_DY, i);
+}
+
 static void layernorm_grad_exact(const struct kernel_call *call)
 {
     int64_t tokens = reference_extent(call, LLMRUN_LAYERNORM_GRAD_DY, 0);
@@ -132,25 +143,10 @@ static void layernorm_grad_exact(const struct kernel_call *call)
 
     for (int64_t token = 0; token < tokens; token++)
         input_grad_exact(call, token, channels);
-    for (int64_t i = 0; i < token_rows_count(&rows) * channels && reference_has(call, LLMRUN_LAYERNORM_GRAD_DGAIN);
-         i++) {
-        float sum = reference_start(call, LLMRUN_LAYERNORM_GRAD_DGAIN, i);
-
-        for (int64_t token = 0, c = i % channels; token < tokens; token++)
-            if (token_row(&rows, token) == i / channels)
-                sum = fmaf(reference_read(call, LLMRUN_LAYERNORM_GRAD_DY, token * channels + c),
-                           normalized(call, token, token * channels + c), sum);
-        reference_write(call, LLMRUN_LAYERNORM_GRAD_DGAIN, i, sum);
-    }
-    for (int64_t i = 0; i < token_rows_count(&rows) * channels && reference_has(call, LLMRUN_LAYERNORM_GRAD_DBIAS);
-         i++) {
-        float sum = reference_start(call, LLMRUN_LAYERNORM_GRAD_DBIAS, i);
-
-        for (int64_t token = 0; token < tokens; token++)
-            if (token_row(&rows, token) == i / channels)
-                sum = sum + reference_read(call, LLMRUN_LAYERNORM_GRAD_DY, token * channels + i % channels);
-        reference_write(call, LLMRUN_LAYERNORM_GRAD_DBIAS, i, sum);
-    }
+    if (reference_has(call, LLMRUN_LAYERNORM_GRAD_DGAIN))
+        token_rows_chains(call, &rows, LLMRUN_LAYERNORM_GRAD_DGAIN, dgain_step);
+    if (reference_has(call, LLMRUN_LAYERNORM_GRAD_DBIAS))
+        token_rows_chains(call, &rows, LLMRUN_LAYERNORM_GRAD_DBIAS, dbias_step);
 }
 
 static double normalized_double(const struct kernel_call *call, int64_t token, int64_t i)
@@ -221,19 +217,17 @@ static struct token_rows bias_rows(const struct kernel_call *call)
                                attributes->chunks};
 }
 
+static float bias_step(const struct kernel_call *call, int64_t token, int64_t i, float c)
+{
+    (void)token;
+    return c + reference_read(call, LLMRUN_BIAS_GRAD_DY, i);
+}
+
 static void bias_grad_exact(const struct kernel_call *call)
 {
-    int64_t channels = reference_extent(call, LLMRUN_BIAS_GRAD_DY, 1);
     const struct token_rows rows = bias_rows(call);
 
-    for (int64_t i = 0; i < token_rows_count(&rows) * channels; i++) {
-        float sum = reference_start(call, LLMRUN_BIAS_GRAD_DBIAS, i);
-
-        for (int64_t token = 0; token < rows.tokens; token++)
-            if (token_row(&rows, token) == i / channels)
-                sum = sum + reference_read(call, LLMRUN_BIAS_GRAD_DY, token * channels + i % channels);
-        reference_write(call, LLMRUN_BIAS_GRAD_DBIAS, i, sum);
-    }
+    token_rows_chains(call, &rows, LLMRUN_BIAS_GRAD_DBIAS, bias_step);
 }
 
 static void bias_grad_double(const struct kernel_call *call)

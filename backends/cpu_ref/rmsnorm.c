@@ -107,6 +107,11 @@ static struct token_rows rmsnorm_rows(const struct kernel_call *call)
                                attributes->lanes, attributes->chunks};
 }
 
+static float dgain_step(const struct kernel_call *call, int64_t token, int64_t i, float c)
+{
+    return fmaf(reference_read(call, LLMRUN_RMSNORM_GRAD_DY, i), normalized(call, token, i), c);
+}
+
 static void rmsnorm_grad_exact(const struct kernel_call *call)
 {
     const struct token_rows rows = rmsnorm_rows(call);
@@ -115,15 +120,8 @@ static void rmsnorm_grad_exact(const struct kernel_call *call)
 
     for (int64_t token = 0; token < tokens; token++)
         input_grad_exact(call, token, channels);
-    for (int64_t i = 0; i < token_rows_count(&rows) * channels && reference_has(call, LLMRUN_RMSNORM_GRAD_DGAIN); i++) {
-        float sum = reference_start(call, LLMRUN_RMSNORM_GRAD_DGAIN, i);
-
-        for (int64_t token = 0, c = i % channels; token < tokens; token++)
-            if (token_row(&rows, token) == i / channels)
-                sum = fmaf(reference_read(call, LLMRUN_RMSNORM_GRAD_DY, token * channels + c),
-                           normalized(call, token, token * channels + c), sum);
-        reference_write(call, LLMRUN_RMSNORM_GRAD_DGAIN, i, sum);
-    }
+    if (reference_has(call, LLMRUN_RMSNORM_GRAD_DGAIN))
+        token_rows_chains(call, &rows, LLMRUN_RMSNORM_GRAD_DGAIN, dgain_step);
 }
 
 static double normalized_double(const struct kernel_call *call, int64_t token, int64_t i)

@@ -1,8 +1,9 @@
-/* Which tokens a row of a sum over tokens has: those of a lane's sequences in a chunk of positions. */
+/* Sums of channels over tokens, and which tokens a row of them has: those of a lane's sequences in a chunk of
+ * positions. */
 #ifndef LLMRUN_CPU_REF_TOKEN_ROWS_H
 #define LLMRUN_CPU_REF_TOKEN_ROWS_H
 
-#include <stdint.h>
+#include "cpu_ref/reference.h"
 
 struct token_rows {
     int64_t tokens;
@@ -22,6 +23,23 @@ static inline int64_t token_row(const struct token_rows *rows, int64_t token)
     int64_t per_lane = rows->tokens / rows->sequence / rows->lanes;
 
     return token / rows->sequence / per_lane * rows->chunks + token % rows->sequence / (rows->sequence / rows->chunks);
+}
+
+/* Every element of `output`, [rows, channels]: a chain over the tokens of its row. step(call, token, i, c) is c after
+ * element i, which is the token's, of the same channel. */
+static inline void token_rows_chains(const struct kernel_call *call, const struct token_rows *rows, int output,
+                                     float (*step)(const struct kernel_call *call, int64_t token, int64_t i, float c))
+{
+    int64_t channels = reference_extent(call, output, 1);
+
+    for (int64_t i = 0; i < token_rows_count(rows) * channels; i++) {
+        float c = reference_start(call, output, i);
+
+        for (int64_t token = 0; token < rows->tokens; token++)
+            if (token_row(rows, token) == i / channels)
+                c = step(call, token, token * channels + i % channels, c);
+        reference_write(call, output, i, c);
+    }
 }
 
 #endif
