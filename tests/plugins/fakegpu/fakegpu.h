@@ -10,13 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include <llmrun/backend.h>
-
-/* The CPU backend that does the work. Set by the entry. */
-extern const struct llmrun_backend *inner;
-
-int32_t fakegpu_fail(struct llmrun_error *error, int32_t code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+#include "wrapped/wrapped.h"
 
 /* ---- memory.c: where device addresses lead ---- */
 

@@ -21,14 +21,14 @@ int32_t gpu_memory_translate(const struct llmrun_device *device, uint64_t addres
     int64_t offset;
 
     if (allocation == NULL)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "%#llx is no address of device %d",
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "%#llx is no address of device %d",
                             (unsigned long long)address, device->index);
     offset = (int64_t)(address - allocation->address);
     if (allocation->data == 0)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "byte %lld of memory that was freed is used",
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "byte %lld of memory that was freed is used",
                             (long long)offset);
     if (bytes > allocation->bytes || offset > allocation->bytes - bytes)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "bytes %lld to %lld of memory of %lld bytes are used",
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "bytes %lld to %lld of memory of %lld bytes are used",
                             (long long)offset, (long long)(offset + bytes), (long long)allocation->bytes);
     *data = allocation->data + (uint64_t)offset;
     return LLMRUN_OK;
@@ -55,12 +55,12 @@ int32_t gpu_memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t by
     int32_t code;
 
     if (kind != LLMRUN_MEMORY_DEVICE)
-        return fakegpu_fail(error, LLMRUN_ERROR_UNSUPPORTED, "memory kind %u is not supported", kind);
+        return wrapped_fail(error, LLMRUN_ERROR_UNSUPPORTED, "memory kind %u is not supported", kind);
     if (bytes <= 0)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %lld bytes was asked for", (long long)bytes);
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %lld bytes was asked for", (long long)bytes);
     allocation = calloc(1, sizeof *allocation);
     if (allocation == NULL)
-        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a record of memory");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a record of memory");
     code = inner->device->memory_alloc(device->worker, kind, bytes, &allocation->data, error);
     if (code != LLMRUN_OK) {
         free(allocation);
@@ -72,7 +72,7 @@ int32_t gpu_memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t by
     if (range == MAP_FAILED) {
         inner->device->memory_free(device->worker, allocation->data);
         free(allocation);
-        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no address range of %lld bytes", (long long)bytes);
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no address range of %lld bytes", (long long)bytes);
     }
     allocation->address = (uint64_t)(uintptr_t)range;
     memset((void *)(uintptr_t)allocation->data, 0xff, (size_t)bytes); /* NaN, -1: what was not written is seen */
@@ -94,7 +94,7 @@ void gpu_memory_free(struct llmrun_device *device, uint64_t address)
     allocation = find(device, address);
     if (allocation == NULL || allocation->address != address || allocation->data == 0) {
         if (device->failure.code == LLMRUN_OK)
-            fakegpu_fail(&device->failure, LLMRUN_ERROR_ARGUMENT, "memory_free got %#llx, which is no live allocation",
+            wrapped_fail(&device->failure, LLMRUN_ERROR_ARGUMENT, "memory_free got %#llx, which is no live allocation",
                          (unsigned long long)address);
     } else {
         /* Work that is still enqueued on it fails when its turn comes: the host freed too early. */
@@ -110,7 +110,7 @@ int32_t gpu_memory_host_alloc(struct llmrun_device *device, int64_t bytes, void 
     int32_t code;
 
     if (host == NULL)
-        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a record of memory");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a record of memory");
     code = inner->device->host_alloc(device->worker, bytes, memory, error);
     if (code != LLMRUN_OK) {
         free(host);
@@ -139,7 +139,7 @@ void gpu_memory_host_free(struct llmrun_device *device, void *memory)
     if (found != NULL)
         *link = found->next;
     else if (device->failure.code == LLMRUN_OK)
-        fakegpu_fail(&device->failure, LLMRUN_ERROR_ARGUMENT, "host_free got memory that is not of host_alloc");
+        wrapped_fail(&device->failure, LLMRUN_ERROR_ARGUMENT, "host_free got memory that is not of host_alloc");
     pthread_mutex_unlock(&device->lock);
     if (found != NULL)
         inner->device->host_free(device->worker, memory);

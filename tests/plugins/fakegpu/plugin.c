@@ -1,30 +1,10 @@
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fakegpu.h"
-#include "kernels/table.h"
 
 #define DEVICES 2 /* so that memory of the wrong one can be told */
-
-LLMRUN_PLUGIN_NOTE(LLMRUN_PLUGIN_BACKEND, "fakegpu", "0.1.0");
-
-const struct llmrun_backend *inner;
-
-int32_t fakegpu_fail(struct llmrun_error *error, int32_t code, const char *format, ...)
-{
-    va_list arguments;
-
-    if (error == NULL)
-        return code;
-    error->code = code;
-    error->vendor_code = 0;
-    va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-    return code;
-}
 
 static int32_t device_count(int32_t *count, struct llmrun_error *error)
 {
@@ -40,7 +20,7 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
     int32_t code;
 
     if (index < 0 || index >= DEVICES)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d, only 0 to %d", index, DEVICES - 1);
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d, only 0 to %d", index, DEVICES - 1);
     code = inner->device->info(0, &found, error);
     if (code != LLMRUN_OK)
         return code;
@@ -60,7 +40,7 @@ static int32_t parse_seed(const char *text, uint64_t *seed, struct llmrun_error 
 
     *seed = strtoull(text, &end, 10);
     if (end == text || *end != '\0')
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "the seed is '%s', which is no number", text);
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "the seed is '%s', which is no number", text);
     return LLMRUN_OK;
 }
 
@@ -73,7 +53,7 @@ static int32_t device_open(int32_t index, const struct llmrun_option *options, i
     int32_t code;
 
     if (index < 0 || index >= DEVICES)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d, only 0 to %d", index, DEVICES - 1);
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d, only 0 to %d", index, DEVICES - 1);
     for (int32_t i = 0; i < option_count; i++)
         if (strcmp(options[i].key, "seed") == 0)
             text = options[i].value;
@@ -82,7 +62,7 @@ static int32_t device_open(int32_t index, const struct llmrun_option *options, i
         return code;
     made = calloc(1, sizeof *made);
     if (made == NULL)
-        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a device");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a device");
     code = inner->device->open(0, options, option_count, &made->worker, error);
     if (code != LLMRUN_OK) {
         free(made);
@@ -130,24 +110,9 @@ static const struct llmrun_device_table device_table = {
     .event_elapsed = queue_event_elapsed,
 };
 
-static const struct llmrun_backend backend = {
-    .size = sizeof backend,
-    .abi_major = LLMRUN_ABI_MAJOR,
-    .abi_minor = LLMRUN_ABI_MINOR,
-    .rank = 0,
-    .name = "fakegpu",
-    .version = "0.1.0",
-    .vendor = "llmrun tests",
-    .device = &device_table,
-    .kernel = &fakegpu_kernel_table,
-};
+WRAPPED_PLUGIN("fakegpu", .device = &device_table, .kernel = &fakegpu_kernel_table)
 
 const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error)
 {
-    static struct kernel_set kernels;
-
-    kernels = cpu_kernel_set;
-    kernels.name = "fakegpu"; /* in its reasons */
-    inner = cpu_runtime_backend(&kernels, host, error);
-    return inner != NULL ? &backend : NULL;
+    return wrapped_open("fakegpu", host, error) != NULL ? &backend : NULL;
 }

@@ -34,7 +34,7 @@ struct command *queue_command(struct llmrun_stream *stream, enum command_kind ki
     else
         command = malloc(sizeof *command);
     if (command == NULL) {
-        fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for enqueued work");
+        wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for enqueued work");
         return NULL;
     }
     command->next = NULL;
@@ -129,7 +129,7 @@ int32_t queue_stream_create(struct llmrun_device *device, uint32_t lane, struct 
     int32_t code;
 
     if (made == NULL)
-        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a stream");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a stream");
     made->device = device;
     code = inner->device->stream_create(device->worker, lane, &made->worker, error);
     if (code == LLMRUN_OK)
@@ -173,7 +173,7 @@ int32_t queue_event_create(struct llmrun_device *device, struct llmrun_event **e
     struct llmrun_event *made = calloc(1, sizeof *made);
 
     if (made == NULL)
-        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for an event");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for an event");
     made->device = device;
     *event = made;
     return LLMRUN_OK;
@@ -199,7 +199,7 @@ int32_t queue_record(struct llmrun_stream *stream, struct llmrun_event *event, s
 
     if (event->device != device) {
         free(point);
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "the event belongs to another device");
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "the event belongs to another device");
     }
     pthread_mutex_lock(&device->lock);
     if (point != NULL)
@@ -214,7 +214,7 @@ int32_t queue_record(struct llmrun_stream *stream, struct llmrun_event *event, s
     pthread_mutex_unlock(&device->lock);
     if (command == NULL) {
         free(point);
-        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory to record an event");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory to record an event");
     }
     return LLMRUN_OK;
 }
@@ -225,7 +225,7 @@ int32_t queue_wait(struct llmrun_stream *stream, struct llmrun_event *event, str
     struct command *command;
 
     if (event->device != device)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "the event belongs to another device");
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "the event belongs to another device");
     pthread_mutex_lock(&device->lock);
     command = event->point != NULL ? queue_command(stream, COMMAND_WAIT, error) : NULL;
     if (command != NULL) {
@@ -277,7 +277,7 @@ int32_t queue_event_wait(struct llmrun_event *event, int64_t timeout_ns, struct 
         pthread_mutex_unlock(&device->lock);
     }
     if (code == LLMRUN_OK && state == LLMRUN_EVENT_NOT_READY)
-        return fakegpu_fail(error, LLMRUN_ERROR_TIMEOUT, "the event was not reached within %lld ns",
+        return wrapped_fail(error, LLMRUN_ERROR_TIMEOUT, "the event was not reached within %lld ns",
                             (long long)timeout_ns);
     return code;
 }
@@ -294,7 +294,7 @@ int32_t queue_event_elapsed(struct llmrun_event *start, struct llmrun_event *end
         *ns = end->point->time_ns - start->point->time_ns;
     pthread_mutex_unlock(&device->lock);
     return ready ? LLMRUN_OK
-                 : fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "an event was not recorded, or is not ready yet");
+                 : wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "an event was not recorded, or is not ready yet");
 }
 
 int32_t queue_quiesce(struct llmrun_device *device, struct llmrun_error *error)

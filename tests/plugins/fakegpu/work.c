@@ -48,9 +48,9 @@ static int32_t check_copy(const struct llmrun_device *device, const struct llmru
     struct llmrun_copy translated;
 
     if (copy->direction < LLMRUN_COPY_HOST_TO_DEVICE || copy->direction > LLMRUN_COPY_DEVICE_TO_DEVICE)
-        return fakegpu_fail(error, LLMRUN_ERROR_UNSUPPORTED, "copy direction %u is unknown", copy->direction);
+        return wrapped_fail(error, LLMRUN_ERROR_UNSUPPORTED, "copy direction %u is unknown", copy->direction);
     if (copy->rows < 0 || copy->row_bytes < 0 || copy->to_pitch < copy->row_bytes || copy->from_pitch < copy->row_bytes)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "a copy of %lld rows of %lld bytes has pitches %lld and %lld",
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "a copy of %lld rows of %lld bytes has pitches %lld and %lld",
                             (long long)copy->rows, (long long)copy->row_bytes, (long long)copy->to_pitch,
                             (long long)copy->from_pitch);
     return translate_copy(device, copy, &translated, error);
@@ -90,7 +90,7 @@ int32_t work_fill(struct llmrun_stream *stream, uint64_t address, uint32_t patte
     int32_t code;
 
     if (address % 4 != 0 || bytes % 4 != 0 || bytes < 0)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "a fill of %lld bytes is not one of whole words",
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "a fill of %lld bytes is not one of whole words",
                             (long long)bytes);
     pthread_mutex_lock(&device->lock);
     code = gpu_memory_translate(device, address, bytes, &data, error);
@@ -109,24 +109,6 @@ int32_t work_fill(struct llmrun_stream *stream, uint64_t address, uint32_t patte
     return code;
 }
 
-/* Bytes from the first to the last element. */
-static int64_t tensor_bytes(const struct llmrun_tensor *tensor)
-{
-    static const int8_t sizes[LLMRUN_DTYPES] = {
-        [LLMRUN_F64] = 8,  [LLMRUN_F32] = 4,      [LLMRUN_BF16] = 2,     [LLMRUN_F16] = 2,
-        [LLMRUN_I32] = 4,  [LLMRUN_U32] = 4,      [LLMRUN_U8] = 1,       [LLMRUN_E4M3FN] = 1,
-        [LLMRUN_E5M2] = 1, [LLMRUN_E4M3FNUZ] = 1, [LLMRUN_E5M2FNUZ] = 1, [LLMRUN_E4M3_IEEE] = 1,
-    };
-    int64_t last = 0;
-
-    for (uint32_t i = 0; i < tensor->rank; i++) {
-        if (tensor->shape[i] == 0)
-            return 0;
-        last += (tensor->shape[i] - 1) * tensor->stride[i];
-    }
-    return (last + 1) * sizes[tensor->dtype];
-}
-
 static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
                             struct llmrun_error *error)
 {
@@ -141,7 +123,7 @@ static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_
     int32_t code;
 
     if (made == NULL)
-        return fakegpu_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a kernel");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a kernel");
     code = inner->kernel->query(device->worker, op, &answer, error);
     if (code == LLMRUN_OK)
         code = inner->kernel->prepare(device->worker, op, max_workspace, &made->worker, error);
@@ -153,7 +135,7 @@ static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_
     made->workspace_bytes = answer.workspace_bytes;
     made->count = op->operand_count;
     for (uint32_t i = 0; i < op->operand_count; i++) {
-        made->bytes[i] = op->operands[i].dtype != LLMRUN_NONE ? tensor_bytes(&op->operands[i]) : -1;
+        made->bytes[i] = op->operands[i].dtype != LLMRUN_NONE ? wrapped_tensor_bytes(&op->operands[i]) : -1;
         made->alignment[i] = op->operands[i].alignment > 0 ? op->operands[i].alignment : 1;
     }
     *kernel = made;
@@ -171,22 +153,22 @@ static int32_t translate_launch(const struct llmrun_kernel *kernel, const uint64
     for (uint32_t i = 0; i < kernel->count && code == LLMRUN_OK; i++) {
         data[i] = 0;
         if ((addresses[i] == 0) != (kernel->bytes[i] < 0))
-            return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: operand %u was prepared as %s", name, i,
+            return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: operand %u was prepared as %s", name, i,
                                 kernel->bytes[i] < 0 ? "absent" : "present");
         if (addresses[i] == 0)
             continue;
         if (addresses[i] % (uint64_t)kernel->alignment[i] != 0)
-            return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: operand %u is not aligned to %lld bytes", name, i,
+            return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: operand %u is not aligned to %lld bytes", name, i,
                                 (long long)kernel->alignment[i]);
         code = gpu_memory_translate(kernel->device, addresses[i], kernel->bytes[i], &data[i], &reason);
         if (code != LLMRUN_OK)
-            return fakegpu_fail(error, code, "%s: operand %u: %.400s", name, i, reason.message);
+            return wrapped_fail(error, code, "%s: operand %u: %.400s", name, i, reason.message);
     }
     *data_workspace = 0;
     if (kernel->workspace_bytes > 0)
         code = gpu_memory_translate(kernel->device, workspace, kernel->workspace_bytes, data_workspace, &reason);
     if (code != LLMRUN_OK)
-        return fakegpu_fail(error, code, "%s: its workspace: %.400s", name, reason.message);
+        return wrapped_fail(error, code, "%s: its workspace: %.400s", name, reason.message);
     return LLMRUN_OK;
 }
 
@@ -199,9 +181,9 @@ static int32_t kernel_launch(struct llmrun_stream *stream, struct llmrun_kernel 
     int32_t code;
 
     if (kernel->device != device)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "the kernel belongs to another device");
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "the kernel belongs to another device");
     if (address_count != kernel->count)
-        return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT, "%u addresses for %u operands", address_count, kernel->count);
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "%u addresses for %u operands", address_count, kernel->count);
     pthread_mutex_lock(&device->lock);
     code = translate_launch(kernel, addresses, workspace, data, &data_workspace, error);
     if (code == LLMRUN_OK) {
@@ -259,7 +241,7 @@ int32_t work_execute(struct llmrun_stream *stream, const struct command *command
 
     if (command->kind == COMMAND_COPY) {
         if (command->bytes && !is_asynchronous(device, &command->copy))
-            return fakegpu_fail(error, LLMRUN_ERROR_ARGUMENT,
+            return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT,
                                 "host memory was freed before the copy that names it ended");
         code = translate_copy(device, &command->copy, &copy, error);
         if (code == LLMRUN_OK)

@@ -3,19 +3,13 @@
  *
  * It is as strict as such a compiler: what it cannot compile it says when the program is built, internal values are
  * written before they are read and hold garbage until then, and a bound value has an address in every launch. */
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/table.h"
 #include "runtime/check.h"
+#include "wrapped/wrapped.h"
 
 #define ALIGNMENT 64 /* of values and scratch in the workspace */
-
-LLMRUN_PLUGIN_NOTE(LLMRUN_PLUGIN_BACKEND, "fakegraph", "0.1.0");
-
-static const struct llmrun_backend *inner;
 
 /* One op, ready to run. */
 struct step {
@@ -34,42 +28,9 @@ struct llmrun_program {
     int64_t workspace_bytes; /* behind them stands the scratch of the op that runs */
 };
 
-static int32_t fail(struct llmrun_error *error, int32_t code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int32_t fail(struct llmrun_error *error, int32_t code, const char *format, ...)
-{
-    va_list arguments;
-
-    if (error == NULL)
-        return code;
-    error->code = code;
-    error->vendor_code = 0;
-    va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-    return code;
-}
-
 static int64_t aligned(int64_t bytes)
 {
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
-static int64_t tensor_bytes(const struct llmrun_tensor *tensor)
-{
-    static const int8_t sizes[LLMRUN_DTYPES] = {
-        [LLMRUN_F64] = 8, [LLMRUN_F32] = 4, [LLMRUN_BF16] = 2, [LLMRUN_F16] = 2,
-        [LLMRUN_I32] = 4, [LLMRUN_U32] = 4, [LLMRUN_U8] = 1,
-    };
-    int64_t last = 0;
-
-    for (uint32_t i = 0; i < tensor->rank; i++) {
-        if (tensor->shape[i] == 0)
-            return 0;
-        last += (tensor->shape[i] - 1) * tensor->stride[i];
-    }
-    return (last + 1) * sizes[tensor->dtype];
 }
 
 static void program_destroy(struct llmrun_program *program)
@@ -99,11 +60,11 @@ static int32_t check_values(const struct llmrun_program_desc *desc, uint32_t ind
     const struct op_form *form = check_form(op->op);
 
     if (form == NULL)
-        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s: op %u of the list has the unknown id %u", desc->name, index,
-                    op->op);
+        return wrapped_fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s: op %u of the list has the unknown id %u", desc->name,
+                            index, op->op);
     if (op->operand_count > LLMRUN_MAX_OPERANDS)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "%s: op %u of the list has %u operands", desc->name, index,
-                    op->operand_count);
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: op %u of the list has %u operands", desc->name, index,
+                            op->operand_count);
     for (uint32_t i = 0; i < op->operand_count; i++) {
         const int32_t value = op->operands[i];
         const int reads = i < form->inputs || (op->accumulate >> i & 1) != 0;
@@ -111,13 +72,13 @@ static int32_t check_values(const struct llmrun_program_desc *desc, uint32_t ind
         if (value == -1)
             continue;
         if (value < 0 || (uint32_t)value >= desc->value_count)
-            return fail(error, LLMRUN_ERROR_ARGUMENT,
-                        "%s: op %u of the list, %s, has value %d as operand %u; there are %u", desc->name, index,
-                        form->name, value, i, desc->value_count);
+            return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT,
+                                "%s: op %u of the list, %s, has value %d as operand %u; there are %u", desc->name,
+                                index, form->name, value, i, desc->value_count);
         if (reads && desc->kinds[value] == LLMRUN_VALUE_INTERNAL && !written[value])
-            return fail(error, LLMRUN_ERROR_ARGUMENT,
-                        "%s: op %u of the list, %s, reads the internal value %d, which nothing has written", desc->name,
-                        index, form->name, value);
+            return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT,
+                                "%s: op %u of the list, %s, reads the internal value %d, which nothing has written",
+                                desc->name, index, form->name, value);
         if (!reads)
             written[value] = 1;
     }
@@ -152,7 +113,8 @@ static int32_t build_step(struct llmrun_device *device, const struct llmrun_prog
     if (code != LLMRUN_OK)
         return code;
     if (answer.support == LLMRUN_SUPPORT_NO)
-        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s: op %u of the list: %s", desc->name, index, answer.reason);
+        return wrapped_fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s: op %u of the list: %s", desc->name, index,
+                            answer.reason);
     if (answer.workspace_bytes > *scratch_bytes)
         *scratch_bytes = answer.workspace_bytes;
     return inner->kernel->prepare(device, &op, answer.workspace_bytes, &step->kernel, error);
@@ -164,12 +126,12 @@ static int32_t place_values(const struct llmrun_program_desc *desc, struct llmru
 {
     for (uint32_t i = 0; i < desc->value_count; i++) {
         if (desc->kinds[i] != LLMRUN_VALUE_BOUND && desc->kinds[i] != LLMRUN_VALUE_INTERNAL)
-            return fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s: value %u is of the unknown kind %u", desc->name, i,
-                        desc->kinds[i]);
+            return wrapped_fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s: value %u is of the unknown kind %u", desc->name,
+                                i, desc->kinds[i]);
         program->kinds[i] = desc->kinds[i];
         if (desc->kinds[i] == LLMRUN_VALUE_INTERNAL) {
             program->offsets[i] = program->internal_bytes;
-            program->internal_bytes += aligned(tensor_bytes(&desc->values[i]));
+            program->internal_bytes += aligned(wrapped_tensor_bytes(&desc->values[i]));
         }
     }
     return LLMRUN_OK;
@@ -206,7 +168,7 @@ static int32_t program_build(struct llmrun_device *device, const struct llmrun_p
     program = NULL;
 out:
     if (code == LLMRUN_ERROR_MEMORY && program == NULL)
-        fail(error, code, "no memory for the program %s", desc->name);
+        wrapped_fail(error, code, "no memory for the program %s", desc->name);
     program_destroy(program);
     free(written);
     return code;
@@ -224,16 +186,17 @@ static int32_t program_launch(struct llmrun_stream *stream, struct llmrun_progra
     int32_t code = LLMRUN_OK;
 
     if (address_count != program->value_count)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "%u addresses for %u values", address_count, program->value_count);
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "%u addresses for %u values", address_count,
+                            program->value_count);
     if (workspace == 0 && program->workspace_bytes > 0)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "the program needs a workspace of %lld bytes",
-                    (long long)program->workspace_bytes);
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "the program needs a workspace of %lld bytes",
+                            (long long)program->workspace_bytes);
     if (workspace % ALIGNMENT != 0)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "the workspace is not aligned to %d bytes", ALIGNMENT);
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "the workspace is not aligned to %d bytes", ALIGNMENT);
     /* A launch that is refused enqueues nothing. */
     for (uint32_t i = 0; i < program->value_count; i++)
         if (program->kinds[i] != LLMRUN_VALUE_INTERNAL && addresses[i] == 0)
-            return fail(error, LLMRUN_ERROR_ARGUMENT, "value %u is bound, and came without an address", i);
+            return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "value %u is bound, and came without an address", i);
     if (program->workspace_bytes > 0) /* NaN and -1: nothing survives from one launch to the next */
         code = inner->device->fill(stream, workspace, UINT32_MAX, program->workspace_bytes, error);
     for (uint32_t i = 0; i < program->step_count && code == LLMRUN_OK; i++) {
@@ -274,26 +237,11 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
     return code;
 }
 
-static struct llmrun_backend backend = {
-    .size = sizeof backend,
-    .abi_major = LLMRUN_ABI_MAJOR,
-    .abi_minor = LLMRUN_ABI_MINOR,
-    .rank = 0,
-    .name = "fakegraph",
-    .version = "0.1.0",
-    .vendor = "llmrun tests",
-    .device = &device_table,
-    .program = &program_table,
-};
+WRAPPED_PLUGIN("fakegraph", .device = &device_table, .program = &program_table)
 
 const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error)
 {
-    static struct kernel_set kernels;
-
-    kernels = cpu_kernel_set;
-    kernels.name = "fakegraph"; /* in its reasons */
-    inner = cpu_runtime_backend(&kernels, host, error);
-    if (inner == NULL)
+    if (wrapped_open("fakegraph", host, error) == NULL)
         return NULL;
     device_table = *inner->device;
     device_table.info = device_info;

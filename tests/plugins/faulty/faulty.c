@@ -7,17 +7,13 @@
  *   event=N       the N-th event_record, and every later one, carries a failure of the device
  *   hang=N        the N-th event_record, and every later one, is never reached
  *   liar=N        the N-th matmul, and every later one, has one wrong element */
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "kernels/table.h"
+#include <llmrun/ops.h>
 
-LLMRUN_PLUGIN_NOTE(LLMRUN_PLUGIN_BACKEND, "faulty", "0.1.0");
-
-static const struct llmrun_backend *inner;
+#include "wrapped/wrapped.h"
 
 enum fault {
     FAULT_OPEN,
@@ -60,23 +56,6 @@ struct llmrun_kernel {
     uint32_t pattern; /* with these bits */
 };
 
-static int32_t fail(struct llmrun_error *error, int32_t code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int32_t fail(struct llmrun_error *error, int32_t code, const char *format, ...)
-{
-    va_list arguments;
-
-    if (error == NULL)
-        return code;
-    error->code = code;
-    error->vendor_code = code == LLMRUN_ERROR_DEVICE ? 999 : 0;
-    va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-    return code;
-}
-
 /* Counts one call. True when it is the one that fails. */
 static int strikes(struct llmrun_device *device, enum fault fault)
 {
@@ -102,7 +81,8 @@ static int32_t parse(const char *text, int64_t *at, struct llmrun_error *error)
         if (i < FAULTS && text[length] == '=')
             at[i] = strtoll(text + length + 1, &end, 10);
         if (end == NULL || end == text + length + 1 || at[i] < 1 || (*end != ',' && *end != '\0'))
-            return fail(error, LLMRUN_ERROR_ARGUMENT, "the faults '%s' are not of the form alloc=3,event=2", text);
+            return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "the faults '%s' are not of the form alloc=3,event=2",
+                                text);
         text = *end == ',' ? end + 1 : end;
     }
     return LLMRUN_OK;
@@ -116,14 +96,14 @@ static int32_t device_open(int32_t index, const struct llmrun_option *options, i
     int32_t code = LLMRUN_OK;
 
     if (made == NULL)
-        return fail(error, LLMRUN_ERROR_MEMORY, "no memory for a device");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a device");
     for (int32_t i = 0; i < option_count; i++)
         if (strcmp(options[i].key, "faults") == 0)
             text = options[i].value;
     if (text != NULL)
         code = parse(text, made->at, error);
     if (code == LLMRUN_OK && strikes(made, FAULT_OPEN))
-        code = fail(error, LLMRUN_ERROR_DEVICE, "the device could not be opened, as ordered");
+        code = wrapped_fail(error, LLMRUN_ERROR_DEVICE, "the device could not be opened, as ordered");
     if (code == LLMRUN_OK)
         code = inner->device->open(index, options, option_count, &made->worker, error);
     if (code != LLMRUN_OK) {
@@ -147,7 +127,7 @@ static int32_t device_quiesce(struct llmrun_device *device, struct llmrun_error 
     int32_t code = inner->device->quiesce(device->worker, error);
 
     if (code == LLMRUN_OK && has_struck(device, FAULT_EVENT))
-        return fail(error, LLMRUN_ERROR_DEVICE, "the device failed, as ordered");
+        return wrapped_fail(error, LLMRUN_ERROR_DEVICE, "the device failed, as ordered");
     return code;
 }
 
@@ -155,8 +135,8 @@ static int32_t memory_allocate(struct llmrun_device *device, uint32_t kind, int6
                                struct llmrun_error *error)
 {
     if (strikes(device, FAULT_ALLOC))
-        return fail(error, LLMRUN_ERROR_MEMORY, "allocation %lld, of %lld bytes, failed, as ordered",
-                    (long long)device->at[FAULT_ALLOC], (long long)bytes);
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "allocation %lld, of %lld bytes, failed, as ordered",
+                            (long long)device->at[FAULT_ALLOC], (long long)bytes);
     return inner->device->memory_alloc(device->worker, kind, bytes, address, error);
 }
 
@@ -168,8 +148,8 @@ static void memory_release(struct llmrun_device *device, uint64_t address)
 static int32_t host_allocate(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error)
 {
     if (strikes(device, FAULT_HOST_ALLOC))
-        return fail(error, LLMRUN_ERROR_MEMORY, "host allocation %lld, of %lld bytes, failed, as ordered",
-                    (long long)device->at[FAULT_HOST_ALLOC], (long long)bytes);
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "host allocation %lld, of %lld bytes, failed, as ordered",
+                            (long long)device->at[FAULT_HOST_ALLOC], (long long)bytes);
     return inner->device->host_alloc(device->worker, bytes, memory, error);
 }
 
@@ -186,7 +166,7 @@ static int32_t create_stream(struct llmrun_device *device, uint32_t lane, struct
 
     if (made == NULL || strikes(device, FAULT_STREAM)) {
         free(made);
-        return fail(error, LLMRUN_ERROR_MEMORY, "no memory for a stream, as ordered");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a stream, as ordered");
     }
     made->device = device;
     code = inner->device->stream_create(device->worker, lane, &made->worker, error);
@@ -224,7 +204,7 @@ static int32_t create_event(struct llmrun_device *device, struct llmrun_event **
 
     if (made == NULL || strikes(device, FAULT_EVENT_CREATE)) {
         free(made);
-        return fail(error, LLMRUN_ERROR_MEMORY, "no memory for an event, as ordered");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for an event, as ordered");
     }
     made->device = device;
     code = inner->device->event_create(device->worker, &made->worker, error);
@@ -265,8 +245,8 @@ static int32_t carried(const struct llmrun_event *event, int32_t code, struct ll
 {
     if (code != LLMRUN_OK || event->failed == 0)
         return code;
-    return fail(error, LLMRUN_ERROR_DEVICE, "the work before event record %lld failed, as ordered",
-                (long long)event->failed);
+    return wrapped_fail(error, LLMRUN_ERROR_DEVICE, "the work before event record %lld failed, as ordered",
+                        (long long)event->failed);
 }
 
 static int32_t query_event(struct llmrun_event *event, uint32_t *state, struct llmrun_error *error)
@@ -285,7 +265,7 @@ static int32_t wait_event(struct llmrun_event *event, int64_t timeout_ns, struct
 
     if (event->hangs && timeout_ns >= 0) {
         nanosleep(&moment, NULL);
-        return fail(error, LLMRUN_ERROR_TIMEOUT, "the event was not reached, as ordered");
+        return wrapped_fail(error, LLMRUN_ERROR_TIMEOUT, "the event was not reached, as ordered");
     }
     while (event->hangs)
         nanosleep(&second, NULL);
@@ -310,10 +290,10 @@ static int32_t prepare(struct llmrun_device *device, const struct llmrun_op *op,
     int32_t code;
 
     if (strikes(device, FAULT_PREPARE))
-        return fail(error, LLMRUN_ERROR_DEVICE, "op %u could not be prepared, as ordered", op->op);
+        return wrapped_fail(error, LLMRUN_ERROR_DEVICE, "op %u could not be prepared, as ordered", op->op);
     made = calloc(1, sizeof *made);
     if (made == NULL)
-        return fail(error, LLMRUN_ERROR_MEMORY, "no memory for a kernel");
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a kernel");
     made->y = -1;
     if (op->op == LLMRUN_OP_MATMUL) {
         made->y = LLMRUN_MATMUL_Y;
@@ -335,8 +315,8 @@ static int32_t launch(struct llmrun_stream *stream, struct llmrun_kernel *kernel
     int32_t code;
 
     if (strikes(device, FAULT_LAUNCH))
-        return fail(error, LLMRUN_ERROR_DEVICE, "launch %lld, of %s, failed, as ordered",
-                    (long long)device->at[FAULT_LAUNCH], inner->kernel->name(kernel->worker));
+        return wrapped_fail(error, LLMRUN_ERROR_DEVICE, "launch %lld, of %s, failed, as ordered",
+                            (long long)device->at[FAULT_LAUNCH], inner->kernel->name(kernel->worker));
     code = inner->kernel->launch(stream->worker, kernel->worker, addresses, address_count, workspace, error);
     if (code != LLMRUN_OK || kernel->y < 0)
         return code;
@@ -390,26 +370,11 @@ static const struct llmrun_kernel_table kernel_table = {
     .destroy = destroy,
 };
 
-static const struct llmrun_backend backend = {
-    .size = sizeof backend,
-    .abi_major = LLMRUN_ABI_MAJOR,
-    .abi_minor = LLMRUN_ABI_MINOR,
-    .rank = 0,
-    .name = "faulty",
-    .version = "0.1.0",
-    .vendor = "llmrun tests",
-    .device = &device_table,
-    .kernel = &kernel_table,
-};
+WRAPPED_PLUGIN("faulty", .device = &device_table, .kernel = &kernel_table)
 
 const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error)
 {
-    static struct kernel_set kernels;
-
-    kernels = cpu_kernel_set;
-    kernels.name = "faulty"; /* in its reasons */
-    inner = cpu_runtime_backend(&kernels, host, error);
-    if (inner == NULL)
+    if (wrapped_open("faulty", host, error) == NULL)
         return NULL;
     device_table.count = inner->device->count;
     device_table.info = inner->device->info;
