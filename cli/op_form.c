@@ -84,23 +84,9 @@ static bool set_attribute(const struct op_info *info, uint32_t index, bool whole
 
 static uint32_t operand_dtype(const struct operand_info *operand, uint32_t compute)
 {
-    switch (operand->class) {
-    case CLASS_COMPUTE:
-        return compute;
-    case CLASS_F64:
-        return LLMRUN_F64;
-    case CLASS_F32:
-        return LLMRUN_F32;
-    case CLASS_I32:
-        return LLMRUN_I32;
-    case CLASS_U32:
-        return LLMRUN_U32;
-    case CLASS_ANY:
-        break;
-    }
-    if (operand->direction != OPERAND_IN)
-        return compute;
-    return compute == LLMRUN_F32 ? LLMRUN_BF16 : LLMRUN_F32;
+    if (operand->class == CLASS_ANY && operand->direction == OPERAND_IN) /* a cast is asked for from the other type */
+        return compute == LLMRUN_F32 ? LLMRUN_BF16 : LLMRUN_F32;
+    return operand_class_dtype(operand->class, compute);
 }
 
 static bool set_operand(const struct operand_info *operand, uint32_t compute, struct llmrun_tensor *tensor)

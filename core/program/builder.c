@@ -24,22 +24,6 @@ void builder_section(struct builder *builder, enum section_kind kind)
     builder->layer = -1;
 }
 
-static uint32_t class_dtype(enum operand_class class, uint32_t compute)
-{
-    switch (class) {
-    case CLASS_F64:
-        return LLMRUN_F64;
-    case CLASS_F32:
-        return LLMRUN_F32;
-    case CLASS_I32:
-        return LLMRUN_I32;
-    case CLASS_U32:
-        return LLMRUN_U32;
-    default:
-        return compute;
-    }
-}
-
 /* The compute type of an op: that of its first compute-class operand that is there. */
 static uint32_t compute_dtype(const struct program *program, const struct op_info *info, const int32_t *operands)
 {
@@ -71,8 +55,8 @@ static int make_outputs(struct builder *builder, const struct op_info *info, con
             snprintf(full, sizeof full, "%s", name);
         else
             snprintf(full, sizeof full, "%s.%s", name, operand->name);
-        operands[i] = program_add_value(builder->program, full, VALUE_ACTIVATION, class_dtype(operand->class, compute),
-                                        rank, shape);
+        operands[i] = program_add_value(builder->program, full, VALUE_ACTIVATION,
+                                        operand_class_dtype(operand->class, compute), rank, shape);
         if (operands[i] == NO_VALUE)
             return error_set(builder->error, STATUS_MEMORY, "no memory for the values of the program");
     }

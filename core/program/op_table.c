@@ -94,3 +94,19 @@ uint32_t op_attribute_bytes(const struct op_info *op)
         count++;
     return op_attribute_offset(op, count);
 }
+
+uint32_t operand_class_dtype(enum operand_class class, uint32_t compute)
+{
+    switch (class) {
+    case CLASS_F64:
+        return LLMRUN_F64;
+    case CLASS_F32:
+        return LLMRUN_F32;
+    case CLASS_I32:
+        return LLMRUN_I32;
+    case CLASS_U32:
+        return LLMRUN_U32;
+    default:
+        return compute;
+    }
+}

@@ -54,6 +54,9 @@ uint32_t op_operand_count(const struct op_info *op);
 uint32_t op_attribute_offset(const struct op_info *op, uint32_t index);
 uint32_t op_attribute_bytes(const struct op_info *op);
 
+/* The element type of such an operand; `compute` for CLASS_COMPUTE and CLASS_ANY. */
+uint32_t operand_class_dtype(enum operand_class class, uint32_t compute);
+
 static inline uint32_t attribute_type_bytes(enum attribute_type type)
 {
     return type == ATTRIBUTE_I64 || type == ATTRIBUTE_U64 ? 8 : 4;
