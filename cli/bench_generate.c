@@ -17,7 +17,6 @@ struct generate_bench {
     int64_t prompt, tokens;
     bool json, profiled;
     struct engine engine;
-    struct timeline timeline;
     struct step_profile profile;
     struct stopwatch stopwatch;
     struct sample prefill, *samples; /* samples[tokens - 1]: of the tokens after the first */
@@ -39,8 +38,7 @@ static bool note_token(void *context, int32_t token)
     else
         bench->samples[bench->made - 2] = sample;
     if (bench->profiled && bench->made > 1)
-        bench->status = step_profile_add(&bench->profile, &executor_compiled(bench->engine.executor)->program,
-                                         &bench->timeline, bench->error);
+        bench->status = step_profile_add(&bench->profile, bench->error);
     stopwatch_start(&bench->stopwatch);
     return bench->status == STATUS_OK;
 }
@@ -59,7 +57,7 @@ static int measure(struct generate_bench *bench, struct error *error)
         for (int64_t i = 0; i < bench->prompt; i++)
             prompt[i] = (int32_t)(i * PROMPT_STEP % vocabulary);
         if (bench->profiled)
-            executor_observe(bench->engine.executor, &bench->timeline);
+            step_profile_watch(&bench->profile, bench->engine.executor);
         stopwatch_start(&bench->stopwatch);
         status = generate(&bench->engine, prompt, bench->prompt, &options, note_token, bench, error);
     }
@@ -143,11 +141,8 @@ static int run(void *context, const struct config *config, struct error *error)
         else
             print_text(bench, total, &summary);
     }
-    if (bench->engine.executor != NULL)
-        executor_observe(bench->engine.executor, NULL);
-    timeline_destroy(&bench->timeline);
-    engine_close(&bench->engine);
     step_profile_free(&bench->profile);
+    engine_close(&bench->engine);
     free(bench->samples);
     return status;
 }

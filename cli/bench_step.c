@@ -20,7 +20,6 @@ struct step_bench {
     int64_t patience; /* so many times as many steps are tried, where many are disturbed */
     bool json, profiled;
     struct engine engine;
-    struct timeline timeline;
     struct step_profile profile;
     struct sample *samples;
     int64_t sample_count, clean, sample_capacity;
@@ -108,8 +107,7 @@ static int measure_step(struct step_bench *bench, int64_t step, struct error *er
     bench->clean += sample_is_clean(&sample, LIMIT);
     if (!bench->profiled || !worth_a_profile(bench, &sample))
         return STATUS_OK;
-    return step_profile_add(&bench->profile, &executor_compiled(bench->engine.executor)->program, &bench->timeline,
-                            error);
+    return step_profile_add(&bench->profile, error);
 }
 
 static int measure(struct step_bench *bench, struct error *error)
@@ -124,7 +122,7 @@ static int measure(struct step_bench *bench, struct error *error)
         status =
             error_set(error, STATUS_MEMORY, "no memory for %lld samples", (long long)(bench->patience * bench->repeat));
     if (bench->profiled)
-        executor_observe(bench->engine.executor, &bench->timeline);
+        step_profile_watch(&bench->profile, bench->engine.executor);
     for (int64_t step = 1;
          status == STATUS_OK && bench->clean < bench->repeat && bench->sample_count < bench->patience * bench->repeat;
          step++)
@@ -213,11 +211,8 @@ static int run(void *context, const struct config *config, struct error *error)
         else
             print_text(bench, &summary);
     }
-    if (bench->engine.executor != NULL)
-        executor_observe(bench->engine.executor, NULL);
-    timeline_destroy(&bench->timeline);
-    engine_close(&bench->engine);
     step_profile_free(&bench->profile);
+    engine_close(&bench->engine);
     free(bench->samples);
     return status;
 }

@@ -73,9 +73,17 @@ static struct profile_row *row_of_mark(struct step_profile *profile, const struc
     return find_row(profile, label);
 }
 
-int step_profile_add(struct step_profile *profile, const struct program *program, const struct timeline *timeline,
-                     struct error *error)
+void step_profile_watch(struct step_profile *profile, struct executor *executor)
 {
+    profile->executor = executor;
+    executor_observe(executor, &profile->timeline);
+}
+
+int step_profile_add(struct step_profile *profile, struct error *error)
+{
+    const struct program *program = &executor_compiled(profile->executor)->program;
+    const struct timeline *timeline = &profile->timeline;
+
     if (profile->steps == PROFILE_STEPS)
         return STATUS_OK;
     for (int64_t i = 0; i + 1 < timeline->count; i++) {
@@ -163,6 +171,9 @@ void step_profile_print_json(const struct step_profile *profile)
 
 void step_profile_free(struct step_profile *profile)
 {
+    if (profile->executor != NULL)
+        executor_observe(profile->executor, NULL);
+    timeline_destroy(&profile->timeline);
     free(profile->rows);
     *profile = (struct step_profile){0};
 }

@@ -2,7 +2,7 @@
 #ifndef LLMRUN_CLI_STEP_PROFILE_H
 #define LLMRUN_CLI_STEP_PROFILE_H
 
-#include "program/program.h"
+#include "runtime/executor.h"
 #include "runtime/timeline.h"
 
 #define PROFILE_LABEL_BYTES 96
@@ -23,11 +23,16 @@ struct step_profile {
     struct profile_row *rows;
     int64_t row_count, row_capacity;
     int64_t steps;
+    struct executor *executor; /* that is watched */
+    struct timeline timeline;  /* of its last step */
 };
 
-/* Adds the step whose marks `timeline` holds, the first PROFILE_STEPS of them. All steps are of `program`. */
-int step_profile_add(struct step_profile *profile, const struct program *program, const struct timeline *timeline,
-                     struct error *error);
+/* The steps of `executor` leave their times in `profile` until step_profile_free, which comes before the executor's
+ * end. */
+void step_profile_watch(struct step_profile *profile, struct executor *executor);
+
+/* Adds the step that was collected last; only the first PROFILE_STEPS count. */
+int step_profile_add(struct step_profile *profile, struct error *error);
 
 /* After the last step: medians, and the slowest row first. */
 void step_profile_finish(struct step_profile *profile);
