@@ -24,9 +24,11 @@ target_compile_options(llmrun_settings INTERFACE
 if(LLMRUN_WERROR)
   target_compile_options(llmrun_settings INTERFACE -Werror)
 endif()
-# gcc's guesses about lengths and unset variables go wrong in instrumented code; the release build checks them.
+# gcc's guesses about lengths and unset variables go wrong in instrumented code; the release build checks them. Following
+# every variable through it for the debugger takes minutes for one file of kernels.
 if(NOT LLMRUN_SANITIZE STREQUAL "" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
-  add_compile_options(-Wno-format-truncation -Wno-stringop-overflow -Wno-maybe-uninitialized)
+  add_compile_options(-Wno-format-truncation -Wno-stringop-overflow -Wno-maybe-uninitialized
+    -fno-var-tracking-assignments)
 endif()
 if(LLMRUN_SANITIZE STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
