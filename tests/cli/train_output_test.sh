@@ -18,13 +18,17 @@ done
 # On a terminal: one line that is drawn again, and the checkpoint on a line of its own.
 "$helpers/on_terminal" "$llmrun" tiny.yaml --run.dir bar --steps 25 --checkpoint.every 20 >out 2>err
 code=$? command='train on a terminal'
-wants 0
-printf '\r%s[K[' "$escape" >redraw
-[ "$(grep -cF "$(cat redraw)" out)" -ge 2 ] || complain "no bar on a terminal: $(head -c 600 out)"
-grep -q '\[========================\] step 25/25  loss ' out || complain "the bar does not fill: $(tail -c 600 out)"
-tr -d '\r' <out | grep -q '^checkpoint bar/ckpt/step_00000025$' ||
-    complain "no line for the checkpoint: $(tail -c 600 out)"
-tr -d '\r' <out | tail -n 1 | grep -q "$escape" && complain 'the last line of a terminal run is half a bar'
+if [ $code -eq 125 ]; then
+    echo "skipped: a run on a terminal; this machine gives none: $(cat err)"
+else
+    wants 0
+    printf '\r%s[K[' "$escape" >redraw
+    [ "$(grep -cF "$(cat redraw)" out)" -ge 2 ] || complain "no bar on a terminal: $(head -c 600 out)"
+    grep -q '\[========================\] step 25/25  loss ' out || complain "the bar does not fill: $(tail -c 600 out)"
+    tr -d '\r' <out | grep -q '^checkpoint bar/ckpt/step_00000025$' ||
+        complain "no line for the checkpoint: $(tail -c 600 out)"
+    tr -d '\r' <out | tail -n 1 | grep -q "$escape" && complain 'the last line of a terminal run is half a bar'
+fi
 
 # Whoever reads the lines may go away: the run goes on to its last checkpoint.
 "$llmrun" tiny.yaml --run.dir unread --steps 300 --log.every 1 2>err | head -n 1 >out
