@@ -50,6 +50,7 @@ static void printer_end(struct printer *printer)
         printer->status = text_stream_end(&printer->stream, &printer->shown, printer->error);
     print_shown(printer);
     putchar('\n');
+    fflush(stdout); /* what follows on standard error does not stand inside the text, where both go to one place */
     text_stream_free(&printer->stream);
     free(printer->token.bytes);
     free(printer->shown.bytes);

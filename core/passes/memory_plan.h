@@ -2,8 +2,9 @@
  * the plan's bytes are exact.
  *
  * Regions follow each other in the arena. Inputs and results are contiguous, so one copy moves them all; gradients are
- * contiguous, so one fill zeroes them. Activations of forward and backward share memory by lifetime; evaluate, prefill
- * and decode run when no microbatch is in flight and overlay the same region. */
+ * contiguous, so one fill zeroes them; sums of lanes that wait are not among these. Activations of forward and backward
+ * share memory by lifetime; evaluate, prefill and decode run when no microbatch is in flight and overlay the same
+ * region. */
 #ifndef LLMRUN_PASSES_MEMORY_PLAN_H
 #define LLMRUN_PASSES_MEMORY_PLAN_H
 
