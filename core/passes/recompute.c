@@ -6,15 +6,21 @@
 #include "program/builder.h"
 #include "program/op_table.h"
 
+/* What is known of a value of the program as it came. */
+struct fate {
+    int64_t producer;   /* forward op that writes it; -1: none does, or it is no activation */
+    bool kept;          /* is never recomputed */
+    bool in_backward;   /* the backward section uses it: its memory is there anyway unless it is recomputed */
+    int32_t recomputed; /* what stands for it in the backward section; NO_VALUE before that is made */
+};
+
 /* The backward section is written anew: each of its ops, preceded by the clones that its operands need. */
 struct recompute_state {
     struct program *program;
     struct program *out;
     enum recompute mode;
-    int64_t values;    /* of the program as it came */
-    int64_t *producer; /* forward op that writes each value, or -1 */
-    bool *crosses;     /* full: the value is used by the forward pass of another layer than its own */
-    int32_t *clone;    /* what stands for each value in the backward section, NO_VALUE before it is made */
+    int64_t values; /* of the program as it came */
+    struct fate *fates;
     struct error *error;
     int status;
 };
@@ -24,81 +30,150 @@ static bool is_output(const struct op_info *info, uint32_t i)
     return info->operands[i].direction == OPERAND_OUT;
 }
 
-/* A norm that opens its layer and sums up the stream: in full mode its sum is what the layer is made again from. */
-static bool opens_layer(const struct recompute_state *state, int64_t op)
+/* Where an op that sums up the residual stream has its operands; false for one that does not, or has nothing to add. */
+static bool sums_stream(const struct program *program, const struct op *op, struct op_residual *at)
 {
-    const struct op *ops = state->program->ops;
-    const int32_t *operands = program_operands(state->program, &ops[op]);
-    bool sums = (ops[op].op == LLMRUN_OP_LAYERNORM && operands[LLMRUN_LAYERNORM_SUM] != NO_VALUE) ||
-                (ops[op].op == LLMRUN_OP_RMSNORM && operands[LLMRUN_RMSNORM_SUM] != NO_VALUE);
-
-    return sums && (op == 0 || ops[op - 1].layer != ops[op].layer);
+    return op_residual_find(op_info_find(op->op), at) && program_operands(program, op)[at->sum] != NO_VALUE;
 }
 
-static void find_producers(struct recompute_state *state, const struct section *forward)
+/* The layer that makes an activation, -1 outside the layers. */
+static int layer_of(const struct recompute_state *state, int32_t value)
+{
+    return state->program->ops[state->fates[value].producer].layer;
+}
+
+/* An activation that an op reads, that another layer makes and that nothing keeps so far. */
+static bool crosses(const struct recompute_state *state, const struct op *op, int32_t value)
+{
+    return value != NO_VALUE && state->fates[value].producer >= 0 && !state->fates[value].kept &&
+           layer_of(state, value) != op->layer;
+}
+
+/* Full: what one layer takes from another. Where it goes into the residual stream at once, the sum is kept in its
+ * place: one value instead of two. */
+static void keep_what_crosses_layers(struct recompute_state *state, const struct op *op)
+{
+    const struct op_info *info = op_info_find(op->op);
+    const int32_t *operands = program_operands(state->program, op);
+    struct op_residual at;
+
+    if (sums_stream(state->program, op, &at) &&
+        (crosses(state, op, operands[at.x]) || crosses(state, op, operands[at.residual]))) {
+        state->fates[operands[at.sum]].kept = true;
+        return;
+    }
+    for (uint32_t i = 0; info->operands[i].name != NULL; i++)
+        if (!is_output(info, i) && crosses(state, op, operands[i]))
+            state->fates[operands[i]].kept = true;
+}
+
+/* Bytes that have to be kept for no other reason than to recompute this op. */
+static int64_t bytes_kept_for(const struct recompute_state *state, const struct op *op)
+{
+    const struct op_info *info = op_info_find(op->op);
+    const int32_t *operands = program_operands(state->program, op);
+    struct op_residual at;
+    int64_t bytes = 0;
+
+    if (sums_stream(state->program, op, &at))
+        return 0;
+    for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
+        const struct fate *fate = operands[i] != NO_VALUE ? &state->fates[operands[i]] : NULL;
+
+        if (!is_output(info, i) && fate != NULL && fate->producer >= 0 && fate->kept && !fate->in_backward)
+            bytes += value_bytes(&state->program->values[operands[i]]);
+    }
+    return bytes;
+}
+
+/* Selective: everything but the outputs of cheap ops that need less than they give; of these, the residual stream. */
+static void keep_what_is_dear(struct recompute_state *state, const struct op *op)
+{
+    const struct op_info *info = op_info_find(op->op);
+    const int32_t *operands = program_operands(state->program, op);
+    struct op_residual at;
+    int64_t bytes = 0;
+    bool dear;
+
+    for (uint32_t i = 0; info->operands[i].name != NULL; i++)
+        if (is_output(info, i) && operands[i] != NO_VALUE && state->fates[operands[i]].in_backward)
+            bytes += value_bytes(&state->program->values[operands[i]]);
+    dear = !(info->flags & OP_CHEAP) || bytes_kept_for(state, op) >= bytes;
+    for (uint32_t i = 0; dear && info->operands[i].name != NULL; i++)
+        if (is_output(info, i) && operands[i] != NO_VALUE)
+            state->fates[operands[i]].kept = true;
+    if (sums_stream(state->program, op, &at))
+        state->fates[operands[at.sum]].kept = true;
+}
+
+/* Only ops that write nothing but activations, each once, can run a second time. */
+static bool runs_twice(const struct program *program, const struct op *op)
+{
+    const struct op_info *info = op_info_find(op->op);
+    const int32_t *operands = program_operands(program, op);
+
+    for (uint32_t i = 0; info->operands[i].name != NULL; i++)
+        if (info->operands[i].direction != OPERAND_IN && operands[i] != NO_VALUE &&
+            program->values[operands[i]].kind != VALUE_ACTIVATION)
+            return false;
+    return op->accumulate == 0;
+}
+
+static void find_fates(struct recompute_state *state, const struct section *forward)
 {
     struct program *program = state->program;
+    const struct section *backward = program_section(program, SECTION_BACKWARD);
 
     for (int64_t i = 0; i < state->values; i++)
-        state->producer[i] = -1, state->clone[i] = NO_VALUE;
+        state->fates[i] = (struct fate){.producer = -1, .recomputed = NO_VALUE};
+    for (int32_t n = 0; backward != NULL && n < backward->op_count; n++) {
+        const struct op *op = &program->ops[backward->first_op + n];
+        const int32_t *operands = program_operands(program, op);
+
+        for (uint32_t i = 0; i < op_operand_count(op_info_find(op->op)); i++)
+            if (operands[i] != NO_VALUE)
+                state->fates[operands[i]].in_backward = true;
+    }
     for (int32_t n = 0; n < forward->op_count; n++) {
         const struct op *op = &program->ops[forward->first_op + n];
         const struct op_info *info = op_info_find(op->op);
         const int32_t *operands = program_operands(program, op);
+        bool once = !runs_twice(program, op) || (state->mode == RECOMPUTE_FULL && op->layer < 0);
 
-        for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
-            if (operands[i] == NO_VALUE || program->values[operands[i]].kind != VALUE_ACTIVATION)
-                continue;
-            if (is_output(info, i))
-                state->producer[operands[i]] = forward->first_op + n;
-            else if (state->producer[operands[i]] >= 0 &&
-                     program->ops[state->producer[operands[i]]].layer != op->layer &&
-                     !opens_layer(state, forward->first_op + n))
-                state->crosses[operands[i]] = true;
-        }
+        for (uint32_t i = 0; info->operands[i].name != NULL; i++)
+            if (is_output(info, i) && operands[i] != NO_VALUE &&
+                program->values[operands[i]].kind == VALUE_ACTIVATION) {
+                state->fates[operands[i]].producer = forward->first_op + n;
+                state->fates[operands[i]].kept = once;
+            }
+        if (state->mode == RECOMPUTE_FULL)
+            keep_what_crosses_layers(state, op);
+        else
+            keep_what_is_dear(state, op);
     }
 }
 
-/* A layernorm's sum is kept in selective mode; in full mode only where it opens the layer. */
-static bool is_kept_sum(const struct recompute_state *state, int64_t producer, int32_t value)
+static bool is_recomputed(const struct recompute_state *state, int32_t value)
 {
-    const struct op *op = &state->program->ops[producer];
-
-    if (op->op != LLMRUN_OP_LAYERNORM || program_operands(state->program, op)[LLMRUN_LAYERNORM_SUM] != value)
-        return false;
-    return state->mode == RECOMPUTE_SELECTIVE || opens_layer(state, producer);
+    return value < state->values && state->fates[value].producer >= 0 && !state->fates[value].kept;
 }
 
-static bool can_remake(const struct recompute_state *state, int32_t value)
-{
-    int64_t producer = value < state->values ? state->producer[value] : -1;
-    const struct op *op;
+static int32_t recompute(struct recompute_state *state, int32_t value);
 
-    if (producer < 0 || is_kept_sum(state, producer, value))
-        return false;
-    op = &state->program->ops[producer];
-    if (op->op == LLMRUN_OP_LINEAR_CROSS_ENTROPY)
-        return false;
-    if (state->mode == RECOMPUTE_FULL)
-        return op->layer >= 0 && !state->crosses[value];
-    return op_info_find(op->op)->flags & OP_CHEAP;
-}
-
-static int32_t remake(struct recompute_state *state, int32_t value);
-
-/* In selective mode an input that is not cheap is kept by being used here; a norm starts from its sum. */
+/* An input that is not recomputed is kept by being used here. */
 static void clone_inputs(struct recompute_state *state, const struct op *op, const struct op_info *info,
                          int32_t *operands)
 {
-    if (op->op == LLMRUN_OP_LAYERNORM && operands[LLMRUN_LAYERNORM_RESIDUAL] != NO_VALUE &&
-        !can_remake(state, operands[LLMRUN_LAYERNORM_SUM])) {
-        operands[LLMRUN_LAYERNORM_X] = operands[LLMRUN_LAYERNORM_SUM];
-        operands[LLMRUN_LAYERNORM_RESIDUAL] = NO_VALUE;
-        operands[LLMRUN_LAYERNORM_SUM] = NO_VALUE;
+    struct op_residual at;
+
+    if (sums_stream(state->program, op, &at) && !is_recomputed(state, operands[at.sum])) {
+        operands[at.x] = operands[at.sum];
+        operands[at.residual] = NO_VALUE;
+        operands[at.sum] = NO_VALUE;
     }
     for (uint32_t i = 0; info->operands[i].name != NULL; i++)
         if (!is_output(info, i) && operands[i] != NO_VALUE)
-            operands[i] = remake(state, operands[i]);
+            operands[i] = recompute(state, operands[i]);
 }
 
 static int32_t clone_value(struct recompute_state *state, int32_t value)
@@ -113,17 +188,17 @@ static int32_t clone_value(struct recompute_state *state, int32_t value)
 }
 
 /* What to use for `value` in the backward section: itself, or a clone that is made now. */
-static int32_t remake(struct recompute_state *state, int32_t value)
+static int32_t recompute(struct recompute_state *state, int32_t value)
 {
     int32_t operands[LLMRUN_MAX_OPERANDS];
     const struct op_info *info;
     struct op op;
 
-    if (state->status != STATUS_OK || !can_remake(state, value))
+    if (state->status != STATUS_OK || !is_recomputed(state, value))
         return value;
-    if (state->clone[value] != NO_VALUE)
-        return state->clone[value];
-    op = state->program->ops[state->producer[value]];
+    if (state->fates[value].recomputed != NO_VALUE)
+        return state->fates[value].recomputed;
+    op = state->program->ops[state->fates[value].producer];
     info = op_info_find(op.op);
     memcpy(operands, program_operands(state->program, &op), op_operand_count(info) * sizeof *operands);
     clone_inputs(state, &op, info, operands);
@@ -132,13 +207,13 @@ static int32_t remake(struct recompute_state *state, int32_t value)
             int32_t original = operands[i];
 
             operands[i] = clone_value(state, original);
-            state->clone[original] = operands[i];
+            state->fates[original].recomputed = operands[i];
         }
     op.role = ROLE_BACKWARD_INPUT;
     op.recomputed = 1;
     if (program_add_op(state->out, &op, operands, program_attributes(state->program, &op)) < 0)
         state->status = error_set(state->error, STATUS_MEMORY, "no memory for the recompute pass");
-    return state->clone[value];
+    return state->fates[value].recomputed;
 }
 
 static void copy_op(struct recompute_state *state, const struct op *op, bool backward)
@@ -149,7 +224,7 @@ static void copy_op(struct recompute_state *state, const struct op *op, bool bac
     memcpy(operands, program_operands(state->program, op), op_operand_count(info) * sizeof *operands);
     for (uint32_t i = 0; backward && info->operands[i].name != NULL; i++)
         if (!is_output(info, i) && operands[i] != NO_VALUE)
-            operands[i] = remake(state, operands[i]);
+            operands[i] = recompute(state, operands[i]);
     if (state->status == STATUS_OK &&
         program_add_op(state->out, op, operands, program_attributes(state->program, op)) < 0)
         state->status = error_set(state->error, STATUS_MEMORY, "no memory for the recompute pass");
@@ -187,18 +262,14 @@ int pass_recompute(struct program *program, enum recompute mode, struct error *e
     if (mode == RECOMPUTE_NONE || forward == NULL)
         return STATUS_OK;
     program_init(&out);
-    state.producer = malloc((size_t)(state.values + 1) * sizeof *state.producer);
-    state.clone = malloc((size_t)(state.values + 1) * sizeof *state.clone);
-    state.crosses = calloc((size_t)state.values + 1, sizeof *state.crosses);
-    if (state.producer == NULL || state.clone == NULL || state.crosses == NULL) {
+    state.fates = malloc((size_t)(state.values + 1) * sizeof *state.fates);
+    if (state.fates == NULL) {
         state.status = error_set(error, STATUS_MEMORY, "no memory for the recompute pass");
     } else {
-        find_producers(&state, forward);
+        find_fates(&state, forward);
         rewrite(&state);
     }
-    free(state.producer);
-    free(state.clone);
-    free(state.crosses);
+    free(state.fates);
     if (state.status == STATUS_OK) {
         program_free(program);
         *program = out;

@@ -1,8 +1,12 @@
-/* Trades computing for memory: values that the backward section needs are made again there instead of being kept.
+/* Trades computing for memory: values that the backward section needs are recomputed there instead of being kept.
  *
- * selective: outputs of ops that the op table calls cheap (norms, GELU, dropout). full: everything inside a layer but
- * its input. What is made again is made by the same op with the same random numbers, so the bits do not change. The
- * stream that layernorm sums up is kept: a norm is made again from its `sum`. */
+ * selective: outputs of ops that the op table calls cheap (norms, rotary embedding, GELU, SwiGLU, dropout), where that
+ * keeps fewer bytes; the residual stream is kept. full (Chen et al. 2016, "Training Deep Nets with Sublinear Memory
+ * Cost", with one segment a layer): of a layer, only what another layer uses, which is the residual stream at its
+ * start. An op with OP_RESIDUAL is recomputed from its `sum` where that is kept.
+ *
+ * What is recomputed is made by the same op with the same random numbers, so the bits do not change. Clones stand
+ * directly before the first op of the backward section that needs them: one layer at a time. */
 #ifndef LLMRUN_PASSES_RECOMPUTE_H
 #define LLMRUN_PASSES_RECOMPUTE_H
 

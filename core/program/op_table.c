@@ -75,6 +75,24 @@ uint32_t op_operand_count(const struct op_info *op)
     return count;
 }
 
+uint32_t op_operand_index(const struct op_info *op, const char *name)
+{
+    uint32_t index = 0;
+
+    while (op->operands[index].name != NULL && strcmp(op->operands[index].name, name) != 0)
+        index++;
+    return index;
+}
+
+bool op_residual_find(const struct op_info *op, struct op_residual *residual)
+{
+    if (!(op->flags & OP_RESIDUAL))
+        return false;
+    *residual =
+        (struct op_residual){op_operand_index(op, "x"), op_operand_index(op, "residual"), op_operand_index(op, "sum")};
+    return true;
+}
+
 /* Attributes are laid out in order without holes: 8-byte ones stand first in ops.def, and each struct is padded to its
  * widest member. */
 uint32_t op_attribute_offset(const struct op_info *op, uint32_t index)

@@ -30,8 +30,8 @@ struct attribute_info {
 
 #define OP_MAX_ATTRIBUTE_BYTES 64
 
-#define OP_CHEAP  1u /* recomputing beats keeping */
-#define OP_UPDATE 2u /* runs once a step, over parameters */
+#define OP_CHEAP    1u /* recomputing beats keeping */
+#define OP_RESIDUAL 2u /* sum = x (+ residual); the other outputs follow from sum alone */
 
 struct op_info {
     const char *name;
@@ -48,6 +48,15 @@ const struct op_info *op_info_find(uint16_t id);
 const struct op_info *op_info_by_name(const char *name, int64_t length);
 
 uint32_t op_operand_count(const struct op_info *op);
+
+/* The operand of that name, or op_operand_count. */
+uint32_t op_operand_index(const struct op_info *op, const char *name);
+
+/* Of an op with OP_RESIDUAL: which of its operands are x, residual and sum. False for any other op. */
+struct op_residual {
+    uint32_t x, residual, sum;
+};
+bool op_residual_find(const struct op_info *op, struct op_residual *residual);
 
 /* Where attribute `index` stands in struct llmrun_<op>_attributes, and the size of that struct; 0 when there are none.
  */

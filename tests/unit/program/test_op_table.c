@@ -129,6 +129,33 @@ static void eight_byte_attributes_come_first(void **state)
     }
 }
 
+/* What passes/recompute.c takes for granted of an op that sums up the residual stream. */
+static void residual_ops_have_x_and_optional_residual_and_sum_of_its_shape(void **state)
+{
+    int found = 0;
+
+    (void)state;
+    for (uint16_t id = 0; id < LLMRUN_OPS; id++) {
+        const struct op_info *info = op_info_find(id);
+        struct op_residual at;
+
+        if (info == NULL || !op_residual_find(info, &at))
+            continue;
+        found++;
+        assert_in_range(at.x, 0, op_operand_count(info) - 1);
+        assert_in_range(at.residual, 0, op_operand_count(info) - 1);
+        assert_in_range(at.sum, 0, op_operand_count(info) - 1);
+        assert_int_equal(info->operands[at.x].direction, OPERAND_IN);
+        assert_int_equal(info->operands[at.residual].direction, OPERAND_IN);
+        assert_int_equal(info->operands[at.sum].direction, OPERAND_OUT);
+        assert_true(info->operands[at.residual].optional && info->operands[at.sum].optional);
+        assert_string_equal(info->operands[at.residual].axes, info->operands[at.x].axes);
+        assert_string_equal(info->operands[at.sum].axes, info->operands[at.x].axes);
+        assert_int_equal(info->operands[at.sum].class, info->operands[at.x].class);
+    }
+    assert_int_equal(found, 2); /* layernorm and rmsnorm */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +164,7 @@ int main(void)
         cmocka_unit_test(ids_are_never_taken_away_or_given_to_another_op),
         cmocka_unit_test(operands_stand_inputs_first_and_fit_the_contract),
         cmocka_unit_test(eight_byte_attributes_come_first),
+        cmocka_unit_test(residual_ops_have_x_and_optional_residual_and_sum_of_its_shape),
     };
 
     return cmocka_run_group_tests_name("op table", tests, NULL, NULL);
