@@ -30,7 +30,7 @@ static void print_row(enum config_key_id key)
     config_missing(key, text, sizeof text);
     if (text[0] != '\0')
         printf(" (not built yet: %s)", text);
-    puts(row->fixed ? " | yes |" : " | |");
+    puts(row->resume == CONFIG_FIXED ? " | yes |" : row->resume == CONFIG_CONTENT ? " | contents |" : " | |");
 }
 
 int main(void)
@@ -43,7 +43,8 @@ int main(void)
          "beats the\n"
          "default; `llmrun config show` prints every value with its source. Keys marked *fixed* must be the same when "
          "a run is\n"
-         "resumed. A key or a choice that is not built yet takes no other value than its default.\n\n"
+         "resumed; where that column says *contents*, other names will do if they name the same contents. A key or a "
+         "choice that is not built yet takes no other value than its default.\n\n"
          "Files are YAML 1.1 without anchors, aliases, tags and second documents, at most 1 MiB. Setting "
          "`model.preset` or\n"
          "`model.path` replaces the other and drops `model.overrides` of lower levels; overrides of higher levels are "

@@ -64,6 +64,30 @@ static uint64_t map_hash(const struct config_map *map)
     return sum;
 }
 
+/* Words of a CONTENT key that name no place: another word, or a place, is another run. */
+static const char *const words[] = {"", "bytes"};
+
+/* What a CONTENT text says without its contents: a word, or that it names a place. */
+static const char *content_word(const struct config *config, enum config_key_id key)
+{
+    const char *text;
+
+    if (config_keys[key].type != CONFIG_TYPE_TEXT)
+        return "place";
+    text = *(char *const *)((const char *)config + config_keys[key].offset);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(text, words[i]) == 0)
+            return words[i];
+    return "place";
+}
+
+static bool may_be_same(const struct config *stored, const struct config *now, enum config_key_id key)
+{
+    if (config_keys[key].resume == CONFIG_FREE || value_same(stored, now, key))
+        return true;
+    return config_keys[key].resume == CONFIG_CONTENT && strcmp(content_word(stored, key), content_word(now, key)) == 0;
+}
+
 int config_hash(const struct config *config, uint64_t *hash, struct error *error)
 {
     uint64_t values[2 * CONFIG_KEYS];
@@ -72,9 +96,13 @@ int config_hash(const struct config *config, uint64_t *hash, struct error *error
     for (int key = 0; key < CONFIG_KEYS; key++) {
         char *text;
 
-        if (!config_keys[key].fixed)
+        if (config_keys[key].resume == CONFIG_FREE)
             continue;
         values[count++] = hash_text(config_keys[key].dotted);
+        if (config_keys[key].resume == CONFIG_CONTENT) {
+            values[count++] = hash_text(content_word(config, (enum config_key_id)key));
+            continue;
+        }
         if (config_keys[key].type == CONFIG_TYPE_MAP) {
             values[count++] = map_hash((const struct config_map *)((const char *)config + config_keys[key].offset));
             continue;
@@ -89,22 +117,28 @@ int config_hash(const struct config *config, uint64_t *hash, struct error *error
     return STATUS_OK;
 }
 
+const char *config_new_run(const struct config *config)
+{
+    return strcmp(config->run.resume, "auto") == 0 ? "another run.dir" : "run.resume none and another run.dir";
+}
+
+int config_differs(const struct config *stored, const struct config *now, enum config_key_id key, const char *why,
+                   struct error *error)
+{
+    char *before = config_value_text(stored, key), *after = config_value_text(now, key);
+
+    error_set(
+        error, STATUS_USAGE, "%s is %.300s, but the run to resume has %.300s%s; leave it, or start a new run with %s",
+        config_keys[key].dotted, after != NULL ? after : "?", before != NULL ? before : "?", why, config_new_run(now));
+    free(before);
+    free(after);
+    return STATUS_USAGE;
+}
+
 int config_check_resume(const struct config *stored, const struct config *now, struct error *error)
 {
-    for (int key = 0; key < CONFIG_KEYS; key++) {
-        char *before, *after;
-
-        if (!config_keys[key].fixed || value_same(stored, now, (enum config_key_id)key))
-            continue;
-        before = config_value_text(stored, (enum config_key_id)key);
-        after = config_value_text(now, (enum config_key_id)key);
-        error_set(error, STATUS_USAGE,
-                  "%s is %.300s, but the run to resume has %.300s; leave it, or set run.resume none "
-                  "or another run.dir",
-                  config_keys[key].dotted, after != NULL ? after : "?", before != NULL ? before : "?");
-        free(before);
-        free(after);
-        return STATUS_USAGE;
-    }
+    for (int key = 0; key < CONFIG_KEYS; key++)
+        if (!may_be_same(stored, now, (enum config_key_id)key))
+            return config_differs(stored, now, (enum config_key_id)key, "", error);
     return STATUS_OK;
 }

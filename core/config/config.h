@@ -114,10 +114,18 @@ char *config_value_text(const struct config *config, enum config_key_id key);
 void config_source_text(const struct config *config, enum config_key_id key, char *out, int64_t bytes);
 
 /* A number for all that must be the same when a run is resumed (the FIXED keys): the order of override keys does not
- * count. STATUS_MEMORY on failure. */
+ * count, nor do the names of files and folders. STATUS_MEMORY on failure. */
 int config_hash(const struct config *config, uint64_t *hash, struct error *error);
 
-/* The same comparison, key by key: STATUS_USAGE names the first FIXED key that differs and both values. */
+/* The same comparison, key by key: STATUS_USAGE names the first FIXED key that differs and both values. Of a CONTENT
+ * key (model.path, data.train, data.tokenizer) the caller compares what it names. */
 int config_check_resume(const struct config *stored, const struct config *now, struct error *error);
+
+/* That sentence for one key, for a caller who found the difference: STATUS_USAGE. `why` stands behind the values. */
+int config_differs(const struct config *stored, const struct config *now, enum config_key_id key, const char *why,
+                   struct error *error);
+
+/* What to set in order to begin a new run instead of going on, as the end of a sentence. */
+const char *config_new_run(const struct config *config);
 
 #endif

@@ -6,8 +6,9 @@
 
 #include "base/nearest.h"
 
-#define FIXED true
-#define FREE  false
+#define FIXED   CONFIG_FIXED
+#define CONTENT CONFIG_CONTENT
+#define FREE    CONFIG_FREE
 /* clang-format off */
 #define ROW(section, name, type, standard, range, zero, resume, built, help)                                  \
     [CONFIG_KEY_##section##_##name] = {#section, #name, #section "." #name, type,                             \

@@ -19,6 +19,13 @@ enum config_type {
     CONFIG_TYPE_CHOICE
 };
 
+/* What a key may be when a run is resumed. */
+enum config_resume {
+    CONFIG_FREE,    /* anything */
+    CONFIG_FIXED,   /* what it was */
+    CONFIG_CONTENT, /* the name of another place that holds the same */
+};
+
 struct config_key {
     const char *section;
     const char *name;
@@ -28,8 +35,8 @@ struct config_key {
     const char *standard; /* the default, as YAML */
     const char *range;    /* an interval, or "" */
     const char *zero;     /* INTEGER: a word that stands for 0, or "" */
-    bool fixed;           /* must be the same when a run is resumed */
-    const char *built;    /* "", or the feature that is missing: then only the default is accepted */
+    enum config_resume resume;
+    const char *built; /* "", or the feature that is missing: then only the default is accepted */
     const char *help;
 };
 

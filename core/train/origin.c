@@ -36,10 +36,22 @@ static int find_checkpoint(const struct file_system *fs, const char *resume, con
 static void follow_path_again(struct config *now, const struct config *stored)
 {
     if (now->sources[CONFIG_KEY_data_tokenizer].level != CONFIG_DEFAULT || now->model.path[0] == '\0' ||
-        strcmp(now->model.path, stored->model.path) != 0 || strcmp(stored->data.tokenizer, stored->model.path) != 0)
+        strcmp(stored->data.tokenizer, stored->model.path) != 0)
         return;
     now->data.tokenizer = now->model.path;
     now->sources[CONFIG_KEY_data_tokenizer] = now->sources[CONFIG_KEY_model_path];
+}
+
+/* A name that differs has to name files, or nothing says that it is the same model and tokenizer in another place. */
+static int compare_places(const struct config *stored, const struct config *now, struct error *error)
+{
+    if (strcmp(stored->model.path, now->model.path) != 0 && !model_files_config_in(now->model.path))
+        return config_differs(stored, now, CONFIG_KEY_model_path, ", and the first has no config.json to compare",
+                              error);
+    if (strcmp(stored->data.tokenizer, now->data.tokenizer) != 0 && !model_files_tokenizer_in(now->data.tokenizer))
+        return config_differs(stored, now, CONFIG_KEY_data_tokenizer, ", and the first holds no tokenizer to compare",
+                              error);
+    return STATUS_OK;
 }
 
 static int compare_config(struct origin *origin, struct error *error)
@@ -51,11 +63,13 @@ static int compare_config(struct origin *origin, struct error *error)
         return status;
     follow_path_again(&origin->config, &stored);
     status = config_check_resume(&stored, &origin->config, error);
+    if (status == STATUS_OK)
+        status = compare_places(&stored, &origin->config, error);
     config_free(&stored);
     return status;
 }
 
-/* What model.path says may have changed in place. */
+/* What model.path says may have changed in place, or be another model's in another place. */
 static int compare_model(const struct origin *origin, const char *path, struct error *error)
 {
     const struct checkpoint *checkpoint = &origin->checkpoint;
@@ -69,9 +83,11 @@ static int compare_model(const struct origin *origin, const char *path, struct e
     if (status == STATUS_OK)
         status = checkpoint_read_file(checkpoint, HF_CONFIG_NAME, &stored, &stored_bytes, error);
     if (status == STATUS_OK && (stored_bytes != now_bytes || memcmp(stored, now, (size_t)now_bytes) != 0))
-        status = error_set(error, STATUS_USAGE,
-                           "model.path: its %s is not the one that %s was made with; use the same, or another run.dir",
-                           HF_CONFIG_NAME, checkpoint->folder);
+        status =
+            error_set(error, STATUS_USAGE,
+                      "model.path: its %s is not the one that %s was made with; use the same, or start a new run with "
+                      "%s",
+                      HF_CONFIG_NAME, checkpoint->folder, config_new_run(&origin->config));
     free(now);
     free(stored);
     return status;

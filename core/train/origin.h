@@ -16,7 +16,9 @@ struct origin {
 
 /* Finds what run.resume asks for (auto looks into run_folder/ckpt) and compares it with `given`, before anything of the
  * model's size is made: STATUS_USAGE names the key that differs, and model.path where its config.json is there and is
- * another one. A data.tokenizer that nobody set and that followed from model.path when the run began follows again. */
+ * another one. Files and folders may have moved: their contents are compared, here or (data.train, data.tokenizer) in
+ * saver_restore. A data.tokenizer that nobody set and that followed from model.path when the run began follows again.
+ */
 int origin_find(struct origin *origin, const struct file_system *fs, const struct config *given, const char *run_folder,
                 struct error *error);
 

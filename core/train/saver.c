@@ -15,6 +15,7 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
     saver->fs = fs;
     saver->engine = engine;
     saver->keep = config->checkpoint.keep;
+    saver->new_run = config_new_run(config);
     saver->last_step = -1;
     saver->unreported = -1;
     if (!file_join(saver->folder, sizeof saver->folder, run_folder, SAVER_FOLDER))
@@ -154,7 +155,7 @@ int saver_read_config(const struct checkpoint *checkpoint, const struct config_i
 }
 
 static int compare_hash(const struct checkpoint *checkpoint, const char *key, const char *config_key, uint64_t now,
-                        struct error *error)
+                        const char *new_run, struct error *error)
 {
     const char *stored = checkpoint_state_text(&checkpoint->manifest.state, key);
     char hash[24];
@@ -162,17 +163,17 @@ static int compare_hash(const struct checkpoint *checkpoint, const char *key, co
     snprintf(hash, sizeof hash, "%016" PRIx64, now);
     if (stored == NULL || strcmp(stored, hash) != 0)
         return error_set(error, STATUS_USAGE,
-                         "%s: %s holds other contents than when %s was saved; use the same, or another run.dir",
-                         config_key, key, checkpoint->folder);
+                         "%s: %s holds other contents than when %s was saved; use the same, or start a new run with %s",
+                         config_key, key, checkpoint->folder, new_run);
     return STATUS_OK;
 }
 
 int saver_restore(struct saver *saver, struct checkpoint *checkpoint, struct train_state *state, struct error *error)
 {
-    int status = compare_hash(checkpoint, "tokenizer", "data.tokenizer", state->tokenizer_hash, error);
+    int status = compare_hash(checkpoint, "tokenizer", "data.tokenizer", state->tokenizer_hash, saver->new_run, error);
 
     if (status == STATUS_OK)
-        status = compare_hash(checkpoint, "data", "data.train", state->data_hash, error);
+        status = compare_hash(checkpoint, "data", "data.train", state->data_hash, saver->new_run, error);
     if (status == STATUS_OK && (!checkpoint_state_integer(&checkpoint->manifest.state, "step", &state->step) ||
                                 !checkpoint_state_integer(&checkpoint->manifest.state, "tokens", &state->tokens)))
         status = error_set(error, STATUS_INPUT, "%s: its manifest has no step and tokens", checkpoint->folder);

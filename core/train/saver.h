@@ -33,6 +33,7 @@ struct saver {
     struct checkpoint_blob files[1 + MODEL_FILES]; /* the config, and the model's files */
     struct checkpoint_state described;
     struct checkpoint_async *async; /* NULL: saving blocks; while it works it reads all of the above */
+    const char *new_run;            /* how to begin one, for sentences */
     int64_t keep;
     int64_t last_step;  /* of the newest save that was started and is not known to have failed, -1 before */
     int64_t unreported; /* step of a started save whose result nobody asked for yet, -1: none */

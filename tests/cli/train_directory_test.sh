@@ -63,6 +63,34 @@ train whole --steps 5 --data.tokenizer tokens
 wants 0
 same_run 'without the tokenizer' whole half 5
 
+# All of it moved elsewhere: contents count, not names.
+mkdir moved
+cp -r maker.hf moved/base
+cp -r tokens moved/tokens
+cp text.txt moved/words.txt
+cp -r maker.hf base
+train whole2 --steps 5 --model.path base --data.tokenizer tokens
+wants 0
+train half2 --steps 3 --model.path base --data.tokenizer tokens
+wants 0
+mv base base.aside
+train half2 --steps 4 --model.path moved/base --data.tokenizer moved/tokens --data.train moved/words.txt
+wants 0 'resuming from half2*'
+train half2 --steps 5 --model.path moved/base/ --data.tokenizer moved/tokens --data.train '[moved/words.txt]'
+wants 0 'resuming from half2*'
+same_run 'moved' whole2 half2 5
+tail -n +2 text.txt >moved/words.txt
+train half2 --steps 6 --model.path moved/base --data.tokenizer moved/tokens --data.train moved/words.txt
+wants 2 'llmrun: data.train: data holds other contents than when half2/ckpt/step_00000005 was saved; use the same, or start a new run with another run.dir'
+sed -i '$d' moved/tokens/merges.txt
+train half2 --steps 6 --model.path moved/base --data.tokenizer moved/tokens
+wants 2 'llmrun: data.tokenizer: tokenizer holds other contents*'
+sed -i 's/"n_embd": 32/"n_embd": 64/' moved/base/config.json
+train half2 --steps 6 --model.path moved/base --data.tokenizer tokens
+wants 2 'llmrun: model.path: its config.json is not the one that half2/ckpt/step_00000005 was made with*'
+train half2 --steps 6 --model.path moved/base --data.tokenizer nowhere
+wants 2 'llmrun: data.tokenizer is nowhere, but the run to resume has moved/tokens, and the first holds no tokenizer to compare*'
+
 # Other names are other models, whatever a checkpoint holds; a fresh start needs the directory.
 cp -r maker.hf base
 train based --steps 2 --model.path base

@@ -47,12 +47,34 @@ static void model_data_tokenizer_optimizer_seed_and_batch_may_not(void **state)
     assert_differs("{}", "model: {preset: gpt2}", "model.preset is gpt2, but the run to resume has demo; ");
     assert_differs("{}", "model: {overrides: {n_layer: 2}}",
                    "model.overrides is {n_layer: 2}, but the run to resume has {}");
-    assert_differs("{}", "data: {train: a.txt}", "data.train is [a.txt], but the run to resume has [builtin]");
     assert_differs("{}", "data: {tokenizer: gpt2}", "data.tokenizer is gpt2, ");
     assert_differs("{}", "data: {seq_len: 64}", "data.seq_len is 64, ");
     assert_differs("{}", "optim: {lr: 0.5}", "optim.lr is 0.5, but the run to resume has 0.001");
     assert_differs("{}", "run: {seed: 1}", "run.seed is 1, ");
     assert_differs("{}", "train: {global_batch: 8}", "train.global_batch is 8, but the run to resume has 16");
+}
+
+/* What they name is compared where it is read; a word is no place. */
+static void files_and_folders_may_have_moved(void **state)
+{
+    (void)state;
+    assert_resumes("data: {train: [a.txt, b.txt]}", "data: {train: [/new/a.txt, /new/b.txt]}");
+    assert_resumes("data: {tokenizer: gpt2}", "data: {tokenizer: /new/gpt2}");
+    assert_resumes("model: {preset: \"\", path: base}", "model: {preset: \"\", path: /new/base}");
+    assert_differs("{model: {preset: \"\", path: base}}", "model: {preset: gpt2, path: \"\"}", "model.path is ");
+    assert_differs("data: {tokenizer: gpt2}", "data: {tokenizer: bytes}",
+                   "data.tokenizer is bytes, but the run to resume has gpt2");
+}
+
+static void the_sentence_says_how_to_begin_a_new_run(void **state)
+{
+    (void)state;
+    assert_differs("{}", "run: {seed: 1}",
+                   "run.seed is 1, but the run to resume has 1337; leave it, or start a new run with another run.dir");
+    assert_differs(
+        "{}", "run: {seed: 1, resume: old/ckpt/step_00000003}",
+        "run.seed is 1, but the run to resume has 1337; leave it, or start a new run with run.resume none and "
+        "another run.dir");
 }
 
 static void the_order_of_overrides_does_not_count(void **state)
@@ -75,6 +97,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_backend_layout_and_log_may_differ),
         cmocka_unit_test(model_data_tokenizer_optimizer_seed_and_batch_may_not),
+        cmocka_unit_test(files_and_folders_may_have_moved),
+        cmocka_unit_test(the_sentence_says_how_to_begin_a_new_run),
         cmocka_unit_test(the_order_of_overrides_does_not_count),
         cmocka_unit_test(a_text_is_not_the_number_that_it_looks_like),
     };
