@@ -42,6 +42,16 @@ static int character_bytes(const unsigned char *at)
     return bytes;
 }
 
+bool text_is_utf8(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    int bytes = 1;
+
+    for (; *at != '\0' && bytes > 0; at += bytes)
+        bytes = character_bytes(at);
+    return bytes > 0;
+}
+
 void text_add_json(struct text *text, const char *value)
 {
     text_add(text, "\"");

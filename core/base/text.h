@@ -19,4 +19,7 @@ void text_add(struct text *text, const char *format, ...) __attribute__((format(
 void text_add_json(struct text *text, const char *value);
 void text_free(struct text *text);
 
+/* Whether all of `text` is UTF-8 (RFC 3629). */
+bool text_is_utf8(const char *text);
+
 #endif

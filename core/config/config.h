@@ -79,7 +79,8 @@ struct config {
     char *file;                                /* the YAML file that was read, or NULL */
 };
 
-/* A flag --key value: key is "section.key" or "model.overrides.name", the value is YAML. */
+/* A flag --key value: key is "section.key" or "model.overrides.name". A text and a single name of a list stand there as
+ * they are; other values are YAML (levels.h). */
 struct config_flag {
     const char *key;
     const char *value;

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/nearest.h"
+#include "base/text.h"
 #include "config/document.h"
 #include "config/keys.h"
 #include "config/value.h"
@@ -32,34 +34,68 @@ static int find_setting(const char *dotted, const char **entry)
     return -1;
 }
 
+/* Whether a value is taken as it is. Defaults are as in a config file. */
+static bool is_verbatim(const struct config_key *key, const char *text, enum config_level level)
+{
+    if (key->type == CONFIG_TYPE_LIST && level != CONFIG_DEFAULT)
+        return text[0] != '\0' && (text[0] != '[' || access(text, F_OK) == 0);
+    return key->type == CONFIG_TYPE_TEXT;
+}
+
+static int set_verbatim(struct config *config, enum config_key_id key, const char *place, const char *text,
+                        struct config_source source, struct error *error)
+{
+    struct document_node node = {.kind = DOCUMENT_SCALAR, .quoted = true, .first = -1, .next = -1};
+    const struct document document = {.name = place, .nodes = &node, .count = 1};
+
+    if (!text_is_utf8(text))
+        return error_set(error, STATUS_USAGE, "%s: the value of %s is not UTF-8, which config files are written in",
+                         place, config_keys[key].dotted);
+    node.text = (char *)text; /* only read */
+    return value_read(config, key, &document, 0, source, error);
+}
+
+static int set_yaml(struct config *config, enum config_key_id key, const char *entry, const char *place,
+                    const char *text, struct config_source source, struct error *error)
+{
+    struct document document;
+    char wanted[400];
+    int status = document_parse(&document, place, false, text, (int64_t)strlen(text), error);
+
+    if (status == STATUS_USAGE && config_keys[key].type == CONFIG_TYPE_LIST) {
+        snprintf(wanted, sizeof wanted, "%.399s", error->message);
+        return error_set(error, STATUS_USAGE, "%s; no file is called %.200s either", wanted, text);
+    }
+    if (status != STATUS_OK)
+        return status;
+    if (document.count == 0) {
+        config_describe(key, wanted, sizeof wanted);
+        status =
+            document_error(&document, 1, 1, error, "%s%s%s has no value; %s is wanted", config_keys[key].dotted,
+                           entry != NULL ? "." : "", entry != NULL ? entry : "", entry != NULL ? "a value" : wanted);
+    } else if (entry != NULL) {
+        status = value_read_entry(config, key, entry, &document, 0, source, error);
+    } else {
+        status = value_read(config, key, &document, 0, source, error);
+    }
+    document_free(&document);
+    return status;
+}
+
 int level_set(struct config *config, const char *dotted, const char *place, const char *text,
               struct config_source source, struct error *error)
 {
     const char *entry;
     int key = find_setting(dotted, &entry);
-    struct document document;
-    char wanted[400];
-    int status;
 
     if (key < 0)
         return error_set(error, STATUS_BUG, "%s is no key", dotted);
+    if (is_verbatim(&config_keys[key], text, source.level))
+        return set_verbatim(config, (enum config_key_id)key, place, text, source, error);
     /* A shell cannot show quotes: an empty word is the empty text. */
-    if (text[0] == '\0' && (config_keys[key].type == CONFIG_TYPE_TEXT || config_keys[key].type == CONFIG_TYPE_DURATION))
+    if (text[0] == '\0' && config_keys[key].type == CONFIG_TYPE_DURATION)
         text = "\"\"";
-    status = document_parse(&document, place, false, text, (int64_t)strlen(text), error);
-    if (status != STATUS_OK)
-        return status;
-    if (document.count == 0) {
-        config_describe((enum config_key_id)key, wanted, sizeof wanted);
-        status = document_error(&document, 1, 1, error, "%s has no value; %s is wanted", dotted,
-                                entry != NULL ? "a value" : wanted);
-    } else if (entry != NULL) {
-        status = value_read_entry(config, (enum config_key_id)key, entry, &document, 0, source, error);
-    } else {
-        status = value_read(config, (enum config_key_id)key, &document, 0, source, error);
-    }
-    document_free(&document);
-    return status;
+    return set_yaml(config, (enum config_key_id)key, entry, place, text, source, error);
 }
 
 /* Empties a text key because `by`, of a higher level, takes its place. */

@@ -4,8 +4,11 @@
 
 #include "config/config.h"
 
-/* Sets one key from a text of YAML. `dotted` is a known key, or an entry of a map key (model.overrides.n_layer);
- * `place` names the flag or variable in messages. */
+/* Sets one key from the value of a flag or a variable. `dotted` is a known key, or an entry of a map key
+ * (model.overrides.n_layer); `place` names the flag or variable in messages.
+ *
+ * A text is taken as it is. A list is the one name that is given, as it is; a value that begins with [ is YAML, unless
+ * a file has that name. Values of other keys are YAML. */
 int level_set(struct config *config, const char *dotted, const char *place, const char *text,
               struct config_source source, struct error *error);
 

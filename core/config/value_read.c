@@ -110,6 +110,18 @@ static int read_choice(const struct site *site, void *member)
     return wrong_value(site, site->node);
 }
 
+/* A device computes with the nearest number of fp32, which may lie outside of the range: 0.99999999 is 1 there. */
+static int check_single(const struct site *site, double value)
+{
+    const double single = (double)(float)value;
+
+    if (scalar_in_range(single, site->key->range))
+        return STATUS_OK;
+    return document_error(site->document, site->node->line, site->node->column, site->error,
+                          "%s is %.80s, which is %g in fp32; a number in %s is wanted", site->key->dotted,
+                          site->node->text, single, site->key->range);
+}
+
 /* The scalars that are not choices of words: flags, numbers and times. */
 static int read_plain(const struct site *site, void *member)
 {
@@ -129,7 +141,7 @@ static int read_plain(const struct site *site, void *member)
     }
     if (!scalar_number(node->text, member) || !scalar_in_range(*(double *)member, site->key->range))
         return wrong_value(site, node);
-    return STATUS_OK;
+    return check_single(site, *(double *)member);
 }
 
 static int read_member(const struct site *site, struct config *config)

@@ -27,6 +27,13 @@ char *config_value_text(const struct config *config, enum config_key_id key)
     return out.data;
 }
 
+/* A comment ends with its line: what YAML or a terminal would take for an end of it stands as '?'. */
+static void add_comment(struct text *out, const char *place)
+{
+    for (; *place != '\0'; place++)
+        text_add(out, "%c", (unsigned char)*place < 0x20 || *place == 0x7f ? '?' : *place);
+}
+
 int config_to_text(const struct config *config, bool sources, char **text, struct error *error)
 {
     const char *section = "";
@@ -47,7 +54,8 @@ int config_to_text(const struct config *config, bool sources, char **text, struc
             int used = (int)(out.length - start);
 
             config_source_text(config, (enum config_key_id)key, place, sizeof place);
-            text_add(&out, "%*s# %s", used < 32 ? 32 - used : 2, "", place);
+            text_add(&out, "%*s# ", used < 32 ? 32 - used : 2, "");
+            add_comment(&out, place);
         }
         text_add(&out, "\n");
     }

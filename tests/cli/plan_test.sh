@@ -43,6 +43,12 @@ expect 0 out '*
 sums       in free order
 *' -- plan tiny.yaml --numerics.exact false
 
+# The largest numbers of the table are what a device and the passes take.
+expect 0 out '*' -- plan tiny.yaml --run.threads 1024
+expect 2 'llmrun: --run.threads: run.threads is 1025; a whole number in *0, 1024* is wanted' -- \
+    plan tiny.yaml --run.threads 1025
+expect 0 out '*exact: 256 lanes*' -- plan tiny.yaml --numerics.lanes 256 --train.global_batch 256
+
 # No device is needed, nor data, for a model that fits on none.
 expect 0 out '*model      68976648192 parameters: 80 layers, width 8192, 64 heads (8 of keys and values)*' -- \
     plan --model.preset llama2-70b --train.global_batch 1 --data.tokenizer nowhere

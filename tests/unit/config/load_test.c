@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include <stdlib.h>
+
 static void without_inputs_every_key_has_its_default(void **state)
 {
     struct config config = load_well(NULL, NULL, NULL);
@@ -84,15 +86,105 @@ static void the_last_of_two_equal_flags_counts(void **state)
     config_free(&config);
 }
 
-static void a_flag_s_value_is_yaml(void **state)
+/* Each of these is something else in YAML. */
+static void a_text_of_a_flag_or_variable_is_taken_as_it_is(void **state)
 {
-    struct config config = load_well(NULL, NULL, FLAGS("data.train", "[a.txt, b.txt]", "run.dir", "'x y'"));
+    static const char *const texts[] = {"a #b",     " a ",
+                                        "'x y'",    "\"q\"",
+                                        "a: b",     "[x]",
+                                        "{y: 1}",   "- z",
+                                        "-z",       "~",
+                                        "null",     "true",
+                                        "123",      "1e3",
+                                        "*a",       "&a b",
+                                        "!t",       "%d",
+                                        "@",        "`",
+                                        "|",        ">",
+                                        "? k",      "a\nb",
+                                        "\t",       "caf\xc3\xa9 \xf0\x9f\x98\x80",
+                                        "\xc2\x85", "# all",
+                                        "\\",       "a,b",
+                                        "=",        "<<"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char variable[80], *written;
+        struct config config, again;
+        struct error error;
+
+        snprintf(variable, sizeof variable, "LLMRUN_DATA_TOKENIZER=%s", texts[i]);
+        config = load_well(NULL, ENVIRONMENT(variable), FLAGS("run.dir", texts[i], "data.valid", "[]"));
+        assert_string_equal(config.run.dir, texts[i]);
+        assert_string_equal(config.data.tokenizer, texts[i]);
+        assert_int_equal(config_to_text(&config, true, &written, &error), STATUS_OK);
+        again = load_well(written, NULL, NULL);
+        assert_string_equal(again.run.dir, texts[i]);
+        assert_string_equal(again.data.tokenizer, texts[i]);
+        free(written);
+        config_free(&again);
+        config_free(&config);
+    }
+    assert_refused(NULL, NULL, FLAGS("run.dir", "caf\xe9"),
+                   "--run.dir: the value of run.dir is not UTF-8, which config files are written in");
+}
+
+static void one_name_of_a_list_is_taken_as_it_is(void **state)
+{
+    static const char *const names[] = {"a #b.txt", " a",  "a: b", "- a",  "-a", "true",
+                                        "null",     "'a'", "~",    "a, b", "a]"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct config config = load_well(NULL, NULL, FLAGS("data.train", names[i]));
+
+        assert_int_equal(config.data.train.count, 1);
+        assert_string_equal(config.data.train.items[0], names[i]);
+        config_free(&config);
+    }
+}
+
+static void a_list_stands_in_brackets_unless_a_file_has_that_name(void **state)
+{
+    static const char name[] = "[list, of test].txt";
+    struct config config =
+        load_well(NULL, ENVIRONMENT("LLMRUN_DATA_VALID=[\"c #d\", e]"), FLAGS("data.train", "[a, b]"));
+    FILE *file;
 
     (void)state;
     assert_int_equal(config.data.train.count, 2);
-    assert_string_equal(config.data.train.items[0], "a.txt");
-    assert_string_equal(config.run.dir, "x y");
+    assert_string_equal(config.data.train.items[1], "b");
+    assert_int_equal(config.data.valid.count, 2);
+    assert_string_equal(config.data.valid.items[0], "c #d");
     config_free(&config);
+    config = load_well(NULL, NULL, FLAGS("data.train", "[]"));
+    assert_int_equal(config.data.train.count, 0);
+    config_free(&config);
+
+    file = fopen(name, "w");
+    assert_non_null(file);
+    fclose(file);
+    config = load_well(NULL, NULL, FLAGS("data.train", name));
+    remove(name);
+    assert_int_equal(config.data.train.count, 1);
+    assert_string_equal(config.data.train.items[0], name);
+    config_free(&config);
+    assert_refused(NULL, NULL, FLAGS("data.train", "[a, b"),
+                   "--data.train: broken YAML: did not find expected ',' or ']' while parsing a flow sequence; no file "
+                   "is called [a, b either");
+    assert_refused(NULL, NULL, FLAGS("data.train", ""),
+                   "--data.train: data.train has no value; a list of texts is wanted");
+}
+
+/* fp32 holds 0.99999999 as 1, 1e-60 as 0 and 1e200 as infinity. */
+static void a_number_is_in_its_range_in_fp32_too(void **state)
+{
+    (void)state;
+    assert_refused(NULL, NULL, FLAGS("optim.beta2", "0.99999999"),
+                   "--optim.beta2: optim.beta2 is 0.99999999, which is 1 in fp32; a number in [0, 1) is wanted");
+    assert_refused(NULL, NULL, FLAGS("optim.eps", "1e-60"),
+                   "--optim.eps: optim.eps is 1e-60, which is 0 in fp32; a number in (0, 1] is wanted");
+    assert_refused(NULL, NULL, FLAGS("optim.lr", "1e200"),
+                   "--optim.lr: optim.lr is 1e200, which is inf in fp32; a number in [0, inf) is wanted");
 }
 
 static void an_empty_word_is_the_empty_text(void **state)
@@ -174,7 +266,7 @@ static void a_value_out_of_range_is_refused(void **state)
     assert_refused("run: {seed: -1}", NULL, NULL,
                    "run.yaml:1:13: run.seed is -1; a whole number in [0, inf) is wanted");
     assert_refused("numerics: {lanes: 3000000}", NULL, NULL,
-                   "run.yaml:1:19: numerics.lanes is 3000000; auto or a whole number in [1, 4096] is wanted");
+                   "run.yaml:1:19: numerics.lanes is 3000000; auto or a whole number in [1, 256] is wanted");
 }
 
 static void a_feature_that_is_missing_takes_only_its_off_value(void **state)
@@ -225,7 +317,10 @@ int main(void)
         cmocka_unit_test(a_file_sets_keys_of_every_type),
         cmocka_unit_test(a_flag_beats_the_environment_and_that_beats_the_file),
         cmocka_unit_test(the_last_of_two_equal_flags_counts),
-        cmocka_unit_test(a_flag_s_value_is_yaml),
+        cmocka_unit_test(a_text_of_a_flag_or_variable_is_taken_as_it_is),
+        cmocka_unit_test(one_name_of_a_list_is_taken_as_it_is),
+        cmocka_unit_test(a_list_stands_in_brackets_unless_a_file_has_that_name),
+        cmocka_unit_test(a_number_is_in_its_range_in_fp32_too),
         cmocka_unit_test(an_empty_word_is_the_empty_text),
         cmocka_unit_test(reserved_variables_are_no_keys_and_any_other_is_refused),
         cmocka_unit_test(an_unknown_key_is_named_with_its_place_and_the_nearest_key),

@@ -85,8 +85,11 @@ static void every_default_is_a_value_that_the_key_accepts_and_prints(void **stat
 
     (void)state;
     for (int key = 0; key < CONFIG_KEYS; key++) {
-        char *text = config_value_text(&config, (enum config_key_id)key);
-        struct config again = load_well(NULL, NULL, FLAGS(config_keys[key].dotted, text));
+        char *text = config_value_text(&config, (enum config_key_id)key), yaml[300];
+        struct config again;
+
+        snprintf(yaml, sizeof yaml, "%s: {%s: %s}\n", config_keys[key].section, config_keys[key].name, text);
+        again = load_well(yaml, NULL, NULL);
 
         assert_true(value_same(&config, &again, (enum config_key_id)key));
         free(text);

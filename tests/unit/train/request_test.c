@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "config/keys.h"
 #include "train/request.h"
 
 /* KEY, VALUE, ..., NULL over the defaults. */
@@ -149,6 +150,21 @@ static void the_schedule_is_that_of_the_config(void **state)
     config_free(&config);
 }
 
+/* The ends of the ranges in the table are what the passes take. */
+static void the_most_lanes_of_the_table_are_what_a_step_can_have(void **state)
+{
+    struct compile_request request = request_of(
+        CONFIG("numerics.lanes", "256", "train.global_batch", "256", "train.micro_batch", "1"), 0, USE_TRAIN);
+    struct compiled compiled;
+    struct error error = {0};
+
+    (void)state;
+    request.exact = true;
+    assert_int_equal(compile_step(&request, &compiled, &error), STATUS_OK);
+    compiled_free(&compiled);
+    assert_string_equal(config_keys[CONFIG_KEY_numerics_lanes].range, "[1, 256]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +178,7 @@ int main(void)
         cmocka_unit_test(uses_decide_which_sections_are_built),
         cmocka_unit_test(numbers_of_the_optimizer_arrive),
         cmocka_unit_test(the_schedule_is_that_of_the_config),
+        cmocka_unit_test(the_most_lanes_of_the_table_are_what_a_step_can_have),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,34 @@
+# Paths with what YAML, a shell or a terminal would take for something else: a run, its resumption, eval and generate.
+. "$(dirname "$0")/training.sh"
+
+tab=$(printf '\t')
+newline='
+'
+number=0
+# Whole folders move: each odd name is that of the data, of the tokenizer and of the run at once.
+for name in 'a #b.txt' ' c ' 'd: e' '-f' '[g]' '[h, i' '~' 'null' "'j'" 'k\n%s' "l${tab}m${newline}n" 'é😀'; do
+    number=$((number + 1))
+    mkdir "$number" && cd "$number" || exit 1
+    cp ../tiny.yaml .
+    head -c 2000 ../text.txt >"$name"
+    cp -r "$tests/golden/tokenizer_tiny" "./$name.tokens"
+    train "$name.run" --steps 2 --data.train "$name" --data.tokenizer "$name.tokens" --data.valid "$name"
+    wants 0
+    train "$name.run" --steps 3 --data.train "$name" --data.tokenizer "$name.tokens" --data.valid "$name"
+    wants 0 '*resuming from *'
+    # What the run wrote of its config reads back: eval and generate take it from there.
+    [ "$number" -gt 6 ] || expect 0 out '*at step 3 *' -- eval --model "$name.run" --data "$name"
+    expect 0 out 'The run*' -- generate --model "$name.run" --prompt 'The run' --tokens 2
+    cd ..
+done
+
+# Two files in one list; the environment is read the same way.
+head -c 500 text.txt >'one #1'
+head -c 500 text.txt >two
+train both --steps 1 --data.train '["one #1", two]'
+wants 0
+LLMRUN_DATA_TRAIN='one #1' LLMRUN_RUN_DIR='by variable #2' "$llmrun" tiny.yaml --steps 1 >out 2>err ||
+    complain "variables: $(cat err)"
+[ -d 'by variable #2' ] || complain 'LLMRUN_RUN_DIR was not taken as it is'
+expect 3 'llmrun: *no such file #1*' -- tiny.yaml --data.train 'no such file #1'
+finish
