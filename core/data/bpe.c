@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "data/normal_form.h"
+#include "data/unicode.h"
 
 #define CUT_SEARCH_BYTES (64 << 10)
 
@@ -21,12 +23,70 @@ static int32_t whole_piece(const struct bpe *bpe, const char *text, int64_t byte
     return id;
 }
 
+static void say_left_out(const struct bpe *bpe, unsigned char byte)
+{
+    if (!atomic_exchange(&((struct bpe *)bpe)->said_left_out, true))
+        log_line(
+            LOG_WARNING,
+            "tokenizer %s has no token for the byte 0x%02x, which a text holds: such bytes are left out, as Hugging "
+            "Face tokenizers leaves them out",
+            bpe->base.name, byte);
+}
+
+/* The first ids of a word in which bytes without a token stand: those of a character give the unknown token, or nothing
+ * where there is none. */
+static int first_ids_with_gaps(const struct bpe *bpe, const char *text, int64_t bytes, int32_t *ids, int64_t *count,
+                               struct error *error)
+{
+    bool behind_unknown = false;
+    int64_t index, end = 0, kept = 0;
+
+    for (index = 0; index < bytes; index++) {
+        unsigned char byte = (unsigned char)text[index];
+        int32_t id = bpe->byte_ids[byte];
+        bool begins = index == end;
+        uint32_t code;
+
+        if (begins)
+            end += utf8_read(text + index, bytes - index, &code);
+        if (id < 0 && begins && end == index + 1 && byte >= 0x80)
+            return error_set(error, STATUS_INPUT,
+                             "the byte 0x%02x belongs to no UTF-8 character, and the tokenizer has no token for it",
+                             byte);
+        if (id < 0 && bpe->unknown == BPE_UNKNOWN_MISSING)
+            return error_set(error, STATUS_INPUT,
+                             "the tokenizer has no token for the byte 0x%02x, and its 'unk_token' is not in its "
+                             "vocabulary",
+                             byte);
+        if (id < 0 && bpe->unknown == BPE_NO_UNKNOWN)
+            say_left_out(bpe, byte);
+        else if (id >= 0 || !(bpe->fuse_unknown && behind_unknown))
+            ids[kept++] = id >= 0 ? id : bpe->unknown;
+        behind_unknown = id < 0;
+    }
+    *count = kept;
+    return STATUS_OK;
+}
+
+/* The token of each byte; *count of them. */
+static int first_ids(const struct bpe *bpe, const char *text, int64_t bytes, int32_t *ids, int64_t *count,
+                     struct error *error)
+{
+    int32_t signs = 0;
+    int64_t index;
+
+    for (index = 0; index < bytes; index++)
+        signs |= ids[index] = bpe->byte_ids[(unsigned char)text[index]];
+    *count = bytes;
+    return signs >= 0 ? STATUS_OK : first_ids_with_gaps(bpe, text, bytes, ids, count, error);
+}
+
 /* Appends the tokens of one word at the end of `out`, which has room for one id a byte. */
 static int encode_word(const struct bpe *bpe, const char *text, int64_t bytes, struct token_list *out,
                        struct error *error)
 {
     int32_t *ids = out->ids + out->count;
-    int64_t count = bytes, index;
+    int64_t count;
     int result;
 
     ids[0] = bpe->whole != NULL ? whole_piece(bpe, text, bytes) : -1;
@@ -34,9 +94,9 @@ static int encode_word(const struct bpe *bpe, const char *text, int64_t bytes, s
         out->count++;
         return STATUS_OK;
     }
-    for (index = 0; index < bytes; index++)
-        ids[index] = bpe->byte_ids[(unsigned char)text[index]];
-    result = merge_word(&bpe->merges, ids, &count, error);
+    result = first_ids(bpe, text, bytes, ids, &count, error);
+    if (result == STATUS_OK)
+        result = merge_word(&bpe->merges, ids, &count, error);
     if (result == STATUS_OK)
         out->count += count;
     return result;
@@ -207,6 +267,7 @@ struct bpe *bpe_create(void)
         return NULL;
     bpe->base.kind = &bpe_kind;
     bpe->base.begin_of_text = bpe->base.end_of_text = -1;
+    bpe->unknown = BPE_NO_UNKNOWN;
     bpe->cache = word_cache_create();
     if (bpe->cache != NULL)
         return bpe;

@@ -1,7 +1,9 @@
-/* Byte-level BPE: every byte is a token, pieces are split off by split.h, and merges.h joins their bytes. Before the
- * split, added tokens are found and the text is brought into normal form C, where the tokenizer asks for it. */
+/* Byte-level BPE: bytes are tokens, pieces are split off by split.h, and merges.h joins their bytes. Before the split,
+ * added tokens are found and the text is brought into normal form C, where the tokenizer asks for it. */
 #ifndef LLMRUN_DATA_BPE_H
 #define LLMRUN_DATA_BPE_H
+
+#include <stdatomic.h>
 
 #include "data/added_tokens.h"
 #include "data/merges.h"
@@ -9,11 +11,17 @@
 #include "data/tokenizer_kind.h"
 #include "data/word_cache.h"
 
+#define BPE_NO_UNKNOWN      (-1)
+#define BPE_UNKNOWN_MISSING (-2) /* it is named, and the vocabulary does not hold it */
+
 struct bpe {
     struct tokenizer base;
-    char *text;       /* the bytes of all tokens, one after the other */
-    int64_t *offsets; /* [vocabulary + 1] into text; an id that no token has is empty */
-    int32_t byte_ids[256];
+    char *text;            /* the bytes of all tokens, one after the other */
+    int64_t *offsets;      /* [vocabulary + 1] into text; an id that no token has is empty */
+    int32_t byte_ids[256]; /* -1: no token is that byte */
+    int32_t unknown;       /* in the place of a byte without a token; BPE_NO_UNKNOWN: such a byte is left out */
+    bool fuse_unknown;     /* one for several in a row */
+    atomic_bool said_left_out;
     struct merge_table merges;
     struct word_cache *cache;
     enum split_pattern pattern;

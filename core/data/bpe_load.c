@@ -1,5 +1,5 @@
 /* vocab.json: an object of token text -> id. merges.txt: a line "#version ...", then one "left right" a line, in order
- * of rank. */
+ * of rank; lines end with LF or CR LF. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "base/strict_json.h"
 #include "data/bpe_vocabulary.h"
 #include "data/end_of_text.h"
+#include "data/tokenizer_file.h"
 #include "data/unicode.h"
 
 static int take_vocabulary(struct bpe *bpe, const struct bpe_source *source, json_t **object, struct error *error)
@@ -88,10 +89,12 @@ static int take_merges(struct bpe *bpe, const struct bpe_source *source, json_t 
     while (done < source->bytes && result == STATUS_OK) {
         const char *text = source->data + done;
         const char *newline = memchr(text, '\n', (size_t)(source->bytes - done));
-        int64_t bytes = newline != NULL ? newline - text : source->bytes - done;
+        const char *end = newline != NULL ? newline : source->data + source->bytes;
+        int64_t bytes;
 
         line++;
-        done += bytes + 1;
+        done = end - source->data + 1;
+        bytes = end - text - (end > text && end[-1] == '\r');
         if (bytes >= 8 && memcmp(text, "#version", 8) == 0)
             continue;
         result = parse_merge(object, text, bytes, joined, &merge, error);
@@ -133,45 +136,41 @@ int bpe_parse(const struct bpe_source *vocabulary, const struct bpe_source *merg
     return STATUS_OK;
 }
 
-static int read_source(const char *folder, const char *name, char *path, size_t path_bytes, struct bpe_source *source,
-                       char **data, struct error *error)
+static int read_source(const char *folder, const char *name, struct tokenizer_file *file, struct bpe_source *source,
+                       struct error *error)
 {
-    if (!file_join(path, path_bytes, folder, name))
-        return error_set(error, STATUS_INPUT, "%s: the name is too long", folder);
-    source->name = path;
-    if (file_read_all(&file_system_real, path, BPE_MOST_FILE_BYTES, data, &source->bytes, error) != STATUS_OK)
+    int result = tokenizer_file_read(folder, name, BPE_MOST_FILE_BYTES, file, error);
+
+    if (result != STATUS_OK)
         return error_prefix(error, "tokenizer");
-    source->data = *data;
+    *source = (struct bpe_source){file->path, file->text, file->bytes};
     return STATUS_OK;
 }
 
 static int open_pair(const char *folder, struct tokenizer **out, struct error *error)
 {
-    char vocabulary_path[4096], merges_path[4096];
-    struct bpe_source vocabulary = {0}, merges = {0};
-    char *vocabulary_data = NULL, *merges_data = NULL;
-    int result;
+    struct tokenizer_file vocabulary_file = {.memory = NULL}, merges_file = {.memory = NULL};
+    struct bpe_source vocabulary, merges;
+    int result = read_source(folder, "vocab.json", &vocabulary_file, &vocabulary, error);
 
-    result = read_source(folder, "vocab.json", vocabulary_path, sizeof vocabulary_path, &vocabulary, &vocabulary_data,
-                         error);
     if (result == STATUS_OK)
-        result = read_source(folder, "merges.txt", merges_path, sizeof merges_path, &merges, &merges_data, error);
+        result = read_source(folder, "merges.txt", &merges_file, &merges, error);
     if (result == STATUS_OK)
         result = bpe_parse(&vocabulary, &merges, out, error);
-    free(vocabulary_data);
-    free(merges_data);
+    free(vocabulary_file.memory);
+    free(merges_file.memory);
     return result;
 }
 
 static int open_tokenizer_json(const char *folder, struct tokenizer **out, struct error *error)
 {
-    char path[4096], *data = NULL;
-    struct bpe_source source = {0};
-    int result = read_source(folder, "tokenizer.json", path, sizeof path, &source, &data, error);
+    struct tokenizer_file file = {.memory = NULL};
+    struct bpe_source source;
+    int result = read_source(folder, "tokenizer.json", &file, &source, error);
 
     if (result == STATUS_OK)
         result = bpe_parse_tokenizer_json(&source, out, error);
-    free(data);
+    free(file.memory);
     return result;
 }
 

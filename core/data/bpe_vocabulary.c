@@ -89,8 +89,7 @@ static int64_t store_token(const int *byte_of, const struct bpe_key *key, char *
 int bpe_store_tokens(struct bpe *bpe, const char *name, const struct bpe_key *keys, int64_t count, struct error *error)
 {
     int byte_of[ALPHABET_END];
-    int64_t id, total = 0;
-    int byte;
+    int64_t id, total = 0, byte_tokens = 0;
 
     make_alphabet(byte_of);
     for (id = 0; id < count; id++)
@@ -99,8 +98,7 @@ int bpe_store_tokens(struct bpe *bpe, const char *name, const struct bpe_key *ke
     bpe->offsets = malloc((size_t)(count + 1) * sizeof *bpe->offsets);
     if (bpe->text == NULL || bpe->offsets == NULL)
         return error_set(error, STATUS_MEMORY, "%s: no memory for %lld tokens", name, (long long)count);
-    for (byte = 0; byte < 256; byte++)
-        bpe->byte_ids[byte] = -1;
+    memset(bpe->byte_ids, -1, sizeof bpe->byte_ids);
     bpe->offsets[0] = 0;
     for (id = 0; id < count; id++) {
         char *text = bpe->text + bpe->offsets[id];
@@ -108,13 +106,15 @@ int bpe_store_tokens(struct bpe *bpe, const char *name, const struct bpe_key *ke
         int64_t bytes = store_token(byte_of, &keys[id], text, &plain);
 
         bpe->offsets[id + 1] = bpe->offsets[id] + bytes;
-        if (bytes == 1 && !plain)
+        if (bytes == 1 && !plain) {
             bpe->byte_ids[(unsigned char)text[0]] = (int32_t)id;
+            byte_tokens++;
+        }
     }
     bpe->base.vocabulary = (int32_t)count;
-    for (byte = 0; byte < 256; byte++)
-        if (bpe->byte_ids[byte] < 0)
-            return error_set(error, STATUS_INPUT, "%s: there is no token for the byte 0x%02x", name, byte);
+    if (byte_tokens == 0)
+        return error_set(error, STATUS_INPUT,
+                         "%s: no token of the vocabulary is a single byte; byte-level BPE is wanted", name);
     return STATUS_OK;
 }
 

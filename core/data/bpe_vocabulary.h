@@ -20,7 +20,7 @@ struct bpe_key {
  * empty token. */
 int bpe_order_keys(json_t *object, const char *name, struct bpe_key *keys, int64_t count, struct error *error);
 
-/* Stores the bytes of all tokens; every byte must be a token of the vocabulary. */
+/* Stores the bytes of all tokens. Some byte must be a token of the vocabulary: without any it is of another kind. */
 int bpe_store_tokens(struct bpe *bpe, const char *name, const struct bpe_key *keys, int64_t count, struct error *error);
 
 /* Makes the table of whole pieces ("ignore_merges") from the stored tokens that are no added ones. */

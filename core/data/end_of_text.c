@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/strict_json.h"
+#include "data/tokenizer_file.h"
 
 #define MOST_FILE_BYTES (64 << 20) /* a tokenizer_config.json lists all added tokens again */
 
@@ -45,23 +46,20 @@ static int take_text(json_t *root, const char *path, const struct bpe *bpe, int3
 
 static int read_file(const char *folder, const char *name, const struct bpe *bpe, int32_t *id, struct error *error)
 {
-    char path[4096], *data = NULL;
+    struct tokenizer_file file;
     json_t *root = NULL;
-    int64_t bytes;
     int result;
 
-    if (!file_join(path, sizeof path, folder, name))
-        return error_set(error, STATUS_INPUT, "%s: the name is too long", folder);
-    if (access(path, F_OK) != 0)
+    if (file_join(file.path, sizeof file.path, folder, name) && access(file.path, F_OK) != 0)
         return STATUS_OK;
     /* "model_max_length" is 10^30 in many of these files. */
-    result = file_read_all(&file_system_real, path, MOST_FILE_BYTES, &data, &bytes, error);
+    result = tokenizer_file_read(folder, name, MOST_FILE_BYTES, &file, error);
     if (result == STATUS_OK)
-        result = strict_json_parse_reals(data, bytes, path, &root, error);
+        result = strict_json_parse_reals(file.text, file.bytes, file.path, &root, error);
     if (result == STATUS_OK)
-        result = take_text(root, path, bpe, id, error);
+        result = take_text(root, file.path, bpe, id, error);
     json_decref(root);
-    free(data);
+    free(file.memory);
     return result;
 }
 

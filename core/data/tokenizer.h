@@ -4,7 +4,8 @@
  * Text is data: `encode` never looks for special tokens in it, so "<|endoftext|>" in a file is thirteen ordinary
  * characters. Documents are set apart by the end-of-text id, which the reader of documents appends. Any bytes can be
  * encoded, valid UTF-8 or not, and decoding the ids gives the same bytes back, but for what a tokenizer.json changes
- * itself: normal form C, a space put before the text, white space that added tokens take. docs/data.md, "Tokenizers".
+ * itself: normal form C, a space put before the text, white space that added tokens take, bytes without a token.
+ * docs/data.md, "Tokenizers".
  */
 #ifndef LLMRUN_DATA_TOKENIZER_H
 #define LLMRUN_DATA_TOKENIZER_H

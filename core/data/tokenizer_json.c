@@ -41,7 +41,25 @@ static int refuse_unless(const struct reader *reader, json_t *model, const char 
     return STATUS_INPUT;
 }
 
-/* An unknown token and its fusing are never used, for every byte has a token of its own. */
+/* What stands for a byte that no token is. */
+static int read_unknown(struct reader *reader, json_t *model, struct error *error)
+{
+    json_t *value = json_object_get(model, "unk_token"), *id;
+
+    if (value == NULL || json_is_null(value))
+        return STATUS_OK;
+    if (!json_is_string(value))
+        return error_set(error, STATUS_INPUT,
+                         "%s: the model's 'unk_token' has the wrong type; a text or null is wanted", reader->source);
+    /* Hugging Face looks it up where a text needs it; until then it may be missing. */
+    id = json_object_get(reader->vocabulary, json_string_value(value));
+    reader->bpe->unknown =
+        json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) < BPE_MOST_TOKENS
+            ? (int32_t)json_integer_value(id)
+            : BPE_UNKNOWN_MISSING;
+    return tokenizer_json_flag(model, "fuse_unk", reader->source, false, &reader->bpe->fuse_unknown, error);
+}
+
 static int read_model(struct reader *reader, struct error *error)
 {
     static const char *const known[] = {
@@ -72,6 +90,8 @@ static int read_model(struct reader *reader, struct error *error)
         result = tokenizer_json_flag(model, "ignore_merges", reader->source, false, &reader->ignore_merges, error);
     if (result == STATUS_OK)
         result = strict_json_object(model, "vocab", reader->source, &reader->vocabulary, error);
+    if (result == STATUS_OK)
+        result = read_unknown(reader, model, error);
     return result == STATUS_OK ? strict_json_array(model, "merges", reader->source, &reader->merges, error) : result;
 }
 

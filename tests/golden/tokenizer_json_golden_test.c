@@ -43,7 +43,8 @@ static void compare_row(const struct tokenizer *tokenizer, json_t *row, const ch
     free(ids.ids);
 }
 
-static void compare(const char *name, int32_t begin_of_text)
+/* `end_of_text`: the first added token, right behind the vocabulary. */
+static void compare(const char *name, int32_t begin_of_text, int32_t end_of_text)
 {
     struct tokenizer *tokenizer = NULL;
     struct error error = {0};
@@ -55,9 +56,9 @@ static void compare(const char *name, int32_t begin_of_text)
     snprintf(path, sizeof path, GOLDEN "tokenizers/%s", name);
     if (tokenizer_open(path, &tokenizer, &error) != STATUS_OK)
         fail_msg("%s", error.message);
-    assert_int_equal(tokenizer_end_of_text(tokenizer), 340);
+    assert_int_equal(tokenizer_end_of_text(tokenizer), end_of_text);
     assert_int_equal(tokenizer_begin_of_text(tokenizer), begin_of_text);
-    assert_int_equal(tokenizer_vocabulary(tokenizer), 356);
+    assert_int_equal(tokenizer_vocabulary(tokenizer), end_of_text + 16);
     assert_non_null(fgets(line, sizeof line, file));
     while (fgets(line, sizeof line, file) != NULL) {
         json_t *row = json_loads(line, JSON_ALLOW_NUL, NULL);
@@ -74,31 +75,44 @@ static void compare(const char *name, int32_t begin_of_text)
 static void gpt2_with_its_own_expression_and_merges_as_texts(void **state)
 {
     (void)state;
-    compare("gpt2", -1);
+    compare("gpt2", -1, 340);
 }
 
 static void gpt2_with_a_space_put_before_the_text(void **state)
 {
     (void)state;
-    compare("gpt2_prefix", -1);
+    compare("gpt2_prefix", -1, 340);
 }
 
 static void gpt2_as_a_split_and_merges_as_pairs(void **state)
 {
     (void)state;
-    compare("gpt2_split", -1);
+    compare("gpt2_split", -1, 340);
 }
 
 static void llama3_that_ignores_merges_and_puts_a_token_first(void **state)
 {
     (void)state;
-    compare("llama3", 341);
+    compare("llama3", 341, 340);
 }
 
 static void qwen2_in_normal_form_c(void **state)
 {
     (void)state;
-    compare("qwen2", -1);
+    compare("qwen2", -1, 340);
+}
+
+static void bytes_that_no_token_is_are_left_out_and_merged_across(void **state)
+{
+    (void)state;
+    compare("gaps", -1, 283);
+}
+
+static void bytes_that_no_token_is_become_the_unknown_token(void **state)
+{
+    (void)state;
+    compare("gaps_unknown", -1, 283);
+    compare("gaps_fused", -1, 283);
 }
 
 int main(void)
@@ -109,6 +123,8 @@ int main(void)
         cmocka_unit_test(gpt2_as_a_split_and_merges_as_pairs),
         cmocka_unit_test(llama3_that_ignores_merges_and_puts_a_token_first),
         cmocka_unit_test(qwen2_in_normal_form_c),
+        cmocka_unit_test(bytes_that_no_token_is_are_left_out_and_merged_across),
+        cmocka_unit_test(bytes_that_no_token_is_become_the_unknown_token),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,8 +91,9 @@ def marks(folder):
     root = json.loads((folder / "tokenizer.json").read_text("utf-8"))
     tokens = root["added_tokens"]
     prefix = "add_prefix_space\": true" in json.dumps(root["pre_tokenizer"])
+    lacks_bytes = sum(len(token) == 1 for token in root["model"]["vocab"]) < 256
     return [token["content"] for token in tokens], bool(
-        root["normalizer"] or prefix or any(token["lstrip"] or token["rstrip"] for token in tokens)
+        root["normalizer"] or prefix or lacks_bytes or any(token["lstrip"] or token["rstrip"] for token in tokens)
     )
 
 

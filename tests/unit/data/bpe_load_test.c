@@ -105,8 +105,8 @@ static void a_vocabulary_that_is_no_vocabulary_is_refused(void **state)
     }
     expect_refusal("", "", "vocab.json:1:");
     expect_refusal("[1]", "", "vocab.json: an object of token texts and ids is wanted");
-    expect_refusal("{}", "", "vocab.json: there is no token for the byte 0x00");
-    expect_refusal("{\"a\": 0}", "", "vocab.json: there is no token for the byte 0x00");
+    expect_refusal("{}", "", "vocab.json: no token of the vocabulary is a single byte; byte-level BPE is wanted");
+    expect_refusal("{\"[UNK]\": 0, \"##ab\": 1}", "", "vocab.json: no token of the vocabulary is a single byte");
 }
 
 static void a_vocabulary_nested_ten_thousand_deep_or_with_a_nul_is_refused_before_it_is_parsed(void **state)
@@ -192,6 +192,110 @@ static void the_hash_tells_vocabularies_and_merges_apart(void **state)
     tokenizer_close(third);
 }
 
+static void expect_ab(const struct tokenizer *tokenizer)
+{
+    static const int32_t wanted[] = {256, 257, ' ', 'b'};
+    struct token_list ids = {0};
+
+    assert_int_equal(tokenizer_encode(tokenizer, "ab ab b", 7, &ids, NULL), STATUS_OK);
+    assert_int_equal(ids.count, 4);
+    assert_memory_equal(ids.ids, wanted, sizeof wanted);
+    free(ids.ids);
+}
+
+/* tokenizers 0.23.3 (BPE.from_file) gives these ids for each of the three. */
+static void lines_of_merges_may_end_as_windows_ends_them(void **state)
+{
+    static const char *const merges[] = {
+        "#version: 0.2\r\na b\r\n\xc4\xa0 ab\r\n",
+        "#version: 0.2\na b\r\n\xc4\xa0 ab\n",
+        "a b\r\n\xc4\xa0 ab",
+    };
+    char vocabulary[8192];
+    size_t number;
+
+    (void)state;
+    make_vocabulary(vocabulary, sizeof vocabulary, ", \"ab\": 256, \"\\u0120ab\": 257");
+    for (number = 0; number < sizeof merges / sizeof merges[0]; number++) {
+        struct tokenizer *tokenizer = NULL;
+
+        assert_int_equal(parse(vocabulary, merges[number], &tokenizer, NULL), STATUS_OK);
+        tokenizer->name = strdup("test");
+        expect_ab(tokenizer);
+        tokenizer_close(tokenizer);
+    }
+    expect_refusal(vocabulary, "a b\r\r\n", "merges.txt:1: the right part is not in the vocabulary");
+}
+
+static void a_byte_order_mark_is_no_part_of_the_files(void **state)
+{
+    char folder[256], vocabulary[8192] = "\xEF\xBB\xBF";
+    struct tokenizer *tokenizer = NULL;
+    struct error error = {0};
+
+    (void)state;
+    make_test_folder(folder, sizeof folder);
+    make_vocabulary(vocabulary + 3, sizeof vocabulary - 3, ", \"ab\": 256, \"\\u0120ab\": 257");
+    write_text(folder, "vocab.json", vocabulary);
+    write_text(folder, "merges.txt", "\xEF\xBB\xBF#version: 0.2\na b\n\xc4\xa0 ab\n");
+    write_text(folder, "tokenizer_config.json", "\xEF\xBB\xBF{\"eos_token\": \"ab\"}");
+    if (tokenizer_open(folder, &tokenizer, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(tokenizer_end_of_text(tokenizer), 256);
+    expect_ab(tokenizer);
+    tokenizer_close(tokenizer);
+    remove_test_folder(folder);
+}
+
+static void a_git_lfs_pointer_is_said_to_be_one(void **state)
+{
+    static const char pointer[] =
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d2"
+        "2eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
+    static const char *const names[] = {"merges.txt", "tokenizer_config.json", "tokenizer.json"};
+    char folder[256], vocabulary[8192];
+    struct tokenizer *tokenizer = NULL;
+    struct error error;
+    size_t number;
+
+    (void)state;
+    for (number = 0; number < sizeof names / sizeof names[0]; number++) {
+        make_test_folder(folder, sizeof folder);
+        make_vocabulary(vocabulary, sizeof vocabulary, "");
+        write_text(folder, "vocab.json", vocabulary);
+        write_text(folder, "merges.txt", "");
+        write_text(folder, names[number], pointer);
+        assert_int_equal(tokenizer_open(folder, &tokenizer, &error), STATUS_INPUT);
+        assert_non_null(strstr(error.message, names[number]));
+        assert_non_null(strstr(error.message, "is a Git LFS pointer"));
+        remove_test_folder(folder);
+    }
+}
+
+/* tokenizers 0.23.3 leaves the byte out; 0xFF stands in no text that it takes. */
+static void a_byte_without_a_token_is_missed_only_where_a_text_has_it(void **state)
+{
+    static const char vocabulary[] = "{\"a\": 0, \"b\": 1, \"ab\": 2, \"\\u00c3\": 3}";
+    struct tokenizer *tokenizer = NULL;
+    struct token_list ids = {0};
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(parse(vocabulary, "a b\n", &tokenizer, NULL), STATUS_OK);
+    tokenizer->name = strdup("test");
+    assert_int_equal(tokenizer_encode(tokenizer, "ab", 2, &ids, NULL), STATUS_OK);
+    assert_int_equal(tokenizer_encode(tokenizer, "acb\xC3\xA9", 5, &ids, NULL), STATUS_OK);
+    assert_int_equal(ids.count, 3);
+    assert_memory_equal(ids.ids, ((const int32_t[]){2, 2, 3}), 3 * sizeof(int32_t));
+    assert_int_equal(tokenizer_encode(tokenizer, "ab\xFF", 3, &ids, &error), STATUS_INPUT);
+    assert_string_equal(error.message,
+                        "the byte 0xff belongs to no UTF-8 character, and the tokenizer has no token for it");
+    assert_int_equal(tokenizer_encode(tokenizer, "ab\xA9", 3, &ids, &error), STATUS_INPUT);
+    assert_int_equal(ids.count, 3);
+    free(ids.ids);
+    tokenizer_close(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +306,10 @@ int main(void)
         cmocka_unit_test(merges_that_do_not_fit_the_vocabulary_are_refused_with_their_line),
         cmocka_unit_test(a_folder_without_the_files_is_refused_by_their_name),
         cmocka_unit_test(the_hash_tells_vocabularies_and_merges_apart),
+        cmocka_unit_test(lines_of_merges_may_end_as_windows_ends_them),
+        cmocka_unit_test(a_byte_order_mark_is_no_part_of_the_files),
+        cmocka_unit_test(a_git_lfs_pointer_is_said_to_be_one),
+        cmocka_unit_test(a_byte_without_a_token_is_missed_only_where_a_text_has_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

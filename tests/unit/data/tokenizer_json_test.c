@@ -272,13 +272,52 @@ static void ten_thousand_nested_lists_are_refused_before_they_are_parsed(void **
     expect_refusal_of(text, 20000, "JSON nested deeper than 64");
 }
 
-static void a_vocabulary_without_one_of_the_bytes_is_refused(void **state)
+static void a_vocabulary_that_no_byte_is_in_is_refused(void **state)
 {
     static const char text[] = "{\"pre_tokenizer\": " BYTE_LEVEL ", \"decoder\": {\"type\": \"ByteLevel\"}, "
-                               "\"model\": {\"vocab\": {\"a\": 0}, \"merges\": []}}";
+                               "\"model\": {\"vocab\": {\"ab\": 0}, \"merges\": []}}";
 
     (void)state;
-    expect_refusal_of(text, (int64_t)sizeof text - 1, "there is no token for the byte 0x00");
+    expect_refusal_of(text, (int64_t)sizeof text - 1, "no token of the vocabulary is a single byte");
+}
+
+/* Ids of tokenizers 0.23.3, which fails where the unknown token is looked for and not there. */
+static void what_stands_for_a_byte_without_a_token(void **state)
+{
+    static const struct {
+        const char *unknown;
+        int32_t wanted[5];
+        int64_t count; /* 0: it is refused */
+    } cases[] = {
+        {"null, \"fuse_unk\": false", {2, 0}, 2},
+        {"\"?\", \"fuse_unk\": false", {0, 3, 3, 1, 0}, 5},
+        {"\"?\", \"fuse_unk\": true", {0, 3, 1, 0}, 4},
+        {"\"<unk>\", \"fuse_unk\": false", {0}, 0},
+    };
+    char text[1024];
+    size_t number;
+
+    (void)state;
+    for (number = 0; number < sizeof cases / sizeof cases[0]; number++) {
+        int bytes = snprintf(text, sizeof text,
+                             "{\"pre_tokenizer\": " BYTE_LEVEL ", \"decoder\": {\"type\": \"ByteLevel\"}, \"model\": "
+                             "{\"unk_token\": %s, \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, \"?\": 3}, \"merges\": "
+                             "[\"a b\"]}}",
+                             cases[number].unknown);
+        struct tokenizer *tokenizer = NULL;
+        struct token_list ids = {0};
+        struct error error = {0};
+
+        assert_int_equal(parse_text(text, bytes, &tokenizer, &error), STATUS_OK);
+        if (cases[number].count > 0) {
+            expect_ids(tokenizer, "axyba", cases[number].wanted, cases[number].count);
+        } else {
+            assert_int_equal(tokenizer_encode(tokenizer, "axyba", 5, &ids, &error), STATUS_INPUT);
+            assert_string_equal(error.message, "the tokenizer has no token for the byte 0x78, and its 'unk_token' is "
+                                               "not in its vocabulary");
+        }
+        tokenizer_close(tokenizer);
+    }
 }
 
 static void ids_may_leave_gaps_and_the_vocabulary_ends_behind_the_largest(void **state)
@@ -350,7 +389,8 @@ int main(void)
         cmocka_unit_test(tokens_and_merges_that_contradict_each_other_are_refused),
         cmocka_unit_test(every_truncated_file_is_refused),
         cmocka_unit_test(ten_thousand_nested_lists_are_refused_before_they_are_parsed),
-        cmocka_unit_test(a_vocabulary_without_one_of_the_bytes_is_refused),
+        cmocka_unit_test(a_vocabulary_that_no_byte_is_in_is_refused),
+        cmocka_unit_test(what_stands_for_a_byte_without_a_token),
         cmocka_unit_test(ids_may_leave_gaps_and_the_vocabulary_ends_behind_the_largest),
         cmocka_unit_test(special_tokens_are_plain_text_where_text_is_data),
         cmocka_unit_test(an_unknown_token_changes_nothing_for_every_byte_is_a_token),
