@@ -58,7 +58,9 @@ void compile_describe(const struct compiled *compiled, const struct op *op, stru
  */
 int64_t compile_prefill_rows(const struct compile_request *request);
 
-/* Names of the values that the host writes and reads; see compile/values.c for their shapes. */
+/* Names of the values that the host writes and reads; see compile/values.c for their shapes. A prefix and a name take
+ * VALUE_FULL_NAME_BYTES at most. */
+#define VALUE_FULL_NAME_BYTES 32
 #define VALUE_TOKENS          "tokens"
 #define VALUE_TARGETS         "targets"
 #define VALUE_WEIGHTS         "weights"

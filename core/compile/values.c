@@ -9,7 +9,7 @@
 static int32_t input(struct builder *builder, const char *prefix, const char *name, uint32_t flags, uint32_t dtype,
                      int64_t count)
 {
-    char full[VALUE_NAME_BYTES];
+    char full[VALUE_FULL_NAME_BYTES];
 
     snprintf(full, sizeof full, "%s%s", prefix, name);
     return build_value(builder, full, VALUE_INPUT, flags, dtype, 1, &count);

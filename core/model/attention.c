@@ -6,7 +6,7 @@
 static int32_t cache(struct builder *builder, const struct model_batch *batch, int32_t like, const char *which)
 {
     int64_t shape[2] = {batch->cache_rows, 0};
-    char name[VALUE_NAME_BYTES];
+    char name[32];
 
     if (builder->status != STATUS_OK)
         return NO_VALUE;

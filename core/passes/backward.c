@@ -1,11 +1,20 @@
 #include "passes/backward.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "passes/backward_rules.h"
 #include "program/op_table.h"
+
+const char *backward_gradient_name(struct backward *backward, int32_t value)
+{
+    backward->name.length = 0;
+    text_add(&backward->name, "d.%s", backward->program->values[value].name);
+    if (!backward->name.failed)
+        return backward->name.data;
+    if (backward->builder.status == STATUS_OK)
+        backward->builder.status = error_set(backward->builder.error, STATUS_MEMORY, "no memory for the backward pass");
+    return "";
+}
 
 bool backward_needed(const struct backward *backward, int32_t value)
 {
@@ -14,45 +23,31 @@ bool backward_needed(const struct backward *backward, int32_t value)
 
 int32_t backward_parameter_gradient(struct backward *backward, int32_t parameter)
 {
-    char name[2 * VALUE_NAME_BYTES];
-    struct value *value;
-    int32_t gradient;
+    const struct value *value;
 
     if (parameter == NO_VALUE || !(backward->program->values[parameter].flags & VALUE_TRAINABLE))
         return NO_VALUE;
     value = &backward->program->values[parameter];
-    snprintf(name, sizeof name, "%s.grad", value->name);
-    gradient = build_value(&backward->builder, name, VALUE_GRADIENT, 0, LLMRUN_F32, value->rank, value->shape);
-    if (gradient != NO_VALUE)
-        backward->program->values[gradient].source = parameter;
-    return gradient;
+    return build_part(&backward->builder, parameter, "grad", VALUE_GRADIENT, LLMRUN_F32, value->rank, value->shape);
 }
 
 int32_t backward_channel_gradient(struct backward *backward, int32_t parameter)
 {
-    int32_t gradient = backward_parameter_gradient(backward, parameter), rows;
-    char name[2 * VALUE_NAME_BYTES];
+    int32_t gradient = backward_parameter_gradient(backward, parameter);
     int64_t shape[2] = {1, 0};
 
     if (gradient == NO_VALUE)
         return NO_VALUE;
-    snprintf(name, sizeof name, "%s.rows", backward->program->values[gradient].name);
     shape[1] = backward->program->values[gradient].shape[0];
-    rows = build_value(&backward->builder, name, VALUE_PARTIAL, 0, LLMRUN_F32, 2, shape);
-    if (rows != NO_VALUE)
-        backward->program->values[rows].source = gradient;
-    return rows;
+    return build_part(&backward->builder, gradient, "rows", VALUE_PARTIAL, LLMRUN_F32, 2, shape);
 }
 
 static void add_part(struct backward *backward, int32_t value, int32_t part)
 {
     struct gradient *gradient = &backward->gradients[value];
-    char name[2 * VALUE_NAME_BYTES];
 
-    if (gradient->value != NO_VALUE) {
-        snprintf(name, sizeof name, "d.%s", backward->program->values[value].name);
-        part = build_add(&backward->builder, gradient->value, part, name);
-    }
+    if (gradient->value != NO_VALUE)
+        part = build_add(&backward->builder, gradient->value, part, backward_gradient_name(backward, value));
     gradient->value = part;
 }
 
@@ -63,7 +58,6 @@ static void settle_pairs(struct backward *backward, int32_t value)
     struct llmrun_matmul_input_grad_attributes attributes = {1, 0};
     int32_t operands[LLMRUN_MATMUL_INPUT_GRAD_OPERANDS] = {NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE,
                                                            NO_VALUE, NO_VALUE, WANTED};
-    char name[2 * VALUE_NAME_BYTES];
 
     if (gradient->pair_count == 0)
         return;
@@ -73,8 +67,8 @@ static void settle_pairs(struct backward *backward, int32_t value)
         operands[2 * i + 1] = gradient->pairs[gradient->pair_count - 1 - i][1];
     }
     gradient->pair_count = 0;
-    snprintf(name, sizeof name, "d.%s", backward->program->values[value].name);
-    builder_emit(&backward->builder, LLMRUN_OP_MATMUL_INPUT_GRAD, &attributes, operands, 0, name);
+    builder_emit(&backward->builder, LLMRUN_OP_MATMUL_INPUT_GRAD, &attributes, operands, 0,
+                 backward_gradient_name(backward, value));
     add_part(backward, value, operands[LLMRUN_MATMUL_INPUT_GRAD_DX]);
 }
 
@@ -184,5 +178,6 @@ int pass_backward(struct program *program, struct error *error)
     if (status == STATUS_OK)
         status = walk(&backward, first_op, op_count);
     free(backward.gradients);
+    text_free(&backward.name);
     return status;
 }

@@ -1,6 +1,5 @@
 #include "passes/backward_rules.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "program/op_table.h"
@@ -26,19 +25,12 @@ static void op_attributes(struct backward *backward, int64_t op, void *attribute
     memcpy(attributes, program_attributes(backward->program, op_at(backward, op)), op_attribute_bytes(info));
 }
 
-static void gradient_name(const struct backward *backward, int32_t value, char name[2 * VALUE_NAME_BYTES])
-{
-    snprintf(name, 2 * VALUE_NAME_BYTES, "d.%s", backward->program->values[value].name);
-}
-
 static void emit(struct backward *backward, uint16_t op, enum op_role role, const void *attributes, int32_t *operands,
                  uint32_t accumulate, int32_t named_after)
 {
-    char name[2 * VALUE_NAME_BYTES];
-
-    gradient_name(backward, named_after, name);
     backward->builder.role = role;
-    builder_emit(&backward->builder, op, attributes, operands, accumulate, name);
+    builder_emit(&backward->builder, op, attributes, operands, accumulate,
+                 backward_gradient_name(backward, named_after));
     backward->builder.role = ROLE_BACKWARD_INPUT;
 }
 
@@ -222,16 +214,15 @@ static void backward_add(struct backward *backward, int64_t op)
 static void backward_cast(struct backward *backward, int64_t op)
 {
     int32_t at[LLMRUN_CAST_OPERANDS];
-    char name[2 * VALUE_NAME_BYTES];
     int32_t dy;
 
     op_operands(backward, op, at);
     dy = backward_gradient(backward, at[LLMRUN_CAST_Y]);
     if (dy == NO_VALUE || !backward_needed(backward, at[LLMRUN_CAST_X]))
         return;
-    gradient_name(backward, at[LLMRUN_CAST_X], name);
     backward_contribute(backward, at[LLMRUN_CAST_X],
-                        build_cast(&backward->builder, dy, backward->program->values[at[LLMRUN_CAST_X]].dtype, name));
+                        build_cast(&backward->builder, dy, backward->program->values[at[LLMRUN_CAST_X]].dtype,
+                                   backward_gradient_name(backward, at[LLMRUN_CAST_X])));
 }
 
 /* The loss makes its gradients where it stands: its operands are completed and no op is added. */
@@ -239,7 +230,6 @@ static void backward_linear_cross_entropy(struct backward *backward, int64_t op)
 {
     int32_t at[LLMRUN_LINEAR_CROSS_ENTROPY_OPERANDS];
     int32_t x, dx = NO_VALUE, dw;
-    char name[2 * VALUE_NAME_BYTES];
     struct op *loss;
 
     op_operands(backward, op, at);
@@ -248,9 +238,11 @@ static void backward_linear_cross_entropy(struct backward *backward, int64_t op)
     if (backward_needed(backward, x)) {
         const struct value *value = &backward->program->values[x];
 
-        gradient_name(backward, x, name);
-        dx = program_add_value(backward->program, name, VALUE_ACTIVATION, value->dtype, value->rank,
-                               (int64_t[LLMRUN_MAX_RANK]){value->shape[0], value->shape[1]});
+        dx = program_add_value(backward->program, backward_gradient_name(backward, x), VALUE_ACTIVATION, value->dtype,
+                               value->rank, value->shape);
+        if (dx == NO_VALUE && backward->builder.status == STATUS_OK)
+            backward->builder.status =
+                error_set(backward->builder.error, STATUS_MEMORY, "no memory for the backward pass");
     }
     loss = op_at(backward, op);
     program_operands(backward->program, loss)[LLMRUN_LINEAR_CROSS_ENTROPY_DX] = dx;

@@ -2,6 +2,7 @@
 #ifndef LLMRUN_PASSES_BACKWARD_RULES_H
 #define LLMRUN_PASSES_BACKWARD_RULES_H
 
+#include "base/text.h"
 #include "program/builder.h"
 
 #define MAX_PAIRS 3
@@ -19,6 +20,7 @@ struct backward {
     struct builder builder;
     struct program *program;
     struct gradient *gradients; /* one a value of the forward program */
+    struct text name;           /* of backward_gradient_name */
 };
 
 /* The gradient of an activation, made complete; NO_VALUE when nothing reaches it. */
@@ -33,6 +35,8 @@ int32_t backward_parameter_gradient(struct backward *backward, int32_t parameter
 /* The rows of sums of a parameter of channels [n], "<parameter>.grad.rows" [1, n]; NO_VALUE as above. pass_lanes folds
  * them into the gradient. */
 int32_t backward_channel_gradient(struct backward *backward, int32_t parameter);
+/* "d.<name of the value>", until the next call. Without memory the builder fails. */
+const char *backward_gradient_name(struct backward *backward, int32_t value);
 /* True when the gradient of this activation is wanted. */
 bool backward_needed(const struct backward *backward, int32_t value);
 

@@ -94,19 +94,13 @@ static void cut_features(struct lanes *lanes, const struct op *op)
 /* A parameter that is used twice has one chain a use: the second one is a value of its own. */
 static int32_t own_accumulator(struct lanes *lanes, int32_t gradient)
 {
-    const struct value value = lanes->program->values[gradient];
-    char name[VALUE_NAME_BYTES + 8];
-    int32_t second;
+    const struct value *value = &lanes->program->values[gradient];
 
     if (!lanes->form->exact || !lanes->written[gradient]) {
         lanes->written[gradient] = true;
         return gradient;
     }
-    snprintf(name, sizeof name, "%s.second", value.name);
-    second = build_value(&lanes->builder, name, VALUE_PARTIAL, 0, LLMRUN_F32, value.rank, value.shape);
-    if (second != NO_VALUE)
-        lanes->program->values[second].source = gradient;
-    return second;
+    return build_part(&lanes->builder, gradient, "second", VALUE_PARTIAL, LLMRUN_F32, value->rank, value->shape);
 }
 
 /* Output `operand` of an op: what it adds up in, and whether it finds a sum there. */
@@ -187,15 +181,11 @@ static bool is_rows(const struct program *program, const struct value *value)
 
 static int32_t waiting(struct lanes *lanes, int32_t accumulator, int level)
 {
-    const struct value value = lanes->program->values[accumulator];
-    char name[VALUE_NAME_BYTES + 16];
-    int32_t sum;
+    const struct value *value = &lanes->program->values[accumulator];
+    char suffix[24];
 
-    snprintf(name, sizeof name, "%s.lane%d", value.name, level);
-    sum = build_value(&lanes->builder, name, VALUE_WAITING, 0, LLMRUN_F32, value.rank, value.shape);
-    if (sum != NO_VALUE)
-        lanes->program->values[sum].source = accumulator;
-    return sum;
+    snprintf(suffix, sizeof suffix, "lane%d", level);
+    return build_part(&lanes->builder, accumulator, suffix, VALUE_WAITING, LLMRUN_F32, value->rank, value->shape);
 }
 
 static void close_accumulator(struct lanes *lanes, int32_t accumulator, int closed, bool last)

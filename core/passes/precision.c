@@ -1,6 +1,5 @@
 #include "passes/precision.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "program/builder.h"
@@ -16,17 +15,12 @@ struct precision {
 static int32_t copy_of(struct precision *precision, int32_t parameter)
 {
     struct program *program = precision->builder.program;
-    char name[2 * VALUE_NAME_BYTES];
 
     if (precision->copies[parameter] == NO_VALUE) {
         const struct value *value = &program->values[parameter];
-        int32_t copy;
 
-        snprintf(name, sizeof name, "%s.%s", value->name, dtype_name(precision->dtype));
-        copy = build_value(&precision->builder, name, VALUE_COPY, 0, precision->dtype, value->rank, value->shape);
-        if (copy != NO_VALUE)
-            program->values[copy].source = parameter;
-        precision->copies[parameter] = copy;
+        precision->copies[parameter] = build_part(&precision->builder, parameter, dtype_name(precision->dtype),
+                                                  VALUE_COPY, precision->dtype, value->rank, value->shape);
     }
     return precision->copies[parameter];
 }

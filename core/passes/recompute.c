@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "program/builder.h"
+#include "base/text.h"
 #include "program/op_table.h"
 
 /* What is known of a value of the program as it came. */
@@ -178,13 +178,17 @@ static void clone_inputs(struct recompute_state *state, const struct op *op, con
 
 static int32_t clone_value(struct recompute_state *state, int32_t value)
 {
-    const struct value from = state->out->values[value];
-    char name[VALUE_NAME_BYTES + 8];
-    size_t length = strlen(from.name);
+    const struct value *from = &state->program->values[value];
+    struct text name = {0};
+    int32_t clone = NO_VALUE;
 
-    memcpy(name, from.name, length);
-    memcpy(name + length, ".again", 7);
-    return program_add_value(state->out, name, from.kind, from.dtype, from.rank, from.shape);
+    text_add(&name, "%s.again", from->name);
+    if (!name.failed)
+        clone = program_add_value(state->out, name.data, from->kind, from->dtype, from->rank, from->shape);
+    if (clone == NO_VALUE)
+        state->status = error_set(state->error, STATUS_MEMORY, "no memory for the recompute pass");
+    text_free(&name);
+    return clone;
 }
 
 /* What to use for `value` in the backward section: itself, or a clone that is made now. */
@@ -211,7 +215,8 @@ static int32_t recompute(struct recompute_state *state, int32_t value)
         }
     op.role = ROLE_BACKWARD_INPUT;
     op.recomputed = 1;
-    if (program_add_op(state->out, &op, operands, program_attributes(state->program, &op)) < 0)
+    if (state->status == STATUS_OK &&
+        program_add_op(state->out, &op, operands, program_attributes(state->program, &op)) < 0)
         state->status = error_set(state->error, STATUS_MEMORY, "no memory for the recompute pass");
     return state->fates[value].recomputed;
 }
@@ -238,10 +243,12 @@ static void rewrite(struct recompute_state *state)
         const struct value *value = &program->values[i];
         int32_t id = program_add_value(out, value->name, value->kind, value->dtype, value->rank, value->shape);
 
-        if (id == NO_VALUE)
+        if (id == NO_VALUE) {
             state->status = error_set(state->error, STATUS_MEMORY, "no memory for the recompute pass");
-        else
-            out->values[id] = *value;
+        } else {
+            out->values[id].flags = value->flags;
+            out->values[id].source = value->source;
+        }
     }
     for (int64_t s = 0; state->status == STATUS_OK && s < program->section_count; s++) {
         const struct section *section = &program->sections[s];

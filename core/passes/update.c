@@ -1,7 +1,5 @@
 #include "passes/update.h"
 
-#include <stdio.h>
-
 #include "passes/lanes.h"
 #include "program/builder.h"
 
@@ -81,14 +79,8 @@ static void emit_clip(struct update *update)
 static int32_t make_moment(struct builder *builder, int32_t parameter, const char *suffix)
 {
     const struct value *value = &builder->program->values[parameter];
-    char name[2 * VALUE_NAME_BYTES];
-    int32_t moment;
 
-    snprintf(name, sizeof name, "%s.%s", value->name, suffix);
-    moment = build_value(builder, name, VALUE_STATE, 0, LLMRUN_F32, value->rank, value->shape);
-    if (moment != NO_VALUE)
-        builder->program->values[moment].source = parameter;
-    return moment;
+    return build_part(builder, parameter, suffix, VALUE_STATE, LLMRUN_F32, value->rank, value->shape);
 }
 
 static void emit_adamw(struct update *update, int32_t gradient)

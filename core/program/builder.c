@@ -1,8 +1,8 @@
 #include "program/builder.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "program/axes.h"
 
 void builder_init(struct builder *builder, struct program *program, struct error *error)
@@ -33,6 +33,22 @@ static uint32_t compute_dtype(const struct program *program, const struct op_inf
     return LLMRUN_F32;
 }
 
+/* The main output of an op has its name, others the name of their operand behind it. NO_VALUE when there is no memory.
+ */
+static int32_t add_output(struct program *program, const struct operand_info *operand, const char *name, uint32_t dtype,
+                          uint32_t rank, const int64_t *shape)
+{
+    bool main = strcmp(operand->name, "y") == 0 || strcmp(operand->name, "o") == 0;
+    struct text full = {0};
+    int32_t value = NO_VALUE;
+
+    text_add(&full, "%s%s%s", name, main ? "" : ".", main ? "" : operand->name);
+    if (!full.failed)
+        value = program_add_value(program, full.data, VALUE_ACTIVATION, dtype, rank, shape);
+    text_free(&full);
+    return value;
+}
+
 static int make_outputs(struct builder *builder, const struct op_info *info, const void *attributes, int32_t *operands,
                         const char *name)
 {
@@ -42,7 +58,6 @@ static int make_outputs(struct builder *builder, const struct op_info *info, con
 
     for (uint32_t i = 0; status == STATUS_OK && info->operands[i].name != NULL; i++) {
         const struct operand_info *operand = &info->operands[i];
-        char full[2 * VALUE_NAME_BYTES];
         int64_t shape[LLMRUN_MAX_RANK];
         uint32_t rank;
 
@@ -51,12 +66,8 @@ static int make_outputs(struct builder *builder, const struct op_info *info, con
         if (!axes_shape(&binding, operand->axes, &rank, shape))
             return error_set(builder->error, STATUS_BUG, "%s: the shape of %s does not follow from its operands",
                              info->name, operand->name);
-        if (strcmp(operand->name, "y") == 0 || strcmp(operand->name, "o") == 0)
-            snprintf(full, sizeof full, "%s", name);
-        else
-            snprintf(full, sizeof full, "%s.%s", name, operand->name);
-        operands[i] = program_add_value(builder->program, full, VALUE_ACTIVATION,
-                                        operand_class_dtype(operand->class, compute), rank, shape);
+        operands[i] =
+            add_output(builder->program, operand, name, operand_class_dtype(operand->class, compute), rank, shape);
         if (operands[i] == NO_VALUE)
             return error_set(builder->error, STATUS_MEMORY, "no memory for the values of the program");
     }
@@ -86,6 +97,20 @@ void builder_emit(struct builder *builder, uint16_t id, const void *attributes, 
         builder_fail(builder, STATUS_MEMORY, "no memory for the ops of the program");
 }
 
+/* Two things of one name would share memory. */
+static void check_form(struct builder *builder, int32_t id, enum value_kind kind, uint32_t dtype, uint32_t rank,
+                       const int64_t *shape)
+{
+    const struct value *value = &builder->program->values[id];
+    bool same = value->kind == kind && value->dtype == dtype && value->rank == rank;
+
+    for (uint32_t i = 0; same && i < rank; i++)
+        same = value->shape[i] == shape[i];
+    if (!same)
+        builder->status = error_set(builder->error, STATUS_BUG, "%s is there already, as a %s of another form",
+                                    value->name, value_kind_name(value->kind));
+}
+
 int32_t build_value(struct builder *builder, const char *name, enum value_kind kind, uint32_t flags, uint32_t dtype,
                     uint32_t rank, const int64_t *shape)
 {
@@ -94,13 +119,34 @@ int32_t build_value(struct builder *builder, const char *name, enum value_kind k
     if (builder->status != STATUS_OK)
         return NO_VALUE;
     value = program_find(builder->program, name);
-    if (value != NO_VALUE)
+    if (value != NO_VALUE) {
+        check_form(builder, value, kind, dtype, rank, shape);
         return value;
+    }
     value = program_add_value(builder->program, name, kind, dtype, rank, shape);
     if (value == NO_VALUE)
         builder_fail(builder, STATUS_MEMORY, "no memory for the values of the program");
     else
         builder->program->values[value].flags = (uint8_t)flags;
+    return value;
+}
+
+int32_t build_part(struct builder *builder, int32_t source, const char *suffix, enum value_kind kind, uint32_t dtype,
+                   uint32_t rank, const int64_t *shape)
+{
+    struct text name = {0};
+    int32_t value = NO_VALUE;
+
+    if (builder->status != STATUS_OK)
+        return NO_VALUE;
+    text_add(&name, "%s.%s", builder->program->values[source].name, suffix);
+    if (name.failed)
+        builder_fail(builder, STATUS_MEMORY, "no memory for the values of the program");
+    else
+        value = build_value(builder, name.data, kind, 0, dtype, rank, shape);
+    text_free(&name);
+    if (value != NO_VALUE)
+        builder->program->values[value].source = source;
     return value;
 }
 

@@ -32,9 +32,13 @@ void builder_emit(struct builder *builder, uint16_t op, const void *attributes, 
 
 /* A parameter [shape...], looked up by name when it is there already. */
 int32_t build_parameter(struct builder *builder, const char *name, uint32_t flags, uint32_t rank, const int64_t *shape);
-/* An input or result: found by name when it is there already. */
+/* Any value: found by name when it is there already, which must be in the same form. */
 int32_t build_value(struct builder *builder, const char *name, enum value_kind kind, uint32_t flags, uint32_t dtype,
                     uint32_t rank, const int64_t *shape);
+
+/* A value that belongs to `source`, "<its name>.<suffix>": found by name when it is there already. */
+int32_t build_part(struct builder *builder, int32_t source, const char *suffix, enum value_kind kind, uint32_t dtype,
+                   uint32_t rank, const int64_t *shape);
 
 /* The ops, in the order of ops.def. Optional operands take NO_VALUE. Rows are tokens: [rows, features]. */
 int32_t build_embedding(struct builder *builder, int32_t ids, int32_t table, int32_t addend, const char *name);

@@ -128,45 +128,57 @@ static bool parse_shape(struct cursor *cursor, uint32_t dtype, uint32_t *rank, i
     return true;
 }
 
-static bool parse_name(struct cursor *cursor, char *name, size_t bytes)
+/* *name is to be freed. */
+static bool parse_name(struct cursor *cursor, char **name)
 {
-    const char *end;
+    size_t length;
 
     if (!expect(cursor, "\""))
         return false;
-    end = strchr(cursor->at, '"');
-    if (end == NULL || (size_t)(end - cursor->at) >= bytes || end == cursor->at)
-        return parse_fail(cursor, "a name of 1 to 63 characters");
-    memcpy(name, cursor->at, (size_t)(end - cursor->at));
-    name[end - cursor->at] = '\0';
-    cursor->at = end + 1;
+    length = strcspn(cursor->at, "\"\n");
+    if (length == 0 || cursor->at[length] != '"')
+        return parse_fail(cursor, "a name and a quotation mark");
+    *name = strndup(cursor->at, length);
+    if (*name == NULL)
+        return parse_fail(cursor, "more memory");
+    cursor->at += length + 1;
     return true;
+}
+
+/* What stands behind the name of a value. */
+static bool parse_flags(struct cursor *cursor, int64_t values, uint32_t *flags, int64_t *source)
+{
+    *flags = accept(cursor, "trainable") ? VALUE_TRAINABLE : 0;
+    *flags |= accept(cursor, "decay") ? VALUE_DECAY : 0;
+    *flags |= accept(cursor, "per-microbatch") ? VALUE_PER_MICROBATCH : 0;
+    *source = NO_VALUE;
+    if (accept(cursor, "of") && (!expect(cursor, "%") || !parse_integer(cursor, source)))
+        return false;
+    return (*source >= NO_VALUE && *source < values) || parse_fail(cursor, "a source that stands above");
 }
 
 static bool parse_value(struct cursor *cursor, struct program *program)
 {
-    char name[VALUE_NAME_BYTES];
-    int64_t shape[LLMRUN_MAX_RANK], source = NO_VALUE;
-    uint32_t rank, flags = 0;
+    char *name = NULL;
+    int64_t shape[LLMRUN_MAX_RANK], source;
+    uint32_t rank, flags;
     int kind, dtype;
-    int32_t id;
+    int32_t id = NO_VALUE;
+    bool fits;
 
     if (!expect(cursor, "=") || (kind = parse_choice(cursor, kind_name, VALUE_KINDS, "a kind of value")) < 0 ||
         (dtype = 1 + parse_choice(cursor, type_name, LLMRUN_DTYPES - 1, "an element type")) < 1 ||
-        !parse_shape(cursor, (uint32_t)dtype, &rank, shape) || !parse_name(cursor, name, sizeof name))
+        !parse_shape(cursor, (uint32_t)dtype, &rank, shape) || !parse_name(cursor, &name))
         return false;
-    if (program_find(program, name) != NO_VALUE)
-        return parse_fail(cursor, "a name that no other value has");
-    flags |= accept(cursor, "trainable") ? VALUE_TRAINABLE : 0;
-    flags |= accept(cursor, "decay") ? VALUE_DECAY : 0;
-    flags |= accept(cursor, "per-microbatch") ? VALUE_PER_MICROBATCH : 0;
-    if (accept(cursor, "of") && (!expect(cursor, "%") || !parse_integer(cursor, &source)))
+    fits = program_find(program, name) == NO_VALUE || parse_fail(cursor, "a name that no other value has");
+    fits = fits && parse_flags(cursor, program->value_count, &flags, &source);
+    if (fits) {
+        id = program_add_value(program, name, (enum value_kind)kind, (uint32_t)dtype, rank, shape);
+        fits = id != NO_VALUE || parse_fail(cursor, "more memory");
+    }
+    free(name);
+    if (!fits)
         return false;
-    if (source < NO_VALUE || source >= program->value_count)
-        return parse_fail(cursor, "a source that stands above");
-    id = program_add_value(program, name, (enum value_kind)kind, (uint32_t)dtype, rank, shape);
-    if (id == NO_VALUE)
-        return parse_fail(cursor, "more memory");
     program->values[id].flags = (uint8_t)flags;
     program->values[id].source = (int32_t)source;
     return expect(cursor, "\n");

@@ -1,11 +1,11 @@
 #include "program/program.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
 #include "base/checked.h"
+#include "base/text.h"
 #include "program/op_table.h"
 #include "tensor/dtype.h"
 
@@ -16,6 +16,8 @@ void program_init(struct program *program)
 
 void program_free(struct program *program)
 {
+    for (int64_t i = 0; i < program->value_count; i++)
+        free((char *)program->values[i].name);
     free(program->values);
     free(program->ops);
     free(program->operands);
@@ -32,19 +34,22 @@ int32_t program_find(const struct program *program, const char *name)
     return slot != NULL ? slot->value : NO_VALUE;
 }
 
-static void name_uniquely(const struct program *program, struct value *value, const char *name)
+/* The name itself, or with the first suffix that is free; NULL when there is no memory. */
+static char *unique_name(const struct program *program, const char *name)
 {
-    struct value_slot *taken;
+    struct value_slot *taken = value_index_slot(&program->names, program->values, name);
+    struct text unique = {0};
 
-    snprintf(value->name, sizeof value->name, "%s", name);
-    taken = value_index_slot(&program->names, program->values, value->name);
-    if (taken->value == NO_VALUE)
-        return;
-    if (taken->next_suffix == 0)
+    text_add(&unique, "%s", name);
+    if (taken->value != NO_VALUE && taken->next_suffix == 0)
         taken->next_suffix = 2;
-    do
-        snprintf(value->name, sizeof value->name, "%.50s.%d", name, taken->next_suffix++);
-    while (program_find(program, value->name) != NO_VALUE);
+    while (!unique.failed && program_find(program, unique.data) != NO_VALUE) {
+        unique.length = 0;
+        text_add(&unique, "%s.%d", name, taken->next_suffix++);
+    }
+    if (unique.failed)
+        text_free(&unique);
+    return unique.data;
 }
 
 int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype,
@@ -55,14 +60,16 @@ int32_t program_add_value(struct program *program, const char *name, enum value_
 
     if (!value_index_reserve(&program->names, program->values))
         return NO_VALUE;
-    /* Before the array moves: name and shape may be those of a value in it. */
-    name_uniquely(program, &value, name);
+    /* Before the array moves: the shape may be that of a value in it. */
     for (uint32_t i = 0; i < rank; i++)
         value.shape[i] = shape[i];
     values = array_reserve(program->values, program->value_count, 1, &program->value_capacity, sizeof *values);
     if (values == NULL)
         return NO_VALUE;
     program->values = values;
+    value.name = unique_name(program, name);
+    if (value.name == NULL)
+        return NO_VALUE;
     values[program->value_count] = value;
     value_index_slot(&program->names, values, value.name)->value = (int32_t)program->value_count;
     program->names.count++;
@@ -144,11 +151,6 @@ int64_t value_elements(const struct value *value)
 int64_t value_bytes(const struct value *value)
 {
     return value_elements(value) * dtype_bytes(value->dtype);
-}
-
-bool value_is_persistent(const struct value *value)
-{
-    return value->kind != VALUE_ACTIVATION;
 }
 
 void program_tensor(const struct program *program, int32_t id, int64_t alignment, struct llmrun_tensor *tensor)

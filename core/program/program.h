@@ -1,6 +1,6 @@
 /* The step program: everything one rank computes, as flat arrays of values and ops with int32 ids. It is made by a
- * model builder, rewritten by passes (program in, program out), planned, and walked by the executor. It holds no
- * pointer into itself, so it prints, parses, diffs and hashes as text (program/text.h).
+ * model builder, rewritten by passes (program in, program out), planned, and walked by the executor. But for the names
+ * of values it holds no pointer, so it prints, parses, diffs and hashes as text (program/text.h).
  *
  * Ops stand in sections; a section's ops are contiguous and run in order. Launching a section for another microbatch
  * binds other memory to the values that are per microbatch. */
@@ -15,8 +15,7 @@
 #include "base/status.h"
 #include "program/value_index.h"
 
-#define NO_VALUE         (-1)
-#define VALUE_NAME_BYTES 64
+#define NO_VALUE (-1)
 
 enum value_kind {
     VALUE_PARAMETER,  /* a weight; fp32 master; lives as long as the run */
@@ -42,8 +41,8 @@ enum value_kind {
 #define VALUE_PER_MICROBATCH 4u /* inputs and results: one for each microbatch of the step */
 
 struct value {
-    char name[VALUE_NAME_BYTES]; /* unique in the program; checkpoint name of parameters */
-    uint8_t kind;                /* enum value_kind */
+    const char *name; /* unique in the program, of any length; owned by it; checkpoint name of parameters */
+    uint8_t kind;     /* enum value_kind */
     uint8_t flags;
     uint8_t dtype; /* LLMRUN_F32 ... */
     uint8_t rank;
@@ -104,8 +103,8 @@ struct program {
 void program_init(struct program *program);
 void program_free(struct program *program);
 
-/* Adds a value named `name` (made unique with a suffix ".2", ".3" ... if taken). Shape entries beyond `rank` are
- * ignored. Returns its id, or NO_VALUE when there is no memory. */
+/* Adds a value named `name` (made unique with a suffix ".2", ".3" ... if taken); the program keeps a copy, which stays
+ * where it is. Shape entries beyond `rank` are ignored. Returns its id, or NO_VALUE when there is no memory. */
 int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype,
                           uint32_t rank, const int64_t *shape);
 
@@ -127,9 +126,6 @@ int32_t program_find(const struct program *program, const char *name);
 
 int64_t value_elements(const struct value *value);
 int64_t value_bytes(const struct value *value);
-
-/* True for values that live across sections of a step or across steps. */
-bool value_is_persistent(const struct value *value);
 
 /* The contract's description of a value: contiguous, with the given alignment. NO_VALUE gives LLMRUN_NONE. */
 void program_tensor(const struct program *program, int32_t value, int64_t alignment, struct llmrun_tensor *tensor);

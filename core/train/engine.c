@@ -7,7 +7,7 @@
 
 static int32_t find(const struct engine *engine, const char *prefix, const char *name)
 {
-    char full[VALUE_NAME_BYTES];
+    char full[VALUE_FULL_NAME_BYTES];
 
     snprintf(full, sizeof full, "%s%s", prefix, name);
     return program_find(&executor_compiled(engine->executor)->program, full);

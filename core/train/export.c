@@ -68,18 +68,21 @@ static int choose_dtypes(struct export *export, struct error *error)
 {
     for (int64_t i = 0; i < export->stored.count; i++) {
         struct hf_stored *tensor = &export->stored.tensors[i];
-        char key[sizeof IMPORT_DTYPE_KEY + VALUE_NAME_BYTES];
-        const char *imported;
+        const char *name = export->list.forms[tensor->parameters[0]].name, *imported;
+        char *key = import_dtype_key(name);
 
-        snprintf(key, sizeof key, "%s%s", IMPORT_DTYPE_KEY, export->list.forms[tensor->parameters[0]].name);
+        if (key == NULL)
+            return error_set(error, STATUS_MEMORY, "no memory to export %.80s", name);
         imported = checkpoint_state_text(&export->checkpoint.manifest.state, key);
+        free(key);
         if (export->options->dtype != LLMRUN_NONE)
             tensor->dtype = export->options->dtype;
         else if (imported != NULL)
             tensor->dtype = dtype_from_name(imported);
         if (tensor->dtype != LLMRUN_F32 && tensor->dtype != LLMRUN_BF16 && tensor->dtype != LLMRUN_F16)
-            return error_set(error, STATUS_INPUT, "%s: its manifest has '%.40s' as %s; f32, bf16 or f16 is wanted",
-                             export->checkpoint.folder, imported != NULL ? imported : "nothing", key);
+            return error_set(error, STATUS_INPUT,
+                             "%s: its manifest has '%.40s' as " IMPORT_DTYPE_KEY "%s; f32, bf16 or f16 is wanted",
+                             export->checkpoint.folder, imported != NULL ? imported : "nothing", name);
     }
     return STATUS_OK;
 }

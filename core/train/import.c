@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "huggingface/weights.h"
 #include "train/new_folder.h"
 #include "train/pretrained.h"
@@ -24,6 +25,16 @@ struct import {
     struct checkpoint_state state;
     struct new_folder target;
 };
+
+char *import_dtype_key(const char *parameter)
+{
+    struct text key = {0};
+
+    text_add(&key, "%s%s", IMPORT_DTYPE_KEY, parameter);
+    if (key.failed)
+        text_free(&key);
+    return key.data;
+}
 
 static int load_config(struct import *import, const char *source, struct error *error)
 {
@@ -48,10 +59,13 @@ static int describe(struct import *import, struct error *error)
     for (int64_t i = 0; i < list->count && status == STATUS_OK; i++) {
         const char *name = list->forms[i].name;
         uint32_t dtype = hf_weights_dtype(&import->source.directory, import->source.family, name);
-        char key[sizeof IMPORT_DTYPE_KEY + VALUE_NAME_BYTES];
+        char *key = import_dtype_key(name);
 
-        snprintf(key, sizeof key, "%s%s", IMPORT_DTYPE_KEY, name);
-        status = checkpoint_state_set_text(&import->state, key, dtype_name(dtype), error);
+        if (key == NULL)
+            status = error_set(error, STATUS_MEMORY, "no memory to import %.80s", name);
+        else
+            status = checkpoint_state_set_text(&import->state, key, dtype_name(dtype), error);
+        free(key);
     }
     return status;
 }

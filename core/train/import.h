@@ -9,6 +9,9 @@
  */
 #define IMPORT_DTYPE_KEY "dtype."
 
+/* The key of one parameter; to be freed. NULL when there is no memory. */
+char *import_dtype_key(const char *parameter);
+
 /* `target` is the folder of the new checkpoint: it may be there when it is empty, and appears whole or not at all.
  * *parameters (may be NULL) is their number. STATUS_INPUT for a directory that is not a model of ours; STATUS_USAGE for
  * a target that holds something. */

@@ -36,7 +36,7 @@ struct check {
 /* Multiples of 1/1024 in [-1, 1), by name and element. */
 static float start_value(const char *name, int64_t element)
 {
-    char text[2 * VALUE_NAME_BYTES];
+    char text[128];
 
     snprintf(text, sizeof text, "%s %lld", name, (long long)element);
     return (float)((int)(hash_text(text) % 2048) - 1024) / 1024;

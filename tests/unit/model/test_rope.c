@@ -107,7 +107,7 @@ static void a_model_fills_its_tables_by_name_and_knows_no_other(void **state)
     (void)state;
     assert_int_equal(model_fill_constant(&config, &value, table, &error), STATUS_OK);
     assert_true(table[0] == 0 && fabs((double)table[HALF] - sin(1)) < 1e-7);
-    value.name[0] = 'R';
+    value.name = "Rope.sines";
     assert_int_equal(model_fill_constant(&config, &value, table, &error), STATUS_BUG);
     assert_string_equal(error.message, "no model fills the constant Rope.sines");
 }

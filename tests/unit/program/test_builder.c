@@ -3,11 +3,14 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "program/text.h"
+
+#define LONG_NAME 1000 /* characters */
 
 static int32_t vector(struct builder *b, const char *name, enum value_kind kind, uint32_t dtype, int64_t elements)
 {
@@ -125,17 +128,70 @@ static void a_required_operand_that_is_missing_is_named(void **state)
 
 static void names_stay_unique(void **state)
 {
-    char longest[VALUE_NAME_BYTES];
+    char *longest = calloc(LONG_NAME + 1, 1);
     struct program program;
 
     (void)state;
-    memset(longest, 'n', sizeof longest - 1);
-    longest[sizeof longest - 1] = '\0';
+    memset(longest, 'n', LONG_NAME);
     program_init(&program);
     for (int i = 0; i < 30; i++)
         program_add_value(&program, i % 2 ? "x" : longest, VALUE_ACTIVATION, LLMRUN_F32, 0, NULL);
     for (int32_t i = 0; i < 30; i++)
         assert_int_equal(program_find(&program, program.values[i].name), i);
+    assert_string_equal(program.values[0].name, longest);
+    assert_memory_equal(program.values[28].name, longest, LONG_NAME);
+    assert_string_equal(program.values[28].name + LONG_NAME, ".15");
+    free(longest);
+    program_free(&program);
+}
+
+/* Names that differ only far behind are those of two parameters, each found again. */
+static void long_names_are_found_again_and_kept_apart(void **state)
+{
+    static const char *const ends[] = {"gate_proj.lora_A.weight", "gate_proj.lora_B.weight", "up_proj.weight"};
+    const int64_t shape[] = {3, 4};
+    struct text names[6] = {{0}};
+    char *layers = calloc(LONG_NAME + 1, 1);
+    struct program program;
+    struct error error;
+    struct builder b;
+
+    (void)state;
+    for (int i = 0; i < LONG_NAME; i += 10)
+        memcpy(layers + i, "adapters.x", 10);
+    program_init(&program);
+    builder_init(&b, &program, &error);
+    for (int i = 0; i < 6; i++) {
+        text_add(&names[i], "model.layers.79.%s.%s", i < 3 ? "mlp.experts.127" : layers, ends[i % 3]);
+        assert_int_equal(build_parameter(&b, names[i].data, VALUE_TRAINABLE, 2, shape), i);
+    }
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(build_parameter(&b, names[i].data, VALUE_TRAINABLE, 2, shape), i);
+        assert_int_equal(program_find(&program, names[i].data), i);
+        assert_string_equal(program.values[i].name, names[i].data);
+        text_free(&names[i]);
+    }
+    assert_int_equal(program.value_count, 6);
+    assert_int_equal(b.status, STATUS_OK);
+    free(layers);
+    program_free(&program);
+}
+
+static void one_name_for_two_forms_is_a_bug_and_not_one_value(void **state)
+{
+    const int64_t shape[] = {3, 4}, other[] = {4, 3};
+    struct program program;
+    struct error error;
+    struct builder b;
+
+    (void)state;
+    program_init(&program);
+    builder_init(&b, &program, &error);
+    build_parameter(&b, "h.0.weight", VALUE_TRAINABLE, 2, shape);
+    build_parameter(&b, "h.0.weight", VALUE_TRAINABLE, 2, other);
+    assert_int_equal(b.status, STATUS_BUG);
+    assert_string_equal(error.message, "h.0.weight is there already, as a parameter of another form");
+    assert_int_equal(program.value_count, 1);
     program_free(&program);
 }
 
@@ -161,8 +217,12 @@ static void a_value_can_be_made_like_another_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_forward_pass_reads_back_as_it_was_written), cmocka_unit_test(the_first_failure_sticks),
-        cmocka_unit_test(a_required_operand_that_is_missing_is_named), cmocka_unit_test(names_stay_unique),
+        cmocka_unit_test(a_forward_pass_reads_back_as_it_was_written),
+        cmocka_unit_test(the_first_failure_sticks),
+        cmocka_unit_test(a_required_operand_that_is_missing_is_named),
+        cmocka_unit_test(names_stay_unique),
+        cmocka_unit_test(long_names_are_found_again_and_kept_apart),
+        cmocka_unit_test(one_name_for_two_forms_is_a_bug_and_not_one_value),
         cmocka_unit_test(a_value_can_be_made_like_another_one),
     };
 
