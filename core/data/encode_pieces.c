@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "data/jsonl.h"
 
@@ -32,35 +33,49 @@ struct work {
     struct chunk *chunks;
     int64_t chunk_count;
     const char *file;
+    bool zero_ends;      /* the token of byte 0 is the one that ends a text */
     atomic_llong next;   /* chunk that no thread has taken yet */
     atomic_bool give_up; /* a chunk has failed: later ones need not be made */
 };
 
-static int encode_line(const struct tokenizer *tokenizer, const struct piece *piece, struct encoded_piece *encoded,
-                       struct token_list *list, struct error *error)
+/* Byte 0 is a character as any other, but where its token is the one that ends a text (data.tokenizer bytes). */
+static int check_zero(const struct work *work, const struct jsonl_document *document, struct error *error)
 {
-    struct jsonl_document document;
-    int result = jsonl_parse(piece->text, piece->bytes, &document, error);
+    if (work->zero_ends &&
+        (memchr(document->answer, 0, (size_t)document->answer_bytes) != NULL ||
+         (document->prompt != NULL && memchr(document->prompt, 0, (size_t)document->prompt_bytes) != NULL)))
+        return error_set(
+            error, STATUS_INPUT,
+            "the text holds \\u0000, which is the token that ends a text with this tokenizer; leave it out");
+    return STATUS_OK;
+}
 
+static int encode_line(const struct work *work, const struct piece *piece, struct encoded_piece *encoded,
+                       struct jsonl_document *document, struct token_list *list, struct error *error)
+{
+    const struct tokenizer *tokenizer = work->tokenizer;
+    int result = jsonl_parse(piece->text, piece->bytes, document, error);
+
+    if (result == STATUS_OK)
+        result = check_zero(work, document, error);
     if (result != STATUS_OK)
-        goto out;
-    if (document.prompt != NULL)
-        result = tokenizer_encode(tokenizer, document.prompt, document.prompt_bytes, list, error);
+        return result;
+    if (document->prompt != NULL)
+        result = tokenizer_encode(tokenizer, document->prompt, document->prompt_bytes, list, error);
     encoded->prompt_tokens = list->count - encoded->first;
     if (result == STATUS_OK)
-        result = tokenizer_encode(tokenizer, document.answer, document.answer_bytes, list, error);
+        result = tokenizer_encode(tokenizer, document->answer, document->answer_bytes, list, error);
     if (result == STATUS_OK && list->count > encoded->first && tokenizer_end_of_text(tokenizer) >= 0) {
         result = token_list_reserve(list, 1, error);
         if (result == STATUS_OK)
             list->ids[list->count++] = tokenizer_end_of_text(tokenizer);
     }
-out:
-    jsonl_release(&document);
     return result;
 }
 
 static int encode_chunk(struct work *work, struct chunk *chunk)
 {
+    struct jsonl_document document = {0};
     int64_t index;
     int result = STATUS_OK;
 
@@ -71,7 +86,7 @@ static int encode_chunk(struct work *work, struct chunk *chunk)
         encoded->first = chunk->list.count;
         encoded->prompt_tokens = 0;
         if (piece->line > 0)
-            result = encode_line(work->tokenizer, piece, encoded, &chunk->list, &chunk->error);
+            result = encode_line(work, piece, encoded, &document, &chunk->list, &chunk->error);
         else
             result = tokenizer_encode(work->tokenizer, piece->text, piece->bytes, &chunk->list, &chunk->error);
         encoded->tokens = chunk->list.count - encoded->first;
@@ -80,6 +95,7 @@ static int encode_chunk(struct work *work, struct chunk *chunk)
         else if (result != STATUS_OK)
             error_prefix(&chunk->error, "%s", work->file);
     }
+    jsonl_release(&document);
     return result;
 }
 
@@ -117,6 +133,17 @@ static int make_chunks(struct work *work, struct error *error)
         filled += pieces->items[index].bytes;
     }
     return STATUS_OK;
+}
+
+/* A tokenizer may have no token for it. */
+static bool zero_ends(const struct tokenizer *tokenizer)
+{
+    struct token_list zero = {0};
+    bool ends = tokenizer_encode(tokenizer, "", 1, &zero, NULL) == STATUS_OK && zero.count == 1 &&
+                zero.ids[0] == tokenizer_end_of_text(tokenizer);
+
+    free(zero.ids);
+    return ends;
 }
 
 /* The calling thread works too, so a thread that cannot be made only costs time. */
@@ -201,7 +228,7 @@ static int append_all(const struct work *work, bool mask_prompt, struct encode_s
 int encode_pieces(const struct tokenizer *tokenizer, const struct piece_list *pieces, const char *file,
                   bool mask_prompt, int threads, struct encode_state *state, struct token_set *set, struct error *error)
 {
-    struct work work = {.tokenizer = tokenizer, .pieces = pieces, .file = file};
+    struct work work = {.tokenizer = tokenizer, .pieces = pieces, .file = file, .zero_ends = zero_ends(tokenizer)};
     int64_t index;
     int result = make_chunks(&work, error);
 

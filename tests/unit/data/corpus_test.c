@@ -345,14 +345,14 @@ static void a_bad_line_is_refused_with_file_and_line(void **state)
         {"{\"prompt\": \"x\"}", "bad.jsonl:2: the object has 'prompt' without 'answer'"},
         {"{\"answer\": \"x\"}", "bad.jsonl:2: the object has 'answer' without 'prompt'"},
         {"{\"text\": \"x\", \"answer\": \"x\"}", "keep one kind"},
-        {"{\"text\": \"x\", \"text\": \"y\"}", "bad.jsonl:2: column"},
+        {"{\"text\": \"x\", \"text\": \"y\"}", "bad.jsonl:2: column 15: the field 'text' stands twice"},
         {"[1]", "bad.jsonl:2: the line is not an object"},
         {"5", "bad.jsonl:2: the line is not an object"},
         {"{\"text\": \"x\"", "bad.jsonl:2: column"},
         {"{\"text\": \"x\"} {}", "bad.jsonl:2: column"},
         {"{\"text\": \"\xff\"}", "bad.jsonl:2: column"},
-        {"{\"text\": \"\\u0000\"}", "bad.jsonl:2: column"},
-        {"{\"text\": \"\\ud800\"}", "bad.jsonl:2: column"},
+        {"{\"text\": \"a\\u0000\"}", "bad.jsonl:2: the text holds \\u0000"},
+        {"{\"text\": \"\\ud800\"}", "bad.jsonl:2: column 11: the field 'text' holds half a surrogate pair, \\ud800"},
     };
     size_t number;
 
