@@ -7,6 +7,7 @@
 #include "base/nearest.h"
 #include "config/keys.h"
 #include "config/scalar.h"
+#include "train/path_defaults.h"
 
 extern char **environ;
 
@@ -248,7 +249,14 @@ int arguments_load_config(const struct arguments *arguments, struct config *conf
                                          .flags = arguments->flags,
                                          .flag_count = arguments->flag_count};
 
-    return config_load(config, &inputs, error);
+    int status = config_load(config, &inputs, error);
+
+    if (status != STATUS_OK)
+        return status;
+    status = path_defaults_set(&file_system_real, config, error);
+    if (status != STATUS_OK)
+        config_free(config);
+    return status;
 }
 
 int options_run(const struct usage *usage, int argc, char **argv,

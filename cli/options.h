@@ -77,7 +77,7 @@ int options_parse(const struct usage *usage, int argc, char **argv, struct argum
 
 void arguments_free(struct arguments *arguments);
 
-/* config_load with the file, this process's environment and the settings. */
+/* config_load with the file, this process's environment and the settings, and what follows from model.path. */
 int arguments_load_config(const struct arguments *arguments, struct config *config, struct error *error);
 
 /* A whole command that works on a config: parses, loads the config, calls `work`. Where --help was asked for, or

@@ -26,7 +26,8 @@ enum config_key_id {
     CONFIG_KEYS
 };
 
-enum config_level { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
+/* CONFIG_PATH: nobody set it, and it follows from the files in model.path. */
+enum config_level { CONFIG_DEFAULT, CONFIG_PATH, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
 
 /* Where a value came from. */
 struct config_source {
@@ -100,6 +101,9 @@ struct config_inputs {
  * variable or flag), the key and the nearest name, for whatever is wrong, a missing file too. */
 int config_load(struct config *config, const struct config_inputs *inputs, struct error *error);
 
+/* Sets a key, or an entry of model.overrides, to what the files in model.path say, unless somebody set it. */
+int config_set_from_path(struct config *config, const char *dotted, const char *value, struct error *error);
+
 /* Frees what config_load made. A zeroed struct may be freed. */
 void config_free(struct config *config);
 
@@ -110,7 +114,8 @@ int config_to_text(const struct config *config, bool sources, char **text, struc
 /* The value of one key as one line of YAML; the caller's, to free(). NULL when there is no memory. */
 char *config_value_text(const struct config *config, enum config_key_id key);
 
-/* Where the value of a key came from: "default", "run.yaml:12", "LLMRUN_TRAIN_STEPS", "--train.steps". Cut to `bytes`.
+/* Where the value of a key came from: "default", "model.path", "run.yaml:12", "LLMRUN_TRAIN_STEPS", "--train.steps".
+ * Cut to `bytes`.
  */
 void config_source_text(const struct config *config, enum config_key_id key, char *out, int64_t bytes);
 

@@ -98,6 +98,29 @@ int level_set(struct config *config, const char *dotted, const char *place, cons
     return set_yaml(config, (enum config_key_id)key, entry, place, text, source, error);
 }
 
+/* The level of the key, or of the entry of a map key. */
+static enum config_level level_of(const struct config *config, int key, const char *entry)
+{
+    const struct config_map *map = (const struct config_map *)((const char *)config + config_keys[key].offset);
+
+    if (entry == NULL)
+        return config->sources[key].level;
+    for (int64_t i = 0; i < map->count; i++)
+        if (strcmp(map->pairs[i].name, entry) == 0)
+            return map->pairs[i].source.level;
+    return CONFIG_DEFAULT;
+}
+
+int config_set_from_path(struct config *config, const char *dotted, const char *value, struct error *error)
+{
+    const char *entry;
+    int key = find_setting(dotted, &entry);
+
+    if (key >= 0 && level_of(config, key, entry) > CONFIG_PATH)
+        return STATUS_OK;
+    return level_set(config, dotted, "model.path", value, (struct config_source){CONFIG_PATH, 0}, error);
+}
+
 /* Empties a text key because `by`, of a higher level, takes its place. */
 static int give_way(struct config *config, char **text, enum config_key_id key, enum config_key_id by,
                     struct error *error)

@@ -11,6 +11,8 @@ void config_source_text(const struct config *config, enum config_key_id key, cha
         snprintf(out, (size_t)bytes, "%s:%d", config->file, source->line);
     else if (source->level == CONFIG_ENVIRONMENT)
         config_variable(key, out, (size_t)bytes);
+    else if (source->level == CONFIG_PATH)
+        snprintf(out, (size_t)bytes, "model.path");
     else if (source->level == CONFIG_FLAG)
         snprintf(out, (size_t)bytes, "--%s", config_keys[key].dotted);
     else

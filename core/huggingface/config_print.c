@@ -85,20 +85,24 @@ static bool put_rope(json_t *object, const struct model_config *config)
            json_object_set_new(object, "rope_scaling", scaling) == 0;
 }
 
+static bool put_tie(json_t *object, const struct model_config *config)
+{
+    return json_object_set_new(object, "tie_word_embeddings", json_boolean(config->tie_word_embeddings)) == 0;
+}
+
 static bool put_llama(json_t *object, const struct model_config *config)
 {
     return put_integer(object, "intermediate_size", model_inner(config)) &&
            put_integer(object, "num_key_value_heads", model_kv_heads(config)) &&
-           put_integer(object, "head_dim", model_head_width(config)) &&
-           json_object_set_new(object, "tie_word_embeddings", json_boolean(config->tie_word_embeddings)) == 0 &&
+           put_integer(object, "head_dim", model_head_width(config)) && put_tie(object, config) &&
            json_object_set_new(object, "hidden_act", json_string("silu")) == 0 &&
            json_object_set_new(object, "attention_bias", json_false()) == 0 &&
            json_object_set_new(object, "mlp_bias", json_false()) == 0 && put_rope(object, config);
 }
 
-static bool put_gpt2(json_t *object)
+static bool put_gpt2(json_t *object, const struct model_config *config)
 {
-    return json_object_set_new(object, "activation_function", json_string("gelu_new")) == 0;
+    return json_object_set_new(object, "activation_function", json_string("gelu_new")) == 0 && put_tie(object, config);
 }
 
 /* Those of the published models are transformers' defaults. */
@@ -141,7 +145,7 @@ static bool put_all(json_t *object, const struct model_config *config, const str
     for (; field->key != NULL; field++)
         if (!put_field(object, field, config))
             return false;
-    return (config->family == MODEL_GPT2 ? put_gpt2(object) : put_llama(object, config)) &&
+    return (config->family == MODEL_GPT2 ? put_gpt2(object, config) : put_llama(object, config)) &&
            ((form->original != NULL && !form->new_ids) || put_new_ids(object, form->end_of_text)) &&
            (form->original != NULL || put_new_dropouts(object, config));
 }

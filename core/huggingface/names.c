@@ -22,6 +22,11 @@ const char *hf_prefix(enum model_family family)
     return family == MODEL_GPT2 ? "transformer." : "model.";
 }
 
+const char *hf_embedding(enum model_family family)
+{
+    return family == MODEL_GPT2 ? "wte.weight" : "model.embed_tokens.weight";
+}
+
 /* "h.12.attn.c_proj.weight": behind "h.12."; the name itself outside the layers. */
 static const char *within_layer(const char *name)
 {
@@ -38,8 +43,10 @@ void hf_place_of(enum model_family family, const char *parameter, struct hf_plac
     const char *suffix = within_layer(parameter);
 
     /* LLaMA's parameters are called and stored as in transformers. */
+    const bool prefixed = family == MODEL_GPT2 && strcmp(parameter, MODEL_HEAD_NAME) != 0;
+
     *place = (struct hf_place){.parts = 1};
-    snprintf(place->name, sizeof place->name, "%s%s", family == MODEL_GPT2 ? hf_prefix(family) : "", parameter);
+    snprintf(place->name, sizeof place->name, "%s%s", prefixed ? hf_prefix(family) : "", parameter);
     if (family != MODEL_GPT2)
         return;
     for (size_t i = 0; i < sizeof gpt2 / sizeof gpt2[0]; i++)
@@ -54,9 +61,7 @@ void hf_place_of(enum model_family family, const char *parameter, struct hf_plac
 
 bool hf_is_vocabulary(enum model_family family, const char *parameter)
 {
-    if (family == MODEL_GPT2)
-        return strcmp(parameter, "wte.weight") == 0;
-    return strcmp(parameter, "model.embed_tokens.weight") == 0 || strcmp(parameter, "lm_head.weight") == 0;
+    return strcmp(parameter, hf_embedding(family)) == 0 || strcmp(parameter, MODEL_HEAD_NAME) == 0;
 }
 
 struct shape hf_stored_shape(const struct model_config *config, const char *parameter, const struct shape *form,
@@ -85,7 +90,7 @@ static bool ends_with(const char *name, const char *end)
 
 bool hf_tensor_ignored(const struct model_config *config, const char *name)
 {
-    if (strcmp(name, "lm_head.weight") == 0)
+    if (strcmp(name, MODEL_HEAD_NAME) == 0)
         return config->tie_word_embeddings;
     if (config->family == MODEL_GPT2)
         return ends_with(name, ".attn.bias") || ends_with(name, ".attn.masked_bias");

@@ -28,10 +28,14 @@ struct shape hf_stored_shape(const struct model_config *config, const char *para
  * "transformer.", "model.". */
 const char *hf_prefix(enum model_family family);
 
+/* The parameter that embeds tokens. */
+const char *hf_embedding(enum model_family family);
+
 /* Whether a parameter has a row for each token of the vocabulary: wte, embed_tokens, an untied head. */
 bool hf_is_vocabulary(enum model_family family, const char *parameter);
 
-/* Tensors that carry no parameter: buffers of old versions, and the head where it is the embedding. */
+/* Tensors that carry no parameter: buffers of old versions, and the head where it is the embedding (weights.h
+ * compares them). */
 bool hf_tensor_ignored(const struct model_config *config, const char *name);
 
 #endif

@@ -8,9 +8,9 @@
 #define BLOCK_ELEMENTS ((int64_t)1 << 18) /* read and converted at once */
 
 /* By the name as transformers saves it, else without the prefix. */
-static const struct safetensors_tensor *find(const struct hf_directory *directory, enum model_family family,
-                                             const char *parameter, struct hf_place *place,
-                                             const struct safetensors **file)
+static const struct safetensors_tensor *find_stored(const struct hf_directory *directory, enum model_family family,
+                                                    const char *parameter, struct hf_place *place,
+                                                    const struct safetensors **file)
 {
     const char *prefix = hf_prefix(family);
     const struct safetensors_tensor *tensor;
@@ -19,6 +19,18 @@ static const struct safetensors_tensor *find(const struct hf_directory *director
     tensor = hf_directory_find(directory, place->name, file);
     if (tensor == NULL && strncmp(place->name, prefix, strlen(prefix)) == 0)
         tensor = hf_directory_find(directory, place->name + strlen(prefix), file);
+    return tensor;
+}
+
+/* Of a tied matrix some writers keep the head and leave the embedding out. */
+static const struct safetensors_tensor *find(const struct hf_directory *directory, const struct model_config *config,
+                                             const char *parameter, struct hf_place *place,
+                                             const struct safetensors **file)
+{
+    const struct safetensors_tensor *tensor = find_stored(directory, config->family, parameter, place, file);
+
+    if (tensor == NULL && config->tie_word_embeddings && strcmp(parameter, hf_embedding(config->family)) == 0)
+        tensor = hf_directory_find(directory, MODEL_HEAD_NAME, file);
     return tensor;
 }
 
@@ -40,6 +52,11 @@ int hf_weights_check_layers(const struct hf_directory *directory, const struct m
     return STATUS_OK;
 }
 
+static bool is_read(const struct safetensors_tensor *tensor)
+{
+    return tensor->dtype == LLMRUN_F32 || tensor->dtype == LLMRUN_F16 || tensor->dtype == LLMRUN_BF16;
+}
+
 static int check_one(const struct hf_directory *directory, const struct model_config *config,
                      const struct safetensors_form *form, const struct safetensors_tensor **found, struct error *error)
 {
@@ -48,11 +65,11 @@ static int check_one(const struct hf_directory *directory, const struct model_co
     struct hf_place place;
     struct shape wanted;
 
-    *found = find(directory, config->family, form->name, &place, &file);
+    *found = find(directory, config, form->name, &place, &file);
     if (*found == NULL)
         return error_set(error, STATUS_INPUT, "%s has no tensor %s, which %s asks for", directory->path, place.name,
                          HF_CONFIG_NAME);
-    if ((*found)->dtype != LLMRUN_F32 && (*found)->dtype != LLMRUN_F16 && (*found)->dtype != LLMRUN_BF16)
+    if (!is_read(*found))
         return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' is %.40s; F32, F16 and BF16 can be read", file->path,
                          (*found)->name, (*found)->stored_dtype);
     wanted = hf_stored_shape(config, form->name, &form->shape, &place);
@@ -102,11 +119,12 @@ int hf_weights_check(const struct hf_directory *directory, const struct model_co
     return status;
 }
 
-uint32_t hf_weights_dtype(const struct hf_directory *directory, enum model_family family, const char *parameter)
+uint32_t hf_weights_dtype(const struct hf_directory *directory, const struct model_config *config,
+                          const char *parameter)
 {
     const struct safetensors *file;
     struct hf_place place;
-    const struct safetensors_tensor *tensor = find(directory, family, parameter, &place, &file);
+    const struct safetensors_tensor *tensor = find(directory, config, parameter, &place, &file);
 
     return tensor != NULL ? tensor->dtype : LLMRUN_NONE;
 }
@@ -158,13 +176,13 @@ static int read_transposed(const struct safetensors *file, const struct safetens
     return status;
 }
 
-int hf_weights_read(const struct hf_directory *directory, enum model_family family, const struct safetensors_form *form,
-                    float *memory, struct error *error)
+int hf_weights_read(const struct hf_directory *directory, const struct model_config *config,
+                    const struct safetensors_form *form, float *memory, struct error *error)
 {
     const int64_t elements = shape_elements(&form->shape);
     const struct safetensors *file;
     struct hf_place place;
-    const struct safetensors_tensor *tensor = find(directory, family, form->name, &place, &file);
+    const struct safetensors_tensor *tensor = find(directory, config, form->name, &place, &file);
     void *raw = malloc(BLOCK_ELEMENTS * 2);
     int64_t stored;
     int status;
@@ -184,4 +202,55 @@ int hf_weights_read(const struct hf_directory *directory, enum model_family fami
         memset(memory + stored, 0, (size_t)(elements - stored) * sizeof *memory);
     free(raw);
     return status;
+}
+
+/* Numbers from element `first` on; both blocks have `count`. A NaN is equal to nothing, itself included. */
+static int compare_block(const struct safetensors *const files[2], const struct safetensors_tensor *const tensors[2],
+                         int64_t first, int64_t count, float *blocks[2], void *raw, bool *differ, struct error *error)
+{
+    for (int i = 0; i < 2; i++) {
+        int status = read_elements(files[i], tensors[i], first, count, blocks[i], raw, error);
+
+        if (status != STATUS_OK)
+            return status;
+    }
+    for (int64_t i = 0; i < count && !*differ; i++)
+        *differ = !(blocks[0][i] == blocks[1][i]);
+    return STATUS_OK;
+}
+
+static int compare_values(const struct safetensors *const files[2], const struct safetensors_tensor *const tensors[2],
+                          bool *differ, struct error *error)
+{
+    const int64_t elements = shape_elements(&tensors[0]->shape);
+    float *memory = malloc(BLOCK_ELEMENTS * 2 * sizeof *memory);
+    void *raw = malloc(BLOCK_ELEMENTS * 2);
+    float *blocks[2] = {memory, memory + (memory != NULL ? BLOCK_ELEMENTS : 0)};
+    int status = memory != NULL && raw != NULL
+                     ? STATUS_OK
+                     : error_set(error, STATUS_MEMORY, "no memory to read %s of %s", MODEL_HEAD_NAME, files[0]->path);
+
+    for (int64_t done = 0; done < elements && status == STATUS_OK && !*differ; done += BLOCK_ELEMENTS)
+        status =
+            compare_block(files, tensors, done, elements - done < BLOCK_ELEMENTS ? elements - done : BLOCK_ELEMENTS,
+                          blocks, raw, differ, error);
+    free(memory);
+    free(raw);
+    return status;
+}
+
+int hf_weights_own_head(const struct hf_directory *directory, const struct model_config *config, bool *own,
+                        struct error *error)
+{
+    const struct safetensors *files[2];
+    const struct safetensors_tensor *tensors[2];
+    struct hf_place place;
+
+    *own = false;
+    tensors[0] = hf_directory_find(directory, MODEL_HEAD_NAME, &files[0]);
+    tensors[1] = find_stored(directory, config->family, hf_embedding(config->family), &place, &files[1]);
+    if (tensors[0] == NULL || tensors[1] == NULL)
+        return STATUS_OK;
+    *own = !is_read(tensors[0]) || !shape_equal(&tensors[0]->shape, &tensors[1]->shape);
+    return *own || !is_read(tensors[1]) ? STATUS_OK : compare_values(files, tensors, own, error);
 }

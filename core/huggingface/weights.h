@@ -17,12 +17,19 @@ int hf_weights_check(const struct hf_directory *directory, const struct model_co
                      const struct safetensors_form *forms, int64_t count, struct error *error);
 
 /* The type in which a parameter that passed the check is stored. */
-uint32_t hf_weights_dtype(const struct hf_directory *directory, enum model_family family, const char *parameter);
+uint32_t hf_weights_dtype(const struct hf_directory *directory, const struct model_config *config,
+                          const char *parameter);
 
 /* Fills the fp32 memory of a parameter that passed the check. Each byte is read once, straight into place where the
  * forms agree; rows of the vocabulary that pad it are zeros. Blocks. STATUS_INPUT when a file gives fewer bytes than it
  * had. */
-int hf_weights_read(const struct hf_directory *directory, enum model_family family, const struct safetensors_form *form,
-                    float *memory, struct error *error);
+int hf_weights_read(const struct hf_directory *directory, const struct model_config *config,
+                    const struct safetensors_form *form, float *memory, struct error *error);
+
+/* Whether there is a head beside the token embedding that is not the same numbers, in fp32: then transformers
+ * (modeling_utils.py, tie_weights) computes with both, whatever tie_word_embeddings says. A head of another shape or of
+ * a type that is not read is one too, for the check to refuse. Reads both, once, up to the first difference. */
+int hf_weights_own_head(const struct hf_directory *directory, const struct model_config *config, bool *own,
+                        struct error *error);
 
 #endif

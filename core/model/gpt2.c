@@ -104,7 +104,8 @@ int32_t gpt2_build_hidden(struct builder *b, const struct model_config *config, 
 
 int32_t gpt2_build_head(struct builder *b, const struct model_config *config)
 {
-    return parameter(b, -1, "wte.weight", model_padded_vocabulary(config), config->n_embd);
+    return parameter(b, -1, config->tie_word_embeddings ? "wte.weight" : MODEL_HEAD_NAME,
+                     model_padded_vocabulary(config), config->n_embd);
 }
 
 /* Weights are normal with deviation initializer_range; what is added to the residual stream is scaled by 1/sqrt(2
@@ -120,6 +121,8 @@ void gpt2_build_init(struct builder *b, const struct model_config *config, uint6
     parameter_init(b, seed, model.wpe, 0, deviation);
     parameter_init(b, seed, model.ln_f_weight, 1, 0);
     parameter_init(b, seed, model.ln_f_bias, 0, 0);
+    if (!config->tie_word_embeddings)
+        parameter_init(b, seed, gpt2_build_head(b, config), 0, deviation);
     for (int i = 0; i < config->n_layer; i++) {
         struct gpt2_layer l;
 

@@ -1,5 +1,6 @@
 /* GPT-2 (Radford et al. 2019), as Hugging Face transformers names and computes it: pre-norm blocks, learned positions,
- * GELU in its tanh form, head tied to the token embedding. Q, K and V are separate tensors; weights are [out, in]. */
+ * GELU in its tanh form, the head tied to the token embedding or its own. Q, K and V are separate tensors; weights are
+ * [out, in]. */
 #ifndef LLMRUN_MODEL_GPT2_H
 #define LLMRUN_MODEL_GPT2_H
 

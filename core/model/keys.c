@@ -41,7 +41,7 @@ static const struct key gpt2_keys[] = {
     {"layer_norm_epsilon", KEY_FRACTION, AT(layer_norm_epsilon)},
     {"initializer_range", KEY_FRACTION, AT(initializer_range)},
     {"activation_function", KEY_NAME, 0, "gelu_new"},
-    {"tie_word_embeddings", KEY_FIXED, 0, "true"},
+    {"tie_word_embeddings", KEY_SWITCH, AT(tie_word_embeddings)},
     {"scale_attn_weights", KEY_FIXED, 0, "true"},
     {"scale_attn_by_inverse_layer_idx", KEY_FIXED, 0, "false"},
     {"add_cross_attention", KEY_FIXED, 0, "false"},

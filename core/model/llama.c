@@ -104,7 +104,7 @@ int32_t llama_build_hidden(struct builder *b, const struct model_config *config,
 
 int32_t llama_build_head(struct builder *b, const struct model_config *config)
 {
-    return parameter(b, -1, config->tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight",
+    return parameter(b, -1, config->tie_word_embeddings ? "model.embed_tokens.weight" : MODEL_HEAD_NAME,
                      model_padded_vocabulary(config), config->n_embd);
 }
 

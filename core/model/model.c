@@ -71,11 +71,6 @@ int64_t model_padded_vocabulary(const struct model_config *config)
     return round_up(config->vocab_size, 64);
 }
 
-static bool untied(const struct model_config *config)
-{
-    return config->family == MODEL_LLAMA && !config->tie_word_embeddings;
-}
-
 /* Whether model_parameters and the bytes of any value stay below 2^63. */
 static bool parameters_fit(const struct model_config *config)
 {
@@ -149,16 +144,17 @@ int model_check(const struct model_config *config, struct error *error)
 int64_t model_parameters(const struct model_config *config)
 {
     const int64_t c = config->n_embd, n = model_inner(config);
+    const int64_t vocabulary = (config->tie_word_embeddings ? 1 : 2) * config->vocab_size;
 
     if (config->family == MODEL_LLAMA) {
         const int64_t q = config->n_head * model_head_width(config),
                       kv = model_kv_heads(config) * model_head_width(config);
         const int64_t layer = c * (q + kv + kv) + q * c + 3 * c * n + 2 * c;
 
-        return config->n_layer * layer + (untied(config) ? 2 : 1) * config->vocab_size * c + c;
+        return config->n_layer * layer + vocabulary * c + c;
     }
-    return config->n_layer * (4 * (c * c + c) + 2 * c * n + n + c + 4 * c) +
-           (config->vocab_size + config->n_positions) * c + 2 * c;
+    return config->n_layer * (4 * (c * c + c) + 2 * c * n + n + c + 4 * c) + (vocabulary + config->n_positions) * c +
+           2 * c;
 }
 
 void model_build_init(struct builder *builder, const struct model_config *config, uint64_t seed)

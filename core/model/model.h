@@ -6,6 +6,9 @@
 
 #include "program/builder.h"
 
+/* The head's weight, where it is not the token embedding. */
+#define MODEL_HEAD_NAME "lm_head.weight"
+
 enum model_family { MODEL_GPT2, MODEL_LLAMA, MODEL_FAMILIES };
 
 enum rope_scaling { ROPE_UNSCALED, ROPE_LINEAR, ROPE_LLAMA3 };
@@ -23,7 +26,7 @@ struct model_config {
     int64_t vocab_size;
     double layer_norm_epsilon;
     double initializer_range; /* deviation of initial weights */
-    bool tie_word_embeddings; /* the head is the token embedding; GPT-2: always */
+    bool tie_word_embeddings; /* the head is the token embedding */
 
     /* LLaMA only: rotary positions, core/model/rope.h */
     double rope_theta;

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "huggingface/weights.h"
 #include "train/new_folder.h"
+#include "train/path_defaults.h"
 #include "train/pretrained.h"
 #include "train/request.h"
 #include "train/saver.h"
@@ -43,6 +44,8 @@ static int load_config(struct import *import, const char *source, struct error *
     int status = config_load(&import->config, &inputs, error);
 
     if (status == STATUS_OK)
+        status = path_defaults_set(import->fs, &import->config, error);
+    if (status == STATUS_OK)
         status = request_model(&import->config, 0, &import->model, error);
     if (status == STATUS_OK)
         status = model_files_read(import->fs, &import->config, &import->files, error);
@@ -58,7 +61,7 @@ static int describe(struct import *import, struct error *error)
         status = checkpoint_state_set_integer(&import->state, "tokens", 0, error);
     for (int64_t i = 0; i < list->count && status == STATUS_OK; i++) {
         const char *name = list->forms[i].name;
-        uint32_t dtype = hf_weights_dtype(&import->source.directory, import->source.family, name);
+        uint32_t dtype = hf_weights_dtype(&import->source.directory, &import->source.model, name);
         char *key = import_dtype_key(name);
 
         if (key == NULL)
@@ -80,7 +83,7 @@ static int write_tensors(const struct import *import, struct checkpoint_writer *
         const struct safetensors_form *form = &list->forms[i];
         int64_t bytes = shape_elements(&form->shape) * (int64_t)sizeof *memory;
 
-        status = hf_weights_read(&import->source.directory, import->source.family, form, memory, error);
+        status = hf_weights_read(&import->source.directory, &import->source.model, form, memory, error);
         for (int64_t done = 0; done < bytes && status == STATUS_OK; done += CHUNK_BYTES)
             status = checkpoint_writer_add(writer, form->name, (const char *)memory + done,
                                            bytes - done < CHUNK_BYTES ? bytes - done : CHUNK_BYTES, error);
@@ -140,8 +143,10 @@ int import_directory(const struct file_system *fs, const char *source, const cha
 
     if (status == STATUS_OK)
         status = pretrained_open(&import.source, fs, source, &import.model, error);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        path_defaults_tell_head(&import.config);
         status = describe(&import, error);
+    }
     if (status == STATUS_OK)
         status = write_checkpoint(&import, target, error);
     if (status == STATUS_OK && parameters != NULL)

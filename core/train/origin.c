@@ -7,6 +7,7 @@
 #include "checkpoint/find.h"
 #include "huggingface/directory.h"
 #include "train/model_files.h"
+#include "train/path_defaults.h"
 #include "train/saver.h"
 #include "train/stored_model.h"
 
@@ -39,7 +40,34 @@ static void follow_path_again(struct config *now, const struct config *stored)
         strcmp(stored->data.tokenizer, stored->model.path) != 0)
         return;
     now->data.tokenizer = now->model.path;
-    now->sources[CONFIG_KEY_data_tokenizer] = now->sources[CONFIG_KEY_model_path];
+    now->sources[CONFIG_KEY_data_tokenizer] = (struct config_source){CONFIG_PATH, 0};
+}
+
+/* Whether the head is the embedding followed from weights that may be gone, or others by now. */
+static int follow_head_again(struct origin *origin, const struct config *stored, struct error *error)
+{
+    static const struct config_pair untied = {
+        .name = (char *)PATH_TIE_ENTRY, .text = (char *)"false", .source = {CONFIG_PATH, 0}};
+    const struct config_map *given = &origin->config.model.overrides;
+    const struct config_pair *ours = path_tie_entry(&origin->config), *theirs = path_tie_entry(stored);
+    struct config_pair *pairs;
+    int64_t count = 0;
+
+    if (origin->config.model.path[0] == '\0' || stored->model.path[0] == '\0' ||
+        (ours != NULL && ours->source.level != CONFIG_PATH) || (ours != NULL) == (theirs != NULL) ||
+        (theirs != NULL && strcmp(theirs->text, untied.text) != 0))
+        return STATUS_OK;
+    pairs = malloc((size_t)(given->count + 1) * sizeof *pairs);
+    if (pairs == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for model.overrides");
+    for (int64_t i = 0; i < given->count; i++)
+        if (&given->pairs[i] != ours)
+            pairs[count++] = given->pairs[i];
+    if (theirs != NULL)
+        pairs[count++] = untied;
+    origin->overrides = pairs;
+    origin->config.model.overrides = (struct config_map){pairs, count, count};
+    return STATUS_OK;
 }
 
 /* A name that differs has to name files, or nothing says that it is the same model and tokenizer in another place. */
@@ -62,7 +90,9 @@ static int compare_config(struct origin *origin, struct error *error)
     if (status != STATUS_OK)
         return status;
     follow_path_again(&origin->config, &stored);
-    status = config_check_resume(&stored, &origin->config, error);
+    status = follow_head_again(origin, &stored, error);
+    if (status == STATUS_OK)
+        status = config_check_resume(&stored, &origin->config, error);
     if (status == STATUS_OK)
         status = compare_places(&stored, &origin->config, error);
     config_free(&stored);
@@ -138,4 +168,10 @@ int origin_find(struct origin *origin, const struct file_system *fs, const struc
 void origin_close(struct origin *origin)
 {
     checkpoint_close(&origin->checkpoint);
+}
+
+void origin_free(struct origin *origin)
+{
+    free(origin->overrides);
+    origin->overrides = NULL;
 }

@@ -9,20 +9,22 @@
 /* Both configs borrow their texts: from the one that origin_find got, and from `checkpoint`. In `files` model.path and
  * data.tokenizer name the checkpoint where the files that they name are gone. */
 struct origin {
-    bool resumed;                 /* false: a fresh start, and no checkpoint is open */
-    struct checkpoint checkpoint; /* open until origin_close */
-    struct config config, files;  /* the run's, as it is stored, and where to read from */
+    bool resumed;                  /* false: a fresh start, and no checkpoint is open */
+    struct checkpoint checkpoint;  /* open until origin_close */
+    struct config config, files;   /* the run's, as it is stored, and where to read from */
+    struct config_pair *overrides; /* those of `config`, where they are not the given ones */
 };
 
 /* Finds what run.resume asks for (auto looks into run_folder/ckpt) and compares it with `given`, before anything of the
  * model's size is made: STATUS_USAGE names the key that differs, and model.path where its config.json is there and is
  * another one. Files and folders may have moved: their contents are compared, here or (data.train, data.tokenizer) in
- * saver_restore. A data.tokenizer that nobody set and that followed from model.path when the run began follows again.
- */
+ * saver_restore. What nobody set and followed from model.path when the run began (path_defaults.h) follows again. */
 int origin_find(struct origin *origin, const struct file_system *fs, const struct config *given, const char *run_folder,
                 struct error *error);
 
-/* Closes the checkpoint; `config` may still be used, `files` no more. Accepts a zeroed struct. */
+/* Closes the checkpoint; `config` may still be used, until origin_free, `files` no more. Both accept a zeroed struct.
+ */
 void origin_close(struct origin *origin);
+void origin_free(struct origin *origin);
 
 #endif

@@ -5,6 +5,20 @@
 
 #include "huggingface/weights.h"
 
+/* The caller has asked for one matrix, and there are two. */
+static int check_head(const struct hf_directory *directory, const struct model_config *model, struct error *error)
+{
+    bool own;
+    int status = hf_weights_own_head(directory, model, &own, error);
+
+    if (status == STATUS_OK && own)
+        status = error_set(error, STATUS_INPUT,
+                           "%s: %s differs from the token embedding, and tie_word_embeddings is true; "
+                           "model.overrides.tie_word_embeddings false uses both",
+                           directory->path, MODEL_HEAD_NAME);
+    return status;
+}
+
 int pretrained_open(struct pretrained *pretrained, const struct file_system *fs, const char *path,
                     const struct model_config *model, struct error *error)
 {
@@ -12,7 +26,7 @@ int pretrained_open(struct pretrained *pretrained, const struct file_system *fs,
 
     memset(pretrained, 0, sizeof *pretrained);
     program_init(&pretrained->program);
-    pretrained->family = model->family;
+    pretrained->model = *model;
     status = hf_directory_open(fs, path, &pretrained->directory, error);
     if (status == STATUS_OK)
         status = hf_weights_check_layers(&pretrained->directory, model, error);
@@ -20,6 +34,8 @@ int pretrained_open(struct pretrained *pretrained, const struct file_system *fs,
         status = weight_list_of_model(model, &pretrained->program, &pretrained->list, error);
     if (status == STATUS_OK)
         status = hf_weights_check(&pretrained->directory, model, pretrained->list.forms, pretrained->list.count, error);
+    if (status == STATUS_OK && model->tie_word_embeddings)
+        status = check_head(&pretrained->directory, model, error);
     if (status != STATUS_OK)
         pretrained_close(pretrained);
     return status;
@@ -60,7 +76,7 @@ int pretrained_load(const struct pretrained *pretrained, struct executor *execut
 
         if (value == NO_VALUE)
             continue; /* no section of this program uses it */
-        status = hf_weights_read(&pretrained->directory, pretrained->family, form, memory, error);
+        status = hf_weights_read(&pretrained->directory, &pretrained->model, form, memory, error);
         if (status == STATUS_OK)
             status = executor_write(executor, value, memory, error);
     }

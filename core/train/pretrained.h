@@ -8,7 +8,7 @@
 
 struct pretrained {
     struct hf_directory directory;
-    enum model_family family;
+    struct model_config model;
     struct program program;  /* the parameters of the model and nothing else */
     struct weight_list list; /* of these */
 };

@@ -7,6 +7,7 @@
 #include "checkpoint/find.h"
 #include "huggingface/directory.h"
 #include "huggingface/stop_ids.h"
+#include "train/path_defaults.h"
 #include "train/pretrained.h"
 #include "train/saver.h"
 #include "train/weights.h"
@@ -129,6 +130,8 @@ static int open_directory(struct stored_model *model, const struct file_system *
 
     snprintf(model->folder, sizeof model->folder, "%s", options->path);
     status = directory_config(model, options, error);
+    if (status == STATUS_OK)
+        status = path_defaults_set(fs, &model->config, error);
     if (status == STATUS_OK) {
         if (model->config.sources[CONFIG_KEY_data_tokenizer].level != CONFIG_DEFAULT)
             tokenizer = model->config.data.tokenizer;
@@ -138,6 +141,8 @@ static int open_directory(struct stored_model *model, const struct file_system *
         status = request_model(&model->config, tokenizer_vocabulary(model->tokenizer), &extents, error);
     if (status == STATUS_OK)
         status = pretrained_open(&pretrained, fs, model->folder, &extents, error);
+    if (status == STATUS_OK)
+        path_defaults_tell_head(&model->config);
     if (status == STATUS_OK)
         status =
             engine_open(&model->engine, &model->config, tokenizer_vocabulary(model->tokenizer), options->uses, error);

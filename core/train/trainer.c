@@ -11,6 +11,7 @@
 #include "checkpoint/find.h"
 #include "checkpoint/folder.h"
 #include "program/text.h"
+#include "train/path_defaults.h"
 #include "train/run.h"
 
 /* Threads that turn text into tokens; their number changes no token. */
@@ -154,6 +155,8 @@ static int find_origin(struct trainer *trainer, struct error *error)
     if (status == STATUS_OK)
         status = origin_find(&trainer->origin, trainer->options.fs, trainer->options.config, trainer->folder, error);
     trainer->config = &trainer->origin.config;
+    if (status == STATUS_OK && !trainer->origin.resumed)
+        path_defaults_tell_head(trainer->config);
     return status;
 }
 
@@ -313,6 +316,7 @@ void trainer_destroy(struct trainer *trainer)
     token_set_finish(&trainer->train_set);
     token_set_finish(&trainer->valid_set);
     tokenizer_close(trainer->tokenizer);
+    origin_free(&trainer->origin);
     free(trainer);
 }
 

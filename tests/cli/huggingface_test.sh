@@ -9,7 +9,7 @@ loss_of() {
 }
 
 # transformers' loss of each model, of the directory and of what is imported from it.
-for model in gpt2_fp32_shards gpt2_bf16 gpt2_fp16 llama_fp32 llama_bf16_tied_shards; do
+for model in gpt2_fp32_shards gpt2_bf16 gpt2_fp16 llama_fp32 llama_bf16_tied_shards gpt2_own_head llama_own_head_shards; do
     wanted=$(sed -n "s/^$model //p" "$models/losses.txt")
     found=$(loss_of "$models/$model")
     awk -v a="$wanted" -v b="$found" 'BEGIN { d = (a - b) / a; exit !(d < 1e-5 && d > -1e-5) }' ||
@@ -22,6 +22,52 @@ for model in gpt2_fp32_shards gpt2_bf16 gpt2_fp16 llama_fp32 llama_bf16_tied_sha
     cmp -s "$models/$model/generation_config.json" $model.back/generation_config.json ||
         complain "$model: generation_config.json was not copied"
 done
+
+# A head that differs from the embedding though config.json ties them: transformers' choice, said, in whatever reads it.
+for model in gpt2_own_head llama_own_head_shards; do
+    said="*$model: lm_head.weight differs from the token embedding, though config.json ties them*"
+    expect 0 err "$said" -- eval --model "$models/$model" --data "$models/text.txt" --tokenizer bytes
+    expect 0 err '' -- eval --model $model.ckpt --data "$models/text.txt" --tokenizer bytes
+    expect 0 err '' -- eval --model $model.back --data "$models/text.txt" --tokenizer bytes
+    expect 0 err "$said" -- checkpoint import "$models/$model" $model.again
+    grep -q '"tie_word_embeddings": false' $model.back/config.json || complain "$model is exported as a tied model"
+    set -- --data.train "$models/text.txt" --data.tokenizer bytes --model.path "$models/$model" \
+        --train.global_batch 2 --optim.lr 0
+    expect 0 err "$said" -- train "$@" --run.dir $model.run --model.init weights --steps 1
+    [ "$(loss_of $model.run)" = "$(loss_of "$models/$model")" ] || complain "$model has another loss in training"
+    expect 0 err '*resuming from*' -- train "$@" --run.dir $model.run --model.init weights --steps 2
+    expect 3 "*lm_head.weight differs from the token embedding, and tie_word_embeddings is true; *" -- train "$@" \
+        --run.dir none --model.init weights --model.overrides.tie_word_embeddings true
+    expect 0 out '*overrides: {tie_word_embeddings: false} *# model.path*' -- config show --model.path "$models/$model" \
+        --model.init weights
+    expect 0 out '*overrides: {} *' -- config show --model.path "$models/$model"
+done
+greedy_of() {
+    "$llmrun" generate --model "$1" --tokenizer bytes --prompt The --tokens 12 --temperature 0 2>err | tail -c +4 |
+        od -An -v -tu1 | tr -s ' \n' ' '
+}
+# Bytes of tokens that are no UTF-8 are not printed as they are: only the beginning can be compared.
+case $(greedy_of "$models/gpt2_own_head") in
+' 98 68 '*) ;;
+*) complain "gpt2_own_head goes on with $(greedy_of "$models/gpt2_own_head"), transformers with 98 68" ;;
+esac
+
+# Weights that are gone or others by now do not change a run that began with a head of its own.
+cp -r "$models/llama_own_head_shards" turned
+set -- --data.train "$models/text.txt" --data.tokenizer bytes --model.path turned --train.global_batch 2 \
+    --model.init weights --run.dir turned.run
+expect 0 err '*' -- train "$@" --steps 1
+rm turned/*.safetensors*
+expect 0 err '*resuming from*' -- train "$@" --steps 2
+rm -r turned
+expect 0 err '*resuming from*' -- train "$@" --steps 3
+# One that began when such a head was passed over goes on without it.
+cp -r "$models/gpt2_own_head" old
+set -- --data.train "$models/text.txt" --data.tokenizer bytes --model.path old --train.global_batch 2 --run.dir old.run \
+    --model.overrides.vocab_size 259
+expect 0 err '*' -- train "$@" --steps 1
+expect 0 err '*resuming from*' -- train "$@" --model.init weights --steps 2
+
 ls | grep partial && complain 'a folder of an unfinished import or export is left'
 
 # Training goes on from stored weights; what it saves needs the directory no more.

@@ -141,7 +141,7 @@ static void use(const struct hf_directory *directory, const struct model *model)
     status = hf_weights_check(directory, &model->config, model->forms, model->count, &error);
     if (status == STATUS_OK)
         for (int i = 0; i < model->count; i++)
-            if (hf_weights_read(directory, model->config.family, &model->forms[i], memory, &error) != STATUS_OK)
+            if (hf_weights_read(directory, &model->config, &model->forms[i], memory, &error) != STATUS_OK)
                 abort();
     if (status != STATUS_OK && (error.status != STATUS_INPUT || error.message[0] == '\0'))
         abort();

@@ -13,8 +13,9 @@
 #include "train/import.h"
 
 /* Made by make_huggingface.py. */
-static const char *const models[] = {"gpt2_fp32_shards", "gpt2_bf16", "gpt2_fp16", "llama_fp32",
-                                     "llama_bf16_tied_shards"};
+static const char *const models[] = {
+    "gpt2_fp32_shards",     "gpt2_bf16", "gpt2_fp16", "llama_fp32", "llama_bf16_tied_shards", "gpt2_own_head",
+    "llama_own_head_shards"};
 
 static void open_directory(const char *folder, struct hf_directory *directory)
 {

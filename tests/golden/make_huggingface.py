@@ -3,12 +3,16 @@
     python tests/golden/make_huggingface.py tests/golden/huggingface
 
 losses.txt has a line for each: the folder and the loss (nats a byte) of the model in fp32 on text.txt, bytes as tokens, in rows of
-32 inputs. greedy.txt has the tokens that generate() adds to "The" where nothing ends the text. The models are named by what is special
+32 inputs. Two of them have a head of their own beside a config.json that ties it, as peft's merge_and_unload writes them; their numbers are
+those of the model that transformers loads from the files. greedy.txt has the tokens that generate() adds to "The" where nothing ends the text. The models are named by what is special
 about them; versions stand in versions.txt.
 """
+import json
+import os
 import sys
 
 import safetensors
+import safetensors.torch
 import torch
 import transformers
 
@@ -36,6 +40,36 @@ MODELS = {
     "llama_fp32": (llama, dict(rope_parameters=ROPE3), torch.float32, "5GB"),
     "llama_bf16_tied_shards": (llama, dict(tie_word_embeddings=True, head_dim=8), torch.bfloat16, "8KB"),
 }
+# Those that get a head of their own, and the file that it stands in.
+OWN_HEADS = {
+    "gpt2_own_head": (gpt2, {}, torch.float32, "model.safetensors"),
+    "llama_own_head_shards": (llama, dict(tie_word_embeddings=True), torch.bfloat16, "model-head.safetensors"),
+}
+
+
+def random(make, more, dtype):
+    torch.manual_seed(20241120)
+    model = make(**more).eval()
+    for parameter in model.parameters():
+        parameter.add_(torch.randn_like(parameter) * 0.05)
+    return model.to(dtype)
+
+
+def save_with_head(model, folder, file):
+    """Not with save_pretrained alone, which leaves the head of a tied model out."""
+    model.save_pretrained(folder)
+    first = f"{folder}/model.safetensors"
+    tensors = safetensors.torch.load_file(first)
+    head = {"lm_head.weight": (torch.randn_like(model.lm_head.weight, dtype=torch.float32) * 0.05).to(model.dtype)}
+    if file == "model.safetensors":
+        safetensors.torch.save_file(tensors | head, first, metadata={"format": "pt"})
+        return
+    safetensors.torch.save_file(head, f"{folder}/{file}", metadata={"format": "pt"})
+    os.rename(first, f"{folder}/model-rest.safetensors")
+    places = {name: "model-rest.safetensors" for name in tensors} | {"lm_head.weight": file}
+    total = sum(tensor.numel() * tensor.element_size() for tensor in (tensors | head).values())
+    with open(f"{folder}/model.safetensors.index.json", "w", encoding="utf-8") as index:
+        json.dump({"metadata": {"total_size": total}, "weight_map": places}, index, indent=2)
 
 
 def loss_of(model):
@@ -60,14 +94,16 @@ def main():
     lines, texts = [], []
     with torch.no_grad():
         for name, (make, more, dtype, shard) in MODELS.items():
-            torch.manual_seed(20241120)
-            model = make(**more).eval()
-            for parameter in model.parameters():
-                parameter.add_(torch.randn_like(parameter) * 0.05)
-            model = model.to(dtype)
+            model = random(make, more, dtype)
             model.save_pretrained(f"{out}/{name}", max_shard_size=shard)
             lines.append(f"{name} {loss_of(model.float()):.9f}\n")
             texts.append(f"{name} {greedy(model.float())}\n")
+        for name, (make, more, dtype, file) in OWN_HEADS.items():
+            save_with_head(random(make, more, dtype), f"{out}/{name}", file)
+            model = transformers.AutoModelForCausalLM.from_pretrained(f"{out}/{name}", dtype=torch.float32).eval()
+            assert model.lm_head.weight is not model.get_input_embeddings().weight
+            lines.append(f"{name} {loss_of(model):.9f}\n")
+            texts.append(f"{name} {greedy(model)}\n")
     for name, text in (("text.txt", TEXT), ("losses.txt", "".join(lines)), ("greedy.txt", "".join(texts)),
                        ("versions.txt", f"torch {torch.__version__}, transformers {transformers.__version__}, "
                                         f"safetensors {safetensors.__version__}\n")):

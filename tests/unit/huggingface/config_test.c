@@ -67,6 +67,7 @@ static void absent_keys_have_the_defaults_of_transformers(void **state)
     assert_int_equal(llama.n_inner, 11008);
     assert_true(llama.rope_theta == 10000 && llama.layer_norm_epsilon == 1e-6);
     assert_false(llama.tie_word_embeddings);
+    assert_false(read(GPT2 ",\"tie_word_embeddings\":false}").tie_word_embeddings);
 }
 
 static void both_spellings_of_rope_are_read(void **state)
@@ -121,7 +122,6 @@ static void a_field_that_may_change_the_computation_is_refused_by_name(void **st
     assert_refused(GPT2 ",\"activation_function\":\"gelu\"}", "activation_function is 'gelu'");
     assert_refused(GPT2 ",\"scale_attn_by_inverse_layer_idx\":true}", "scale_attn_by_inverse_layer_idx is 'true'");
     assert_refused(GPT2 ",\"scale_attn_weights\":false}", "scale_attn_weights is 'false'");
-    assert_refused(GPT2 ",\"tie_word_embeddings\":false}", "tie_word_embeddings is 'false'");
     assert_refused(LLAMA ",\"hidden_act\":\"gelu\"}", "hidden_act is 'gelu'");
     assert_refused(LLAMA ",\"attention_bias\":true}", "attention_bias is 'true'");
     assert_refused(LLAMA ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2.0}}", "rope_type 'yarn'");
@@ -251,12 +251,16 @@ static void what_is_written_reads_back_as_the_same(void **state)
                                              "\"eos_token_id\": 7",
                                              "\"attn_pdrop\": 0.0",
                                              NULL};
+    static const char *const untied_parts[] = {"\"tie_word_embeddings\": false", NULL};
     static const char *const llama_parts[] = {"LlamaForCausalLM", "\"rope_type\": \"llama3\"", NULL};
     struct model_config config;
 
     (void)state;
     assert_int_equal(model_preset("gpt2-xl", &config, NULL), STATUS_OK);
     assert_prints_the_same(&config, NULL, false, gpt2_parts);
+    config.tie_word_embeddings = false;
+    assert_prints_the_same(&config, NULL, false, untied_parts);
+    assert_prints_the_same(&config, GPT2 ",\"tie_word_embeddings\":true}", false, untied_parts);
     config = read(LLAMA ",\"num_key_value_heads\":8,\"head_dim\":64,\"tie_word_embeddings\":true,\"rope_scaling\":{"
                         "\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
                         "\"original_max_position_embeddings\":8192,\"rope_type\":\"llama3\"}}");

@@ -1,5 +1,6 @@
 /* Parameters out of tensors as transformers stores them. The model is small enough to be written down: width 2, one
  * head, MLP width 4, context 2, vocabulary 3 (stored here as 64 rows). Element i of each tensor is its base + i. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,14 +136,14 @@ static void assert_read_right(const char *folder)
         const int64_t elements = shape_elements(&parameters[i].form.shape);
 
         memset(memory, 0xFF, sizeof memory);
-        if (hf_weights_read(&directory, MODEL_GPT2, &parameters[i].form, memory, &error) != STATUS_OK)
+        if (hf_weights_read(&directory, &model, &parameters[i].form, memory, &error) != STATUS_OK)
             fail_msg("%s", error.message);
         for (int64_t e = 0; e < elements; e++)
             if (memory[e] != (e < 8 ? parameters[i].values[e] : 0))
                 fail_msg("%s[%d] is %g", parameters[i].form.name, (int)e, (double)memory[e]);
     }
-    assert_int_equal(hf_weights_dtype(&directory, MODEL_GPT2, "h.0.attn.k_proj.weight"), LLMRUN_BF16);
-    assert_int_equal(hf_weights_dtype(&directory, MODEL_GPT2, "h.0.attn.v_proj.bias"), LLMRUN_F16);
+    assert_int_equal(hf_weights_dtype(&directory, &model, "h.0.attn.k_proj.weight"), LLMRUN_BF16);
+    assert_int_equal(hf_weights_dtype(&directory, &model, "h.0.attn.v_proj.bias"), LLMRUN_F16);
     hf_directory_close(&directory);
 }
 
@@ -182,6 +183,74 @@ static void old_buffers_and_a_tied_head_are_ignored(void **state)
     more[TENSORS + 1] = (struct tensor){{"transformer.h.0.attn.masked_bias", LLMRUN_F32, {0, {0}}}, -1e4f};
     more[TENSORS + 2] = (struct tensor){{"lm_head.weight", LLMRUN_F32, {2, {3, 2}}}, 0};
     write_model(fixture->folder, more, TENSORS + 3, 0);
+    assert_read_right(fixture->folder);
+}
+
+static const struct tensor head = {{"lm_head.weight", LLMRUN_F32, {2, {3, 2}}}, 0};
+
+static bool has_own_head(const char *folder, const struct tensor *tensors, int count)
+{
+    struct hf_directory directory;
+    struct error error = {0};
+    bool own = false;
+
+    write_model(folder, tensors, count, 0);
+    if (hf_directory_open(&file_system_real, folder, &directory, &error) != STATUS_OK ||
+        hf_weights_own_head(&directory, &model, &own, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    hf_directory_close(&directory);
+    return own;
+}
+
+/* As transformers 5.24.0 (tie_weights of modeling_utils.py): torch.equal of both, once they are in one type. */
+static void a_head_is_the_models_own_where_its_numbers_differ_in_fp32(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct tensor more[TENSORS + 1];
+
+    memcpy(more, stored, sizeof stored);
+    more[TENSORS] = head;
+    assert_false(has_own_head(fixture->folder, stored, TENSORS));
+    assert_false(has_own_head(fixture->folder, more, TENSORS + 1));
+    more[TENSORS].form.dtype = LLMRUN_BF16;
+    assert_false(has_own_head(fixture->folder, more, TENSORS + 1));
+    more[TENSORS].base = -0.0f; /* as large as 0 */
+    more[0].base = 0.0f;
+    assert_false(has_own_head(fixture->folder, more, TENSORS + 1));
+    more[TENSORS].base = 0.125f;
+    assert_true(has_own_head(fixture->folder, more, TENSORS + 1));
+    more[0].base = 256.5f; /* 257.5 and above are other numbers in bf16 */
+    more[TENSORS].base = 256.5f;
+    assert_true(has_own_head(fixture->folder, more, TENSORS + 1));
+    more[0].base = NAN;
+    more[TENSORS] = head;
+    more[TENSORS].base = NAN;
+    assert_true(has_own_head(fixture->folder, more, TENSORS + 1));
+}
+
+/* The check of a model with a head then names it. */
+static void a_head_of_another_form_is_the_models_own(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct tensor more[TENSORS + 1];
+
+    memcpy(more, stored, sizeof stored);
+    more[TENSORS] = head;
+    more[TENSORS].form.shape.extent[0] = 4;
+    assert_true(has_own_head(fixture->folder, more, TENSORS + 1));
+    more[TENSORS] = head;
+    more[TENSORS].form.dtype = LLMRUN_F64;
+    assert_true(has_own_head(fixture->folder, more, TENSORS + 1));
+}
+
+static void the_embedding_may_be_stored_as_the_head_alone(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct tensor renamed[TENSORS];
+
+    memcpy(renamed, stored, sizeof stored);
+    renamed[0].form.name = head.form.name;
+    assert_false(has_own_head(fixture->folder, renamed, TENSORS));
     assert_read_right(fixture->folder);
 }
 
@@ -250,12 +319,12 @@ static void a_large_matrix_is_read_in_pieces(void **state)
         at[3 * c * c + i] = (uint16_t)convert_encode(LLMRUN_F16, (float)(i % 241), CONVERT_OVERFLOW);
     fixture_write(fixture_path(fixture->folder, HF_MODEL_NAME), file, (size_t)(bytes + 8 * c * c));
     assert_int_equal(hf_directory_open(&file_system_real, fixture->folder, &directory, &error), STATUS_OK);
-    assert_int_equal(hf_weights_read(&directory, MODEL_GPT2, &form, memory, &error), STATUS_OK);
+    assert_int_equal(hf_weights_read(&directory, &model, &form, memory, &error), STATUS_OK);
     for (int64_t out = 0; out < c; out++)
         for (int64_t in = 0; in < c; in++)
             if (memory[out * c + in] != (float)((in * 3 * c + 2 * c + out) % 251))
                 fail_msg("v_proj[%d,%d] is %g", (int)out, (int)in, (double)memory[out * c + in]);
-    assert_int_equal(hf_weights_read(&directory, MODEL_GPT2, &square, memory, &error), STATUS_OK);
+    assert_int_equal(hf_weights_read(&directory, &model, &square, memory, &error), STATUS_OK);
     for (int64_t out = 0; out < c; out++)
         for (int64_t in = 0; in < c; in++)
             if (memory[out * c + in] != (float)((in * c + out) % 241))
@@ -273,6 +342,10 @@ int main(void)
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(names_may_lack_the_prefix, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(old_buffers_and_a_tied_head_are_ignored, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_head_is_the_models_own_where_its_numbers_differ_in_fp32, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_head_of_another_form_is_the_models_own, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_embedding_may_be_stored_as_the_head_alone, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(missing_surplus_and_wrong_tensors_are_named, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(more_layers_than_tensors_are_refused_at_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_large_matrix_is_read_in_pieces, fixture_setup, fixture_teardown),

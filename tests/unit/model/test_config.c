@@ -99,7 +99,7 @@ static void overrides_that_mean_nothing_are_told(void **state)
         {"n_layers", "2",
          "model.overrides.n_layers is no key of GPT-2, did you mean n_layer? the keys are n_layer, n_embd"},
         {"size", "2", "model.overrides.size is no key of GPT-2; the keys are n_layer, n_embd, n_head"},
-        {"tie_word_embeddings", "false", "model.overrides.tie_word_embeddings is 'false'; GPT-2 here has true"},
+        {"tie_word_embeddings", "0", "model.overrides.tie_word_embeddings is '0'; true or false is wanted"},
         {"n_layer", "two", "model.overrides.n_layer is 'two'; a whole number from 1 to 1073741824 is wanted"},
         {"n_layer", "0", "model.overrides.n_layer is '0'; a whole number"},
         {"n_layer", "-3", "model.overrides.n_layer is '-3'; a whole number"},

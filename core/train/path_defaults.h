@@ -1,0 +1,21 @@
+/* What follows from the files in model.path where nobody sets it. */
+#ifndef LLMRUN_TRAIN_PATH_DEFAULTS_H
+#define LLMRUN_TRAIN_PATH_DEFAULTS_H
+
+#include "base/file.h"
+#include "config/config.h"
+
+#define PATH_TIE_ENTRY "tie_word_embeddings"
+
+/* The entry of model.overrides of that name; NULL where there is none. */
+const struct config_pair *path_tie_entry(const struct config *config);
+
+/* With model.init weights, a stored head that differs from the token embedding makes
+ * model.overrides.tie_word_embeddings false. Nothing follows from a folder without config.json; STATUS_INPUT for one
+ * that cannot be read. Weights that cannot be read are left to whoever loads them. */
+int path_defaults_set(const struct file_system *fs, struct config *config, struct error *error);
+
+/* Logs that the head is not the embedding, where that followed. */
+void path_defaults_tell_head(const struct config *config);
+
+#endif
