@@ -134,6 +134,7 @@ int compile_step(const struct compile_request *request, struct compiled *compile
         status = make_form(request, &compiled->form, error);
     if (status != STATUS_OK)
         return status;
+    compiled->alignment = request->alignment > 0 ? request->alignment : PLAN_ALIGNMENT;
     compiled->microbatches = request->train ? (int32_t)(request->global_batch / request->micro_batch) : 1;
     status = build(request, &compiled->program, error);
     if (status == STATUS_OK)
@@ -157,6 +158,14 @@ void compiled_free(struct compiled *compiled)
     memory_plan_free(&compiled->plan);
 }
 
+int64_t compile_alignment(const struct compiled *compiled, int32_t value)
+{
+    const struct placement *at = &compiled->plan.placements[value];
+    int64_t alignment = at->placed ? at->alignment : PLAN_ALIGNMENT;
+
+    return alignment < compiled->alignment ? alignment : compiled->alignment;
+}
+
 void compile_describe(const struct compiled *compiled, const struct op *op, struct llmrun_tensor *tensors,
                       struct llmrun_op *out)
 {
@@ -174,10 +183,7 @@ void compile_describe(const struct compiled *compiled, const struct op *op, stru
     out->attribute_bytes = op_attribute_bytes(info);
     out->operand_count = op_operand_count(info);
     out->operands = tensors;
-    for (uint32_t i = 0; i < out->operand_count; i++) {
-        bool placed = operands[i] != NO_VALUE && compiled->plan.placements[operands[i]].placed;
-
-        program_tensor(program, operands[i], placed ? compiled->plan.placements[operands[i]].alignment : PLAN_ALIGNMENT,
+    for (uint32_t i = 0; i < out->operand_count; i++)
+        program_tensor(program, operands[i], operands[i] != NO_VALUE ? compile_alignment(compiled, operands[i]) : 0,
                        &tensors[i]);
-    }
 }

@@ -33,6 +33,7 @@ struct compile_request {
     struct update_policy update;
     bool exact;           /* sums are cut as docs/numerics.md says, and ops carry LLMRUN_OP_EXACT */
     bool device_compiles; /* the device takes whole sections: values internal to one get no memory here */
+    int64_t alignment;    /* of the address that the arena will have; 0: PLAN_ALIGNMENT at least */
     compile_query *query; /* NULL: workspace counts as 0 */
     void *query_context;
 };
@@ -42,12 +43,16 @@ struct compiled {
     struct schedule schedule; /* no entries without `train` */
     struct memory_plan plan;
     struct lanes_form form; /* where sums are cut */
+    int64_t alignment;      /* of the arena's address */
     int32_t microbatches;
     bool workspace_known; /* a device answered for every op */
 };
 
 int compile_step(const struct compile_request *request, struct compiled *compiled, struct error *error);
 void compiled_free(struct compiled *compiled);
+
+/* Alignment of a value's address, of every microbatch: that of its place in an arena as it is aligned. */
+int64_t compile_alignment(const struct compiled *compiled, int32_t value);
 
 /* The contract's description of one op; `tensors` holds LLMRUN_MAX_OPERANDS entries and lives as long as *out is used.
  */

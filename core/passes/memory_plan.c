@@ -12,7 +12,9 @@ struct lifetime {
     int64_t bytes;
     int64_t first, last; /* op indices on the time line */
     int64_t offset;
-    uint8_t line; /* 0: forward then backward; 1: evaluate; 2: prefill; 3: decode */
+    int32_t section; /* the first that uses it */
+    bool crosses;    /* another one does so too */
+    uint8_t line;    /* 0: forward then backward; 1: evaluate; 2: prefill; 3: decode */
 };
 
 static enum plan_region region_of(const struct value *value)
@@ -82,11 +84,11 @@ static int time_line(enum section_kind kind)
     }
 }
 
-/* Fills the lifetimes of activations; `sections` gets a bit for each section that uses the value. */
-static void find_lifetimes(const struct program *program, struct lifetime *lifetimes, uint32_t *sections)
+/* Fills the lifetimes of activations. */
+static void find_lifetimes(const struct program *program, struct lifetime *lifetimes)
 {
     for (int64_t i = 0; i < program->value_count; i++)
-        lifetimes[i] = (struct lifetime){.value = (int32_t)i, .first = INT64_MAX, .last = -1};
+        lifetimes[i] = (struct lifetime){.value = (int32_t)i, .first = INT64_MAX, .last = -1, .section = -1};
     for (int64_t s = 0; s < program->section_count; s++) {
         const struct section *section = &program->sections[s];
         int line = time_line(section->kind);
@@ -107,7 +109,8 @@ static void find_lifetimes(const struct program *program, struct lifetime *lifet
                 life->first = now < life->first ? now : life->first;
                 life->last = now > life->last ? now : life->last;
                 life->bytes = round_up(value_bytes(&program->values[operands[k]]), PLAN_ALIGNMENT);
-                sections[operands[k]] |= 1u << (s & 31);
+                life->section = life->section < 0 ? (int32_t)s : life->section;
+                life->crosses |= life->section != (int32_t)s;
             }
         }
     }
@@ -171,20 +174,16 @@ static int place_activations(const struct program *program, bool internal, struc
     size_t values = (size_t)program->value_count + 1;
     struct lifetime *lifetimes = malloc(values * sizeof *lifetimes);
     struct lifetime **placed = malloc(values * sizeof *placed);
-    uint32_t *sections = calloc(values, sizeof *sections);
     int64_t count = 0;
     int status = STATUS_OK;
 
-    if (lifetimes == NULL || placed == NULL || sections == NULL) {
+    if (lifetimes == NULL || placed == NULL) {
         status = error_set(error, STATUS_MEMORY, "no memory to plan memory");
     } else {
-        find_lifetimes(program, lifetimes, sections);
-        for (int64_t i = 0; i < program->value_count; i++) {
-            bool one_section = (sections[i] & (sections[i] - 1)) == 0;
-
-            if (lifetimes[i].last >= 0 && !(internal && one_section))
+        find_lifetimes(program, lifetimes);
+        for (int64_t i = 0; i < program->value_count; i++)
+            if (lifetimes[i].last >= 0 && (!internal || lifetimes[i].crosses))
                 lifetimes[count++] = lifetimes[i];
-        }
         plan->region_bytes[REGION_ACTIVATIONS] = pack(lifetimes, count, placed);
         for (int64_t i = 0; i < count; i++)
             plan->placements[lifetimes[i].value] =
@@ -192,7 +191,6 @@ static int place_activations(const struct program *program, bool internal, struc
     }
     free(lifetimes);
     free(placed);
-    free(sections);
     return status;
 }
 
@@ -211,6 +209,7 @@ int memory_plan_make(const struct program *program, int32_t microbatches, int64_
         memory_plan_free(plan);
         return status;
     }
+    plan->region_bytes[REGION_STAGING] = PLAN_INPUT_SETS * plan->region_bytes[REGION_INPUTS];
     plan->region_bytes[REGION_WORKSPACE] = round_up(workspace_bytes, PLAN_ALIGNMENT);
     for (int r = 0; r < REGIONS; r++) {
         plan->region_offset[r] = plan->total_bytes;
@@ -227,9 +226,9 @@ void memory_plan_free(struct memory_plan *plan)
 
 const char *plan_region_name(enum plan_region region)
 {
-    static const char *const names[REGIONS] = {"parameters", "optimizer state", "compute copies", "constants",
-                                               "gradients",  "waiting sums",    "inputs",         "results",
-                                               "scratch",    "caches",          "activations",    "workspace"};
+    static const char *const names[REGIONS] = {
+        "parameters",    "optimizer state", "compute copies", "constants", "gradients",   "waiting sums", "inputs",
+        "input staging", "results",         "scratch",        "caches",    "activations", "workspace"};
 
     return region < REGIONS ? names[region] : "?";
 }

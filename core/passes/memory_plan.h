@@ -1,5 +1,5 @@
-/* Where every value lives: lifetimes to offsets in one arena. The run allocates what the plan says and nothing else, so
- * the plan's bytes are exact.
+/* Where every value lives: lifetimes to offsets in one arena. A run allocates that arena on the device and nothing
+ * else, so the plan's bytes are exact.
  *
  * Regions follow each other in the arena. Inputs and results are contiguous, so one copy moves them all; gradients are
  * contiguous, so one fill zeroes them; sums of lanes that wait are not among these. Activations of forward and backward
@@ -10,7 +10,8 @@
 
 #include "program/program.h"
 
-#define PLAN_ALIGNMENT 256 /* of every value, bytes */
+#define PLAN_ALIGNMENT  256 /* of the offset of every value, bytes */
+#define PLAN_INPUT_SETS 2   /* submissions whose inputs are on the device: one computes, the next one's arrive */
 
 enum plan_region {
     REGION_PARAMETERS,
@@ -20,6 +21,7 @@ enum plan_region {
     REGION_GRADIENTS,
     REGION_WAITING, /* of lanes, until others are added to them */
     REGION_INPUTS,
+    REGION_STAGING, /* PLAN_INPUT_SETS copies of the inputs, where they arrive */
     REGION_RESULTS,
     REGION_SCRATCH,
     REGION_CACHES,
@@ -34,7 +36,7 @@ struct placement {
     bool placed;       /* false: nothing uses it, or it is internal to a compiled section */
     int64_t offset;    /* in the region */
     int64_t stride;    /* from one microbatch to the next; 0: the same memory for all */
-    int64_t alignment; /* that holds for every microbatch */
+    int64_t alignment; /* of every microbatch's place in the arena */
 };
 
 struct memory_plan {

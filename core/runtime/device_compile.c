@@ -40,6 +40,7 @@ int device_compile(struct device *device, const struct compile_request *request,
     own.query = query_op;
     own.query_context = device;
     own.device_compiles = !device->backend->has_kernel;
+    own.alignment = device->info.alignment;
     status = compile_step(&own, compiled, error);
     if (status == STATUS_OK && own.device_compiles) {
         status = plan_for_programs(device, compiled, error);

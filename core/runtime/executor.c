@@ -8,24 +8,25 @@
 #include "runtime/device_compile.h"
 #include "runtime/section.h"
 
-#define SETS           2
+#define SETS           PLAN_INPUT_SETS
+#define RESULT_SETS    (SETS + 1) /* what was collected last stays while two submissions write theirs */
 #define TRANSFER_BYTES ((int64_t)8 << 20)
 
 /* The host's side of one submission. */
 struct staging {
-    struct host_buffer inputs, results;
-    struct event uploaded; /* inputs are in device staging */
+    struct host_buffer inputs;
+    struct event uploaded; /* inputs are in the staging region */
+    struct event consumed; /* the compute stream has taken them from there */
     struct event done;     /* results are in host memory */
 };
 
 struct executor {
     struct device *device;
     struct compiled compiled;
-    struct buffer arena;
-    struct buffer incoming[SETS]; /* device side of the inputs of each set */
+    struct buffer arena; /* all memory on the device */
     struct stream compute, copy;
-    struct event consumed[SETS]; /* the set's incoming inputs were taken over by the compute stream */
     struct staging sets[SETS];
+    struct host_buffer results[RESULT_SETS];
     struct host_buffer transfer;
     struct prepared_section *sections; /* those of the program; owned */
     int64_t submitted, collected;
@@ -54,20 +55,18 @@ static int allocate(struct executor *executor, struct error *error)
     for (int i = 0; status == STATUS_OK && i < SETS; i++) {
         struct staging *set = &executor->sets[i];
 
-        status = buffer_create(device, LLMRUN_MEMORY_DEVICE, inputs, &executor->incoming[i], error);
-        if (status == STATUS_OK)
-            status = host_buffer_create(device, inputs, &set->inputs, error);
-        if (status == STATUS_OK)
-            status = host_buffer_create(device, results, &set->results, error);
+        status = host_buffer_create(device, inputs, &set->inputs, error);
         if (status == STATUS_OK)
             status = event_create(device, &set->uploaded, error);
         if (status == STATUS_OK)
-            status = event_create(device, &set->done, error);
+            status = event_create(device, &set->consumed, error);
         if (status == STATUS_OK)
-            status = event_create(device, &executor->consumed[i], error);
+            status = event_create(device, &set->done, error);
         if (status == STATUS_OK)
             memset(set->inputs.memory, 0, (size_t)inputs);
     }
+    for (int i = 0; status == STATUS_OK && i < RESULT_SETS; i++)
+        status = host_buffer_create(device, results, &executor->results[i], error);
     return status;
 }
 
@@ -123,12 +122,12 @@ void executor_destroy(struct executor *executor)
     free(executor->sections);
     for (int i = 0; i < SETS; i++) {
         event_destroy(&executor->sets[i].uploaded);
+        event_destroy(&executor->sets[i].consumed);
         event_destroy(&executor->sets[i].done);
-        event_destroy(&executor->consumed[i]);
         host_buffer_destroy(&executor->sets[i].inputs);
-        host_buffer_destroy(&executor->sets[i].results);
-        buffer_destroy(&executor->incoming[i]);
     }
+    for (int i = 0; i < RESULT_SETS; i++)
+        host_buffer_destroy(&executor->results[i]);
     host_buffer_destroy(&executor->transfer);
     stream_destroy(&executor->copy);
     stream_destroy(&executor->compute);
@@ -163,9 +162,9 @@ void *executor_input(struct executor *executor, int32_t value)
 
 const void *executor_result(const struct executor *executor, int32_t value)
 {
-    const struct staging *set = &executor->sets[(executor->collected + SETS - 1) % SETS];
+    const struct host_buffer *results = &executor->results[(executor->collected + RESULT_SETS - 1) % RESULT_SETS];
 
-    return (const char *)set->results.memory + executor->compiled.plan.placements[value].offset;
+    return (const char *)results->memory + executor->compiled.plan.placements[value].offset;
 }
 
 /* Inputs go to the device on the copy stream, so that they travel while the device computes; the compute stream takes
@@ -173,23 +172,24 @@ const void *executor_result(const struct executor *executor, int32_t value)
 static int upload_inputs(struct executor *executor, int i, struct error *error)
 {
     const struct memory_plan *plan = &executor->compiled.plan;
-    int64_t bytes = plan->region_bytes[REGION_INPUTS];
+    int64_t bytes = plan->region_bytes[REGION_INPUTS], staging = plan->region_offset[REGION_STAGING] + i * bytes;
+    struct staging *set = &executor->sets[i];
     int status = timeline_mark(executor->timeline, &executor->compute, "inputs", -1, error);
 
     if (bytes == 0 || status != STATUS_OK)
         return status;
-    status = stream_wait(&executor->copy, &executor->consumed[i], error);
+    status = stream_wait(&executor->copy, &set->consumed, error);
     if (status == STATUS_OK)
-        status = stream_upload(&executor->copy, &executor->incoming[i], 0, &executor->sets[i].inputs, 0, bytes, error);
+        status = stream_upload(&executor->copy, &executor->arena, staging, &set->inputs, 0, bytes, error);
     if (status == STATUS_OK)
-        status = stream_record(&executor->copy, &executor->sets[i].uploaded, error);
+        status = stream_record(&executor->copy, &set->uploaded, error);
     if (status == STATUS_OK)
-        status = stream_wait(&executor->compute, &executor->sets[i].uploaded, error);
+        status = stream_wait(&executor->compute, &set->uploaded, error);
     if (status == STATUS_OK)
-        status = stream_copy(&executor->compute, &executor->arena, plan->region_offset[REGION_INPUTS],
-                             &executor->incoming[i], 0, bytes, error);
+        status = stream_copy(&executor->compute, &executor->arena, plan->region_offset[REGION_INPUTS], &executor->arena,
+                             staging, bytes, error);
     if (status == STATUS_OK)
-        status = stream_record(&executor->compute, &executor->consumed[i], error);
+        status = stream_record(&executor->compute, &set->consumed, error);
     return status;
 }
 
@@ -279,8 +279,9 @@ static int download_results(struct executor *executor, int i, struct error *erro
     int status = timeline_mark(executor->timeline, &executor->compute, "results", -1, error);
 
     if (status == STATUS_OK && plan->region_bytes[REGION_RESULTS] > 0)
-        status = stream_download(&executor->compute, &executor->sets[i].results, 0, &executor->arena,
-                                 plan->region_offset[REGION_RESULTS], plan->region_bytes[REGION_RESULTS], error);
+        status = stream_download(&executor->compute, &executor->results[executor->submitted % RESULT_SETS], 0,
+                                 &executor->arena, plan->region_offset[REGION_RESULTS],
+                                 plan->region_bytes[REGION_RESULTS], error);
     if (status == STATUS_OK)
         status = timeline_mark(executor->timeline, &executor->compute, "end", -1, error);
     return status == STATUS_OK ? stream_record(&executor->compute, &executor->sets[i].done, error) : status;

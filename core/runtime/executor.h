@@ -1,8 +1,9 @@
 /* Runs a compiled step on one device. Work is submitted without waiting for it, and collected one submission later, so
  * the host prepares the next batch while the device computes. In the steady state nothing is allocated.
  *
- * One thread uses an executor. The host side of inputs and results is double: `executor_input` writes into the set of
- * the submission to come, `executor_result` reads from the one collected last. */
+ * One thread uses an executor. The host side of inputs is double: `executor_input` writes into the set of the
+ * submission to come. That of results is triple: `executor_result` reads from the set collected last, which no
+ * submission writes before the next collect. */
 #ifndef LLMRUN_RUNTIME_EXECUTOR_H
 #define LLMRUN_RUNTIME_EXECUTOR_H
 

@@ -6,11 +6,17 @@
 #include "program/op_table.h"
 #include "runtime/section_program.h"
 
-static uint64_t base_address(const struct memory_plan *plan, int32_t value, uint64_t arena)
+/* Where an operand is in microbatch 0. */
+static int bind_operand(const struct compiled *compiled, const struct op *op, int32_t value, uint64_t arena,
+                        uint64_t *address, struct error *error)
 {
-    const struct placement *at = &plan->placements[value];
+    const struct placement *at = &compiled->plan.placements[value];
 
-    return arena + (uint64_t)plan->region_offset[at->region] + (uint64_t)at->offset;
+    if (!at->placed)
+        return error_set(error, STATUS_BUG, "%s: its operand %s has no place in the memory plan",
+                         op_info_find(op->op)->name, compiled->program.values[value].name);
+    *address = arena + (uint64_t)compiled->plan.region_offset[at->region] + (uint64_t)at->offset;
+    return STATUS_OK;
 }
 
 static int prepare_op(struct device *device, const struct compiled *compiled, const struct op *op, uint64_t arena,
@@ -26,10 +32,13 @@ static int prepare_op(struct device *device, const struct compiled *compiled, co
     launch->count = description.operand_count;
     for (uint32_t i = 0; i < launch->count; i++) {
         int64_t at = prepared->address_count++;
+        int status;
 
         if (operands[i] == NO_VALUE)
             continue;
-        prepared->addresses[at] = base_address(&compiled->plan, operands[i], arena);
+        status = bind_operand(compiled, op, operands[i], arena, &prepared->addresses[at], error);
+        if (status != STATUS_OK)
+            return status;
         prepared->strides[at] = compiled->plan.placements[operands[i]].stride;
         launch->per_microbatch |= prepared->strides[at] != 0;
     }

@@ -58,8 +58,7 @@ static int32_t local_value(struct description *description, const struct compile
         description->local[value] = (int32_t)local;
         description->global[local] = value;
         description->kinds[local] = at->placed ? LLMRUN_VALUE_BOUND : LLMRUN_VALUE_INTERNAL;
-        program_tensor(&compiled->program, value, at->placed ? at->alignment : PLAN_ALIGNMENT,
-                       &description->values[local]);
+        program_tensor(&compiled->program, value, compile_alignment(compiled, value), &description->values[local]);
     }
     return description->local[value];
 }

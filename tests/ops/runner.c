@@ -92,6 +92,7 @@ bool runner_open(struct runner *runner, struct device *device, struct program *p
     runner->compiled.microbatches = 1;
     program_init(program);
     check(&runner->error, program_verify(&runner->compiled.program, &runner->error));
+    runner->compiled.alignment = runner->device->info.alignment;
     check(&runner->error, memory_plan_make(&runner->compiled.program, 1, 0, false, plan, &runner->error));
     workspace = ask_workspace(runner);
     if (workspace < 0) {

@@ -239,11 +239,12 @@ static void the_bytes_are_those_of_a_count_by_hand(void **state)
     assert_int_equal(memory_plan_make(&program, 1, 1, false, &plan, &error), STATUS_OK);
     assert_int_equal(plan.region_bytes[REGION_PARAMETERS], 1024 + 512);
     assert_int_equal(plan.region_bytes[REGION_INPUTS], 256);
+    assert_int_equal(plan.region_bytes[REGION_STAGING], 2 * 256);
     /* x lives in ops 0 to 2, y in 1 to 3, z in 2 to 3, v in 3: v takes the place of x. */
     assert_int_equal(plan.region_bytes[REGION_ACTIVATIONS], 3 * 1024);
     assert_int_equal(plan.placements[6].offset, plan.placements[3].offset);
     assert_int_equal(plan.region_bytes[REGION_WORKSPACE], 256);
-    assert_int_equal(plan.total_bytes, 4 * 4096);
+    assert_int_equal(plan.total_bytes, 5 * 4096);
     memory_plan_free(&plan);
     program_free(&program);
 }
@@ -270,6 +271,39 @@ static void with_a_compiling_device_only_what_crosses_sections_is_placed(void **
     program_free(&program);
 }
 
+/* A value made in one section and used 32 sections later is not internal to either. */
+static void what_crosses_sections_is_placed_however_many_there_are(void **state)
+{
+    struct text text = {0};
+    struct memory_plan plan;
+    struct program program;
+    struct error error;
+
+    (void)state;
+    text_add(&text, "llmrun-program 1\n"
+                    "%%0 = parameter f32[4,64] \"x\"\n"
+                    "%%1 = activation f32[4,64] \"early\"\n"
+                    "%%2 = activation f32[4,64] \"inside\"\n"
+                    "%%3 = activation f32[4,64] \"late\"\n"
+                    "section forward 0\n"
+                    "  gelu(%%0 -> %%1) F\n"
+                    "  gelu(%%0 -> %%2) F\n");
+    for (int s = 1; s < 32; s++)
+        text_add(&text, "section forward %d\n", s);
+    text_add(&text, "section backward 0\n"
+                    "  gelu(%%1 -> %%3) B\n");
+    program_init(&program);
+    if (program_parse(&program, text.data, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(memory_plan_make(&program, 1, 0, true, &plan, &error), STATUS_OK);
+    assert_true(plan.placements[1].placed);
+    assert_false(plan.placements[2].placed);
+    assert_false(plan.placements[3].placed);
+    memory_plan_free(&plan);
+    program_free(&program);
+    text_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +313,7 @@ int main(void)
         cmocka_unit_test(each_recompute_mode_needs_less_memory),
         cmocka_unit_test(the_bytes_are_those_of_a_count_by_hand),
         cmocka_unit_test(with_a_compiling_device_only_what_crosses_sections_is_placed),
+        cmocka_unit_test(what_crosses_sections_is_placed_however_many_there_are),
     };
 
     return cmocka_run_group_tests_name("passes memory plan", tests, NULL, NULL);

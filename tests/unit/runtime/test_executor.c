@@ -64,7 +64,7 @@ static void two_submissions_in_flight_give_the_results_of_one_at_a_time(void **s
     tiny_close(&tiny);
 }
 
-static void results_stay_readable_while_the_next_step_runs(void **state)
+static void results_stay_readable_until_the_next_collect(void **state)
 {
     struct compile_request request = tiny_request();
     double wanted[TINY_BATCH];
@@ -81,6 +81,11 @@ static void results_stay_readable_while_the_next_step_runs(void **state)
     held = executor_result(tiny.executor, tiny_value(&tiny, VALUE_LOSSES));
     tiny_ok(&tiny, device_quiesce(tiny.device, &tiny.error)); /* step 2 has run */
     assert_memory_equal(held, wanted, sizeof wanted);
+    tiny_fill(&tiny, 3);
+    tiny_submit(&tiny);
+    tiny_ok(&tiny, device_quiesce(tiny.device, &tiny.error)); /* until the next collect, whatever is submitted */
+    assert_memory_equal(held, wanted, sizeof wanted);
+    tiny_collect(&tiny, NULL);
     tiny_collect(&tiny, NULL);
     tiny_close(&tiny);
 }
@@ -275,7 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_lowers_the_loss_of_a_batch_that_comes_again),
         cmocka_unit_test(two_submissions_in_flight_give_the_results_of_one_at_a_time),
-        cmocka_unit_test(results_stay_readable_while_the_next_step_runs),
+        cmocka_unit_test(results_stay_readable_until_the_next_collect),
         cmocka_unit_test(a_third_submission_and_a_collect_of_nothing_are_refused),
         cmocka_unit_test(microbatches_of_1_2_and_4_give_the_same_losses),
         cmocka_unit_test(recompute_changes_no_bit),
