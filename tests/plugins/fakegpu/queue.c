@@ -25,10 +25,11 @@ static void release(struct point *point)
 struct command *queue_command(struct llmrun_stream *stream, enum command_kind kind, struct llmrun_error *error)
 {
     struct llmrun_device *device = stream->device;
-    struct command *command = device->spare;
+    struct command *command;
 
     while (device->pending >= PENDING_MAX && queue_step(device))
         ;
+    command = device->spare; /* only now: each step gives one back */
     if (command != NULL)
         device->spare = command->next;
     else

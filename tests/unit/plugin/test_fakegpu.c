@@ -1,4 +1,5 @@
 /* fakegpu shows what a core does wrong: these cases do it wrong on purpose, and right. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -279,6 +280,25 @@ static void queries_alone_make_it_ready(void **state)
     bench_destroy(&bench);
 }
 
+static void commands_beyond_the_queue_are_done_and_none_of_their_memory_is_lost(void **state)
+{
+    const size_t before = mallinfo2().uordblks;
+    struct bench bench;
+    struct error error;
+
+    (void)state;
+    bench_create(&bench, open_seed(5), BYTES);
+    for (uint32_t i = 0; i < 50000; i++)
+        assert_ok(stream_fill(&bench.stream, &bench.a, i % ELEMENTS * 4, i, 4, &error));
+    assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.a, 0, BYTES, &error));
+    await(&bench);
+    for (uint32_t i = 0; i < ELEMENTS; i++) /* the last multiple of 64 below 50,000 is 49,984 */
+        assert_int_equal(((uint32_t *)bench.host_y.memory)[i], (i < 16 ? 49984 : 49920) + i);
+    bench_destroy(&bench);
+    /* A command has some 300 bytes; 33,616 of 50,000 did not find room in the queue of 16,384. */
+    assert_true(mallinfo2().uordblks < before + 1000000);
+}
+
 static void memory_freed_under_enqueued_work_fails_that_work(void **state)
 {
     struct bench bench;
@@ -390,6 +410,7 @@ int main(void)
         cmocka_unit_test(rows_with_a_pitch_are_copied),
         cmocka_unit_test(an_event_recorded_again_keeps_the_earlier_waits),
         cmocka_unit_test(queries_alone_make_it_ready),
+        cmocka_unit_test(commands_beyond_the_queue_are_done_and_none_of_their_memory_is_lost),
         cmocka_unit_test(memory_freed_under_enqueued_work_fails_that_work),
         cmocka_unit_test(a_failure_goes_on_through_events_to_other_streams),
         cmocka_unit_test(operands_outside_their_memory_are_refused),
