@@ -125,7 +125,7 @@ static int measure_product(struct gemm_bench *bench, const struct layer *layer, 
     if (status != STATUS_OK)
         return status;
     for (int i = 0; i < PRODUCT_ORDERS; i++)
-        snprintf(result->kernels[i], sizeof result->kernels[i], "%s", device_kernel_name(&run.kernels[i]));
+        device_kernel_name(&run.kernels[i], result->kernels[i], sizeof result->kernels[i]);
     if (bench->has_reference)
         status = compare(bench, &run, result, error);
     if (status == STATUS_OK)

@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/nearest.h"
 #include "command.h"
+#include "plugin/guard.h"
 
 static const struct command commands[] = {
     {"train", "train a model; with no config, the built-in demo", command_train},
@@ -96,7 +98,10 @@ static int dispatch(int argc, char **argv, struct error *error)
 int main(int argc, char **argv)
 {
     struct error error = {0};
-    int status = dispatch(argc, argv, &error);
+    int status;
+
+    guard_install();
+    status = dispatch(argc, argv, &error);
 
     if (fflush(stdout) != 0 || ferror(stdout)) {
         int cause = errno;
@@ -106,5 +111,7 @@ int main(int argc, char **argv)
     }
     if (status != STATUS_OK && error.message[0] != '\0')
         fprintf(stderr, "llmrun: %s\n", error.message);
+    if (guard_abandoned()) /* ending a plugin whose device hangs may hang too */
+        _exit(status);
     return status;
 }

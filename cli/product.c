@@ -111,10 +111,9 @@ static void write_element(const struct product_run *run, int operand, int64_t in
 
 static int settle(struct product_run *run, struct error *error)
 {
-    bool ready;
     int status = stream_record(&run->stream, &run->end, error);
 
-    return status == STATUS_OK ? event_wait(&run->end, -1, &ready, error) : status;
+    return status == STATUS_OK ? event_finish(&run->end, run->end.device->timeout_ns, "a product", error) : status;
 }
 
 static int make_operand(struct product_run *run, const struct cut *cut, int operand, struct error *error)
@@ -269,7 +268,6 @@ void product_close(struct product_run *run)
 int product_launch(struct product_run *run, enum product_order order, int64_t *ns, struct error *error)
 {
     uint64_t addresses[LLMRUN_MAX_OPERANDS] = {0};
-    bool ready;
     int status;
 
     for (int i = LEFT; i <= RESULT; i++)
@@ -281,7 +279,7 @@ int product_launch(struct product_run *run, enum product_order order, int64_t *n
     if (status == STATUS_OK)
         status = stream_record(&run->stream, &run->end, error);
     if (status == STATUS_OK)
-        status = event_wait(&run->end, -1, &ready, error);
+        status = event_finish(&run->end, run->end.device->timeout_ns, "a product", error);
     return status == STATUS_OK ? event_elapsed(&run->start, &run->end, ns, error) : status;
 }
 

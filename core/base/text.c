@@ -74,3 +74,14 @@ void text_free(struct text *text)
     free(text->data);
     *text = (struct text){0};
 }
+
+/* The second byte of U+0080 to U+009F is all that tells these from other characters of two bytes. */
+void text_hide_controls(char *message)
+{
+    for (unsigned char *at = (unsigned char *)message; *at != '\0'; at++) {
+        if (*at < 0x20 || *at == 0x7F)
+            *at = '?';
+        else if (at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F)
+            at[0] = at[1] = '?';
+    }
+}

@@ -22,4 +22,8 @@ void text_free(struct text *text);
 /* Whether all of `text` is UTF-8 (RFC 3629). */
 bool text_is_utf8(const char *text);
 
+/* Control characters become '?', in place: what foreign files and plugins hold stands in messages, where it would end
+ * the line or drive the terminal that shows it. */
+void text_hide_controls(char *message);
+
 #endif

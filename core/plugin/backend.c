@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define TABLE_BYTES_MAX 65536 /* no table of functions is larger; a larger number is not a size */
 
 #define DEVICE(entry, since)                                                                                           \
@@ -108,9 +110,11 @@ static int copy_table(void *to, size_t to_bytes, const void *from, const char *t
     return STATUS_OK;
 }
 
+/* At most what fits is read: the plugin's text may have no end. */
 static void copy_text(char *to, size_t to_bytes, const char *from)
 {
-    snprintf(to, to_bytes, "%s", from);
+    snprintf(to, to_bytes, "%.*s", (int)to_bytes - 1, from);
+    text_hide_controls(to);
 }
 
 int backend_copy(struct backend *to, const struct llmrun_backend *from, const char *note_name, uint32_t major,

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "plugin/device.h"
+#include "plugin/guard.h"
 
 struct capability_entry {
     uint64_t key; /* 0: free */
@@ -101,13 +103,15 @@ static int ask(struct device *device, const struct llmrun_op *op, struct llmrun_
     memset(answer, 0, sizeof *answer);
     answer->size = sizeof *answer;
     if (backend->has_kernel)
-        code = backend->kernel.query(device->handle, op, answer, &reason);
+        code = GUARDED_LONG(backend, kernel, query, device->handle, op, answer, &reason);
     else
-        code = backend->program.query(device->handle, op, answer, &reason);
+        code = GUARDED_LONG(backend, program, query, device->handle, op, answer, &reason);
     if (code != LLMRUN_OK)
         return backend_error(backend, code, &reason, error);
     answer->reason[sizeof answer->reason - 1] = '\0';
-    if (answer->support > LLMRUN_SUPPORT_EMULATED || answer->workspace_bytes < 0) {
+    text_hide_controls(answer->reason);
+    if (answer->support > LLMRUN_SUPPORT_EMULATED || answer->workspace_bytes < 0 ||
+        answer->workspace_bytes > CAPABILITY_WORKSPACE_MAX) {
         snprintf(answer->reason, sizeof answer->reason, "the plugin gave the answer %u with %lld bytes of workspace",
                  answer->support, (long long)answer->workspace_bytes);
         answer->support = LLMRUN_SUPPORT_NO;

@@ -6,6 +6,9 @@
 
 #include "base/status.h"
 
+/* No op needs more workspace: 256 TiB. A larger number is not one of bytes. */
+#define CAPABILITY_WORKSPACE_MAX (INT64_C(1) << 48)
+
 struct device;
 struct capability_cache;
 

@@ -1,71 +1,80 @@
 #include "plugin/device.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/text.h"
+#include "plugin/facts.h"
+#include "plugin/guard.h"
 
-/* Facts as the plugin gives them, made safe to print and to compute with. */
-static int read_info(struct device *device, struct error *error)
+#define PAGE_BYTES     4096
+#define HOST_ALIGNMENT 8 /* of the largest element type */
+
+int device_given(const struct device *device, const char *call, const void *object, struct error *error)
 {
-    struct llmrun_error reason = {0};
-    struct llmrun_device_info *info = &device->info;
-    int32_t code;
+    if (object != NULL)
+        return STATUS_OK;
+    return error_set(error, STATUS_BACKEND, "%s: %s on device %d succeeded and gave NULL", device->backend->name, call,
+                     device->index);
+}
 
-    info->size = sizeof *info;
-    code = device->backend->device.info(device->index, info, &reason);
-    if (code != LLMRUN_OK)
-        return backend_error(device->backend, code, &reason, error);
-    info->name[sizeof info->name - 1] = '\0';
-    info->architecture[sizeof info->architecture - 1] = '\0';
-    info->domain[sizeof info->domain - 1] = '\0';
-    if (info->lanes < 1)
-        info->lanes = 1;
-    if (info->alignment < 1 || (info->alignment & (info->alignment - 1)) != 0)
-        return error_set(error, STATUS_BACKEND,
-                         "%s: device %d says its memory is aligned to %lld bytes, no power of two",
-                         device->backend->name, device->index, (long long)info->alignment);
-    return STATUS_OK;
+static struct device *make_device(const struct backend *backend, int32_t index)
+{
+    struct device *device = calloc(1, sizeof *device);
+
+    if (device == NULL)
+        return NULL;
+    device->backend = backend;
+    device->index = index;
+    device->timeout_ns = DEVICE_TIMEOUT_NS;
+    device->capabilities = capability_cache_create();
+    if (device->capabilities == NULL) {
+        free(device);
+        return NULL;
+    }
+    pthread_mutex_init(&device->lock, NULL);
+    return device;
+}
+
+static void free_device(struct device *device)
+{
+    if (device == NULL)
+        return;
+    capability_cache_destroy(device->capabilities);
+    live_memory_free(&device->device_memory);
+    live_memory_free(&device->host_memory);
+    pthread_mutex_destroy(&device->lock);
+    free(device);
 }
 
 int device_open(const struct backend *backend, int32_t index, const struct llmrun_option *options, int32_t option_count,
                 struct device **out, struct error *error)
 {
     struct llmrun_error reason = {0};
-    struct device *device = calloc(1, sizeof *device);
+    struct device *device = make_device(backend, index);
     int32_t count = 0, code;
     int result;
 
     *out = NULL;
     if (device == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for a device");
-    device->backend = backend;
-    device->index = index;
-    device->capabilities = capability_cache_create();
-    if (device->capabilities == NULL) {
-        result = error_set(error, STATUS_MEMORY, "no memory for a device");
-        goto out;
-    }
-    result = backend_error(backend, backend->device.count(&count, &reason), &reason, error);
-    if (result != STATUS_OK)
-        goto out;
-    if (index < 0 || index >= count) {
+    result = facts_count(backend, &count, error);
+    if (result == STATUS_OK && (index < 0 || index >= count))
         result = error_set(error, STATUS_BACKEND, "%s: there is no device %d; it has %d", backend->name, index, count);
-        goto out;
-    }
-    result = read_info(device, error);
-    if (result != STATUS_OK)
-        goto out;
-    code = backend->device.open(index, options, option_count, &device->handle, &reason);
-    result = backend_error(backend, code, &reason, error);
+    if (result == STATUS_OK)
+        result = facts_describe(backend, index, &device->info, error);
     if (result == STATUS_OK) {
-        *out = device;
-        device = NULL;
+        code = GUARDED_LONG(backend, device, open, index, options, option_count, &device->handle, &reason);
+        result = backend_error(backend, code, &reason, error);
     }
-out:
-    if (device != NULL)
-        capability_cache_destroy(device->capabilities);
-    free(device);
+    if (result == STATUS_OK)
+        result = device_given(device, "open", device->handle, error);
+    if (result == STATUS_OK)
+        *out = device;
+    else
+        free_device(device);
     return result;
 }
 
@@ -73,26 +82,51 @@ void device_close(struct device *device)
 {
     if (device == NULL)
         return;
-    device->backend->device.close(device->handle);
-    capability_cache_destroy(device->capabilities);
-    free(device);
+    if (!device->lost)
+        GUARDED_VOID(device->backend, device, close, device->handle);
+    free_device(device);
 }
 
 int device_quiesce(struct device *device, struct error *error)
 {
     struct llmrun_error reason = {0};
 
-    return backend_error(device->backend, device->backend->device.quiesce(device->handle, &reason), &reason, error);
+    if (device->lost)
+        return error_set(error, STATUS_BACKEND, "%s: device %d hangs", device->backend->name, device->index);
+    return backend_error(device->backend, GUARDED_LONG(device->backend, device, quiesce, device->handle, &reason),
+                         &reason, error);
 }
 
 /* Bytes of device memory that are free now, -1 when the plugin does not know. */
 static int64_t free_bytes(const struct device *device)
 {
-    struct llmrun_device_info now = {.size = sizeof now};
+    struct llmrun_device_info now;
 
-    if (device->backend->device.info(device->index, &now, NULL) != LLMRUN_OK || now.memory_bytes == 0)
+    if (facts_describe(device->backend, device->index, &now, NULL) != STATUS_OK || now.memory_bytes == 0)
         return -1;
     return now.memory_free_bytes;
+}
+
+/* Notes down memory that a plugin gave, or says why it cannot be. What is wrong is not given back: whose it is, nobody
+ * knows. */
+static int take_in(struct device *device, struct live_memory *live, const char *call, uint64_t address, int64_t bytes,
+                   int64_t alignment, struct error *error)
+{
+    char what[64];
+    int result;
+
+    snprintf(what, sizeof what, "%s: %s", device->backend->name, call);
+    pthread_mutex_lock(&device->lock);
+    result = live_memory_add(live, what, address, bytes, alignment, error);
+    pthread_mutex_unlock(&device->lock);
+    return result;
+}
+
+static void let_go(struct device *device, struct live_memory *live, uint64_t address)
+{
+    pthread_mutex_lock(&device->lock);
+    live_memory_remove(live, address);
+    pthread_mutex_unlock(&device->lock);
 }
 
 int buffer_create(struct device *device, uint32_t kind, int64_t bytes, struct buffer *buffer, struct error *error)
@@ -106,7 +140,7 @@ int buffer_create(struct device *device, uint32_t kind, int64_t bytes, struct bu
     memset(buffer, 0, sizeof *buffer);
     if (bytes <= 0)
         return error_set(error, STATUS_BUG, "a buffer of %lld bytes was asked for", (long long)bytes);
-    code = device->backend->device.memory_alloc(device->handle, kind, bytes, &address, &reason);
+    code = GUARDED_LONG(device->backend, device, memory_alloc, device->handle, kind, bytes, &address, &reason);
     if (code != LLMRUN_OK) {
         result = backend_error(device->backend, code, &reason, error);
         left = code == LLMRUN_ERROR_MEMORY ? free_bytes(device) : -1;
@@ -118,19 +152,20 @@ int buffer_create(struct device *device, uint32_t kind, int64_t bytes, struct bu
                          device->backend->name);
         return result;
     }
-    if (address == 0 || address % (uint64_t)device->info.alignment != 0) {
-        device->backend->device.memory_free(device->handle, address);
-        return error_set(error, STATUS_BACKEND, "%s: memory_alloc gave the address %llu, which is no multiple of %lld",
-                         device->backend->name, (unsigned long long)address, (long long)device->info.alignment);
-    }
-    *buffer = (struct buffer){.device = device, .address = address, .bytes = bytes, .kind = kind};
-    return STATUS_OK;
+    result = take_in(device, &device->device_memory, "memory_alloc", address, bytes, device->info.alignment, error);
+    if (result == STATUS_OK)
+        *buffer = (struct buffer){.device = device, .address = address, .bytes = bytes, .kind = kind};
+    return result;
 }
 
 void buffer_destroy(struct buffer *buffer)
 {
-    if (buffer->device != NULL)
-        buffer->device->backend->device.memory_free(buffer->device->handle, buffer->address);
+    struct device *device = buffer->device;
+
+    if (device != NULL && !device->lost) {
+        let_go(device, &device->device_memory, buffer->address);
+        GUARDED_VOID(device->backend, device, memory_free, device->handle, buffer->address);
+    }
     memset(buffer, 0, sizeof *buffer);
 }
 
@@ -152,32 +187,51 @@ int buffer_address(const struct buffer *buffer, const struct device *device, int
     return STATUS_OK;
 }
 
+/* Writes to each page, so that memory that is none is the plugin's failure here and not ours later. */
+static void touch(const struct device *device, char *memory, int64_t bytes)
+{
+    guard_enter(device->backend->name, "in the host memory that it gave", true);
+    for (int64_t at = 0; at < bytes; at += PAGE_BYTES)
+        *(volatile char *)(memory + at) = 0;
+    *(volatile char *)(memory + bytes - 1) = 0;
+    guard_leave();
+}
+
 int host_buffer_create(struct device *device, int64_t bytes, struct host_buffer *buffer, struct error *error)
 {
     struct llmrun_error reason = {0};
     void *memory = NULL;
     int32_t code;
+    int result;
 
     memset(buffer, 0, sizeof *buffer);
     if (bytes <= 0)
         return error_set(error, STATUS_BUG, "a host buffer of %lld bytes was asked for", (long long)bytes);
-    code = device->backend->device.host_alloc(device->handle, bytes, &memory, &reason);
+    code = GUARDED_LONG(device->backend, device, host_alloc, device->handle, bytes, &memory, &reason);
     if (code != LLMRUN_OK) {
-        int result = backend_error(device->backend, code, &reason, error);
-
+        result = backend_error(device->backend, code, &reason, error);
         if (error != NULL)
             error_prefix(error, "no %lld bytes of host memory for device %d of %s", (long long)bytes, device->index,
                          device->backend->name);
         return result;
     }
+    result =
+        take_in(device, &device->host_memory, "host_alloc", (uint64_t)(uintptr_t)memory, bytes, HOST_ALIGNMENT, error);
+    if (result != STATUS_OK)
+        return result;
+    touch(device, memory, bytes);
     *buffer = (struct host_buffer){.device = device, .memory = memory, .bytes = bytes};
     return STATUS_OK;
 }
 
 void host_buffer_destroy(struct host_buffer *buffer)
 {
-    if (buffer->device != NULL)
-        buffer->device->backend->device.host_free(buffer->device->handle, buffer->memory);
+    struct device *device = buffer->device;
+
+    if (device != NULL && !device->lost) {
+        let_go(device, &device->host_memory, (uint64_t)(uintptr_t)buffer->memory);
+        GUARDED_VOID(device->backend, device, host_free, device->handle, buffer->memory);
+    }
     memset(buffer, 0, sizeof *buffer);
 }
 
@@ -201,9 +255,12 @@ int device_kernel_create(struct device *device, const struct llmrun_op *op, int6
     if (answer.workspace_bytes > max_workspace)
         return error_set(error, STATUS_BACKEND, "%s: op %u needs %lld bytes of workspace, %lld are allowed",
                          device->backend->name, op->op, (long long)answer.workspace_bytes, (long long)max_workspace);
-    code = device->backend->kernel.prepare(device->handle, op, max_workspace, &kernel->handle, &reason);
-    if (code != LLMRUN_OK)
-        return backend_error(device->backend, code, &reason, error);
+    code = GUARDED_LONG(device->backend, kernel, prepare, device->handle, op, max_workspace, &kernel->handle, &reason);
+    result = backend_error(device->backend, code, &reason, error);
+    if (result == STATUS_OK)
+        result = device_given(device, "prepare", kernel->handle, error);
+    if (result != STATUS_OK)
+        return result;
     kernel->device = device;
     kernel->workspace_bytes = answer.workspace_bytes;
     return STATUS_OK;
@@ -211,16 +268,21 @@ int device_kernel_create(struct device *device, const struct llmrun_op *op, int6
 
 void device_kernel_destroy(struct device_kernel *kernel)
 {
-    if (kernel->device != NULL)
-        kernel->device->backend->kernel.destroy(kernel->handle);
+    if (kernel->device != NULL && !kernel->device->lost)
+        GUARDED_VOID(kernel->device->backend, kernel, destroy, kernel->handle);
     memset(kernel, 0, sizeof *kernel);
 }
 
-const char *device_kernel_name(const struct device_kernel *kernel)
+void device_kernel_name(const struct device_kernel *kernel, char *text, size_t bytes)
 {
-    const char *name = kernel->device->backend->kernel.name(kernel->handle);
+    const struct backend *backend = kernel->device->backend;
+    const char *name;
 
-    return name != NULL ? name : "?";
+    guard_enter(backend->name, "in name", false);
+    name = backend->kernel.name(kernel->handle);
+    snprintf(text, bytes, "%.*s", (int)bytes - 1, name != NULL ? name : "?");
+    guard_leave();
+    text_hide_controls(text);
 }
 
 int device_program_create(struct device *device, const struct llmrun_program_desc *desc, struct device_program *program,
@@ -228,21 +290,33 @@ int device_program_create(struct device *device, const struct llmrun_program_des
 {
     struct llmrun_error reason = {0};
     int32_t code;
+    int result;
 
     memset(program, 0, sizeof *program);
     if (!device->backend->has_program)
         return error_set(error, STATUS_BACKEND, "%s: it runs single ops, not programs", device->backend->name);
-    code = device->backend->program.build(device->handle, desc, &program->handle, &reason);
-    if (code != LLMRUN_OK)
-        return backend_error(device->backend, code, &reason, error);
+    code = GUARDED_LONG(device->backend, program, build, device->handle, desc, &program->handle, &reason);
+    result = backend_error(device->backend, code, &reason, error);
+    if (result == STATUS_OK)
+        result = device_given(device, "build", program->handle, error);
+    if (result != STATUS_OK)
+        return result;
     program->device = device;
+    guard_enter(device->backend->name, "in workspace", false);
     program->workspace_bytes = device->backend->program.workspace(program->handle);
-    return STATUS_OK;
+    guard_leave();
+    if (program->workspace_bytes >= 0 && program->workspace_bytes <= CAPABILITY_WORKSPACE_MAX)
+        return STATUS_OK;
+    result = error_set(error, STATUS_BACKEND, "%s: section %s is to have %lld bytes of workspace, expected 0 to %lld",
+                       device->backend->name, desc->name, (long long)program->workspace_bytes,
+                       (long long)CAPABILITY_WORKSPACE_MAX);
+    device_program_destroy(program);
+    return result;
 }
 
 void device_program_destroy(struct device_program *program)
 {
-    if (program->device != NULL)
-        program->device->backend->program.destroy(program->handle);
+    if (program->device != NULL && !program->device->lost)
+        GUARDED_VOID(program->device->backend, program, destroy, program->handle);
     memset(program, 0, sizeof *program);
 }

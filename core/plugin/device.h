@@ -3,8 +3,13 @@
 #ifndef LLMRUN_PLUGIN_DEVICE_H
 #define LLMRUN_PLUGIN_DEVICE_H
 
+#include <pthread.h>
+
 #include "plugin/backend.h"
 #include "plugin/capability.h"
+#include "plugin/live_memory.h"
+
+#define DEVICE_TIMEOUT_NS INT64_C(60000000000)
 
 struct device {
     const struct backend *backend;
@@ -12,6 +17,11 @@ struct device {
     int32_t index;
     struct llmrun_device_info info;
     struct capability_cache *capabilities;
+    int64_t timeout_ns;   /* without progress, after which it counts as hung: DEVICE_TIMEOUT_NS until set */
+    bool lost;            /* it hung or broke the contract: nothing of it is destroyed, since that may block */
+    pthread_mutex_t lock; /* of the two lists */
+    struct live_memory device_memory;
+    struct live_memory host_memory;
 };
 
 /* Opens device `index` of the backend; the options are read during the call. May take long. */
@@ -19,6 +29,8 @@ int device_open(const struct backend *backend, int32_t index, const struct llmru
                 struct device **device, struct error *error);
 /* After all that was made from it. NULL is accepted. */
 void device_close(struct device *device);
+/* A call that succeeded must have given an object: STATUS_BACKEND where it is NULL. */
+int device_given(const struct device *device, const char *call, const void *object, struct error *error);
 /* Blocks until all work of the device has ended; returns its first failure. */
 int device_quiesce(struct device *device, struct error *error);
 
@@ -60,7 +72,8 @@ struct device_kernel {
 int device_kernel_create(struct device *device, const struct llmrun_op *op, int64_t max_workspace,
                          struct device_kernel *kernel, struct error *error);
 void device_kernel_destroy(struct device_kernel *kernel);
-const char *device_kernel_name(const struct device_kernel *kernel);
+/* What it runs, for people, cut to `bytes`. */
+void device_kernel_name(const struct device_kernel *kernel, char *text, size_t bytes);
 
 /* A compiled list of ops of the program table. */
 struct device_program {

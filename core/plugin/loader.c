@@ -3,11 +3,16 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "plugin/abi.h"
+#include "plugin/guard.h"
+
+#define LOG_BYTES 900 /* of a line of a plugin's; the rest is cut */
 
 /* A plugin that was entered, or failed to be. Kept for the life of the process: the plugin keeps `host`, is never
  * unloaded, and is entered only once, so a refusal is remembered too. */
@@ -26,8 +31,11 @@ static void host_log(void *context, uint32_t level, const char *line)
 {
     const struct loaded *entry = context;
     const enum log_level own = level <= LLMRUN_LOG_DEBUG ? (enum log_level)level : LOG_DEBUG;
+    char text[LOG_BYTES];
 
-    log_line(own, "%s: %s", entry->backend.name, line != NULL ? line : "");
+    snprintf(text, sizeof text, "%.*s", LOG_BYTES - 1, line != NULL ? line : "");
+    text_hide_controls(text);
+    log_line(own, "%s: %s", entry->backend.name, text);
 }
 
 static void *host_allocate(void *context, int64_t bytes, int64_t alignment)
@@ -64,39 +72,76 @@ int loader_check_note(const struct plugin_note *note, struct error *error)
 typedef const struct llmrun_backend *backend_entry(const struct llmrun_host *host, struct llmrun_error *error);
 
 /* Finds the entry in the plugin itself: dlsym also looks through the libraries that it needs. */
-static backend_entry *find_entry(void *handle)
+static int find_entry(void *handle, backend_entry **entry, struct error *error)
 {
     void *symbol = dlsym(handle, "llmrun_backend_entry");
     struct link_map *own = NULL, *map = NULL;
-    backend_entry *entry;
+    const ElfW(Sym) *form = NULL;
     Dl_info info;
 
     if (symbol == NULL || dlinfo(handle, RTLD_DI_LINKMAP, &own) != 0 ||
         dladdr1(symbol, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || map != own)
-        return NULL;
-    memcpy(&entry, &symbol, sizeof entry);
-    return entry;
+        return error_set(error, STATUS_BACKEND, "does not export the symbol llmrun_backend_entry");
+    if (dladdr1(symbol, &info, (void **)&form, RTLD_DL_SYMENT) != 0 && form != NULL &&
+        ELF64_ST_TYPE(form->st_info) == STT_OBJECT)
+        return error_set(error, STATUS_BACKEND, "exports llmrun_backend_entry as data, expected a function");
+    memcpy(entry, &symbol, sizeof symbol);
+    return STATUS_OK;
+}
+
+/* Tells the guard where the code of the plugin just loaded is. */
+static int note_code(struct dl_phdr_info *info, size_t bytes, void *context)
+{
+    const struct loaded *entry = context;
+
+    (void)bytes;
+    if (info->dlpi_name == NULL || strcmp(info->dlpi_name, entry->path) != 0)
+        return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_LOAD && (info->dlpi_phdr[i].p_flags & PF_X) != 0)
+            guard_plugin_code(entry->backend.name, info->dlpi_addr + info->dlpi_phdr[i].p_vaddr,
+                              info->dlpi_addr + info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz);
+    return 1;
+}
+
+/* The words of the linker when there is no room; it gives no number. */
+static bool is_lack_of_memory(const char *reason)
+{
+    return strstr(reason, "failed to map segment") != NULL || strstr(reason, "annot allocate memory") != NULL ||
+           strstr(reason, "out of memory") != NULL;
 }
 
 static int enter(struct loaded *entry, const struct plugin_note *note, struct error *error)
 {
+    const char *name = entry->backend.name, *failure;
     const struct llmrun_backend *table;
     struct llmrun_error reason = {0};
-    backend_entry *function;
-    void *handle = dlopen(entry->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    backend_entry *function = NULL;
+    void *handle;
     int result;
 
-    if (handle == NULL)
-        return error_set(error, STATUS_BACKEND, "could not be loaded: %s", dlerror());
-    function = find_entry(handle);
-    if (function == NULL)
-        return error_set(error, STATUS_BACKEND, "does not export the symbol llmrun_backend_entry");
+    guard_enter(name, "when it was loaded", true);
+    handle = dlopen(entry->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    guard_leave();
+    if (handle == NULL) {
+        failure = dlerror();
+        return error_set(error, is_lack_of_memory(failure) ? STATUS_MEMORY : STATUS_BACKEND, "could not be loaded: %s",
+                         failure);
+    }
+    result = find_entry(handle, &function, error);
+    if (result != STATUS_OK)
+        return result;
+    dl_iterate_phdr(note_code, entry);
+    guard_enter(name, "in llmrun_backend_entry", true);
     table = function(&entry->host, &reason);
+    guard_leave();
     reason.message[sizeof reason.message - 1] = '\0';
     if (table == NULL)
-        return error_set(error, STATUS_BACKEND, "refused to start: %s",
-                         reason.message[0] != '\0' ? reason.message : "it gave no reason");
+        return error_set(error, reason.code == LLMRUN_ERROR_MEMORY ? STATUS_MEMORY : STATUS_BACKEND,
+                         "refused to start: %s", reason.message[0] != '\0' ? reason.message : "it gave no reason");
+    guard_enter(name, "when its tables were read", true);
     result = backend_copy(&entry->backend, table, note->name, note->abi_major, note->abi_minor, error);
+    guard_leave();
     entry->backend.path = entry->path;
     return result;
 }

@@ -6,100 +6,107 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "plugin/loader.h"
+#include "plugin/facts.h"
+#include "plugin/guard.h"
+#include "plugin/probe_child.h"
 
-/* What the child writes: the same program reads it, so its form is free. */
-struct probe_reply {
-    struct error error; /* status STATUS_OK: `probe` is filled */
-    struct plugin_probe probe;
-};
+#define SLICE_MS 50 /* between looks at whether the child still lives */
 
 static int ask(const struct backend *backend, struct plugin_probe *probe, struct error *error)
 {
-    struct llmrun_error reason = {0};
-    int32_t count = 0;
-    int32_t code = backend->device.count(&count, &reason);
+    int result;
 
     memset(probe, 0, sizeof *probe);
-    if (code != LLMRUN_OK)
-        return backend_error(backend, code, &reason, error);
     memcpy(probe->vendor, backend->vendor, sizeof probe->vendor);
     probe->rank = backend->rank;
     probe->has_kernel = backend->has_kernel;
     probe->has_program = backend->has_program;
     probe->has_capture = backend->has_capture;
-    probe->device_count = count > 0 ? count : 0;
-    for (int32_t i = 0; i < probe->device_count && i < PROBE_DEVICES; i++) {
-        struct llmrun_device_info *info = &probe->infos[i];
-
-        info->size = sizeof *info;
-        code = backend->device.info(i, info, &reason);
-        if (code != LLMRUN_OK)
-            return backend_error(backend, code, &reason, error);
-        info->name[sizeof info->name - 1] = '\0';
-        info->architecture[sizeof info->architecture - 1] = '\0';
-        info->domain[sizeof info->domain - 1] = '\0';
-        probe->info_count++;
+    result = facts_count(backend, &probe->device_count, error);
+    for (int32_t i = 0; result == STATUS_OK && i < probe->device_count && i < PROBE_DEVICES; i++) {
+        result = facts_describe(backend, i, &probe->infos[i], error);
+        probe->info_count += result == STATUS_OK;
     }
-    return STATUS_OK;
+    return result;
 }
 
-/* The child: never returns, runs no exit handlers, leaves no core file. */
-static void answer(const struct candidate *candidate, int to)
+static int64_t now_ns(void)
 {
-    static struct probe_reply reply;
-    const struct backend *backend;
-    const struct rlimit none = {0, 0};
-    const char *rest = (const char *)&reply;
-    size_t bytes = sizeof reply;
-    int silence = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    setrlimit(RLIMIT_CORE, &none);
-    if (silence >= 0)
-        for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-            dup2(silence, i);
-    for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
-    reply.error.status = loader_load(candidate->path, &candidate->note, &backend, &reply.error);
-    if (reply.error.status == STATUS_OK)
-        reply.error.status = ask(backend, &reply.probe, &reply.error);
-    while (bytes > 0) {
-        ssize_t put = write(to, rest, bytes);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            break;
-        rest += put;
-        bytes -= (size_t)put;
-    }
-    _exit(0);
+    return clock_system.monotonic_ns(&clock_system);
 }
 
-/* Reads the reply. Returns 1 when it is complete, 0 when the child closed the pipe before, -1 at the deadline. */
-static int receive(int from, int64_t timeout_ns, struct probe_reply *reply)
+static bool is_limited(struct rlimit *limit)
 {
-    const int64_t deadline = clock_system.monotonic_ns(&clock_system) + timeout_ns;
+    return getrlimit(RLIMIT_AS, limit) == 0 && limit->rlim_cur != RLIM_INFINITY;
+}
+
+int probe_start(const struct candidate *candidate, int64_t timeout_ns, struct probe_child *child, struct error *error)
+{
+    struct rlimit limit;
+    int answers[2], orders[2];
+
+    memset(child, 0, sizeof *child);
+    child->from = child->to = -1;
+    if (pipe2(answers, O_CLOEXEC) != 0)
+        return error_set(error, STATUS_BACKEND, "could not be probed: %s", strerror(errno));
+    if (pipe2(orders, O_CLOEXEC) != 0) {
+        error_set(error, STATUS_BACKEND, "could not be probed: %s", strerror(errno));
+        close(answers[0]);
+        close(answers[1]);
+        return STATUS_BACKEND;
+    }
+    child->from = answers[0];
+    child->to = orders[1];
+    child->timeout_ns =
+        is_limited(&limit) && timeout_ns > PROBE_TIMEOUT_LIMITED_NS ? PROBE_TIMEOUT_LIMITED_NS : timeout_ns;
+    child->deadline_ns = now_ns() + child->timeout_ns;
+    child->call = mmap(NULL, GUARD_CALL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    child->process = child->call != MAP_FAILED ? fork() : -1;
+    if (child->process == 0)
+        probe_child_run(candidate, orders[0], answers[1], child->call, ask);
+    if (child->process < 0)
+        error_set(error, errno == ENOMEM ? STATUS_MEMORY : STATUS_BACKEND, "could not be probed: %s", strerror(errno));
+    close(answers[1]);
+    close(orders[0]);
+    if (child->process > 0)
+        return STATUS_OK;
+    probe_end(child);
+    return error->status;
+}
+
+static bool has_ended(const struct probe_child *child)
+{
+    siginfo_t state = {.si_pid = 0};
+
+    return waitid(P_PID, (id_t)child->process, &state, WEXITED | WNOHANG | WNOWAIT) == 0 && state.si_pid != 0;
+}
+
+/* Reads the reply. Returns 1 when it is complete, 0 when the child ended before, -1 at the deadline. */
+static int receive(const struct probe_child *child, struct probe_reply *reply)
+{
     char *to = (char *)reply;
     size_t bytes = sizeof *reply;
+    bool ended = false;
 
     while (bytes > 0) {
-        struct pollfd wait = {.fd = from, .events = POLLIN};
-        int64_t left = deadline - clock_system.monotonic_ns(&clock_system);
+        struct pollfd wait = {.fd = child->from, .events = POLLIN};
         ssize_t got;
 
-        if (left <= 0)
-            return -1;
-        if (poll(&wait, 1, (int)(left / 1000000) + 1) <= 0)
+        if (poll(&wait, 1, ended ? 0 : SLICE_MS) <= 0) {
+            if (ended)
+                return 0; /* whoever else holds the other end of the pipe */
+            ended = has_ended(child);
+            if (!ended && now_ns() >= child->deadline_ns)
+                return -1;
             continue;
-        got = read(from, to, bytes);
+        }
+        got = read(child->from, to, bytes);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
@@ -110,61 +117,140 @@ static int receive(int from, int64_t timeout_ns, struct probe_reply *reply)
     return 1;
 }
 
-static int probe_in_child(const struct candidate *candidate, int64_t timeout_ns, struct plugin_probe *probe,
-                          struct error *error)
+static pid_t reap(struct probe_child *child, int *status)
 {
-    struct probe_reply reply;
-    int ends[2], got, status = 0;
-    pid_t child;
+    pid_t process = child->process;
 
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return error_set(error, STATUS_BACKEND, "could not be probed: %s", strerror(errno));
-    child = fork();
-    if (child < 0) {
-        int result = error_set(error, STATUS_BACKEND, "could not be probed: %s", strerror(errno));
-
-        close(ends[0]);
-        close(ends[1]);
-        return result;
-    }
-    if (child == 0)
-        answer(candidate, ends[1]);
-    close(ends[1]);
-    got = receive(ends[0], timeout_ns, &reply);
-    close(ends[0]);
-    if (got != 0)
-        kill(child, SIGKILL);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    *status = 0;
+    if (process <= 0)
+        return process;
+    kill(-process, SIGKILL); /* and whatever it started */
+    kill(process, SIGKILL);
+    while (waitpid(process, status, 0) < 0 && errno == EINTR)
         ;
+    child->process = 0;
+    return process;
+}
+
+/* Puts the limit of the address space behind the sentence: it is the likely cause, and the status says so. */
+static int failed(struct error *error)
+{
+    struct error before = *error;
+    struct rlimit limit;
+
+    if (!is_limited(&limit))
+        return error->status;
+    return error_set(error, STATUS_MEMORY,
+                     "%.800s; the address space is limited to %llu MB, which may be too little (ulimit -v)",
+                     before.message, (unsigned long long)limit.rlim_cur / 1000000);
+}
+
+/* Why there is no reply. */
+static int explain(struct probe_child *child, int got, struct error *error)
+{
+    char call[GUARD_CALL_BYTES];
+    int status;
+
+    /* A child that closed its pipe may be about to end by itself, with a status that tells why. */
+    for (int i = 0; got == 0 && !has_ended(child) && i < 20; i++)
+        poll(NULL, 0, SLICE_MS / 10);
+    reap(child, &status);
+    memcpy(call, child->call, sizeof call);
+    call[sizeof call - 1] = '\0';
+    if (call[0] == '\0')
+        snprintf(call, sizeof call, "in a thread of its own");
     if (got < 0)
-        return error_set(error, STATUS_BACKEND, "did not answer within %.1f s when it was asked for its devices",
-                         (double)timeout_ns * 1e-9);
-    if (got == 0 && WIFSIGNALED(status))
-        return error_set(error, STATUS_BACKEND, "crashed when it was asked for its devices (signal %d, %s)",
-                         WTERMSIG(status), strsignal(WTERMSIG(status)));
-    if (got == 0)
-        return error_set(error, STATUS_BACKEND, "ended its process with code %d when it was asked for its devices",
-                         WEXITSTATUS(status));
-    if (reply.error.status != STATUS_OK)
-        return error_set(error, reply.error.status, "%s", reply.error.message);
-    *probe = reply.probe;
-    return STATUS_OK;
+        error_set(error, STATUS_BACKEND, "did not answer within %.1f s: it hung %s", (double)child->timeout_ns * 1e-9,
+                  call);
+    else if (WIFSIGNALED(status))
+        error_set(error, STATUS_BACKEND, "crashed %s (signal %d, %s)", call, WTERMSIG(status),
+                  strsignal(WTERMSIG(status)));
+    else
+        error_set(error, STATUS_BACKEND, "ended its process with code %d %s", WEXITSTATUS(status), call);
+    return failed(error);
+}
+
+/* The other process ran foreign code: nothing in its reply is certain. */
+static bool is_sound(const struct probe_reply *reply)
+{
+    const struct plugin_probe *probe = &reply->probe;
+
+    return reply->error.status >= 0 && reply->error.status < 128 &&
+           memchr(reply->error.message, '\0', sizeof reply->error.message) != NULL &&
+           memchr(probe->vendor, '\0', sizeof probe->vendor) != NULL && probe->device_count >= 0 &&
+           probe->info_count >= 0 && probe->info_count <= PROBE_DEVICES;
+}
+
+static int await(struct probe_child *child, struct probe_reply *reply, bool *fatal, struct error *error)
+{
+    int got = receive(child, reply);
+
+    *fatal = got <= 0;
+    if (got <= 0)
+        return explain(child, got, error);
+    if (!is_sound(reply)) {
+        *fatal = true;
+        return error_set(error, STATUS_BACKEND, "left memory behind that makes no sense");
+    }
+    if (reply->error.status == STATUS_OK)
+        return STATUS_OK;
+    error_set(error, reply->error.status, "%s", reply->error.message);
+    return error->status == STATUS_MEMORY ? failed(error) : error->status;
+}
+
+int probe_devices(struct probe_child *child, struct plugin_probe *probe, bool *fatal, struct error *error)
+{
+    static struct probe_reply reply;
+    int result = await(child, &reply, fatal, error);
+
+    if (result == STATUS_OK)
+        *probe = reply.probe;
+    return result;
+}
+
+int probe_trial(struct probe_child *child, bool *fatal, struct error *error)
+{
+    static struct probe_reply reply;
+
+    child->deadline_ns = now_ns() + child->timeout_ns;
+    if (write(child->to, "t", 1) != 1 && errno != EPIPE)
+        return error_set(error, STATUS_BACKEND, "could not be tried: %s", strerror(errno));
+    return await(child, &reply, fatal, error);
+}
+
+void probe_end(struct probe_child *child)
+{
+    int status;
+
+    reap(child, &status);
+    if (child->call == NULL)
+        return;
+    close(child->from);
+    close(child->to);
+    if (child->call != MAP_FAILED)
+        munmap(child->call, GUARD_CALL_BYTES);
+    memset(child, 0, sizeof *child);
 }
 
 int plugin_probe(struct candidate *candidate, int64_t timeout_ns, struct plugin_probe *probe, struct error *error)
 {
+    struct probe_child child;
     struct error failure;
+    bool fatal;
     int result;
 
     if (candidate->state == CANDIDATE_LOADED)
         return ask(candidate->backend, probe, error);
     if (candidate->state != CANDIDATE_USABLE)
         return error_set(error, STATUS_BACKEND, "%s", candidate->reason);
-    result = probe_in_child(candidate, timeout_ns, probe, &failure);
+    result = probe_start(candidate, timeout_ns, &child, &failure);
+    if (result == STATUS_OK)
+        result = probe_devices(&child, probe, &fatal, &failure);
+    probe_end(&child);
     if (result != STATUS_OK) {
         candidate->state = CANDIDATE_REFUSED;
         snprintf(candidate->reason, sizeof candidate->reason, "%s", failure.message);
-        return error_set(error, STATUS_BACKEND, "%s", failure.message);
+        return error_set(error, result, "%s", failure.message);
     }
     return STATUS_OK;
 }

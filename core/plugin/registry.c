@@ -4,14 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "plugin/loader.h"
 #include "plugin/probe.h"
+
+#define ASKED_AT_ONCE 16 /* child processes of auto */
 
 const char *candidate_state_name(enum candidate_state state)
 {
     static const char *const names[] = {"usable", "loaded", "refused", "shadowed"};
 
     return names[state];
+}
+
+static bool candidate_is_backend(const struct candidate *candidate)
+{
+    return candidate->note.kind == LLMRUN_PLUGIN_BACKEND;
 }
 
 static void refuse(struct candidate *candidate, const struct error *error)
@@ -107,6 +115,39 @@ void registry_destroy(struct registry *registry)
     memset(registry, 0, sizeof *registry);
 }
 
+/* Runs the plugin's code in a child process first. A device that does not open there will say so here. */
+static int try_out(const struct candidate *candidate, struct error *error)
+{
+    struct probe_child child;
+    struct plugin_probe probe;
+    bool fatal = true;
+    int result = probe_start(candidate, PROBE_TIMEOUT_NS, &child, error);
+
+    if (result != STATUS_OK)
+        return result;
+    result = probe_devices(&child, &probe, &fatal, error);
+    if (result == STATUS_OK && probe.device_count > 0) {
+        result = probe_trial(&child, &fatal, error);
+        if (!fatal)
+            result = STATUS_OK;
+    }
+    probe_end(&child);
+    return result;
+}
+
+/* Loads what was tried out. */
+static int load(struct candidate *candidate, struct error *error)
+{
+    struct error failure;
+
+    if (loader_load(candidate->path, &candidate->note, &candidate->backend, &failure) != STATUS_OK) {
+        refuse(candidate, &failure);
+        return error_set(error, failure.status, "the plugin %s %s", candidate->path, candidate->reason);
+    }
+    candidate->state = CANDIDATE_LOADED;
+    return STATUS_OK;
+}
+
 int registry_load(struct registry *registry, struct candidate *candidate, struct error *error)
 {
     struct error failure;
@@ -116,12 +157,13 @@ int registry_load(struct registry *registry, struct candidate *candidate, struct
         return STATUS_OK;
     if (candidate->state != CANDIDATE_USABLE)
         return error_set(error, STATUS_BACKEND, "the plugin %s %s", candidate->path, candidate->reason);
-    if (loader_load(candidate->path, &candidate->note, &candidate->backend, &failure) != STATUS_OK) {
+    if (!candidate_is_backend(candidate))
+        return error_set(error, STATUS_BACKEND, "the plugin %s is a collective, not a backend", candidate->path);
+    if (try_out(candidate, &failure) != STATUS_OK) {
         refuse(candidate, &failure);
         return error_set(error, failure.status, "the plugin %s %s", candidate->path, candidate->reason);
     }
-    candidate->state = CANDIDATE_LOADED;
-    return STATUS_OK;
+    return load(candidate, error);
 }
 
 /* Backends that were found, "cpu, null", each name once; "none" where there are none. */
@@ -168,36 +210,132 @@ static int open_named(struct registry *registry, const char *name, bool by_path,
                      names);
 }
 
-static int open_auto(struct registry *registry, const struct backend **out, struct error *error)
+/* The candidate that auto takes, so far, and the child process that has it loaded; none where it is loaded here. */
+struct choice {
+    struct candidate *candidate;
+    struct probe_child child;
+    uint32_t rank;
+    struct error failure; /* the first that was no refusal, STATUS_OK: none */
+};
+
+static void choose_none(struct choice *choice)
 {
-    struct candidate *best = NULL;
-    uint32_t best_rank = 0;
-    char names[512];
+    probe_end(&choice->child);
+    choice->candidate = NULL;
+    choice->rank = 0;
+}
+
+/* Takes a candidate of no further use out, and says so: it is not what the user looks for, and may be. */
+static void pass_over(struct choice *choice, struct candidate *candidate, const struct error *failure, bool by_path)
+{
+    refuse(candidate, failure);
+    if (choice->failure.status == STATUS_OK)
+        choice->failure = *failure;
+    log_line(LOG_WARNING, "backend auto passes over %s: %s%s%s", candidate->note.name, by_path ? candidate->path : "",
+             by_path ? " " : "", candidate->reason);
+}
+
+/* Takes `candidate`, with the child that answered `probe`, where it is better; ends the child where not. */
+static void weigh(struct choice *choice, struct candidate *candidate, struct probe_child *child,
+                  const struct plugin_probe *probe)
+{
+    if (probe->device_count == 0 || probe->rank <= choice->rank) {
+        probe_end(child);
+        return;
+    }
+    choose_none(choice);
+    choice->candidate = candidate;
+    choice->child = *child;
+    choice->rank = probe->rank;
+}
+
+/* Asks `count` candidates at once. */
+static void ask_some(struct choice *choice, struct candidate **some, int count)
+{
+    struct probe_child children[ASKED_AT_ONCE];
+    struct error failure;
+    int started[ASKED_AT_ONCE];
+
+    memset(children, 0, sizeof children);
+    for (int i = 0; i < count; i++)
+        started[i] = some[i]->state == CANDIDATE_LOADED
+                         ? STATUS_OK
+                         : probe_start(some[i], PROBE_TIMEOUT_NS, &children[i], &failure);
+    for (int i = 0; i < count; i++) {
+        static struct plugin_probe probe;
+        bool fatal = true;
+        int result = started[i];
+
+        if (some[i]->state == CANDIDATE_LOADED)
+            result = plugin_probe(some[i], PROBE_TIMEOUT_NS, &probe, NULL);
+        else if (result == STATUS_OK)
+            result = probe_devices(&children[i], &probe, &fatal, &failure);
+        if (result == STATUS_OK) {
+            weigh(choice, some[i], &children[i], &probe);
+            continue;
+        }
+        probe_end(&children[i]);
+        if (some[i]->state == CANDIDATE_LOADED)
+            continue;
+        if (fatal || result == STATUS_MEMORY)
+            pass_over(choice, some[i], &failure, true);
+        else
+            refuse(some[i], &failure);
+    }
+}
+
+static void choose(struct registry *registry, struct choice *choice)
+{
+    struct candidate *some[ASKED_AT_ONCE];
+    int count = 0;
 
     for (int64_t i = 0; i < registry->count; i++) {
         struct candidate *candidate = &registry->items[i];
-        struct plugin_probe probe;
 
-        if (candidate->state > CANDIDATE_LOADED || candidate->note.kind != LLMRUN_PLUGIN_BACKEND)
-            continue;
-        if (plugin_probe(candidate, PROBE_TIMEOUT_NS, &probe, NULL) != STATUS_OK || probe.device_count == 0)
-            continue;
-        if (probe.rank > best_rank) {
-            best = candidate;
-            best_rank = probe.rank;
+        if (candidate->state <= CANDIDATE_LOADED && candidate_is_backend(candidate))
+            some[count++] = candidate;
+        if (count == ASKED_AT_ONCE || (count > 0 && i == registry->count - 1)) {
+            ask_some(choice, some, count);
+            count = 0;
         }
     }
-    if (best != NULL) {
-        int result = registry_load(registry, best, error);
+}
 
+static int open_auto(struct registry *registry, const struct backend **out, struct error *error)
+{
+    struct choice choice;
+    char names[512];
+
+    memset(&choice, 0, sizeof choice);
+    for (;;) {
+        struct candidate *best;
+        struct error failure;
+        bool fatal;
+        int result = STATUS_OK;
+
+        choose(registry, &choice);
+        best = choice.candidate;
+        if (best == NULL)
+            break;
+        if (best->state == CANDIDATE_USABLE) {
+            result = probe_trial(&choice.child, &fatal, &failure);
+            if (result != STATUS_OK)
+                pass_over(&choice, best, &failure, fatal);
+        }
+        choose_none(&choice);
+        if (result != STATUS_OK)
+            continue;
+        if (best->state == CANDIDATE_USABLE)
+            result = load(best, error);
         if (result == STATUS_OK)
             *out = best->backend;
         return result;
     }
     list_names(registry, names, sizeof names);
-    return error_set(
-        error, STATUS_BACKEND,
-        "no backend with a device can be chosen by itself; usable by name: %s (`llmrun backends` lists all)", names);
+    return error_set(error, choice.failure.status == STATUS_MEMORY ? STATUS_MEMORY : STATUS_BACKEND,
+                     "no backend with a device can be chosen by itself; usable by name: %s (`llmrun backends` lists "
+                     "all)",
+                     names);
 }
 
 int registry_open(struct registry *registry, const char *backend, const struct backend **out, struct error *error)

@@ -1,23 +1,35 @@
 #include "plugin/stream.h"
 
 #include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "plugin/guard.h"
+
+#define WAIT_NS        INT64_C(100000000) /* of one call that waits */
+#define PAUSE_NS       INT64_C(1000000)
+#define ELAPSED_MAX_NS INT64_C(315360000000000000) /* ten years */
 
 int stream_create(struct device *device, uint32_t lane, struct stream *stream, struct error *error)
 {
     struct llmrun_error reason = {0};
     int32_t code;
+    int result;
 
     memset(stream, 0, sizeof *stream);
-    code = device->backend->device.stream_create(device->handle, lane, &stream->handle, &reason);
-    if (code == LLMRUN_OK)
+    code = GUARDED(device->backend, device, stream_create, device->handle, lane, &stream->handle, &reason);
+    result = backend_error(device->backend, code, &reason, error);
+    if (result == STATUS_OK)
+        result = device_given(device, "stream_create", stream->handle, error);
+    if (result == STATUS_OK)
         stream->device = device;
-    return backend_error(device->backend, code, &reason, error);
+    return result;
 }
 
 void stream_destroy(struct stream *stream)
 {
-    if (stream->device != NULL)
-        stream->device->backend->device.stream_destroy(stream->handle);
+    if (stream->device != NULL && !stream->device->lost)
+        GUARDED_VOID(stream->device->backend, device, stream_destroy, stream->handle);
     memset(stream, 0, sizeof *stream);
 }
 
@@ -25,18 +37,22 @@ int event_create(struct device *device, struct event *event, struct error *error
 {
     struct llmrun_error reason = {0};
     int32_t code;
+    int result;
 
     memset(event, 0, sizeof *event);
-    code = device->backend->device.event_create(device->handle, &event->handle, &reason);
-    if (code == LLMRUN_OK)
+    code = GUARDED(device->backend, device, event_create, device->handle, &event->handle, &reason);
+    result = backend_error(device->backend, code, &reason, error);
+    if (result == STATUS_OK)
+        result = device_given(device, "event_create", event->handle, error);
+    if (result == STATUS_OK)
         event->device = device;
-    return backend_error(device->backend, code, &reason, error);
+    return result;
 }
 
 void event_destroy(struct event *event)
 {
-    if (event->device != NULL)
-        event->device->backend->device.event_destroy(event->handle);
+    if (event->device != NULL && !event->device->lost)
+        GUARDED_VOID(event->device->backend, device, event_destroy, event->handle);
     memset(event, 0, sizeof *event);
 }
 
@@ -57,7 +73,7 @@ int stream_record(const struct stream *stream, const struct event *event, struct
 
     if (stream->device != event->device)
         return foreign(stream, event->device, "an event", error);
-    code = backend->device.event_record(stream->handle, event->handle, &reason);
+    code = GUARDED(backend, device, event_record, stream->handle, event->handle, &reason);
     return backend_error(backend, code, &reason, error);
 }
 
@@ -69,7 +85,7 @@ int stream_wait(const struct stream *stream, const struct event *event, struct e
 
     if (stream->device != event->device)
         return foreign(stream, event->device, "an event", error);
-    code = backend->device.stream_wait(stream->handle, event->handle, &reason);
+    code = GUARDED(backend, device, stream_wait, stream->handle, event->handle, &reason);
     return backend_error(backend, code, &reason, error);
 }
 
@@ -78,22 +94,57 @@ int event_query(const struct event *event, bool *ready, struct error *error)
     const struct backend *backend = event->device->backend;
     struct llmrun_error reason = {0};
     uint32_t state = LLMRUN_EVENT_NOT_READY;
-    int32_t code = backend->device.event_query(event->handle, &state, &reason);
+    int32_t code = GUARDED(backend, device, event_query, event->handle, &state, &reason);
 
     *ready = code == LLMRUN_OK && state == LLMRUN_EVENT_READY;
+    if (code == LLMRUN_OK && state > LLMRUN_EVENT_READY)
+        return error_set(error, STATUS_BACKEND, "%s: event_query gave the state %u, expected 0 or 1", backend->name,
+                         state);
     return backend_error(backend, code, &reason, error);
+}
+
+/* Lets a moment pass, for a plugin that does not wait as long as it is asked to. */
+static void pause_briefly(int64_t at_most_ns)
+{
+    const struct timespec moment = {0, at_most_ns < PAUSE_NS ? at_most_ns : PAUSE_NS};
+
+    nanosleep(&moment, NULL);
 }
 
 int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struct error *error)
 {
     const struct backend *backend = event->device->backend;
-    struct llmrun_error reason = {0};
-    int32_t code = backend->device.event_wait(event->handle, timeout_ns, &reason);
+    const int64_t begin = clock_system.monotonic_ns(&clock_system);
 
-    *ready = code == LLMRUN_OK;
-    if (code == LLMRUN_ERROR_TIMEOUT && timeout_ns >= 0)
-        return STATUS_OK;
-    return backend_error(backend, code, &reason, error);
+    for (;;) {
+        const int64_t before = clock_system.monotonic_ns(&clock_system);
+        const int64_t left = timeout_ns < 0 ? 2 * WAIT_NS : begin + timeout_ns - before;
+        const int64_t part = left < WAIT_NS ? left > 0 ? left : 0 : WAIT_NS;
+        struct llmrun_error reason = {0};
+        int32_t code = GUARDED(backend, device, event_wait, event->handle, part, &reason);
+
+        *ready = code == LLMRUN_OK;
+        if (code != LLMRUN_ERROR_TIMEOUT)
+            return backend_error(backend, code, &reason, error);
+        if (left <= part)
+            return STATUS_OK;
+        if (clock_system.monotonic_ns(&clock_system) - before < part / 2)
+            pause_briefly(left - part);
+    }
+}
+
+int event_finish(const struct event *event, int64_t limit_ns, const char *what, struct error *error)
+{
+    struct device *device = event->device;
+    bool ready;
+    int result = event_wait(event, limit_ns, &ready, error);
+
+    if (result != STATUS_OK || ready)
+        return result;
+    device->lost = true;
+    guard_abandon();
+    return error_set(error, STATUS_BACKEND, "device %d of %s did not finish %s within %g s (parallel.timeout)",
+                     device->index, device->backend->name, what, (double)limit_ns * 1e-9);
 }
 
 int event_elapsed(const struct event *start, const struct event *end, int64_t *ns, struct error *error)
@@ -102,9 +153,13 @@ int event_elapsed(const struct event *start, const struct event *end, int64_t *n
     struct llmrun_error reason = {0};
     int32_t code;
 
+    *ns = 0;
     if (start->device != end->device)
         return error_set(error, STATUS_BUG, "the time between events of two devices was asked for");
-    code = backend->device.event_elapsed(start->handle, end->handle, ns, &reason);
+    code = GUARDED(backend, device, event_elapsed, start->handle, end->handle, ns, &reason);
+    if (code == LLMRUN_OK && (*ns < 0 || *ns > ELAPSED_MAX_NS))
+        return error_set(error, STATUS_BACKEND, "%s: event_elapsed gave %lld ns between two events, expected 0 to %lld",
+                         backend->name, (long long)*ns, (long long)ELAPSED_MAX_NS);
     return backend_error(backend, code, &reason, error);
 }
 
@@ -134,7 +189,7 @@ static int copy_run(const struct stream *stream, uint32_t direction, uint64_t to
                                      .to_pitch = bytes,
                                      .from_pitch = bytes};
     struct llmrun_error reason = {0};
-    int32_t code = backend->device.copy(stream->handle, &copy, &reason);
+    int32_t code = GUARDED(backend, device, copy, stream->handle, &copy, &reason);
 
     return backend_error(backend, code, &reason, error);
 }
@@ -188,8 +243,8 @@ int stream_fill(const struct stream *stream, const struct buffer *buffer, int64_
 
     if (result != STATUS_OK)
         return result;
-    return backend_error(backend, backend->device.fill(stream->handle, address, pattern, bytes, &reason), &reason,
-                         error);
+    return backend_error(backend, GUARDED(backend, device, fill, stream->handle, address, pattern, bytes, &reason),
+                         &reason, error);
 }
 
 int stream_launch_kernel(const struct stream *stream, const struct device_kernel *kernel, const uint64_t *addresses,
@@ -201,7 +256,7 @@ int stream_launch_kernel(const struct stream *stream, const struct device_kernel
 
     if (stream->device != kernel->device)
         return foreign(stream, kernel->device, "a kernel", error);
-    code = backend->kernel.launch(stream->handle, kernel->handle, addresses, count, workspace, &reason);
+    code = GUARDED(backend, kernel, launch, stream->handle, kernel->handle, addresses, count, workspace, &reason);
     return backend_error(backend, code, &reason, error);
 }
 
@@ -214,6 +269,6 @@ int stream_launch_program(const struct stream *stream, const struct device_progr
 
     if (stream->device != program->device)
         return foreign(stream, program->device, "a program", error);
-    code = backend->program.launch(stream->handle, program->handle, addresses, count, workspace, &reason);
+    code = GUARDED(backend, program, launch, stream->handle, program->handle, addresses, count, workspace, &reason);
     return backend_error(backend, code, &reason, error);
 }

@@ -26,7 +26,13 @@ int stream_record(const struct stream *stream, const struct event *event, struct
 int stream_wait(const struct stream *stream, const struct event *event, struct error *error);
 /* A failure of the work before the event comes out of these two. */
 int event_query(const struct event *event, bool *ready, struct error *error);
-int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struct error *error); /* < 0: for ever */
+/* Blocks for at most `timeout_ns`, < 0: for ever; in parts, so that a plugin that waits longer than it is asked to is
+ * found out. */
+int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struct error *error);
+/* Waits until the event is ready. After `limit_ns` the device counts as hung and is lost: STATUS_BACKEND says that it
+ * "did not finish `what`". */
+int event_finish(const struct event *event, int64_t limit_ns, const char *what, struct error *error);
+/* Nanoseconds between two events that are ready, 0 or more. */
 int event_elapsed(const struct event *start, const struct event *end, int64_t *ns, struct error *error);
 
 /* `bytes` bytes between buffers at byte offsets. The memory stays as it is until an event recorded after it is ready.

@@ -1,6 +1,7 @@
 /* A backend of one device that does nothing, spoilt in one way for each build of it: CMakeLists.txt lists the ways.
  * Each must be refused by the loader, or come to no harm, and be explained in one sentence. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -60,22 +61,111 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
     return LLMRUN_OK;
 }
 
+/* What a trial makes of a device: things that are there and do nothing. */
+static int32_t device_open(int32_t index, const struct llmrun_option *options, int32_t option_count,
+                           struct llmrun_device **opened, struct llmrun_error *error)
+{
+    static char place;
+
+    (void)index;
+    (void)options;
+    (void)option_count;
+    (void)error;
+    *opened = (struct llmrun_device *)&place;
+    return LLMRUN_OK;
+}
+
+static int32_t make_memory(int64_t bytes, void **memory)
+{
+    *memory = aligned_alloc(64, ((size_t)bytes + 63) / 64 * 64);
+    return *memory != NULL ? LLMRUN_OK : LLMRUN_ERROR_MEMORY;
+}
+
+static int32_t memory_alloc(struct llmrun_device *owner, uint32_t kind, int64_t bytes, uint64_t *address,
+                            struct llmrun_error *error)
+{
+    void *memory = NULL;
+    int32_t code = make_memory(bytes, &memory);
+
+    (void)owner;
+    (void)kind;
+    (void)error;
+    *address = (uint64_t)(uintptr_t)memory;
+    return code;
+}
+
+static void memory_free(struct llmrun_device *owner, uint64_t address)
+{
+    (void)owner;
+    free((void *)(uintptr_t)address);
+}
+
+static int32_t host_alloc(struct llmrun_device *owner, int64_t bytes, void **memory, struct llmrun_error *error)
+{
+    (void)owner;
+    (void)error;
+    return make_memory(bytes, memory);
+}
+
+static void host_free(struct llmrun_device *owner, void *memory)
+{
+    (void)owner;
+    free(memory);
+}
+
+static int32_t stream_create(struct llmrun_device *owner, uint32_t lane, struct llmrun_stream **stream,
+                             struct llmrun_error *error)
+{
+    (void)lane;
+    (void)error;
+    *stream = (struct llmrun_stream *)owner;
+    return LLMRUN_OK;
+}
+
+static int32_t event_create(struct llmrun_device *owner, struct llmrun_event **event, struct llmrun_error *error)
+{
+    (void)error;
+    *event = (struct llmrun_event *)owner;
+    return LLMRUN_OK;
+}
+
+static int32_t event_query(struct llmrun_event *event, uint32_t *state, struct llmrun_error *error)
+{
+    (void)event;
+    (void)error;
+    *state = LLMRUN_EVENT_READY;
+    return LLMRUN_OK;
+}
+
 /* Stands in every entry that the loader only looks for. */
 static int32_t refuse(void)
 {
     return LLMRUN_ERROR_UNSUPPORTED;
 }
 
-static struct llmrun_device_table device = {.size = sizeof device, .count = device_count, .info = device_info};
+static struct llmrun_device_table device = {.size = sizeof device,
+                                            .count = device_count,
+                                            .info = device_info,
+                                            .open = device_open,
+                                            .memory_alloc = memory_alloc,
+                                            .memory_free = memory_free,
+                                            .host_alloc = host_alloc,
+                                            .host_free = host_free,
+                                            .stream_create = stream_create,
+                                            .event_create = event_create,
+                                            .event_query = event_query};
 static struct llmrun_kernel_table kernel = {.size = sizeof kernel};
 
-/* Fills the pointers of a table from `first` on. */
+/* Fills the pointers of a table from `first` on that are NULL. */
 static void fill(void *table, size_t first, size_t bytes)
 {
-    void (*stub)(void) = (void (*)(void))refuse;
+    void (*stub)(void) = (void (*)(void))refuse, (*there)(void);
 
-    for (size_t at = first; at + sizeof stub <= bytes; at += sizeof stub)
-        memcpy((char *)table + at, &stub, sizeof stub);
+    for (size_t at = first; at + sizeof stub <= bytes; at += sizeof stub) {
+        memcpy(&there, (char *)table + at, sizeof there);
+        if (there == NULL)
+            memcpy((char *)table + at, &stub, sizeof stub);
+    }
 }
 
 /* Tables of a later contract: an entry more than the host knows. */

@@ -357,11 +357,10 @@ static void a_probe_survives_plugins_that_crash_end_or_hang(void **state)
 
     (void)state;
     scan(FAULTY);
-    assert_probe_refused("crash", PROBE_TIMEOUT_NS,
-                         "crashed when it was asked for its devices (signal 11, Segmentation fault)");
-    assert_probe_refused("abort", PROBE_TIMEOUT_NS, "crashed when it was asked for its devices (signal 6, Aborted)");
-    assert_probe_refused("exit", PROBE_TIMEOUT_NS, "ended its process with code 3 when it was asked for its devices");
-    assert_probe_refused("hang", INT64_C(300000000), "did not answer within 0.3 s when it was asked for its devices");
+    assert_probe_refused("crash", PROBE_TIMEOUT_NS, "crashed in llmrun_backend_entry (signal 11, Segmentation fault)");
+    assert_probe_refused("abort", PROBE_TIMEOUT_NS, "crashed in count (signal 6, Aborted)");
+    assert_probe_refused("exit", PROBE_TIMEOUT_NS, "ended its process with code 3 in llmrun_backend_entry");
+    assert_probe_refused("hang", INT64_C(300000000), "did not answer within 0.3 s: it hung in llmrun_backend_entry");
     assert_true(clock_system.monotonic_ns(&clock_system) - begin < PROBE_TIMEOUT_NS / 2);
 }
 

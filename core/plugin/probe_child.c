@@ -1,0 +1,99 @@
+#include "plugin/probe_child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "plugin/guard.h"
+#include "plugin/loader.h"
+#include "plugin/trial.h"
+
+enum { ORDERS = 3, ANSWERS, FIRST_OF_OTHERS };
+
+/* Ends the process before the exit handlers that it has from its parent: they are about the parent's files and threads.
+ */
+static void end_at_once(int code, void *context)
+{
+    (void)context;
+    _exit(code);
+}
+
+/* A process of its own: silent, without the parent's files, handlers and signal mask; it leaves no core file. */
+static void isolate(int orders, int answers)
+{
+    const struct rlimit none = {0, 0};
+    int silence = open("/dev/null", O_RDWR | O_CLOEXEC);
+    sigset_t nothing;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setpgid(0, 0);
+    setrlimit(RLIMIT_CORE, &none);
+    on_exit(end_at_once, NULL);
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&nothing);
+    sigprocmask(SIG_SETMASK, &nothing, NULL);
+    /* Out of the way of the numbers that they get. */
+    orders = fcntl(orders, F_DUPFD_CLOEXEC, FIRST_OF_OTHERS);
+    answers = fcntl(answers, F_DUPFD_CLOEXEC, FIRST_OF_OTHERS);
+    if (silence >= 0)
+        for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+            dup2(silence, i);
+    dup2(orders, ORDERS);
+    dup2(answers, ANSWERS);
+    close_range(FIRST_OF_OTHERS, ~0U, 0);
+}
+
+static void put(const struct probe_reply *reply)
+{
+    const char *rest = (const char *)reply;
+    size_t bytes = sizeof *reply;
+
+    while (bytes > 0) {
+        ssize_t done = write(ANSWERS, rest, bytes);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            _exit(0);
+        rest += done;
+        bytes -= (size_t)done;
+    }
+}
+
+static bool is_ordered(void)
+{
+    char order;
+    ssize_t got;
+
+    do
+        got = read(ORDERS, &order, 1);
+    while (got < 0 && errno == EINTR);
+    return got == 1;
+}
+
+void probe_child_run(const struct candidate *candidate, int orders, int answers, char *call,
+                     int (*ask)(const struct backend *backend, struct plugin_probe *probe, struct error *error))
+{
+    static struct probe_reply reply;
+    const struct backend *backend;
+
+    isolate(orders, answers);
+    guard_mirror(call);
+    reply.error.status = loader_load(candidate->path, &candidate->note, &backend, &reply.error);
+    if (reply.error.status == STATUS_OK)
+        reply.error.status = ask(backend, &reply.probe, &reply.error);
+    put(&reply);
+    while (reply.error.status == STATUS_OK && is_ordered()) {
+        memset(&reply, 0, sizeof reply);
+        reply.error.status = plugin_trial(backend, &reply.error);
+        put(&reply);
+    }
+    _exit(0);
+}
