@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/hash.h"
+#include "base/lfs_pointer.h"
 #include "base/strict_json.h"
 #include "checkpoint/shape_json.h"
 
@@ -157,12 +158,26 @@ static int read_tensors(struct safetensors *file, struct error *error)
     return check_tiling(file, error);
 }
 
+static int refuse_pointer(const struct safetensors *file, struct error *error)
+{
+    char text[LFS_POINTER_LIMIT];
+    int status;
+
+    if (file->file_bytes >= LFS_POINTER_LIMIT)
+        return STATUS_OK;
+    status = file_read_range(file->fs, file->handle, file->path, 0, text, file->file_bytes, error);
+    return status == STATUS_OK ? lfs_pointer_refuse(file->path, text, file->file_bytes, error) : status;
+}
+
 static int read_header(struct safetensors *file, struct error *error)
 {
     uint64_t json_bytes;
     char *text = NULL;
     int result;
 
+    result = refuse_pointer(file, error);
+    if (result != STATUS_OK)
+        return result;
     if (file->file_bytes < 8)
         return error_set(error, STATUS_INPUT,
                          "%s has %lld bytes; a safetensors file starts with 8 bytes of header length", file->path,

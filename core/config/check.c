@@ -49,6 +49,12 @@ int config_check(const struct config *config, struct error *error)
                          "%s: model.init is weights and model.path is empty; it names the directory that holds them",
                          place);
     }
+    if (config->model.ignore.count > 0 && config->model.path[0] == '\0') {
+        config_source_text(config, CONFIG_KEY_model_ignore, place, sizeof place);
+        return error_set(error, STATUS_USAGE,
+                         "%s: model.ignore names fields of a config.json, and model.path, which names that, is empty",
+                         place);
+    }
     if (config->train.micro_batch > 0 && config->train.global_batch % config->train.micro_batch != 0) {
         config_source_text(config, CONFIG_KEY_train_micro_batch, place, sizeof place);
         return error_set(error, STATUS_USAGE,

@@ -159,8 +159,13 @@ int level_end(struct config *config, enum config_level level, struct error *erro
     bool preset = preset_set && config->model.preset[0] != '\0';
     char place[300];
 
-    if (path_set || preset_set)
+    if (path_set || preset_set) {
         drop_lower_overrides(config, level);
+        if (config->sources[CONFIG_KEY_model_ignore].level < level) {
+            value_clear(config, CONFIG_KEY_model_ignore);
+            config->sources[CONFIG_KEY_model_ignore] = (struct config_source){CONFIG_DEFAULT, 0};
+        }
+    }
     if (path && preset) {
         config_source_text(config, CONFIG_KEY_model_path, place, sizeof place);
         return error_set(error, STATUS_USAGE,

@@ -7,80 +7,9 @@
 
 #include "base/strict_json.h"
 #include "huggingface/directory.h"
+#include "huggingface/fields.h"
 
 #define CONFIG_LIMIT ((int64_t)1 << 20) /* bytes */
-
-/* Fields that say nothing about the value of a logit: names, versions, token ids, types of storage, dropout, settings
- * of generation, of attention kernels and of heads that are not there. reorder_and_upcast_attn only rounds differently;
- * transformers does not read n_ctx, nor max_sequence_length. */
-static const char *const harmless[] = {
-    "architectures",
-    "model_type",
-    "transformers_version",
-    "torch_dtype",
-    "dtype",
-    "use_bfloat16",
-    "_name_or_path",
-    "_commit_hash",
-    "name_or_path",
-    "use_cache",
-    "bos_token_id",
-    "eos_token_id",
-    "pad_token_id",
-    "sep_token_id",
-    "unk_token_id",
-    "decoder_start_token_id",
-    "tokenizer_class",
-    "prefix",
-    "attn_pdrop",
-    "embd_pdrop",
-    "resid_pdrop",
-    "attention_dropout",
-    "gradient_checkpointing",
-    "attn_implementation",
-    "_attn_implementation",
-    "_attn_implementation_autoset",
-    "reorder_and_upcast_attn",
-    "n_ctx",
-    "max_sequence_length",
-    "output_past",
-    "output_attentions",
-    "output_hidden_states",
-    "return_dict",
-    "torchscript",
-    "is_decoder",
-    "problem_type",
-    "finetuning_task",
-    "task_specific_params",
-    "id2label",
-    "label2id",
-    "chunk_size_feed_forward",
-    "summary_type",
-    "summary_use_proj",
-    "summary_activation",
-    "summary_proj_to_labels",
-    "summary_first_dropout",
-    "max_length",
-    "min_length",
-    "do_sample",
-    "early_stopping",
-    "num_beams",
-    "temperature",
-    "top_k",
-    "top_p",
-    "repetition_penalty",
-    "length_penalty",
-    "no_repeat_ngram_size",
-};
-
-static bool changes_nothing(const char *key, const json_t *value)
-{
-    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
-        if (strcmp(harmless[i], key) == 0)
-            return true;
-    /* Off. */
-    return json_is_null(value) || (strcmp(key, "is_encoder_decoder") == 0 && json_is_false(value));
-}
 
 static int read_family(const json_t *root, const char *source, enum model_family *family, struct error *error)
 {
@@ -139,7 +68,39 @@ static bool is_no_scaling(const char *key, const json_t *value)
     return json_is_null(value) && (strcmp(key, "rope_scaling") == 0 || strcmp(key, "rope_parameters") == 0);
 }
 
-static int read_fields(const json_t *root, const char *source, struct model_config *config, struct error *error)
+static bool names_field(const struct hf_ignored *ignored, const char *field)
+{
+    for (int64_t i = 0; ignored != NULL && i < ignored->count; i++)
+        if (strcmp(ignored->names[i], field) == 0)
+            return true;
+    return false;
+}
+
+static bool is_read(enum model_family family, const char *field)
+{
+    return strcmp(field, "model_type") == 0 || strcmp(field, "eos_token_id") == 0 || model_has_key(family, field);
+}
+
+/* A name that does nothing is a slip, and a field that is read would be another model without it. */
+static int check_ignored(const json_t *root, const char *source, const struct hf_ignored *ignored,
+                         enum model_family family, struct error *error)
+{
+    for (int64_t i = 0; ignored != NULL && i < ignored->count; i++) {
+        const char *name = ignored->names[i];
+
+        if (json_object_get(root, name) == NULL)
+            return error_set(error, STATUS_USAGE, "model.ignore names '%.100s', and %s has no such field", name,
+                             source);
+        if (is_read(family, name))
+            return error_set(error, STATUS_USAGE,
+                             "model.ignore names '%.100s' of %s, which is read and not to be passed over%s", name,
+                             source, model_has_key(family, name) ? "; model.overrides can give it another value" : "");
+    }
+    return STATUS_OK;
+}
+
+static int read_fields(const json_t *root, const char *source, const struct hf_ignored *ignored,
+                       struct model_config *config, struct error *error)
 {
     const char *key;
     json_t *value;
@@ -148,23 +109,23 @@ static int read_fields(const json_t *root, const char *source, struct model_conf
     {
         int status = STATUS_OK;
 
-        if (is_no_scaling(key, value))
+        if (is_no_scaling(key, value) || names_field(ignored, key))
             continue;
         if (strcmp(key, "n_ctx") != 0 && model_has_key(config->family, key))
             status = set_field(config, source, key, value, error);
-        else if (!changes_nothing(key, value))
+        else if (!hf_field_changes_nothing(key, value))
             status = error_set(error, STATUS_INPUT,
                                "%s: the field '%.100s' is not known for %s, and what the model computes may depend on "
-                               "it",
-                               source, key, model_family_name(config->family));
+                               "it; where it does not, model.ignore '[%.100s]' passes over it",
+                               source, key, model_family_name(config->family), key);
         if (status != STATUS_OK)
             return status;
     }
     return STATUS_OK;
 }
 
-int hf_config_parse(const char *text, int64_t bytes, const char *source, struct model_config *config,
-                    struct error *error)
+int hf_config_parse(const char *text, int64_t bytes, const char *source, const struct hf_ignored *ignored,
+                    struct model_config *config, struct error *error)
 {
     enum model_family family = MODEL_GPT2;
     json_t *root = NULL;
@@ -176,7 +137,9 @@ int hf_config_parse(const char *text, int64_t bytes, const char *source, struct 
         model_defaults(family, config);
         status = check_rotation(root, source, error);
         if (status == STATUS_OK)
-            status = read_fields(root, source, config, error);
+            status = check_ignored(root, source, ignored, family, error);
+        if (status == STATUS_OK)
+            status = read_fields(root, source, ignored, config, error);
     }
     json_decref(root);
     if (status == STATUS_OK && model_check(config, error) != STATUS_OK) {
@@ -188,17 +151,15 @@ int hf_config_parse(const char *text, int64_t bytes, const char *source, struct 
     return status;
 }
 
-int hf_config_read(const struct file_system *fs, const char *folder, struct model_config *config, struct error *error)
+int hf_config_read(const struct file_system *fs, const char *folder, const struct hf_ignored *ignored,
+                   struct model_config *config, struct error *error)
 {
     char path[PATH_MAX], *text = NULL;
     int64_t bytes;
-    int status;
+    int status = hf_read_text(fs, folder, HF_CONFIG_NAME, CONFIG_LIMIT, path, &text, &bytes, error);
 
-    if (!file_join(path, sizeof path, folder, HF_CONFIG_NAME))
-        return error_set(error, STATUS_INPUT, "%.200s...: the path is too long", folder);
-    status = file_read_all(fs, path, CONFIG_LIMIT, &text, &bytes, error);
     if (status == STATUS_OK)
-        status = hf_config_parse(text, bytes, path, config, error);
+        status = hf_config_parse(text, bytes, path, ignored, config, error);
     free(text);
     return status;
 }

@@ -5,14 +5,22 @@
 #include "base/file.h"
 #include "model/model.h"
 
+/* Fields that a reader is told to pass over. */
+struct hf_ignored {
+    char *const *names;
+    int64_t count;
+};
+
 /* Reads `text`; keys that are absent have transformers' defaults. STATUS_INPUT, naming `source` and the field, for JSON
  * that strict_json.h refuses, a model_type that is not known, a value that cannot be, and a field that is neither known
- * to the family nor one of those that change nothing (config.c lists them). */
-int hf_config_parse(const char *text, int64_t bytes, const char *source, struct model_config *config,
-                    struct error *error);
+ * to the family, nor one that changes nothing (fields.h), nor ignored. STATUS_USAGE for an ignored name (`ignored` may
+ * be NULL) that is not there or is read. */
+int hf_config_parse(const char *text, int64_t bytes, const char *source, const struct hf_ignored *ignored,
+                    struct model_config *config, struct error *error);
 
 /* The same of folder/config.json. STATUS_INPUT too where there is none. */
-int hf_config_read(const struct file_system *fs, const char *folder, struct model_config *config, struct error *error);
+int hf_config_read(const struct file_system *fs, const char *folder, const struct hf_ignored *ignored,
+                   struct model_config *config, struct error *error);
 
 struct hf_config_form {
     const char *original; /* a config.json that hf_config_parse accepts, whose other fields stay; NULL for none */

@@ -1,10 +1,10 @@
 #include "huggingface/directory.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
+#include "base/lfs_pointer.h"
 #include "base/strict_json.h"
 #include "checkpoint/manifest.h"
 
@@ -19,6 +19,18 @@ bool hf_has_file(const struct file_system *fs, const char *folder, const char *n
         return false;
     fs->close(fs, handle);
     return true;
+}
+
+int hf_read_text(const struct file_system *fs, const char *folder, const char *name, int64_t limit, char path[PATH_MAX],
+                 char **text, int64_t *bytes, struct error *error)
+{
+    int status;
+
+    *text = NULL;
+    if (!file_join(path, PATH_MAX, folder, name))
+        return error_set(error, STATUS_INPUT, "%.200s...: the path is too long", folder);
+    status = file_read_all(fs, path, limit, text, bytes, error);
+    return status == STATUS_OK ? lfs_pointer_refuse(path, *text, *bytes, error) : status;
 }
 
 bool hf_is_directory(const struct file_system *fs, const char *path)
@@ -111,10 +123,7 @@ static int open_index(const struct file_system *fs, struct hf_directory *directo
 
     if (opened == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for the shards of %s", directory->path);
-    if (!file_join(path, sizeof path, directory->path, HF_INDEX_NAME))
-        status = error_set(error, STATUS_INPUT, "%.200s...: the path is too long", directory->path);
-    else
-        status = file_read_all(fs, path, INDEX_LIMIT, &text, &bytes, error);
+    status = hf_read_text(fs, directory->path, HF_INDEX_NAME, INDEX_LIMIT, path, &text, &bytes, error);
     if (status == STATUS_OK)
         status = strict_json_parse(text, bytes, path, &root, error);
     if (status == STATUS_OK)

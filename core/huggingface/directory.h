@@ -4,6 +4,8 @@
 #ifndef LLMRUN_HUGGINGFACE_DIRECTORY_H
 #define LLMRUN_HUGGINGFACE_DIRECTORY_H
 
+#include <limits.h>
+
 #include "checkpoint/safetensors.h"
 
 #define HF_CONFIG_NAME "config.json"
@@ -19,6 +21,11 @@ struct hf_directory {
 
 /* True when the folder holds a file of this name that can be opened. */
 bool hf_has_file(const struct file_system *fs, const char *folder, const char *name);
+
+/* Reads the text folder/name, whose path is written to `path`; *text is freed by the caller. STATUS_INPUT, naming it,
+ * where there is none, it is longer than `limit`, or Git LFS has left a pointer in its place. */
+int hf_read_text(const struct file_system *fs, const char *folder, const char *name, int64_t limit, char path[PATH_MAX],
+                 char **text, int64_t *bytes, struct error *error);
 
 /* True when `path` is a folder with a config.json that is no checkpoint of ours. */
 bool hf_is_directory(const struct file_system *fs, const char *path);

@@ -71,9 +71,7 @@ static int read_file(const struct file_system *fs, const char *folder, const cha
 
     if (!hf_has_file(fs, folder, name))
         return STATUS_OK;
-    if (!file_join(path, sizeof path, folder, name))
-        return error_set(error, STATUS_INPUT, "%.200s...: the path is too long", folder);
-    status = file_read_all(fs, path, FILE_LIMIT, &text, &bytes, error);
+    status = hf_read_text(fs, folder, name, FILE_LIMIT, path, &text, &bytes, error);
     if (status == STATUS_OK)
         status = hf_stop_ids_parse(text, bytes, path, vocabulary, ids, named, error);
     free(text);

@@ -17,6 +17,7 @@ enum key_kind {
     KEY_BASE,     /* double above 1 */
     KEY_SWITCH,   /* bool */
     KEY_ROPE,     /* the scaling of rotary positions */
+    KEY_UNUSED,   /* a whole number from 1, or null, that changes nothing */
     KEY_NAME,     /* one name that may stand there */
     KEY_FIXED     /* the same of other values */
 };
@@ -66,7 +67,7 @@ static const struct key llama_keys[] = {
     {"hidden_act", KEY_NAME, 0, "silu"},
     {"attention_bias", KEY_FIXED, 0, "false"},
     {"mlp_bias", KEY_FIXED, 0, "false"},
-    {"pretraining_tp", KEY_FIXED, 0, "1"},
+    {"pretraining_tp", KEY_UNUSED, 0, NULL}, /* in how many parts sums were cut */
     {NULL, KEY_FIXED, 0, NULL},
 };
 
@@ -114,7 +115,7 @@ static int set_extent(void *at, const struct key *key, const char *where, int wr
     long long number = strtoll(value, &end, 10);
     int64_t extent = number;
 
-    if (key->kind == KEY_OPTIONAL && strcmp(value, "null") == 0)
+    if ((key->kind == KEY_OPTIONAL || key->kind == KEY_UNUSED) && strcmp(value, "null") == 0)
         extent = 0;
     else if (end == value || *end != '\0' || number < 1 || number > EXTENT_MAX)
         return error_set(error, wrong, "%s%s is '%.80s'; a whole number from 1 to %d is wanted", where, key->name,
@@ -179,6 +180,7 @@ int model_set(struct model_config *config, const char *where, int wrong, const c
               struct error *error)
 {
     const struct key *key = find(config->family, name);
+    int64_t unused;
     void *at;
 
     if (key == NULL)
@@ -193,6 +195,8 @@ int model_set(struct model_config *config, const char *where, int wrong, const c
         return set_real(at, key, where, wrong, value, error);
     case KEY_SWITCH:
         return set_switch(at, key, where, wrong, value, error);
+    case KEY_UNUSED:
+        return set_extent(&unused, key, where, wrong, value, error);
     case KEY_ROPE:
         return keys_set_rope(config, where, wrong, name, value, error);
     case KEY_NAME:

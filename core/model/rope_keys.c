@@ -10,7 +10,7 @@
 /* What the object holds; 0 where a number is absent. */
 struct rope_object {
     const char *type;
-    double factor, low_freq_factor, high_freq_factor, original, theta;
+    double factor, low_freq_factor, high_freq_factor, original, theta, rotated;
 };
 
 static int read_number(const json_t *value, const char *place, int wrong, double *out, struct error *error)
@@ -45,7 +45,8 @@ static int read_object(const json_t *object, const char *where, int wrong, const
                    {"low_freq_factor", &out->low_freq_factor},
                    {"high_freq_factor", &out->high_freq_factor},
                    {"original_max_position_embeddings", &out->original},
-                   {"rope_theta", &out->theta}};
+                   {"rope_theta", &out->theta},
+                   {"partial_rotary_factor", &out->rotated}};
     const size_t known = sizeof numbers / sizeof numbers[0];
     const char *name;
     json_t *value;
@@ -56,6 +57,8 @@ static int read_object(const json_t *object, const char *where, int wrong, const
         size_t i = 0;
         int status = STATUS_OK;
 
+        if (json_is_null(value))
+            continue;
         snprintf(place, sizeof place, "%.120s%s.%.60s", where, key, name);
         while (i < known && strcmp(numbers[i].name, name) != 0)
             i++;
@@ -91,6 +94,9 @@ static int take(struct model_config *config, const struct rope_object *rope, con
     if (rope->original != (double)made.rope_original_positions)
         return error_set(error, wrong, "%s%s.original_max_position_embeddings is %g; a whole number is wanted", where,
                          key, rope->original);
+    if (rope->rotated > 0 && rope->rotated != 1)
+        return error_set(error, wrong, "%s%s.partial_rotary_factor is %g; heads are turned whole here, which is 1",
+                         where, key, rope->rotated);
     if (rope->theta > 0)
         made.rope_theta = rope->theta;
     if (strcmp(type, "linear") == 0) {

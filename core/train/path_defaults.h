@@ -11,8 +11,8 @@
 const struct config_pair *path_tie_entry(const struct config *config);
 
 /* With model.init weights, a stored head that differs from the token embedding makes
- * model.overrides.tie_word_embeddings false. Nothing follows from a folder without config.json; STATUS_INPUT for one
- * that cannot be read. Weights that cannot be read are left to whoever loads them. */
+ * model.overrides.tie_word_embeddings false. Nothing follows from files that are missing or cannot be read: they are
+ * left to whoever needs them. */
 int path_defaults_set(const struct file_system *fs, struct config *config, struct error *error);
 
 /* Logs that the head is not the embedding, where that followed. */

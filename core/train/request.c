@@ -26,7 +26,10 @@ int request_model(const struct config *config, int64_t vocabulary, struct model_
     int status;
 
     if (config->model.path[0] != '\0')
-        status = hf_config_read(&file_system_real, config->model.path, model, error);
+        status = hf_config_read(
+            &file_system_real, config->model.path,
+            &(struct hf_ignored){.names = config->model.ignore.items, .count = config->model.ignore.count}, model,
+            error);
     else
         status = model_preset(config->model.preset, model, error);
     if (status == STATUS_OK)

@@ -118,6 +118,20 @@ expect 3 'llmrun: nowhere/config.json*' -- plan --model.path nowhere
 expect 3 '*tensor*asks for*' -- train --data.train text.txt --model.path "$models/gpt2_bf16" --model.init weights \
     --data.tokenizer bytes --model.overrides.n_positions 64
 
+# A field that is not known is passed over where that is asked for; a checkpoint remembers that it was.
+cp -r "$models/llama_fp32" other
+sed -i 's/"hidden_act"/"my_note": [1], "hidden_act"/' other/config.json
+expect 3 "*the field 'my_note' is not known for LLaMA*model.ignore '\[my_note\]' passes over it" -- eval --model other \
+    --data text.txt --tokenizer bytes
+[ "$(loss_of other --model.ignore my_note)" = "$(loss_of "$models/llama_fp32")" ] || complain 'my_note is not ignored'
+expect 2 "*model.ignore names 'my_nose', and other/config.json has no such field" -- eval --model other \
+    --data text.txt --tokenizer bytes --model.ignore '[my_note, my_nose]'
+set -- --data.train text.txt --data.tokenizer bytes --model.path other --train.global_batch 2 --run.dir other.run
+expect 0 err '*' -- train "$@" --model.init weights --model.ignore my_note --steps 1
+expect 0 out '*at step 1 on text.txt*' -- eval --model other.run --data text.txt
+expect 0 out '*' -- checkpoint export other.run other.back
+grep -q my_note other.back/config.json || complain 'my_note is lost in an export'
+
 # Hostile directories: exit 3 and a sentence, in an address space that has no room for what they claim.
 ulimit -v 400000
 hostile() {
@@ -150,6 +164,14 @@ sed -i 's/"n_layer": 2/"n_layer": "2"/' bad/config.json
 hostile "*config.json: n_layer is '2', a string*"
 sed -i 's/"n_layer": 2/"n_layer": 2, "a\\n\\u001b[2J": 1/' bad/config.json
 hostile "*the field 'a??\[2J' is not known for GPT-2*"
+pointer() {
+    printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 9876\n' 7 >"bad/$1"
+    hostile "bad/$1 is a Git LFS pointer*9876 bytes*git lfs pull*"
+}
+pointer model.safetensors
+pointer config.json
+rm bad/model.safetensors
+pointer model.safetensors.index.json
 rm bad/config.json
 mkfifo bad/config.json
 hostile '*config.json is a pipe or device, a file is wanted'

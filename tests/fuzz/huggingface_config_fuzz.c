@@ -47,7 +47,7 @@ static void read_and_print(const char *text, int64_t bytes)
     struct error error = {0};
     char *copy, *printed = NULL;
 
-    if (hf_config_parse(text, bytes, "fuzz", &config, &error) != STATUS_OK) {
+    if (hf_config_parse(text, bytes, "fuzz", NULL, &config, &error) != STATUS_OK) {
         if (error.message[0] == '\0' || error.status != STATUS_INPUT)
             abort();
         return;
@@ -63,7 +63,7 @@ static void read_and_print(const char *text, int64_t bytes)
     for (int with = 0; with < 2; with++) {
         form.original = with ? copy : NULL;
         if (hf_config_print(&config, &form, &printed, &error) != STATUS_OK ||
-            hf_config_parse(printed, (int64_t)strlen(printed), "printed", &back, &error) != STATUS_OK)
+            hf_config_parse(printed, (int64_t)strlen(printed), "printed", NULL, &back, &error) != STATUS_OK)
             abort();
         normalise(&back);
         if (!equal(&config, &back))

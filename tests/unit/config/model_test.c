@@ -84,6 +84,26 @@ static void path_and_preset_replace_each_other_from_level_to_level(void **state)
                    "run.yaml:1: model.path and model.preset are both empty; one of them names the model");
 }
 
+static void fields_to_ignore_belong_to_the_path_of_their_level(void **state)
+{
+    struct config config = load_well("model: {path: models/x, ignore: [a, b.c]}", NULL, NULL);
+
+    (void)state;
+    assert_int_equal(config.model.ignore.count, 2);
+    assert_string_equal(config.model.ignore.items[1], "b.c");
+    config_free(&config);
+    config = load_well("model: {path: models/x, ignore: [a]}", NULL, FLAGS("model.path", "models/y"));
+    assert_int_equal(config.model.ignore.count, 0);
+    assert_int_equal(config.sources[CONFIG_KEY_model_ignore].level, CONFIG_DEFAULT);
+    config_free(&config);
+    config = load_well("model: {path: models/x}", NULL, FLAGS("model.ignore", "a"));
+    assert_string_equal(config.model.ignore.items[0], "a");
+    config_free(&config);
+    assert_refused(
+        "model: {ignore: [a]}", NULL, NULL,
+        "run.yaml:1: model.ignore names fields of a config.json, and model.path, which names that, is empty");
+}
+
 static void setting_data_train_drops_builtin(void **state)
 {
     struct config config = load_well("data: {train: a.txt}", NULL, NULL);
@@ -112,6 +132,7 @@ int main(void)
         cmocka_unit_test(values_of_overrides_are_literals_texts_or_json),
         cmocka_unit_test(setting_the_model_drops_overrides_of_lower_levels_only),
         cmocka_unit_test(path_and_preset_replace_each_other_from_level_to_level),
+        cmocka_unit_test(fields_to_ignore_belong_to_the_path_of_their_level),
         cmocka_unit_test(setting_data_train_drops_builtin),
         cmocka_unit_test(an_override_without_a_proper_name_or_value_is_refused),
     };

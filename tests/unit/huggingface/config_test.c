@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ static struct model_config read(const char *text)
     struct model_config config;
     struct error error = {0};
 
-    if (hf_config_parse(text, (int64_t)strlen(text), "config.json", &config, &error) != STATUS_OK)
+    if (hf_config_parse(text, (int64_t)strlen(text), "config.json", NULL, &config, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     return config;
 }
@@ -28,7 +29,8 @@ static void assert_refused(const char *text, const char *part)
     struct model_config config;
     struct error error = {0};
 
-    assert_int_equal(hf_config_parse(text, (int64_t)strlen(text), "m/config.json", &config, &error), STATUS_INPUT);
+    assert_int_equal(hf_config_parse(text, (int64_t)strlen(text), "m/config.json", NULL, &config, &error),
+                     STATUS_INPUT);
     assert_int_equal(error.status, STATUS_INPUT);
     if (strstr(error.message, part) == NULL || strncmp(error.message, "m/config.json", 13) != 0)
         fail_msg("'%s' has no '%s'", error.message, part);
@@ -128,6 +130,135 @@ static void a_field_that_may_change_the_computation_is_refused_by_name(void **st
     assert_int_equal(read(GPT2 ",\"sliding_window\":null}").n_layer, 12);
 }
 
+/* What transformers 4.44 writes of every config (to_json_string without use_diff). */
+static const char everything[] =
+    ",\"return_dict\":true,\"output_hidden_states\":false,\"output_attentions\":false,"
+    "\"torchscript\":false,\"torch_dtype\":\"float16\",\"use_bfloat16\":false,"
+    "\"tf_legacy_loss\":false,\"pruned_heads\":{},\"tie_word_embeddings\":false,"
+    "\"chunk_size_feed_forward\":0,\"is_encoder_decoder\":false,\"is_decoder\":false,"
+    "\"cross_attention_hidden_size\":null,\"add_cross_attention\":false,"
+    "\"tie_encoder_decoder\":false,\"max_length\":20,\"min_length\":0,\"do_sample\":false,"
+    "\"early_stopping\":false,\"num_beams\":1,\"num_beam_groups\":1,\"diversity_penalty\":0.0,"
+    "\"temperature\":1.0,\"top_k\":50,\"top_p\":1.0,\"typical_p\":1.0,\"repetition_penalty\":1.0,"
+    "\"length_penalty\":1.0,\"no_repeat_ngram_size\":0,\"encoder_no_repeat_ngram_size\":0,"
+    "\"bad_words_ids\":null,\"num_return_sequences\":1,\"output_scores\":false,"
+    "\"return_dict_in_generate\":false,\"forced_bos_token_id\":null,\"forced_eos_token_id\":null,"
+    "\"remove_invalid_values\":false,\"exponential_decay_length_penalty\":null,"
+    "\"suppress_tokens\":null,\"begin_suppress_tokens\":null,\"finetuning_task\":null,"
+    "\"id2label\":{\"0\":\"LABEL_0\",\"1\":\"LABEL_1\"},\"label2id\":{\"LABEL_0\":0,\"LABEL_1\":1},"
+    "\"tokenizer_class\":null,\"prefix\":null,\"bos_token_id\":1,\"pad_token_id\":0,"
+    "\"eos_token_id\":2,\"sep_token_id\":null,\"decoder_start_token_id\":null,"
+    "\"task_specific_params\":null,\"problem_type\":null,\"_name_or_path\":\"x\","
+    "\"_attn_implementation_autoset\":true,\"xla_device\":null,\"quantization_config\":null";
+
+static struct model_config read_with(const char *family, const char *fields)
+{
+    char text[4096];
+
+    snprintf(text, sizeof text, "%s%s}", family, fields);
+    return read(text);
+}
+
+/* Fields of public models, by their config.json: SmolLM2, Unsloth's copies, Llama-2, distilgpt2. */
+static void fields_that_change_nothing_are_read(void **state)
+{
+    static const char *const llamas[] = {
+        ",\"is_llama_config\":true,\"rope_interleaved\":false,"
+        "\"transformers.js_config\":{\"dtype\":\"q4\"}",
+        ",\"unsloth_fixed\":true,\"unsloth_version\":\"2025.1.1\",\"pretraining_tp\":2,"
+        "\"_pre_quantization_dtype\":\"bfloat16\"",
+        ",\"auto_map\":{\"AutoModelForCausalLM\":\"m.C\"},\"hidden_dropout\":0.1,"
+        "\"max_sequence_length\":2048,\"partial_rotary_factor\":1",
+        ",\"pretraining_tp\":null,\"use_sliding_window\":false,\"is_causal\":true,\"qkv_bias\":false",
+    };
+
+    (void)state;
+    assert_false(read_with(LLAMA, everything).tie_word_embeddings);
+    for (size_t i = 0; i < sizeof llamas / sizeof llamas[0]; i++)
+        assert_int_equal(read_with(LLAMA, llamas[i]).n_layer, 32);
+    assert_int_equal(read_with(GPT2, ",\"_num_labels\":1,\"predict_special_tokens\":true,\"eos_token_ids\":[1],"
+                                     "\"output_past\":true,\"pruned_heads\":{},\"is_decoder\":true,"
+                                     "\"num_labels\":2,\"gradient_checkpointing\":false")
+                         .n_layer,
+                     12);
+    assert_int_equal(read_with(LLAMA, ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":1e4,"
+                                      "\"partial_rotary_factor\":1.0,\"factor\":null}")
+                         .n_layer,
+                     32);
+}
+
+static void the_same_fields_with_values_that_change_the_model_are_refused(void **state)
+{
+    static const char *const values[] = {
+        "\"rope_interleaved\":true",
+        "\"is_llama_config\":false",
+        "\"pruned_heads\":{\"0\":[1]}",
+        "\"is_causal\":false",
+        "\"partial_rotary_factor\":0.5",
+        "\"tie_encoder_decoder\":true",
+        "\"add_cross_attention\":true",
+        "\"use_sliding_window\":true",
+        "\"qkv_bias\":true",
+        "\"is_encoder_decoder\":true",
+        "\"quantization_config\":{\"bits\":4}",
+        "\"pretraining_tp\":0",
+        "\"pretraining_tp\":\"2\"",
+        "\"attention_bias\":true",
+        "\"rope_interleaved\":0",
+        "\"rope_parameters\":{\"rope_theta\":1e4,\"partial_rotary_factor\":0.5}",
+    };
+    char text[256], name[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        snprintf(text, sizeof text, LLAMA ",%s}", values[i]);
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(values[i] + 1, "\""), values[i] + 1);
+        assert_refused(text, name);
+    }
+}
+
+static int ignore(const char *text, char **names, int64_t count, struct error *error)
+{
+    const struct hf_ignored ignored = {names, count};
+    struct model_config config;
+
+    return hf_config_parse(text, (int64_t)strlen(text), "m/config.json", &ignored, &config, error);
+}
+
+static void a_field_is_passed_over_where_that_is_asked_for(void **state)
+{
+    char *both[] = {"experts", "rope_interleaved"};
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(ignore(LLAMA ",\"experts\":8,\"rope_interleaved\":true}", both, 2, &error), STATUS_OK);
+    assert_int_equal(ignore(LLAMA ",\"experts\":8,\"rope_interleaved\":true}", both, 1, &error), STATUS_INPUT);
+    assert_non_null(strstr(error.message, "model.ignore '[rope_interleaved]' passes over it"));
+}
+
+static void a_name_to_pass_over_that_is_not_there_or_is_read_is_refused(void **state)
+{
+    static const char text[] = LLAMA ",\"attention_bias\":true,\"eos_token_id\":2,\"attention_dropout\":0.5}";
+    static const struct {
+        char *name, *part;
+    } refused[] = {
+        {"experts", "model.ignore names 'experts', and m/config.json has no such field"},
+        {"attention_bias", "model.ignore names 'attention_bias' of m/config.json, which is read"},
+        {"model_type", "'model_type' of m/config.json, which is read"},
+        {"eos_token_id", "'eos_token_id' of m/config.json, which is read"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        struct error error = {0};
+        char *name = refused[i].name;
+
+        assert_int_equal(ignore(text, &name, 1, &error), STATUS_USAGE);
+        if (strstr(error.message, refused[i].part) == NULL)
+            fail_msg("'%s' has no '%s'", error.message, refused[i].part);
+    }
+}
+
 static void what_cannot_be_a_model_is_refused(void **state)
 {
     (void)state;
@@ -206,7 +337,7 @@ static void a_nul_between_tokens_is_refused(void **state)
     struct error error = {0};
 
     (void)state;
-    assert_int_equal(hf_config_parse(text, sizeof text - 1, "c", &config, &error), STATUS_INPUT);
+    assert_int_equal(hf_config_parse(text, sizeof text - 1, "c", NULL, &config, &error), STATUS_INPUT);
     assert_string_equal(error.message, "c: not valid JSON at byte 32: it is a NUL");
 }
 
@@ -305,6 +436,10 @@ int main(void)
         cmocka_unit_test(both_spellings_of_rope_are_read),
         cmocka_unit_test(of_two_places_for_rope_none_wins_by_its_order),
         cmocka_unit_test(a_field_that_may_change_the_computation_is_refused_by_name),
+        cmocka_unit_test(fields_that_change_nothing_are_read),
+        cmocka_unit_test(the_same_fields_with_values_that_change_the_model_are_refused),
+        cmocka_unit_test(a_field_is_passed_over_where_that_is_asked_for),
+        cmocka_unit_test(a_name_to_pass_over_that_is_not_there_or_is_read_is_refused),
         cmocka_unit_test(what_cannot_be_a_model_is_refused),
         cmocka_unit_test(a_string_where_another_type_belongs_is_refused),
         cmocka_unit_test(a_value_of_the_wrong_type_or_size_is_refused),
