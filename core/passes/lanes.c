@@ -13,7 +13,7 @@ struct lanes {
     struct builder builder;
     struct program *program;
     const struct lanes_form *form;
-    bool *written; /* one a value: an op before has it as its accumulator */
+    int32_t *uses; /* one a value: accumulators that stand for it */
 };
 
 int64_t lanes_leaves(int64_t extent, int64_t most)
@@ -91,35 +91,57 @@ static void cut_features(struct lanes *lanes, const struct op *op)
             common_leaves(lanes, operands, LLMRUN_LINEAR_CROSS_ENTROPY_X, LLMRUN_LINEAR_CROSS_ENTROPY_X, 1));
 }
 
-/* A parameter that is used twice has one chain a use: the second one is a value of its own. */
-static int32_t own_accumulator(struct lanes *lanes, int32_t gradient)
+/* Rows of channels: [lanes * chunks, channels], where the gradient that they belong to has one dimension less. */
+static bool is_rows(const struct program *program, const struct value *value)
 {
-    const struct value *value = &lanes->program->values[gradient];
+    return value->kind == VALUE_PARTIAL && program->values[value->source].rank < value->rank;
+}
 
-    if (!lanes->form->exact || !lanes->written[gradient]) {
-        lanes->written[gradient] = true;
-        return gradient;
-    }
-    return build_part(&lanes->builder, gradient, "second", VALUE_PARTIAL, LLMRUN_F32, value->rank, value->shape);
+static bool stands_before(const int32_t *operands, uint32_t operand)
+{
+    for (uint32_t i = 0; i < operand; i++)
+        if (operands[i] == operands[operand])
+            return true;
+    return false;
+}
+
+/* A parameter that is used several times has a chain a use: from the second one on in a value of its own,
+ * "<gradient>.use2" ..., which rows of channels are folded into like the first ones into the gradient. Without exact
+ * sums uses share one chain, but for those of one op: it does not expect two outputs in one place. */
+static int32_t own_accumulator(struct lanes *lanes, const int32_t *operands, uint32_t operand)
+{
+    struct program *program = lanes->program;
+    const int32_t shared = operands[operand];
+    const bool rows = is_rows(program, &program->values[shared]);
+    const int32_t gradient = rows ? program->values[shared].source : shared;
+    char suffix[24];
+    int32_t own;
+
+    if (lanes->uses[shared] > 0 && !lanes->form->exact && !stands_before(operands, operand))
+        return shared;
+    if (++lanes->uses[shared] == 1)
+        return shared;
+    snprintf(suffix, sizeof suffix, "use%d", lanes->uses[shared]);
+    own = build_part(&lanes->builder, gradient, suffix, VALUE_PARTIAL, LLMRUN_F32, program->values[gradient].rank,
+                     program->values[gradient].shape);
+    if (rows && own != NO_VALUE)
+        own = build_part(&lanes->builder, own, "rows", VALUE_PARTIAL, LLMRUN_F32, 2, program->values[shared].shape);
+    return own;
 }
 
 /* Output `operand` of an op: what it adds up in, and whether it finds a sum there. */
 static void set_accumulator(struct lanes *lanes, struct op *op, uint32_t operand)
 {
-    int32_t *operands = program_operands(lanes->program, op);
-    int64_t at = op - lanes->program->ops;
+    int32_t *operands = program_operands(lanes->program, op), accumulator;
 
     if (operands[operand] == NO_VALUE)
         return;
-    if (lanes->program->values[operands[operand]].kind == VALUE_GRADIENT) {
-        int32_t accumulator = own_accumulator(lanes, operands[operand]);
-
-        if (lanes->builder.status != STATUS_OK)
-            return;
-        program_operands(lanes->program, &lanes->program->ops[at])[operand] = accumulator;
-    } else {
-        lanes->program->values[operands[operand]].shape[0] = lanes->form->lanes * lanes->form->chunks;
-    }
+    accumulator = own_accumulator(lanes, operands, operand);
+    if (accumulator == NO_VALUE)
+        return;
+    operands[operand] = accumulator;
+    if (is_rows(lanes->program, &lanes->program->values[accumulator]))
+        lanes->program->values[accumulator].shape[0] = lanes->form->lanes * lanes->form->chunks;
     if (!lanes->form->accumulate)
         op->accumulate &= ~(1u << operand);
 }
@@ -173,12 +195,6 @@ static void emit_reduce(struct lanes *lanes, int32_t a, int32_t b, int32_t y)
     builder_emit(&lanes->builder, LLMRUN_OP_REDUCE, NULL, operands, 0, "reduce");
 }
 
-/* Rows of channels: [lanes * chunks, channels], where the gradient that they belong to has one dimension less. */
-static bool is_rows(const struct program *program, const struct value *value)
-{
-    return value->kind == VALUE_PARTIAL && program->values[value->source].rank < value->rank;
-}
-
 static int32_t waiting(struct lanes *lanes, int32_t accumulator, int level)
 {
     const struct value *value = &lanes->program->values[accumulator];
@@ -223,8 +239,8 @@ int pass_lanes(struct program *program, const struct lanes_form *form, struct er
     int64_t values;
     int levels = 0;
 
-    lanes.written = calloc((size_t)program->value_count + 1, sizeof *lanes.written);
-    if (lanes.written == NULL)
+    lanes.uses = calloc((size_t)program->value_count + 1, sizeof *lanes.uses);
+    if (lanes.uses == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for the lanes pass");
     builder_init(&lanes.builder, program, error);
     lanes.builder.role = ROLE_UPDATE;
@@ -237,6 +253,6 @@ int pass_lanes(struct program *program, const struct lanes_form *form, struct er
         levels++;
     for (int closed = 0; closed <= levels && program_section(program, SECTION_BACKWARD) != NULL; closed++)
         add_close_section(&lanes, closed, closed == levels, values);
-    free(lanes.written);
+    free(lanes.uses);
     return lanes.builder.status;
 }

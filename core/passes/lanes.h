@@ -8,11 +8,11 @@
  *   microbatches that make up one lane.
  * - Positions: sums of a channel over tokens have `chunks` chains a lane, each over a part of the positions.
  *
- * The pass sets the ops' attributes, gives per-channel sums their rows, gives the second use of a tied parameter an
- * accumulator of its own, and adds the close sections: section c is to run after unit u where u + 1 has c factors of
- * two, or after the last unit. It folds the rows of channels, adds the c sums that wait for this one, and leaves the
- * result to wait on level c, or, after the last unit, in the gradients. What waits is "<accumulator>.lane<level>"
- * (scratch). */
+ * The pass sets the ops' attributes, gives per-channel sums their rows, gives each further use of a
+ * parameter an accumulator of its own, and adds the close sections: section c is to run after unit u where u + 1 has c
+ * factors of two, or after the last unit. It folds the rows of channels, adds the c sums that wait for this one, and
+ * leaves the result to wait on level c, or, after the last unit, in the gradients. What waits is
+ * "<accumulator>.lane<level>" (scratch). */
 #ifndef LLMRUN_PASSES_LANES_H
 #define LLMRUN_PASSES_LANES_H
 

@@ -24,7 +24,7 @@ enum value_kind {
     VALUE_CONSTANT,   /* written by the host after init and after loading; lives as long as the run; not saved */
     VALUE_GRADIENT,   /* fp32; zero at the start of a unit (passes/lanes.h), then accumulated; `source` is the parameter
                        */
-    VALUE_PARTIAL,    /* fp32; as a gradient, of which it is a part: rows of channels, the second use of a parameter;
+    VALUE_PARTIAL,    /* fp32; as a gradient, of which it is a part: rows of channels, further uses of a parameter;
                          `source` is the gradient */
     VALUE_INPUT,      /* written by the host before a step */
     VALUE_RESULT,     /* read by the host after a step */

@@ -171,6 +171,27 @@ static int32_t matmuls_of_one_weight(struct builder *b)
                         NO_VALUE, "y");
 }
 
+static int32_t matmuls_of_one_weight_three_times(struct builder *b)
+{
+    int32_t x = activation(b, "x", CASE_COLUMNS), weight = matrix(b, "weight", CASE_COLUMNS, CASE_COLUMNS);
+
+    for (int i = 0; i < 3; i++)
+        x = build_linear(b, x, weight, NO_VALUE, i < 2 ? "x" : "y");
+    return x;
+}
+
+/* Gain and bias of three norms, and the bias of a product. */
+static int32_t channels_used_again(struct builder *b)
+{
+    int32_t gain = vector(b, "gain", CASE_COLUMNS), bias = vector(b, "bias", CASE_COLUMNS);
+    int32_t x = activation(b, "x", CASE_COLUMNS);
+
+    for (int i = 0; i < 2; i++)
+        x = build_layernorm(b, x, NO_VALUE, gain, bias, 1e-3f, NULL, "norm");
+    x = build_linear(b, x, matrix(b, "weight", CASE_COLUMNS, CASE_COLUMNS), bias, "x");
+    return build_layernorm(b, x, NO_VALUE, gain, gain, 1e-3f, NULL, "y");
+}
+
 static int32_t gelu_alone(struct builder *b)
 {
     return build_gelu(b, activation(b, "x", CASE_COLUMNS), "y");
@@ -249,6 +270,8 @@ const struct gradient_case gradient_cases[] = {
     {"matmul with gelu", LLMRUN_OP_MATMUL, matmul_with_gelu, false, 0},
     {"four matmuls of one input", LLMRUN_OP_MATMUL, matmuls_of_one_input, false, 0},
     {"two matmuls of one weight", LLMRUN_OP_MATMUL, matmuls_of_one_weight, false, 0},
+    {"three matmuls of one weight", LLMRUN_OP_MATMUL, matmuls_of_one_weight_three_times, false, 0},
+    {"channels used again", LLMRUN_OP_LAYERNORM, channels_used_again, false, 0},
     {"gelu", LLMRUN_OP_GELU, gelu_alone, false, 0},
     {"attention with segments", LLMRUN_OP_ATTENTION, attention_with_segments, false, 0},
     {"attention with shared keys", LLMRUN_OP_ATTENTION, attention_with_shared_keys, false, 0},
