@@ -65,6 +65,9 @@ struct safetensors_form {
     struct shape shape;
 };
 
+/* Bytes of its data; of a form that a file may have they can be counted. */
+int64_t safetensors_form_bytes(const struct safetensors_form *form);
+
 struct safetensors_pair {
     const char *key;
     const char *value;

@@ -14,6 +14,11 @@ static const char *stored_name(uint32_t dtype)
     return facts->safetensors_name == NULL && facts->bytes == 1 ? "U8" : facts->safetensors_name;
 }
 
+int64_t safetensors_form_bytes(const struct safetensors_form *form)
+{
+    return shape_elements(&form->shape) * dtype_bytes(form->dtype);
+}
+
 /* {"dtype":...,"shape":[...],"data_offsets":[begin,end]}; NULL when it cannot be made. Moves *offset to the end. */
 static json_t *make_entry(const struct safetensors_form *form, int64_t *offset)
 {

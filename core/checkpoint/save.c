@@ -15,7 +15,7 @@
 static int write_tensor(struct checkpoint_writer *writer, const struct safetensors_form *form, const void *data,
                         struct error *error)
 {
-    int64_t bytes = shape_elements(&form->shape) * dtype_bytes(form->dtype);
+    int64_t bytes = safetensors_form_bytes(form);
     int result = STATUS_OK;
 
     for (int64_t done = 0; done < bytes && result == STATUS_OK; done += CHUNK_BYTES) {

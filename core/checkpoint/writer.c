@@ -157,11 +157,6 @@ static int finish_shard(struct checkpoint_writer *writer, struct error *error)
     return stored_file_finish(&writer->file, &listed->checksum, error);
 }
 
-static int64_t form_bytes(const struct safetensors_form *form)
-{
-    return shape_elements(&form->shape) * dtype_bytes(form->dtype);
-}
-
 static int finish_tensor(struct checkpoint_writer *writer, struct error *error)
 {
     const struct safetensors_form *form = &writer->forms[writer->form];
@@ -192,7 +187,7 @@ static int advance(struct checkpoint_writer *writer, struct error *error)
             result = start_shard(writer, shard, error);
         else if (writer->form == shard->first + shard->count)
             result = finish_shard(writer, error);
-        else if (writer->filled == form_bytes(&writer->forms[writer->form]))
+        else if (writer->filled == safetensors_form_bytes(&writer->forms[writer->form]))
             result = finish_tensor(writer, error);
         else
             break;
@@ -234,7 +229,7 @@ int checkpoint_writer_add(struct checkpoint_writer *writer, const char *name, co
     if (writer->form >= writer->form_count || strcmp(form->name, name) != 0)
         return error_set(error, STATUS_BUG, "the checkpoint waits for tensor '%.200s', not for '%.200s'",
                          writer->form < writer->form_count ? form->name : "none", name);
-    if (bytes > form_bytes(form) - writer->filled)
+    if (bytes > safetensors_form_bytes(form) - writer->filled)
         return error_set(error, STATUS_BUG, "tensor '%.200s' has more bytes than its shape", name);
     result = stored_file_write(&writer->file, data, bytes, error);
     if (result != STATUS_OK)

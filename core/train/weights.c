@@ -47,11 +47,6 @@ void weight_list_free(struct weight_list *list)
     memset(list, 0, sizeof *list);
 }
 
-static int64_t form_bytes(const struct safetensors_form *form)
-{
-    return shape_elements(&form->shape) * dtype_bytes(form->dtype);
-}
-
 int weights_find(const struct checkpoint *checkpoint, const struct safetensors_form *form,
                  const struct manifest_tensor **tensor, struct error *error)
 {
@@ -86,7 +81,7 @@ int weights_load(struct executor *executor, const struct weight_list *list, stru
     void *memory;
 
     for (int64_t i = 0; i < list->count; i++)
-        largest = form_bytes(&list->forms[i]) > largest ? form_bytes(&list->forms[i]) : largest;
+        largest = safetensors_form_bytes(&list->forms[i]) > largest ? safetensors_form_bytes(&list->forms[i]) : largest;
     memory = malloc((size_t)largest);
     if (memory == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for a tensor of %lld bytes", (long long)largest);
@@ -103,7 +98,7 @@ int weights_snapshot(struct executor *executor, const struct weight_list *list, 
 
     for (int64_t i = 0; status == STATUS_OK && i < list->count; i++) {
         status = executor_read(executor, list->values[i], at, error);
-        at += form_bytes(&list->forms[i]);
+        at += safetensors_form_bytes(&list->forms[i]);
     }
     return status;
 }
@@ -123,7 +118,7 @@ int weights_check_finite(const struct weight_list *list, const void *memory, str
     const char *at = memory;
 
     for (int64_t i = 0; i < list->count; i++) {
-        int64_t bytes = form_bytes(&list->forms[i]);
+        int64_t bytes = safetensors_form_bytes(&list->forms[i]);
 
         if (list->forms[i].dtype == LLMRUN_F32 && !all_finite((const uint32_t *)(const void *)at, bytes / 4))
             return error_set(error, STATUS_NONFINITE,

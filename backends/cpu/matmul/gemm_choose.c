@@ -4,7 +4,8 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
+
+#include "runtime/clock.h"
 
 #define CHECK_M      15
 #define CHECK_N      33
@@ -95,13 +96,6 @@ int gemm_kernel_check_bf16(const struct gemm_kernel *kernel)
 }
 
 #if defined(__x86_64__)
-static int64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
 /* Shortest of several runs of the full tile over TIMED_UNITS pairs. */
 static int64_t tile_ns(const struct gemm_kernel *kernel)
 {
@@ -112,9 +106,9 @@ static int64_t tile_ns(const struct gemm_kernel *kernel)
     for (int run = 0; run < TIMED_RUNS; run++) {
         struct gemm_tile_job job = {.steps = steps, .leaves = 1, .a = zeros, .b = zeros, .end = sum, .next = sum};
         job.stride = kernel->columns;
-        int64_t start = now_ns();
+        int64_t start = clock_now_ns();
         kernel->tile[kernel->rows - 1](&job);
-        int64_t ns = now_ns() - start;
+        int64_t ns = clock_now_ns() - start;
         best = ns < best ? ns : best;
     }
     return best;

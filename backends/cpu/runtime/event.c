@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "runtime/clock.h"
 #include "runtime/runtime.h"
 
 struct llmrun_event {
@@ -13,14 +14,6 @@ struct llmrun_event {
     int64_t time_ns;   /* of the last point reached, CLOCK_MONOTONIC */
     struct llmrun_error failure;
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 int32_t event_create(struct llmrun_device *device, struct llmrun_event **event, struct llmrun_error *error)
 {
@@ -80,7 +73,7 @@ int32_t event_wait(struct llmrun_event *event, int64_t timeout_ns, struct llmrun
     int32_t code;
 
     if (timeout_ns >= 0) {
-        int64_t now = now_ns();
+        int64_t now = clock_now_ns();
         int64_t end = timeout_ns < INT64_MAX - now ? now + timeout_ns : INT64_MAX;
 
         deadline.tv_sec = (time_t)(end / 1000000000);
@@ -159,7 +152,7 @@ void event_reach(struct llmrun_event *event, uint64_t point, const struct llmrun
     while (event->reached < point - 1)
         pthread_cond_wait(&event->changed, &event->lock);
     event->reached = point;
-    event->time_ns = now_ns();
+    event->time_ns = clock_now_ns();
     event->failure = *failure;
     leave(event);
 }

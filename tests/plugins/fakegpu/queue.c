@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "fakegpu.h"
+#include "runtime/clock.h"
 
 #define PENDING_MAX 16384 /* enqueueing more makes some of it run, as a full queue of a real device does */
 
@@ -61,14 +61,6 @@ static bool may_run(const struct llmrun_stream *stream)
     return command != NULL && (command->kind != COMMAND_WAIT || command->point->reached);
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static void run(struct llmrun_stream *stream, struct command *command)
 {
     struct llmrun_device *device = stream->device;
@@ -76,7 +68,7 @@ static void run(struct llmrun_stream *stream, struct command *command)
 
     if (command->kind == COMMAND_RECORD) {
         command->point->reached = true;
-        command->point->time_ns = now_ns();
+        command->point->time_ns = clock_now_ns();
         command->point->failure = stream->failure;
     } else if (command->kind == COMMAND_WAIT) {
         if (was_well)
