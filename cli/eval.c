@@ -5,6 +5,7 @@
 #include "command.h"
 #include "data/corpus.h"
 #include "options.h"
+#include "train/request.h"
 #include "train/stored_model.h"
 
 extern char **environ;
@@ -42,7 +43,12 @@ static int print_json(const struct stored_model *model, const char *data, double
 static int evaluate(struct stored_model *model, const char *data, bool json, struct error *error)
 {
     const struct corpus_options corpus = {
-        .train = &data, .train_count = 1, .vocabulary = (int32_t)model->engine.request.model.vocab_size, .threads = 2};
+        .train = &data,
+        .train_count = 1,
+        .special = request_special_tokens(&model->config),
+        .vocabulary = (int32_t)model->engine.request.model.vocab_size,
+        .threads = 2,
+    };
     const struct sampler_options sampling = {.seq_len = model->engine.request.sequence,
                                              .pack = model->config.data.pack};
     struct token_set set, none;

@@ -7,6 +7,7 @@
 #include "data/text_stream.h"
 #include "options.h"
 #include "train/generate.h"
+#include "train/request.h"
 #include "train/stop.h"
 #include "train/stored_model.h"
 
@@ -89,7 +90,8 @@ static int run(const struct stored_model_options *source, const char *prompt, st
         return status;
     options->stops = model.stops;
     options->stop_count = model.stop_count;
-    status = tokenizer_encode_prompt(model.tokenizer, prompt, (int64_t)strlen(prompt), &tokens, error);
+    status = tokenizer_encode_prompt(model.tokenizer, prompt, (int64_t)strlen(prompt),
+                                     request_special_tokens(&model.config) != SPECIAL_NOWHERE, &tokens, error);
     if (status == STATUS_OK && tokens.count == 0)
         status =
             error_set(error, STATUS_USAGE,

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "data/encode_pieces.h"
 
 /* One set while it is filled, and the state between its files. */
 struct target {
@@ -31,8 +30,8 @@ static int add_text(struct loader *loader, const char *name, const char *text, i
 {
     struct piece_list head = {0}, tail = {0};
     int64_t cut = pieces_cut_place(text, bytes, valid_split);
-    int threads = loader->options->threads;
-    bool mask = loader->options->mask_prompt;
+    const struct encode_options options = {loader->options->special, loader->options->mask_prompt,
+                                           loader->options->threads};
     int result;
 
     if (has_ending(name, ".jsonl"))
@@ -42,10 +41,10 @@ static int add_text(struct loader *loader, const char *name, const char *text, i
     if (result == STATUS_OK && head.count + tail.count == 0)
         result = error_set(error, STATUS_INPUT, "%s holds no text", name);
     if (result == STATUS_OK)
-        result = encode_pieces(loader->tokenizer, &head, name, mask, threads, &first->state, first->set, error);
+        result = encode_pieces(loader->tokenizer, &head, name, &options, &first->state, first->set, error);
     if (result == STATUS_OK)
-        result = encode_pieces(loader->tokenizer, &tail, name, mask, threads, &loader->valid.state, loader->valid.set,
-                               error);
+        result =
+            encode_pieces(loader->tokenizer, &tail, name, &options, &loader->valid.state, loader->valid.set, error);
     free(head.items);
     free(tail.items);
     return result;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "data/encode_pieces.h"
 #include "data/token_set.h"
 #include "data/tokenizer.h"
 
@@ -15,11 +16,12 @@ struct corpus_options {
     int64_t train_count;
     const char *const *valid;
     int64_t valid_count;
-    double valid_split;  /* 0 <= it < 1: the last part of each training file's bytes that is validation instead */
-    bool mask_prompt;    /* tokens of `prompt` are given, not learned */
-    int32_t vocabulary;  /* of the model, the bound that tokens are held to; 0: the tokenizer's */
-    int threads;         /* >= 1 */
-    const char *builtin; /* documents with a byte 0 between them; NULL: "builtin" is refused */
+    double valid_split; /* 0 <= it < 1: the last part of each training file's bytes that is validation instead */
+    enum special_tokens special; /* where they are found */
+    bool mask_prompt;            /* tokens of `prompt` are given, not learned */
+    int32_t vocabulary;          /* of the model, the bound that tokens are held to; 0: the tokenizer's */
+    int threads;                 /* >= 1 */
+    const char *builtin;         /* documents with a byte 0 between them; NULL: "builtin" is refused */
     int64_t builtin_bytes;
 };
 

@@ -32,6 +32,7 @@ struct work {
     struct encoded_piece *encoded; /* [pieces->count] */
     struct chunk *chunks;
     int64_t chunk_count;
+    const struct encode_options *options;
     const char *file;
     bool zero_ends;      /* the token of byte 0 is the one that ends a text */
     atomic_llong next;   /* chunk that no thread has taken yet */
@@ -50,10 +51,20 @@ static int check_zero(const struct work *work, const struct jsonl_document *docu
     return STATUS_OK;
 }
 
+static int encode_text(const struct work *work, bool of_prompt, const char *text, int64_t bytes,
+                       struct token_list *list, struct error *error)
+{
+    enum special_tokens special = work->options->special;
+
+    return special == SPECIAL_EVERYWHERE || (of_prompt && special == SPECIAL_IN_PROMPTS)
+               ? tokenizer_encode_special(work->tokenizer, text, bytes, list, error)
+               : tokenizer_encode(work->tokenizer, text, bytes, list, error);
+}
+
 static int encode_line(const struct work *work, const struct piece *piece, struct encoded_piece *encoded,
                        struct jsonl_document *document, struct token_list *list, struct error *error)
 {
-    const struct tokenizer *tokenizer = work->tokenizer;
+    const int32_t end_of_text = tokenizer_end_of_text(work->tokenizer);
     int result = jsonl_parse(piece->text, piece->bytes, document, error);
 
     if (result == STATUS_OK)
@@ -61,14 +72,15 @@ static int encode_line(const struct work *work, const struct piece *piece, struc
     if (result != STATUS_OK)
         return result;
     if (document->prompt != NULL)
-        result = tokenizer_encode(tokenizer, document->prompt, document->prompt_bytes, list, error);
+        result = encode_text(work, true, document->prompt, document->prompt_bytes, list, error);
     encoded->prompt_tokens = list->count - encoded->first;
     if (result == STATUS_OK)
-        result = tokenizer_encode(tokenizer, document->answer, document->answer_bytes, list, error);
-    if (result == STATUS_OK && list->count > encoded->first && tokenizer_end_of_text(tokenizer) >= 0) {
+        result = encode_text(work, document->prompt != NULL, document->answer, document->answer_bytes, list, error);
+    if (result == STATUS_OK && list->count > encoded->first && end_of_text >= 0 &&
+        list->ids[list->count - 1] != end_of_text) {
         result = token_list_reserve(list, 1, error);
         if (result == STATUS_OK)
-            list->ids[list->count++] = tokenizer_end_of_text(tokenizer);
+            list->ids[list->count++] = end_of_text;
     }
     return result;
 }
@@ -88,7 +100,7 @@ static int encode_chunk(struct work *work, struct chunk *chunk)
         if (piece->line > 0)
             result = encode_line(work, piece, encoded, &document, &chunk->list, &chunk->error);
         else
-            result = tokenizer_encode(work->tokenizer, piece->text, piece->bytes, &chunk->list, &chunk->error);
+            result = encode_text(work, false, piece->text, piece->bytes, &chunk->list, &chunk->error);
         encoded->tokens = chunk->list.count - encoded->first;
         if (result != STATUS_OK && piece->line > 0)
             error_prefix(&chunk->error, "%s:%lld", work->file, (long long)piece->line);
@@ -160,7 +172,8 @@ static void run_threads(struct work *work, int threads)
         pthread_join(made[--count], NULL);
 }
 
-static int begin_document(const struct tokenizer *tokenizer, bool headless, struct encode_state *state,
+/* `with_begin`: the document begins with the begin-of-text token, and its own tokens lack it. */
+static int begin_document(const struct tokenizer *tokenizer, bool with_begin, struct encode_state *state,
                           struct token_set *set, struct error *error)
 {
     int32_t begin_of_text = tokenizer_begin_of_text(tokenizer), end_of_text = tokenizer_end_of_text(tokenizer);
@@ -171,38 +184,41 @@ static int begin_document(const struct tokenizer *tokenizer, bool headless, stru
     state->text_ended = false;
     if (result == STATUS_OK)
         result = token_set_open_document(set, error);
-    if (result == STATUS_OK && begin_of_text >= 0 && !headless)
+    if (result == STATUS_OK && begin_of_text >= 0 && with_begin)
         result = token_set_append(set, &begin_of_text, 1, error);
     return result;
 }
 
-static int append_piece(const struct work *work, const struct chunk *chunk, int64_t index, bool mask_prompt,
-                        struct encode_state *state, struct token_set *set, struct error *error)
+static int append_piece(const struct work *work, const struct chunk *chunk, int64_t index, struct encode_state *state,
+                        struct token_set *set, struct error *error)
 {
     const struct piece *piece = &work->pieces->items[index];
     const struct encoded_piece *encoded = &work->encoded[index];
     const int32_t *ids = chunk->list.ids + encoded->first;
     int result = STATUS_OK;
 
-    if (encoded->tokens == 0)
+    if (encoded->tokens == 0 && (piece->line > 0 || (piece->begins && piece->ends)))
         return STATUS_OK;
     if (piece->begins)
-        result = begin_document(work->tokenizer, piece->headless, state, set, error);
+        result = begin_document(work->tokenizer,
+                                !piece->headless &&
+                                    (encoded->tokens == 0 || ids[0] != tokenizer_begin_of_text(work->tokenizer)),
+                                state, set, error);
     if (result == STATUS_OK)
         result = token_set_append(set, ids, encoded->prompt_tokens, error);
-    if (result == STATUS_OK && mask_prompt && encoded->prompt_tokens > 0)
+    if (result == STATUS_OK && work->options->mask_prompt && encoded->prompt_tokens > 0)
         token_set_mask_so_far(set);
     if (result == STATUS_OK)
         result = token_set_append(set, ids + encoded->prompt_tokens, encoded->tokens - encoded->prompt_tokens, error);
     if (piece->line == 0)
-        state->text_ended = piece->ends;
+        state->text_ended =
+            piece->ends && (encoded->tokens == 0 || ids[encoded->tokens - 1] != tokenizer_end_of_text(work->tokenizer));
     if (result != STATUS_OK && piece->line > 0)
         error_prefix(error, "%s:%lld", work->file, (long long)piece->line);
     return result;
 }
 
-static int append_all(const struct work *work, bool mask_prompt, struct encode_state *state, struct token_set *set,
-                      struct error *error)
+static int append_all(const struct work *work, struct encode_state *state, struct token_set *set, struct error *error)
 {
     int64_t chunk_number, index, document = 0;
 
@@ -213,7 +229,7 @@ static int append_all(const struct work *work, bool mask_prompt, struct encode_s
             return error_set(error, chunk->status, "%s", chunk->error.message);
         for (index = chunk->first; index < chunk->first + chunk->count; index++) {
             const struct piece *piece = &work->pieces->items[index];
-            int result = append_piece(work, chunk, index, mask_prompt, state, set, error);
+            int result = append_piece(work, chunk, index, state, set, error);
 
             document += piece->begins;
             if (result != STATUS_OK && piece->line == 0)
@@ -226,16 +242,18 @@ static int append_all(const struct work *work, bool mask_prompt, struct encode_s
 }
 
 int encode_pieces(const struct tokenizer *tokenizer, const struct piece_list *pieces, const char *file,
-                  bool mask_prompt, int threads, struct encode_state *state, struct token_set *set, struct error *error)
+                  const struct encode_options *options, struct encode_state *state, struct token_set *set,
+                  struct error *error)
 {
-    struct work work = {.tokenizer = tokenizer, .pieces = pieces, .file = file, .zero_ends = zero_ends(tokenizer)};
+    struct work work = {
+        .tokenizer = tokenizer, .pieces = pieces, .options = options, .file = file, .zero_ends = zero_ends(tokenizer)};
     int64_t index;
     int result = make_chunks(&work, error);
 
     if (result != STATUS_OK)
         goto out;
-    run_threads(&work, threads);
-    result = append_all(&work, mask_prompt, state, set, error);
+    run_threads(&work, options->threads);
+    result = append_all(&work, state, set, error);
 out:
     for (index = 0; index < work.chunk_count; index++)
         free(work.chunks[index].list.ids);

@@ -14,10 +14,21 @@ struct encode_state {
                         follows */
 };
 
-/* `file` is named in errors. The first failure in the order of the list is the one returned, whatever the threads did.
+/* Where special tokens are found in data; elsewhere they are characters. */
+enum special_tokens { SPECIAL_IN_PROMPTS, SPECIAL_NOWHERE, SPECIAL_EVERYWHERE }; /* prompts: `prompt` and `answer` */
+
+struct encode_options {
+    enum special_tokens special;
+    bool mask_prompt; /* tokens of `prompt` are given, not learned */
+    int threads;      /* >= 1 */
+};
+
+/* A document begins with the begin-of-text token and ends with the end-of-text token once, whether its text holds them
+ * or not. `file` is named in errors. The first failure in the order of the list is the one returned, whatever the
+ * threads did.
  */
 int encode_pieces(const struct tokenizer *tokenizer, const struct piece_list *pieces, const char *file,
-                  bool mask_prompt, int threads, struct encode_state *state, struct token_set *set,
+                  const struct encode_options *options, struct encode_state *state, struct token_set *set,
                   struct error *error);
 
 #endif

@@ -107,8 +107,8 @@ int tokenizer_encode_special(const struct tokenizer *tokenizer, const char *text
     return encode(tokenizer, text, bytes, true, out, error);
 }
 
-int tokenizer_encode_prompt(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
-                            struct error *error)
+int tokenizer_encode_prompt(const struct tokenizer *tokenizer, const char *text, int64_t bytes, bool special,
+                            struct token_list *out, struct error *error)
 {
     int64_t first = out->count;
     int result = token_list_reserve(out, 1, error);
@@ -117,7 +117,7 @@ int tokenizer_encode_prompt(const struct tokenizer *tokenizer, const char *text,
         return result;
     if (tokenizer->begin_of_text >= 0)
         out->ids[out->count++] = tokenizer->begin_of_text;
-    result = encode(tokenizer, text, bytes, true, out, error);
+    result = encode(tokenizer, text, bytes, special, out, error);
     if (result != STATUS_OK) {
         out->count = first;
     } else if (tokenizer->begin_of_text >= 0 && out->count > first + 1 &&

@@ -1,7 +1,7 @@
 /* Text to token ids and back. A tokenizer is opened once and never changes afterwards: every function but open and
  * close may be called from any thread at the same time.
  *
- * Text is data: `encode` never looks for special tokens in it, so "<|endoftext|>" in a file is thirteen ordinary
+ * Text is data: tokenizer_encode never looks for special tokens in it, so "<|endoftext|>" is thirteen ordinary
  * characters. Documents are set apart by the end-of-text id, which the reader of documents appends. Any bytes can be
  * encoded, valid UTF-8 or not, and decoding the ids gives the same bytes back, but for what a tokenizer.json changes
  * itself: normal form C, a space put before the text, white space that added tokens take, bytes without a token.
@@ -10,6 +10,7 @@
 #ifndef LLMRUN_DATA_TOKENIZER_H
 #define LLMRUN_DATA_TOKENIZER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -42,14 +43,14 @@ void tokenizer_close(struct tokenizer *tokenizer); /* NULL is accepted */
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
                      struct error *error);
 
-/* The same for text that is trusted, a prompt: special tokens in it are found and become their ids. */
+/* The same for text that is trusted, prompts and answers: special tokens in it are found and become their ids. */
 int tokenizer_encode_special(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
                              struct error *error);
 
 /* A prompt, as Hugging Face's encode gives it: the begin-of-text token where there is one, unless the prompt begins
- * with it already, then the ids of tokenizer_encode_special. */
-int tokenizer_encode_prompt(const struct tokenizer *tokenizer, const char *text, int64_t bytes, struct token_list *out,
-                            struct error *error);
+ * with it already, then the ids of tokenizer_encode_special, or with `special` false those of tokenizer_encode. */
+int tokenizer_encode_prompt(const struct tokenizer *tokenizer, const char *text, int64_t bytes, bool special,
+                            struct token_list *out, struct error *error);
 
 /* Appends the bytes of the tokens. One token may be a part of a character. STATUS_INPUT for an id that is not in the
  * vocabulary; `out` keeps the bytes that it had. */

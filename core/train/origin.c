@@ -82,6 +82,16 @@ static int compare_places(const struct config *stored, const struct config *now,
     return STATUS_OK;
 }
 
+/* Runs of versions without data.special, which write no such key, found special tokens nowhere in data. Where nobody
+ * sets it now, it is what the run began with. */
+static void follow_special_tokens(struct config *now, struct config *stored)
+{
+    if (stored->sources[CONFIG_KEY_data_special].level == CONFIG_DEFAULT)
+        stored->data.special = CONFIG_SPECIAL_TEXT;
+    if (now->sources[CONFIG_KEY_data_special].level == CONFIG_DEFAULT)
+        now->data.special = stored->data.special;
+}
+
 static int compare_config(struct origin *origin, struct error *error)
 {
     struct config stored;
@@ -90,6 +100,7 @@ static int compare_config(struct origin *origin, struct error *error)
     if (status != STATUS_OK)
         return status;
     follow_path_again(&origin->config, &stored);
+    follow_special_tokens(&origin->config, &stored);
     status = follow_head_again(origin, &stored, error);
     if (status == STATUS_OK)
         status = config_check_resume(&stored, &origin->config, error);

@@ -18,7 +18,8 @@ struct origin {
 /* Finds what run.resume asks for (auto looks into run_folder/ckpt) and compares it with `given`, before anything of the
  * model's size is made: STATUS_USAGE names the key that differs, and model.path where its config.json is there and is
  * another one. Files and folders may have moved: their contents are compared, here or (data.train, data.tokenizer) in
- * saver_restore. What nobody set and followed from model.path when the run began (path_defaults.h) follows again. */
+ * saver_restore. What nobody set and followed from model.path when the run began (path_defaults.h) follows again; a
+ * data.special that nobody set is the run's. */
 int origin_find(struct origin *origin, const struct file_system *fs, const struct config *given, const char *run_folder,
                 struct error *error);
 

@@ -52,6 +52,18 @@ bool request_keeps_ids(const struct config *config)
            (config->model.init == CONFIG_INIT_WEIGHTS || strcmp(config->data.tokenizer, config->model.path) == 0);
 }
 
+enum special_tokens request_special_tokens(const struct config *config)
+{
+    switch (config->data.special) {
+    case CONFIG_SPECIAL_TEXT:
+        return SPECIAL_NOWHERE;
+    case CONFIG_SPECIAL_FIND:
+        return SPECIAL_EVERYWHERE;
+    default:
+        return SPECIAL_IN_PROMPTS;
+    }
+}
+
 static enum recompute recompute_mode(const struct config *config)
 {
     switch (config->parallel.recompute) {

@@ -4,6 +4,7 @@
 
 #include "compile/compile.h"
 #include "config/config.h"
+#include "data/encode_pieces.h"
 #include "train/learning_rate.h"
 
 enum use { USE_TRAIN = 1, USE_EVALUATE = 2, USE_GENERATE = 4 };
@@ -14,6 +15,9 @@ int request_model(const struct config *config, int64_t vocabulary, struct model_
 
 /* True where token ids mean what they mean in model.path's files: with its weights or its tokenizer. */
 bool request_keeps_ids(const struct config *config);
+
+/* data.special */
+enum special_tokens request_special_tokens(const struct config *config);
 
 /* Everything but `exact` and the device's part. `uses`: enum use, or-ed. */
 int request_make(const struct config *config, int64_t vocabulary, unsigned uses, struct compile_request *request,

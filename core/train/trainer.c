@@ -33,6 +33,7 @@ static int load_data(struct trainer *trainer, struct error *error)
         .valid = (const char *const *)config->data.valid.items,
         .valid_count = config->data.valid.count,
         .valid_split = config->data.valid_split,
+        .special = request_special_tokens(config),
         .mask_prompt = config->data.mask == CONFIG_MASK_PROMPT,
         .threads = reader_threads(config),
         .builtin = trainer->options.builtin,

@@ -24,6 +24,21 @@ train plain --steps 1 --data.seq_len 16
 wants 0
 expect 2 '*--prompt is empty, and the tokenizer has no token that begins a text*' -- generate --model plain --prompt ''
 
+# What a model has learned by heart it knows in a prompt: special tokens are the same in both. `text` makes characters.
+printf '{"prompt": "<|begin|>on<both>", "answer": "in<ab"}\n' >chat.jsonl
+chat() {
+    run=$1
+    shift
+    train "$run" --data.train chat.jsonl --data.tokenizer "$tokenizers/gpt2" --data.pack false "$@"
+    wants 0
+}
+chat tuned --steps 60 --data.seq_len 16 --optim.lr 1e-2 --optim.weight_decay 0 --data.mask prompt
+expect 0 out '<|begin|>on<both>in<ab' -- generate --model tuned --prompt '<|begin|>on<both>' --temperature 0 --tokens 8
+chat characters --steps 1 --data.special text
+case $(cat out) in *'data     20 training tokens'*) ;; *) complain "data.special text: $(cat out)" ;; esac
+train characters --steps 2 --data.train chat.jsonl --data.tokenizer "$tokenizers/gpt2" --data.pack false --data.special find
+wants 2 '*data.special is find, but the run to resume has text*'
+
 # What is malformed ends with 3 and names the file.
 mkdir broken
 refused() {

@@ -35,12 +35,14 @@ static void draw_batches(const struct token_set *set, bool pack)
 
 static void read_pieces(const struct tokenizer *tokenizer, const struct piece_list *pieces, uint8_t mode)
 {
+    const struct encode_options options = {
+        .special = (enum special_tokens)(mode / 16 % 3), .mask_prompt = mode & 2, .threads = 1};
     struct encode_state state = {0};
     struct token_set set;
     struct error error;
 
     token_set_start(&set, mode & 8 ? 128 : 256);
-    if (encode_pieces(tokenizer, pieces, "file", mode & 2, 1, &state, &set, &error) == STATUS_OK) {
+    if (encode_pieces(tokenizer, pieces, "file", &options, &state, &set, &error) == STATUS_OK) {
         token_set_close(&set);
         draw_batches(&set, mode & 4);
     }

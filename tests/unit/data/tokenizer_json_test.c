@@ -98,7 +98,7 @@ static void expect_prompt(const struct tokenizer *tokenizer, const char *text, c
 {
     struct token_list ids = {0};
 
-    assert_int_equal(tokenizer_encode_prompt(tokenizer, text, (int64_t)strlen(text), &ids, NULL), STATUS_OK);
+    assert_int_equal(tokenizer_encode_prompt(tokenizer, text, (int64_t)strlen(text), true, &ids, NULL), STATUS_OK);
     assert_int_equal(ids.count, count);
     assert_memory_equal(ids.ids, wanted, (size_t)count * sizeof *wanted);
     free(ids.ids);

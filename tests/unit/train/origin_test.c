@@ -1,0 +1,120 @@
+/* What a run is compared with when it is resumed. */
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "checkpoint/save.h"
+#include "config/keys.h"
+#include "train/origin.h"
+#include "train/saver.h"
+
+static char folder[256];
+
+static int set_up(void **state)
+{
+    const char *parent = getenv("TMPDIR");
+
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/llmrun-origin-XXXXXX", parent != NULL ? parent : "/tmp");
+    return mkdtemp(folder) != NULL ? 0 : -1;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status, (void)type, (void)walk;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A checkpoint of step 1 with this config and a tensor. */
+static void save(const char *config)
+{
+    const float zero = 0;
+    const void *const data[] = {&zero};
+    const struct safetensors_form forms[] = {{.name = "a", .dtype = LLMRUN_F32, .shape = {1, {1}}}};
+    const struct checkpoint_blob files[] = {{SAVER_CONFIG_NAME, config, (int64_t)strlen(config)}};
+    struct checkpoint_state described = {0};
+    char path[300];
+    const struct checkpoint_snapshot snapshot = {
+        .target = {.fs = &file_system_real, .folder = path, .step = 1, .run_id = "run"},
+        .forms = forms,
+        .data = data,
+        .count = 1,
+        .files = files,
+        .file_count = 1,
+        .state = &described,
+    };
+    struct error error = {0};
+
+    snprintf(path, sizeof path, "%s/%s", folder, SAVER_FOLDER);
+    if (checkpoint_save(&snapshot, NULL, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+}
+
+/* Resumes with data.special as `flag`, NULL for not given. */
+static int resume(const char *flag, enum config_data_special *special, struct error *error)
+{
+    const struct config_flag flags[] = {{"data.special", flag}};
+    const struct config_inputs inputs = {.flags = flags, .flag_count = flag != NULL};
+    struct config config;
+    struct origin origin = {0};
+    int status;
+
+    assert_int_equal(config_load(&config, &inputs, error), STATUS_OK);
+    status = origin_find(&origin, &file_system_real, &config, folder, error);
+    *special = origin.config.data.special;
+    if (status == STATUS_OK)
+        assert_true(origin.resumed);
+    origin_close(&origin);
+    config_free(&config);
+    return status;
+}
+
+static void a_run_of_a_version_without_data_special_goes_on_without_special_tokens(void **state)
+{
+    enum config_data_special special;
+    struct error error = {0};
+
+    (void)state;
+    save("data: {mask: none}\n");
+    assert_int_equal(resume(NULL, &special, &error), STATUS_OK);
+    assert_int_equal(special, CONFIG_SPECIAL_TEXT);
+    assert_int_equal(resume("text", &special, &error), STATUS_OK);
+    assert_int_equal(resume("auto", &special, &error), STATUS_USAGE);
+    assert_non_null(strstr(error.message, "data.special is auto, but the run to resume has text"));
+}
+
+static void data_special_that_nobody_sets_is_what_the_run_began_with(void **state)
+{
+    enum config_data_special special;
+    struct error error = {0};
+
+    (void)state;
+    save("data: {special: find}\n");
+    assert_int_equal(resume(NULL, &special, &error), STATUS_OK);
+    assert_int_equal(special, CONFIG_SPECIAL_FIND);
+    assert_int_equal(resume("text", &special, &error), STATUS_USAGE);
+    assert_non_null(strstr(error.message, "data.special is text, but the run to resume has find"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_run_of_a_version_without_data_special_goes_on_without_special_tokens, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(data_special_that_nobody_sets_is_what_the_run_began_with, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
