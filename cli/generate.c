@@ -42,7 +42,7 @@ static bool print_token(void *context, int32_t token)
         printer->status = text_stream_push(&printer->stream, printer->token.bytes, printer->token.count,
                                            &printer->shown, printer->error);
     print_shown(printer);
-    return printer->status == STATUS_OK && !printer->stream.stopped && stop_requested() == 0;
+    return printer->status == STATUS_OK && !printer->stream.stopped && stop_requested() == NULL;
 }
 
 static void printer_end(struct printer *printer)
@@ -67,7 +67,7 @@ static int print_text(struct stored_model *model, const char *prompt, const stru
 
     printer.stream.stops = stops->items;
     printer.stream.stop_count = stops->count;
-    stop_listen();
+    stop_listen(NULL);
     fputs(prompt, stdout);
     fflush(stdout);
     status = generate(&model->engine, tokens->ids, tokens->count, options, print_token, &printer, error);

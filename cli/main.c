@@ -6,6 +6,7 @@
 #include "base/nearest.h"
 #include "command.h"
 #include "plugin/guard.h"
+#include "process.h"
 
 static const struct command commands[] = {
     {"train", "train a model; with no config, the built-in demo", command_train},
@@ -100,6 +101,7 @@ int main(int argc, char **argv)
     struct error error = {0};
     int status;
 
+    process_start();
     guard_install();
     status = dispatch(argc, argv, &error);
 

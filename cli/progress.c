@@ -60,9 +60,9 @@ static void print_line(struct progress *progress, const struct trainer *trainer,
     print_duration(left, eta, sizeof eta);
     if (step->mfu >= 0)
         snprintf(mfu, sizeof mfu, "  mfu %.1f%%", 100 * step->mfu);
-    fprintf(progress->out, "step %lld/%lld  loss %.4f  gnorm %.3f  lr %.2e  %.0f tok/s%s  eta %s",
+    fprintf(progress->out, "step %lld/%lld  loss %.4f  gnorm %.3f  lr %.2e  %.0f tok/s (%.0f trained)%s  eta %s",
             (long long)step->step, (long long)trainer_steps(trainer), (double)step->loss, (double)step->grad_norm,
-            step->learning_rate, (double)step->tokens_per_s, mfu, eta);
+            step->learning_rate, step->tokens_per_s, step->trained_tokens_per_s, mfu, eta);
 }
 
 static void print_bar(struct progress *progress, const struct trainer *trainer, const struct step_metrics *step)

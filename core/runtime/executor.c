@@ -230,13 +230,30 @@ static int launch_entry(struct executor *executor, const struct schedule_entry *
     }
 }
 
-static int launch_step(struct executor *executor, struct error *error)
+/* Entries of the schedule that are launched ahead: as far as the first forward section. */
+static int64_t first_entries(const struct schedule *schedule)
 {
-    const struct schedule *schedule = &executor->compiled.schedule;
+    int64_t i = 0;
+
+    while (i < schedule->count && schedule->entries[i].action != SCHEDULE_FORWARD)
+        i++;
+    return i < schedule->count ? i + 1 : i;
+}
+
+static int launch_entries(struct executor *executor, int64_t first, int64_t end, struct error *error)
+{
     int status = STATUS_OK;
 
-    for (int64_t i = 0; status == STATUS_OK && i < schedule->count; i++)
-        status = launch_entry(executor, &schedule->entries[i], error);
+    for (int64_t i = first; status == STATUS_OK && i < end; i++)
+        status = launch_entry(executor, &executor->compiled.schedule.entries[i], error);
+    return status;
+}
+
+static int launch_rest_of_step(struct executor *executor, struct error *error)
+{
+    const struct schedule *schedule = &executor->compiled.schedule;
+    int status = launch_entries(executor, first_entries(schedule), schedule->count, error);
+
     return status == STATUS_OK ? launch(executor, SECTION_UPDATE, 0, 0, error) : status;
 }
 
@@ -254,6 +271,7 @@ static int launch_init(struct executor *executor, struct error *error)
     return status == STATUS_OK ? launch(executor, SECTION_REFRESH, 0, 0, error) : status;
 }
 
+/* Of a step its first part. */
 static int launch_job(struct executor *executor, enum executor_job job, struct error *error)
 {
     switch (job) {
@@ -262,7 +280,7 @@ static int launch_job(struct executor *executor, enum executor_job job, struct e
     case EXECUTOR_REFRESH:
         return launch(executor, SECTION_REFRESH, 0, 0, error);
     case EXECUTOR_STEP:
-        return launch_step(executor, error);
+        return launch_entries(executor, 0, first_entries(&executor->compiled.schedule), error);
     case EXECUTOR_EVALUATE:
         return launch(executor, SECTION_EVALUATE, 0, 0, error);
     case EXECUTOR_PREFILL:
@@ -287,21 +305,37 @@ static int download_results(struct executor *executor, int i, struct error *erro
     return status == STATUS_OK ? stream_record(&executor->compute, &executor->sets[i].done, error) : status;
 }
 
-int executor_submit(struct executor *executor, enum executor_job job, struct error *error)
+int executor_submit_first(struct executor *executor, enum executor_job job, struct error *error)
 {
-    int i = (int)(executor->submitted % SETS);
     int status;
 
     if (executor->timeline != NULL)
         executor->timeline->count = 0;
-    status = upload_inputs(executor, i, error);
+    status = upload_inputs(executor, (int)(executor->submitted % SETS), error);
+    return status == STATUS_OK ? launch_job(executor, job, error) : status;
+}
+
+int executor_submit_rest(struct executor *executor, enum executor_job job, struct error *error)
+{
+    int status = job == EXECUTOR_STEP ? launch_rest_of_step(executor, error) : STATUS_OK;
+
     if (status == STATUS_OK)
-        status = launch_job(executor, job, error);
-    if (status == STATUS_OK)
-        status = download_results(executor, i, error);
+        status = download_results(executor, (int)(executor->submitted % SETS), error);
     if (status == STATUS_OK)
         executor->submitted++;
     return status;
+}
+
+int executor_submit(struct executor *executor, enum executor_job job, struct error *error)
+{
+    int status = executor_submit_first(executor, job, error);
+
+    return status == STATUS_OK ? executor_submit_rest(executor, job, error) : status;
+}
+
+const struct stream *executor_stream(const struct executor *executor)
+{
+    return &executor->compute;
 }
 
 void executor_observe(struct executor *executor, struct timeline *timeline)

@@ -39,6 +39,15 @@ void *executor_input(struct executor *executor, int32_t value);
 /* Submits a job with the inputs written since executor_begin. */
 int executor_submit(struct executor *executor, enum executor_job job, struct error *error);
 
+/* The same in two calls. The first gives the device enough to be busy, of a step the first forward section. A device
+ * takes only so much work ahead, and enqueueing more blocks until there is room: so a host that wants to know when the
+ * submission before this one ends collects it between the two. */
+int executor_submit_first(struct executor *executor, enum executor_job job, struct error *error);
+int executor_submit_rest(struct executor *executor, enum executor_job job, struct error *error);
+
+/* The queue of the work; events that are recorded there stand behind what was submitted so far. */
+const struct stream *executor_stream(const struct executor *executor);
+
 /* Waits for the oldest submission that was not collected; its results can be read until the next collect. */
 int executor_collect(struct executor *executor, struct error *error);
 const void *executor_result(const struct executor *executor, int32_t value);

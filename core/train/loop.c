@@ -1,6 +1,8 @@
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "passes/flops.h"
 #include "train/saving.h"
 #include "train/stop.h"
@@ -37,26 +39,14 @@ static void fill_step(struct trainer *trainer, struct pending_step *pending)
 
     batch_fill(&batch, &trainer->train_sampler, first, rows);
     fill_random(trainer, pending->step);
-    pending->tokens = batch_valid_tokens(&trainer->train_sampler, first, rows);
+    pending->trained_tokens = batch_valid_tokens(&trainer->train_sampler, first, rows);
     pending->learning_rate = learning_rate_at(&trainer->schedule, pending->step);
     *(float *)executor_input(engine->executor, engine->inverse_tokens) =
-        pending->tokens > 0 ? (float)(1.0 / (double)pending->tokens) : 0;
+        pending->trained_tokens > 0 ? (float)(1.0 / (double)pending->trained_tokens) : 0;
     *(float *)executor_input(engine->executor, engine->learning_rate) = (float)pending->learning_rate;
     /* From the betas as adamw has them, in fp32: 1 - 0.999f is 13 parts in a million off 0.001. */
     correction[0] = (float)(1 - pow((float)trainer->config->optim.beta1, t));
     correction[1] = (float)sqrt(1 - pow((float)trainer->config->optim.beta2, t));
-}
-
-static int submit_step(struct trainer *trainer, int64_t step, struct error *error)
-{
-    struct pending_step *pending = &trainer->pending[step % 2];
-    int status = executor_begin(trainer->engine.executor, error);
-
-    if (status != STATUS_OK)
-        return status;
-    pending->step = step;
-    fill_step(trainer, pending);
-    return executor_submit(trainer->engine.executor, EXECUTOR_STEP, error);
 }
 
 static float step_loss(const struct trainer *trainer, int64_t tokens)
@@ -69,34 +59,58 @@ static float step_loss(const struct trainer *trainer, int64_t tokens)
     return tokens > 0 ? (float)(sum / (double)tokens) : 0;
 }
 
+static void say_no_targets(struct trainer *trainer, int64_t step)
+{
+    if (trainer->said_no_targets)
+        return;
+    trainer->said_no_targets = true;
+    log_line(LOG_WARNING,
+             "step %lld has no token to learn from: every target of its %lld sequences is masked or padding, its loss "
+             "counts as 0; a larger data.seq_len or train.global_batch brings some into each step",
+             (long long)step, (long long)trainer->engine.request.global_batch);
+}
+
+static struct step_metrics measure_step(struct trainer *trainer, const struct pending_step *pending)
+{
+    const struct engine *engine = &trainer->engine;
+    const struct llmrun_device_info *device = &engine->chosen.device->info;
+    const double peak = engine->request.compute_dtype == LLMRUN_BF16 ? device->flops_bf16 : device->flops_f32,
+                 seconds = (double)step_clock_read(&trainer->step_clock, now_ns(trainer)) * 1e-9;
+    struct step_metrics step = {.step = pending->step,
+                                .learning_rate = pending->learning_rate,
+                                .loss = step_loss(trainer, pending->trained_tokens),
+                                .grad_norm = *(const float *)executor_result(engine->executor, engine->grad_norm),
+                                .tokens = trainer->state.tokens + pending->trained_tokens,
+                                .step_tokens = engine->request.global_batch * engine->request.sequence,
+                                .trained_tokens = pending->trained_tokens,
+                                .step_ms = seconds * 1e3,
+                                .mfu = -1,
+                                .mem_bytes = executor_compiled(engine->executor)->plan.total_bytes};
+
+    if (seconds > 0) {
+        step.tokens_per_s = (double)step.step_tokens / seconds;
+        step.trained_tokens_per_s = (double)step.trained_tokens / seconds;
+        step.mfu = peak > 0 ? trainer->step_flops / seconds / peak : -1;
+    }
+    return step;
+}
+
 /* Takes the results of the oldest submitted step. */
 static int collect_step(struct trainer *trainer, struct error *error)
 {
-    const struct executor *executor = trainer->engine.executor;
     const struct pending_step *pending = &trainer->pending[(trainer->state.step + 1) % 2];
-    const double peak = trainer->engine.request.compute_dtype == LLMRUN_BF16
-                            ? trainer->engine.chosen.device->info.flops_bf16
-                            : trainer->engine.chosen.device->info.flops_f32;
-    struct step_metrics step = {.step = pending->step, .learning_rate = pending->learning_rate};
     int status = executor_collect(trainer->engine.executor, error);
-    int64_t now = now_ns(trainer);
-    double seconds = (double)(now - trainer->collected_ns) * 1e-9;
+    struct step_metrics step;
 
     if (status != STATUS_OK)
         return error_prefix(error, "step %lld", (long long)pending->step);
-    trainer->collected_ns = now;
-    step.loss = step_loss(trainer, pending->tokens);
-    step.grad_norm = *(const float *)executor_result(executor, trainer->engine.grad_norm);
-    step.tokens = trainer->state.tokens + pending->tokens;
-    step.tokens_per_s = seconds > 0 ? (double)pending->tokens / seconds : 0;
-    step.step_ms = seconds * 1e3;
-    step.mfu = peak > 0 && seconds > 0 ? trainer->step_flops / seconds / peak : -1;
-    step.mem_bytes = executor_compiled(executor)->plan.total_bytes;
+    step = measure_step(trainer, pending);
     metrics_step(&trainer->metrics, &step);
-    if (*(const uint32_t *)executor_result(executor, trainer->engine.finite) == 0)
-        return error_set(error, STATUS_NONFINITE,
-                         "step %lld: loss %g, gradient norm %g are not finite; the weights are those of step %lld",
-                         (long long)step.step, (double)step.loss, (double)step.grad_norm, (long long)step.step - 1);
+    if (step.trained_tokens == 0)
+        say_no_targets(trainer, step.step);
+    if (*(const uint32_t *)executor_result(trainer->engine.executor, trainer->engine.finite) == 0)
+        return error_set(error, STATUS_NONFINITE, "step %lld: loss %g, gradient norm %g are not finite",
+                         (long long)step.step, (double)step.loss, (double)step.grad_norm);
     trainer->state.step = step.step;
     trainer->state.tokens = step.tokens;
     if (trainer->options.observer.step != NULL)
@@ -104,19 +118,47 @@ static int collect_step(struct trainer *trainer, struct error *error)
     return STATUS_OK;
 }
 
+static int collect_all(struct trainer *trainer, struct error *error)
+{
+    int status = STATUS_OK;
+
+    while (status == STATUS_OK && executor_pending(trainer->engine.executor) > 0)
+        status = collect_step(trainer, error);
+    return status;
+}
+
+/* The step before this one is collected as soon as the device has something to go on with: its line tells when it
+ * ended, and enqueueing a whole step may block for most of one. */
+static int submit_step(struct trainer *trainer, int64_t step, struct error *error)
+{
+    struct executor *executor = trainer->engine.executor;
+    struct pending_step *pending = &trainer->pending[step % 2];
+    int status = executor_begin(executor, error);
+
+    if (status != STATUS_OK)
+        return status;
+    pending->step = step;
+    fill_step(trainer, pending);
+    status = executor_submit_first(executor, EXECUTOR_STEP, error);
+    if (status == STATUS_OK)
+        status = collect_all(trainer, error);
+    if (status == STATUS_OK)
+        status = executor_submit_rest(executor, EXECUTOR_STEP, error);
+    return status == STATUS_OK ? step_clock_end(&trainer->step_clock, now_ns(trainer), error) : status;
+}
+
 static int evaluate(struct trainer *trainer, struct error *error)
 {
-    double loss;
     int64_t tokens, start = now_ns(trainer);
+    double loss;
     int status = engine_evaluate(&trainer->engine, &trainer->valid_sampler, &loss, &tokens, error);
 
     if (status != STATUS_OK)
         return status;
-    metrics_evaluation(&trainer->metrics, trainer->state.step, loss, tokens);
+    metrics_evaluation(&trainer->metrics, trainer->state.step, loss, tokens, (double)(now_ns(trainer) - start) * 1e-6);
     if (trainer->options.observer.evaluated != NULL)
         trainer->options.observer.evaluated(trainer->options.observer.context, trainer, trainer->state.step, loss,
                                             exp(loss));
-    trainer->collected_ns += now_ns(trainer) - start;
     return STATUS_OK;
 }
 
@@ -125,68 +167,107 @@ static bool due(int64_t step, int64_t every, int64_t last)
     return step == last || (every > 0 && step % every == 0);
 }
 
-/* Why the run should end after this step; NULL: it should not. The last step ends it anyway. */
+/* Why the run should end before this step is submitted; NULL: it should not. One step at least is done, or a job that
+ * is started again and again would get nowhere. */
 static const char *reason_to_stop(struct trainer *trainer, int64_t step)
 {
-    bool late = time_limit_reached(&trainer->limit, now_ns(trainer));
+    bool asked = stop_before(step), late = time_limit_reached(&trainer->limit, now_ns(trainer));
 
-    if (step == trainer->config->train.steps)
+    if (step == trainer->first_step + 1)
         return NULL;
-    return stop_requested() != 0 ? "requested" : late ? "time_limit" : NULL;
+    return asked ? "requested" : late ? "time_limit" : NULL;
 }
 
+/* All steps are collected. */
 static int stop(struct trainer *trainer, struct error *error)
 {
-    int status = saving_end(trainer, error);
+    const char *asked = stop_requested();
+    int status = saving_start(trainer, error);
 
+    if (status == STATUS_OK)
+        status = saving_end(trainer, error);
     if (status != STATUS_OK)
         return status;
-    if (stop_requested() != 0)
-        return error_set(error, STATUS_STOPPED, "stopped by signal %d after step %lld; the checkpoint is saved",
-                         stop_requested(), (long long)trainer->state.step);
-    return error_set(error, STATUS_STOPPED, "stopped by train.time_limit after step %lld; the checkpoint is saved",
-                     (long long)trainer->state.step);
+    stop_done();
+    return error_set(error, STATUS_STOPPED, "stopped by %s after step %lld; the checkpoint is saved",
+                     asked != NULL ? asked : "train.time_limit", (long long)trainer->state.step);
 }
 
-/* After step `step` was submitted: is there something that needs all results? */
+/* A step whose numbers are not finite leaves the weights of the one before it, whatever was submitted behind it. They
+ * are kept where the run got that far. */
+static int keep_last_good(struct trainer *trainer, struct error *error)
+{
+    const long long step = (long long)trainer->state.step;
+    struct error problem = {0};
+    char what[sizeof error->message];
+    int status;
+
+    snprintf(what, sizeof what, "%s", error->message);
+    if (trainer->state.step == trainer->first_step)
+        return error_set(error, STATUS_NONFINITE, "%s; the weights are those that the run began with", what);
+    status = saving_start(trainer, &problem);
+    if (status == STATUS_OK)
+        status = saving_end(trainer, &problem);
+    if (status == STATUS_OK)
+        return error_set(error, STATUS_NONFINITE, "%s; the weights are those of step %lld, saved in %s/step_%08lld",
+                         what, step, trainer->saver.folder, step);
+    return error_set(error, STATUS_NONFINITE, "%s; the weights are those of step %lld, and could not be saved: %s",
+                     what, step, problem.message);
+}
+
+/* What comes between this step, which was submitted, and the next one. */
 static int settle(struct trainer *trainer, int64_t step, struct error *error)
 {
     const struct config *config = trainer->config;
-    bool evaluates = trainer->has_valid && due(step, config->train.eval_every, config->train.steps);
-    bool saves = due(step, config->checkpoint.every, config->train.steps);
+    const bool evaluates = trainer->has_valid && due(step, config->train.eval_every, config->train.steps),
+               saves = due(step, config->checkpoint.every, config->train.steps);
     int status = saving_poll(trainer, error);
 
-    trainer->stop_reason = reason_to_stop(trainer, step);
-    saves |= trainer->stop_reason != NULL;
-    while (status == STATUS_OK && executor_pending(trainer->engine.executor) > (evaluates || saves ? 0 : 1))
-        status = collect_step(trainer, error);
+    if (status != STATUS_OK || (!evaluates && !saves))
+        return status;
+    status = collect_all(trainer, error);
     if (status == STATUS_OK && evaluates)
         status = evaluate(trainer, error);
-    if (status == STATUS_OK && saves) {
-        int64_t start = now_ns(trainer);
-
+    if (status == STATUS_OK && saves)
         status = saving_start(trainer, error);
-        trainer->collected_ns += now_ns(trainer) - start;
+    return status == STATUS_OK ? step_clock_start(&trainer->step_clock, now_ns(trainer), error) : status;
+}
+
+static int run_steps(struct trainer *trainer, struct error *error)
+{
+    int status = STATUS_OK;
+
+    for (int64_t step = trainer->state.step + 1; status == STATUS_OK && step <= trainer->config->train.steps; step++) {
+        trainer->stop_reason = reason_to_stop(trainer, step);
+        if (trainer->stop_reason != NULL)
+            break;
+        status = submit_step(trainer, step, error);
+        if (status == STATUS_OK)
+            status = settle(trainer, step, error);
     }
-    return status == STATUS_OK && trainer->stop_reason != NULL ? stop(trainer, error) : status;
+    if (status == STATUS_OK)
+        status = collect_all(trainer, error);
+    if (status == STATUS_OK)
+        return trainer->stop_reason != NULL ? stop(trainer, error) : saving_end(trainer, error);
+    return status == STATUS_NONFINITE ? keep_last_good(trainer, error) : status;
 }
 
 int loop_run(struct trainer *trainer, struct error *error)
 {
     const struct program *program = &executor_compiled(trainer->engine.executor)->program;
-    int status = STATUS_OK;
+    int status;
 
     trainer->step_flops =
         executor_compiled(trainer->engine.executor)->microbatches *
         (program_flops(program, SECTION_FORWARD, true) + program_flops(program, SECTION_BACKWARD, true));
     time_limit_start(&trainer->limit, trainer->created_ns, trainer->config->train.time_limit,
                      trainer->saver.list.bytes);
-    stop_listen();
-    trainer->collected_ns = now_ns(trainer);
-    for (int64_t step = trainer->state.step + 1; status == STATUS_OK && step <= trainer->config->train.steps; step++) {
-        status = submit_step(trainer, step, error);
-        if (status == STATUS_OK)
-            status = settle(trainer, step, error);
-    }
-    return status == STATUS_OK ? saving_end(trainer, error) : status;
+    stop_listen(trainer->folder);
+    status = step_clock_open(&trainer->step_clock, executor_stream(trainer->engine.executor), error);
+    if (status == STATUS_OK)
+        status = step_clock_start(&trainer->step_clock, now_ns(trainer), error);
+    if (status == STATUS_OK)
+        status = run_steps(trainer, error);
+    step_clock_close(&trainer->step_clock);
+    return status;
 }

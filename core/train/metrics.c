@@ -134,14 +134,17 @@ void metrics_step(struct metrics *metrics, const struct step_metrics *step)
     text_add(line, ",\"grad_norm_bits\":\"0x%08x\"", bits_of(step->grad_norm));
     add_number(line, "lr", step->learning_rate, "%.9g");
     text_add(line, ",\"tokens\":%lld", (long long)step->tokens);
+    text_add(line, ",\"step_tokens\":%lld,\"trained_tokens\":%lld", (long long)step->step_tokens,
+             (long long)step->trained_tokens);
     add_number(line, "tokens_per_s", step->tokens_per_s, "%.1f");
+    add_number(line, "trained_tokens_per_s", step->trained_tokens_per_s, "%.1f");
     add_number(line, "mfu", step->mfu >= 0 ? step->mfu : NAN, "%.4f");
     add_number(line, "step_ms", step->step_ms, "%.3f");
     text_add(line, ",\"mem_bytes\":%lld", (long long)step->mem_bytes);
     end_line(metrics, start);
 }
 
-void metrics_evaluation(struct metrics *metrics, int64_t step, double loss, int64_t tokens)
+void metrics_evaluation(struct metrics *metrics, int64_t step, double loss, int64_t tokens, double eval_ms)
 {
     struct text *line = &metrics->lines;
     const int64_t start = line->length;
@@ -150,6 +153,7 @@ void metrics_evaluation(struct metrics *metrics, int64_t step, double loss, int6
     add_number(line, "loss", loss, "%.9g");
     add_number(line, "perplexity", exp(loss), "%.9g");
     text_add(line, ",\"tokens\":%lld", (long long)tokens);
+    add_number(line, "eval_ms", eval_ms, "%.3f");
     end_line(metrics, start);
 }
 

@@ -21,9 +21,12 @@ struct step_metrics {
     int64_t step;
     float loss, grad_norm;
     double learning_rate;
-    int64_t tokens; /* seen since the first step */
-    double tokens_per_s, step_ms;
-    double mfu; /* below 0: the peak is not known */
+    int64_t tokens;         /* trained on since the first step */
+    int64_t step_tokens;    /* of this step, all positions */
+    int64_t trained_tokens; /* those of them that the loss is about: neither masked nor padding */
+    double tokens_per_s, trained_tokens_per_s;
+    double step_ms; /* step_clock.h */
+    double mfu;     /* below 0: the peak is not known */
     int64_t mem_bytes;
 };
 
@@ -36,8 +39,8 @@ void metrics_close(struct metrics *metrics);
 
 void metrics_step(struct metrics *metrics, const struct step_metrics *step);
 
-/* The event `eval`: loss in nats a token over `tokens` tokens, with its perplexity. */
-void metrics_evaluation(struct metrics *metrics, int64_t step, double loss, int64_t tokens);
+/* The event `eval`: loss in nats a token over `tokens` tokens, with its perplexity, and how long it took. */
+void metrics_evaluation(struct metrics *metrics, int64_t step, double loss, int64_t tokens, double eval_ms);
 
 /* Any other event; the format makes the members after "event", e.g. "\"step\":%d". A full disk is logged once and never
  * stops the run; the lines follow when there is room again. */

@@ -7,13 +7,14 @@
 #include "train/origin.h"
 #include "train/pretrained.h"
 #include "train/saver.h"
+#include "train/step_clock.h"
 #include "train/time_limit.h"
 #include "train/trainer.h"
 
 /* One submitted step until its results are there. */
 struct pending_step {
     int64_t step;
-    int64_t tokens; /* valid ones of the step */
+    int64_t trained_tokens; /* of the step: those that the loss is about */
     double learning_rate;
 };
 
@@ -36,12 +37,14 @@ struct trainer {
     int64_t first_step;
     double step_flops; /* of a whole step, recompute not counted */
     struct pending_step pending[2];
-    int64_t created_ns;   /* when the trainer was made */
-    int64_t collected_ns; /* when the last results came */
+    int64_t created_ns; /* when the trainer was made */
+    struct step_clock step_clock;
     struct time_limit limit;
     int64_t save_started_ns;
+    int64_t save_blocked_ns; /* that training stood still for the newest save */
     struct error save_error; /* of the newest save; status 0: it did not fail */
     const char *stop_reason; /* of the `stop` event where a run was asked to stop */
+    bool said_no_targets;    /* that a step had nothing to learn from */
 };
 
 int loop_run(struct trainer *trainer, struct error *error);

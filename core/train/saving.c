@@ -20,16 +20,18 @@ static int failed(struct trainer *trainer, int64_t step, int status, struct erro
 
 static int finish(struct trainer *trainer, struct error *error)
 {
-    int64_t step;
+    int64_t step, save_ns;
     int status = saver_wait(&trainer->saver, &step, error);
 
     if (status != STATUS_OK)
         return failed(trainer, step, status, error);
     if (step < 0)
         return STATUS_OK;
-    time_limit_saved(&trainer->limit, now_ns(trainer) - trainer->save_started_ns);
+    save_ns = now_ns(trainer) - trainer->save_started_ns;
+    time_limit_saved(&trainer->limit, save_ns);
     trainer->save_error.status = STATUS_OK;
-    metrics_event(&trainer->metrics, "checkpoint", "\"step\":%lld", (long long)step);
+    metrics_event(&trainer->metrics, "checkpoint", "\"step\":%lld,\"save_ms\":%.3f,\"blocked_ms\":%.3f",
+                  (long long)step, (double)save_ns * 1e-6, (double)trainer->save_blocked_ns * 1e-6);
     if (trainer->options.observer.saved != NULL)
         trainer->options.observer.saved(trainer->options.observer.context, trainer, step);
     return STATUS_OK;
@@ -37,12 +39,14 @@ static int finish(struct trainer *trainer, struct error *error)
 
 int saving_start(struct trainer *trainer, struct error *error)
 {
+    const int64_t start = now_ns(trainer);
     int status = finish(trainer, error);
 
     if (status != STATUS_OK || trainer->saver.last_step == trainer->state.step)
         return status;
     trainer->save_started_ns = now_ns(trainer);
     status = saver_save(&trainer->saver, &trainer->state, error);
+    trainer->save_blocked_ns = now_ns(trainer) - start;
     if (status != STATUS_OK)
         return failed(trainer, trainer->state.step, status, error);
     return saving_poll(trainer, error);

@@ -62,10 +62,20 @@ refuses 4 'llmrun: *faulty-isa*' --backend faulty-isa="$plugins/faulty/libllmrun
 refuses 4 'llmrun: *neither a kernel nor a program*' \
     --backend faulty-no-ops="$plugins/faulty/libllmrun-faulty-no-ops.so"
 
-# Numbers that are not finite never reach a checkpoint.
+# Numbers that are not finite never reach a checkpoint; the weights before them do, whatever checkpoint.every says.
 train wild --steps 50 --optim.lr 1e30 --optim.clip 0 --checkpoint.every 1 --checkpoint.keep 2
-wants 6 'llmrun: step *: loss *, gradient norm * not finite; the weights are those of step *'
+wants 6 'llmrun: step *: loss *, gradient norm * not finite; the weights are those of step *, saved in wild/ckpt/step_*'
 sentence
+train hasty --steps 50 --optim.lr 1e30 --optim.clip 0
+wants 6 'llmrun: step *: loss *, gradient norm * not finite; the weights are those of step *, saved in hasty/ckpt/step_*'
+last=$(sed -n 's/^llmrun: step \([0-9]*\):.*/\1/p' err)
+weights wild $((last - 1)) >weights.a
+weights hasty $((last - 1)) >weights.b
+same 'weights before numbers that are not finite' weights.a weights.b
+# The run goes on from them, to the same end.
+train hasty --steps 50 --optim.lr 1e30 --optim.clip 0
+wants 6 "*llmrun: step $last: *the weights are those that the run began with"
+train wild --steps 50 --optim.lr 1e30 --optim.clip 0 --checkpoint.every 1 --checkpoint.keep 2
 step=$(sed -n 's/^llmrun: step \([0-9]*\):.*/\1/p' err)
 "$helpers/json_fields" event step loss exit_code <wild/metrics.jsonl >events ||
     complain 'metrics.jsonl of a wild run is no JSON'

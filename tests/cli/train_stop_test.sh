@@ -2,13 +2,22 @@
 . "$(dirname "$0")/training.sh"
 
 # Asked once: exit code 75 with a checkpoint of the last step, and the resumed run is that of one without a stop.
-for signal in TERM INT USR1; do
+# It is said at once what happens; the step named is the last one.
+for signal in TERM INT USR1 HUP STOP; do
     begin stopped.$signal --steps 100000
     await stopped.$signal 4
-    kill -$signal "$process"
+    if [ $signal = STOP ]; then
+        who=stopped.STOP/STOP how='; *'
+        : >stopped.STOP/STOP
+    else
+        who=SIG$signal how=' in stopped.*; a second signal ends at once'
+        kill -$signal "$process"
+    fi
     reap
-    wants 75 'llmrun: stopped by signal * after step *; the checkpoint is saved'
+    wants 75 "$who: stopping after step * with a checkpoint*llmrun: stopped by $who after step *; the checkpoint is saved"
     step=$(sed -n 's/.*after step \([0-9]*\);.*/\1/p' err)
+    grep -q "^$who: stopping after step $step with a checkpoint" err || complain "$who named another step: $(cat err)"
+    [ ! -e stopped.$signal/STOP ] || complain "the file STOP is still there"
     tail -n 1 stopped.$signal/metrics.jsonl |
         grep -q '"event":"stop","step":'"$step"',"reason":"requested","exit_code":75' ||
         complain "SIG$signal: metrics.jsonl ends without a stop event: $(tail -n 1 stopped.$signal/metrics.jsonl)"
@@ -18,20 +27,42 @@ for signal in TERM INT USR1; do
     wants 0
     train straight --steps $((step + 3))
     wants 0
-    same_run "stopped by SIG$signal" straight stopped.$signal $((step + 3))
+    same_run "stopped by $who" straight stopped.$signal $((step + 3))
     rm -rf straight
 done
 
 # Asked twice: ends at once, and the checkpoint before it stays. A step of cpu-ref with these shapes
 # takes most of a second.
 begin twice --backend cpu-ref --model.overrides '{n_layer: 4, n_positions: 64}' --steps 100000 --checkpoint.every 1
-await twice 2
+await twice 3
 kill -TERM "$process"
 sleep 0.1
 kill -TERM "$process"
 reap
-wants 143
+wants 143 'SIGTERM: stopping after step *'
 expect 0 out '*every byte of * is as it was saved*' -- checkpoint verify twice
+
+# A STOP from before the run: said, removed, and no request.
+train leftover --steps 2
+: >leftover/STOP
+train leftover --steps 4
+wants 0 '*warning: leftover/STOP was there before this run began; it is removed*'
+[ ! -e leftover/STOP ] || complain 'a leftover STOP is still there'
+# One that cannot be removed.
+mkdir -p leftover/STOP/inside
+train leftover --steps 6
+wants 0 '*warning: leftover/STOP was there before this run began and cannot be removed*'
+
+# What nohup asks for.
+(trap '' HUP && exec "$llmrun" tiny.yaml --run.dir nohup --steps 100000 >out 2>err) &
+process=$! command='a run that ignores SIGHUP'
+await nohup 4
+kill -HUP "$process"
+lines=$(cat nohup/metrics.jsonl | wc -l)
+await nohup $((lines + 5))
+kill -TERM "$process"
+reap
+wants 75 'SIGTERM: stopping*'
 
 # The time limit counts from the start of the process, and leaves the time to save.
 start=$(date +%s)

@@ -85,6 +85,9 @@ static const struct step_metrics ordinary = {.step = 12,
                                              .grad_norm = 0.81f,
                                              .learning_rate = 6e-4,
                                              .tokens = 98304,
+                                             .step_tokens = 1024,
+                                             .trained_tokens = 1000,
+                                             .trained_tokens_per_s = 12033.7,
                                              .tokens_per_s = 12345.06,
                                              .step_ms = 83.1,
                                              .mfu = 0.41,
@@ -112,7 +115,10 @@ static void a_step_is_one_object_with_the_bits_of_its_numbers(void **state)
     assert_true(json_real_value(json_object_get(line, "mfu")) == 0.41);
     assert_true(json_real_value(json_object_get(line, "step_ms")) == 83.1);
     assert_int_equal(json_integer_value(json_object_get(line, "mem_bytes")), 123456789);
-    assert_int_equal(json_object_size(line), 12);
+    assert_int_equal(json_integer_value(json_object_get(line, "step_tokens")), 1024);
+    assert_int_equal(json_integer_value(json_object_get(line, "trained_tokens")), 1000);
+    assert_true(json_real_value(json_object_get(line, "trained_tokens_per_s")) == 12033.7);
+    assert_int_equal(json_object_size(line), 15);
     json_decref(line);
     metrics_close(&metrics);
 }
@@ -156,7 +162,7 @@ static void what_is_not_finite_or_not_known_is_null(void **state)
     assert_true(json_is_null(json_object_get(line, "mfu")));
     json_decref(line);
 
-    metrics_evaluation(&metrics, 3, 800, 7); /* e^800 is more than a double holds */
+    metrics_evaluation(&metrics, 3, 800, 7, 0); /* e^800 is more than a double holds */
     line = last_line();
     assert_string_equal(json_string_value(json_object_get(line, "event")), "eval");
     assert_true(json_number_value(json_object_get(line, "loss")) == 800);
@@ -172,7 +178,7 @@ static void perplexity_is_e_to_the_loss(void **state)
 
     (void)state;
     open_well(&metrics, &file_system_real);
-    metrics_evaluation(&metrics, 100, 2, 4096);
+    metrics_evaluation(&metrics, 100, 2, 4096, 12.5);
     line = last_line();
     assert_int_equal(json_integer_value(json_object_get(line, "step")), 100);
     assert_true(json_real_value(json_object_get(line, "perplexity")) == 7.3890561);
