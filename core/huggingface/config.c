@@ -7,9 +7,8 @@
 
 #include "base/strict_json.h"
 #include "huggingface/directory.h"
+#include "huggingface/dropout.h"
 #include "huggingface/fields.h"
-
-#define CONFIG_LIMIT ((int64_t)1 << 20) /* bytes */
 
 static int read_family(const json_t *root, const char *source, enum model_family *family, struct error *error)
 {
@@ -78,6 +77,9 @@ static bool names_field(const struct hf_ignored *ignored, const char *field)
 
 static bool is_read(enum model_family family, const char *field)
 {
+    for (int i = 0; hf_dropout_field(family, i) != NULL; i++)
+        if (strcmp(field, hf_dropout_field(family, i)) == 0)
+            return true;
     return strcmp(field, "model_type") == 0 || strcmp(field, "eos_token_id") == 0 || model_has_key(family, field);
 }
 
@@ -156,7 +158,7 @@ int hf_config_read(const struct file_system *fs, const char *folder, const struc
 {
     char path[PATH_MAX], *text = NULL;
     int64_t bytes;
-    int status = hf_read_text(fs, folder, HF_CONFIG_NAME, CONFIG_LIMIT, path, &text, &bytes, error);
+    int status = hf_read_text(fs, folder, HF_CONFIG_NAME, HF_CONFIG_LIMIT, path, &text, &bytes, error);
 
     if (status == STATUS_OK)
         status = hf_config_parse(text, bytes, path, ignored, config, error);

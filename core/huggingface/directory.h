@@ -8,10 +8,11 @@
 
 #include "checkpoint/safetensors.h"
 
-#define HF_CONFIG_NAME "config.json"
-#define HF_MODEL_NAME  "model.safetensors"
-#define HF_INDEX_NAME  "model.safetensors.index.json"
-#define HF_MOST_SHARDS 512 /* all of them are open at once */
+#define HF_CONFIG_NAME  "config.json"
+#define HF_CONFIG_LIMIT ((int64_t)1 << 20) /* bytes */
+#define HF_MODEL_NAME   "model.safetensors"
+#define HF_INDEX_NAME   "model.safetensors.index.json"
+#define HF_MOST_SHARDS  512 /* all of them are open at once */
 
 struct hf_directory {
     char *path;

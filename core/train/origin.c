@@ -33,9 +33,13 @@ static int find_checkpoint(const struct file_system *fs, const char *resume, con
     return status;
 }
 
-/* Where nobody sets data.tokenizer it follows from what model.path holds; that may be gone. */
+/* Where nobody sets data.tokenizer it follows from what model.path holds; that may be gone. So may be what
+ * model.dropout follows from, and runs that are older than that have none. */
 static void follow_path_again(struct config *now, const struct config *stored)
 {
+    if (now->sources[CONFIG_KEY_model_dropout].level <= CONFIG_PATH && now->model.path[0] != '\0' &&
+        stored->model.path[0] != '\0')
+        now->model.dropout = stored->model.dropout;
     if (now->sources[CONFIG_KEY_data_tokenizer].level != CONFIG_DEFAULT || now->model.path[0] == '\0' ||
         strcmp(stored->data.tokenizer, stored->model.path) != 0)
         return;

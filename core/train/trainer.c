@@ -156,8 +156,6 @@ static int find_origin(struct trainer *trainer, struct error *error)
     if (status == STATUS_OK)
         status = origin_find(&trainer->origin, trainer->options.fs, trainer->options.config, trainer->folder, error);
     trainer->config = &trainer->origin.config;
-    if (status == STATUS_OK && !trainer->origin.resumed)
-        path_defaults_tell_head(trainer->config);
     return status;
 }
 
@@ -188,6 +186,12 @@ static int open_folder(struct trainer *trainer, struct error *error)
     if (status == STATUS_OK)
         status = metrics_open(&trainer->metrics, trainer->options.fs, trainer->folder, error);
     return status;
+}
+
+/* What a new run starts with, when nothing can refuse it any more but the disk. */
+static int tell_origin(const struct trainer *trainer, struct error *error)
+{
+    return trainer->origin.resumed ? STATUS_OK : path_defaults_tell(trainer->options.fs, trainer->config, error);
 }
 
 static void make_run_id(struct trainer *trainer)
@@ -286,6 +290,8 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
                              USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0), error);
     if (status == STATUS_OK)
         status = start_samplers(trainer, error);
+    if (status == STATUS_OK)
+        status = tell_origin(trainer, error);
     if (status == STATUS_OK)
         status = open_folder(trainer, error);
     if (status == STATUS_OK)

@@ -118,6 +118,44 @@ expect 3 'llmrun: nowhere/config.json*' -- plan --model.path nowhere
 expect 3 '*tensor*asks for*' -- train --data.train text.txt --model.path "$models/gpt2_bf16" --model.init weights \
     --data.tokenizer bytes --model.overrides.n_positions 64
 
+# Dropout is that of config.json where its fields agree, in training alone; whoever sets it wins.
+cp -r "$models/gpt2_fp16" drops
+pdrop() {
+    sed "s/\"attn_pdrop\": 0/\"attn_pdrop\": $1/; s/\"embd_pdrop\": 0/\"embd_pdrop\": $2/
+        s/\"resid_pdrop\": 0/\"resid_pdrop\": $3/" "$models/gpt2_fp16/config.json" >drops/config.json
+}
+pdrop 0.1 0.1 0.1
+set -- --data.train text.txt --data.tokenizer bytes --model.path drops --train.global_batch 2
+expect 0 out '*dropout: 0.1 *# model.path*' -- config show "$@"
+expect 0 out '*dropout: 0.0 *# --model.dropout*' -- config show "$@" --model.dropout 0
+expect 0 out '*"embedding.drop"*' -- plan "$@" --dump step
+"$llmrun" plan "$@" --model.dropout 0 --dump step | grep -q '"embedding.drop"' && complain 'model.dropout 0 drops'
+[ "$(loss_of drops)" = "$(loss_of "$models/gpt2_fp16")" ] || complain 'eval drops'
+expect 0 err '*model.dropout is 0.1, as in config.json of drops*' -- train "$@" --run.dir drops.run --steps 1
+expect 0 err '*the first weights are random: of model.path drops only the shape is taken*' -- train "$@" \
+    --run.dir shape.run --model.dropout 0 --steps 1
+grep -q 'model.dropout is' err && complain 'model.dropout is said though it was set'
+# A run that began without goes on without; one that began with it goes on with it when the directory is gone.
+expect 0 err '*resuming from*' -- train "$@" --run.dir shape.run --steps 2
+grep -q 'weights are random' err && complain 'a resumed run says that its first weights are random'
+grep -q 'dropout: 0.0' shape.run/config.resolved.yaml || complain 'dropout came in at a resume'
+expect 2 '*model.dropout is 0.2, but the run to resume has 0.1*' -- train "$@" --run.dir drops.run --steps 2 \
+    --model.dropout 0.2
+mv drops elsewhere
+expect 0 err '*resuming from*' -- train "$@" --run.dir drops.run --steps 2
+grep -q 'dropout: 0.1' drops.run/config.resolved.yaml || complain 'dropout was lost at a resume'
+mv elsewhere drops
+pdrop 0 0.1 0.1
+expect 0 err '*config.json of drops has attn_pdrop 0, embd_pdrop 0.1, resid_pdrop 0.1; model.dropout is one for all*' -- \
+    train "$@" --run.dir mixed.run --model.init weights --data.tokenizer bytes --steps 1
+grep -q 'weights are random' err && complain 'stored weights are called random'
+expect 0 out '*dropout: 0.0 *# default*' -- config show "$@"
+pdrop 0.1 '"x"' 0.1
+expect 3 'llmrun: drops/config.json: embd_pdrop is not a number from 0 to below 1; *' -- train "$@" --run.dir none \
+    --model.init weights --steps 1
+[ ! -e none ] || complain 'a refused run left a folder'
+expect 0 err '*' -- train "$@" --run.dir set.run --steps 1 --model.dropout 0.3
+
 # A field that is not known is passed over where that is asked for; a checkpoint remembers that it was.
 cp -r "$models/llama_fp32" other
 sed -i 's/"hidden_act"/"my_note": [1], "hidden_act"/' other/config.json

@@ -244,6 +244,7 @@ static void a_name_to_pass_over_that_is_not_there_or_is_read_is_refused(void **s
     } refused[] = {
         {"experts", "model.ignore names 'experts', and m/config.json has no such field"},
         {"attention_bias", "model.ignore names 'attention_bias' of m/config.json, which is read"},
+        {"attention_dropout", "'attention_dropout' of m/config.json, which is read"},
         {"model_type", "'model_type' of m/config.json, which is read"},
         {"eos_token_id", "'eos_token_id' of m/config.json, which is read"},
     };

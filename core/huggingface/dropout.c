@@ -1,0 +1,65 @@
+#include "huggingface/dropout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/strict_json.h"
+#include "huggingface/config.h"
+#include "huggingface/directory.h"
+
+/* Defaults of GPT2Config and LlamaConfig of transformers. */
+static const struct {
+    const char *fields[HF_MOST_DROPOUTS + 1];
+    double standard;
+} families[MODEL_FAMILIES] = {
+    [MODEL_GPT2] = {{"attn_pdrop", "embd_pdrop", "resid_pdrop"}, 0.1}, [MODEL_LLAMA] = {{"attention_dropout"}, 0}};
+
+const char *hf_dropout_field(enum model_family family, int i)
+{
+    return families[family].fields[i];
+}
+
+int hf_dropout_parse(const json_t *root, enum model_family family, const char *source, struct hf_dropout *dropout,
+                     struct error *error)
+{
+    dropout->count = 0;
+    for (int i = 0; families[family].fields[i] != NULL; i++) {
+        const char *field = families[family].fields[i];
+        const json_t *value = json_object_get(root, field);
+        double number = value == NULL ? families[family].standard : json_number_value(value);
+
+        if (value != NULL && !json_is_null(value) && !(json_is_number(value) && number >= 0 && number < 1))
+            return error_set(error, STATUS_INPUT,
+                             "%s: %s is not a number from 0 to below 1; model.dropout can be set in its place", source,
+                             field);
+        dropout->fields[i] = field;
+        dropout->values[i] = number;
+        dropout->count++;
+    }
+    return STATUS_OK;
+}
+
+int hf_dropout_read(const struct file_system *fs, const char *folder, enum model_family family,
+                    struct hf_dropout *dropout, struct error *error)
+{
+    char path[PATH_MAX], *text = NULL;
+    json_t *root = NULL;
+    int64_t bytes;
+    int status = hf_read_text(fs, folder, HF_CONFIG_NAME, HF_CONFIG_LIMIT, path, &text, &bytes, error);
+
+    if (status == STATUS_OK)
+        status = strict_json_parse(text, bytes, path, &root, error);
+    if (status == STATUS_OK)
+        status = hf_dropout_parse(root, family, path, dropout, error);
+    json_decref(root);
+    free(text);
+    return status;
+}
+
+bool hf_dropout_is_one(const struct hf_dropout *dropout)
+{
+    for (int i = 1; i < dropout->count; i++)
+        if (dropout->values[i] != dropout->values[0])
+            return false;
+    return true;
+}
