@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/checked.h"
 
@@ -56,17 +55,6 @@ int64_t shape_elements(const struct shape *shape)
     return product;
 }
 
-void shape_strides(const struct shape *shape, int64_t stride[LLMRUN_MAX_RANK])
-{
-    int64_t next = 1;
-
-    memset(stride, 0, LLMRUN_MAX_RANK * sizeof *stride);
-    for (int32_t i = shape->rank - 1; i >= 0; i--) {
-        stride[i] = next;
-        next *= shape->extent[i];
-    }
-}
-
 bool shape_equal(const struct shape *a, const struct shape *b)
 {
     if (a->rank != b->rank)
@@ -87,37 +75,4 @@ const char *shape_print(const struct shape *shape, char *text)
             (size_t)snprintf(text + used, SHAPE_TEXT_BYTES - used, "%s%" PRId64, i > 0 ? "," : "", shape->extent[i]);
     snprintf(text + used, SHAPE_TEXT_BYTES - used, "]");
     return text;
-}
-
-/* Decimal digits only, without a sign or a leading zero: one spelling a number. */
-static const char *parse_extent(const char *text, int64_t *value)
-{
-    const char *start = text;
-
-    for (*value = 0; *text >= '0' && *text <= '9'; text++)
-        if (!checked_mul(*value, 10, value) || !checked_add(*value, *text - '0', value))
-            return NULL;
-    return text == start || (*start == '0' && text > start + 1) ? NULL : text;
-}
-
-bool shape_parse(const char *text, struct shape *shape, const char **end)
-{
-    struct shape parsed = {0};
-
-    if (*text++ != '[')
-        return false;
-    while (*text != ']') {
-        if (parsed.rank == LLMRUN_MAX_RANK || (parsed.rank > 0 && *text++ != ','))
-            return false;
-        text = parse_extent(text, &parsed.extent[parsed.rank++]);
-        if (text == NULL)
-            return false;
-    }
-    text++;
-    if (end == NULL && *text != '\0')
-        return false;
-    if (end != NULL)
-        *end = text;
-    *shape = parsed;
-    return true;
 }

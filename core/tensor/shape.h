@@ -29,16 +29,9 @@ bool shape_elements_checked(const struct shape *shape, int64_t *elements);
 /* The same for a shape that passed shape_check. */
 int64_t shape_elements(const struct shape *shape);
 
-/* Row-major strides in elements; entries past the rank are 0. The shape passed shape_check. */
-void shape_strides(const struct shape *shape, int64_t stride[LLMRUN_MAX_RANK]);
-
 bool shape_equal(const struct shape *a, const struct shape *b);
 
 /* "[256,64]", "[]" for rank 0. Returns `text`, which has at least SHAPE_TEXT_BYTES. */
 const char *shape_print(const struct shape *shape, char *text);
-
-/* Reads the printed form; blanks are refused. False on anything else, or a rank above LLMRUN_MAX_RANK. On success *end
- * (if not NULL) points behind the ']'; with `end` NULL nothing may follow. */
-bool shape_parse(const char *text, struct shape *shape, const char **end);
 
 #endif
