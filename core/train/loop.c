@@ -7,11 +7,6 @@
 #include "train/saving.h"
 #include "train/stop.h"
 
-static int64_t now_ns(const struct trainer *trainer)
-{
-    return trainer->options.clock->monotonic_ns(trainer->options.clock);
-}
-
 /* The `random` operand of each microbatch; see llmrun/random.h. */
 static void fill_random(struct trainer *trainer, int64_t step)
 {

@@ -47,6 +47,11 @@ struct trainer {
     bool said_no_targets;    /* that a step had nothing to learn from */
 };
 
+static inline int64_t now_ns(const struct trainer *trainer)
+{
+    return trainer->options.clock->monotonic_ns(trainer->options.clock);
+}
+
 int loop_run(struct trainer *trainer, struct error *error);
 
 #endif

@@ -2,11 +2,6 @@
 
 #include "base/log.h"
 
-static int64_t now_ns(const struct trainer *trainer)
-{
-    return trainer->options.clock->monotonic_ns(trainer->options.clock);
-}
-
 static int failed(struct trainer *trainer, int64_t step, int status, struct error *error)
 {
     if (status != STATUS_STORAGE || trainer->config->train.on_save_error != CONFIG_ON_SAVE_ERROR_CONTINUE)
