@@ -133,24 +133,37 @@ int file_read_range(const struct file_system *fs, int handle, const char *path, 
     return STATUS_OK;
 }
 
+int file_open_regular(const struct file_system *fs, const char *path, int *handle, int64_t *bytes, struct error *error)
+{
+    struct stat status;
+
+    *handle = fs->open(fs, path, FILE_READ);
+    if (*handle < 0)
+        return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(-*handle));
+    *bytes = fs->size(fs, *handle);
+    if (*bytes >= 0 && (stat(path, &status) != 0 || S_ISREG(status.st_mode)))
+        return STATUS_OK;
+    if (*bytes < 0)
+        error_set(error, STATUS_INPUT, "%s: %s", path, strerror((int)-*bytes));
+    else
+        error_set(error, STATUS_INPUT, "%s is a %s; expected a file", path,
+                  S_ISDIR(status.st_mode) ? "folder" : "pipe or device");
+    fs->close(fs, *handle);
+    *handle = -1;
+    return STATUS_INPUT;
+}
+
 int file_read_all(const struct file_system *fs, const char *path, int64_t limit, char **data, int64_t *bytes,
                   struct error *error)
 {
-    struct stat status;
     char *memory = NULL;
     int64_t size;
-    int handle = fs->open(fs, path, FILE_READ);
-    int result;
+    int handle;
+    int result = file_open_regular(fs, path, &handle, &size, error);
 
-    if (handle < 0)
-        return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(-handle));
-    size = fs->size(fs, handle);
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
-        result = error_set(error, STATUS_INPUT, "%s is a %s, a file is wanted", path,
-                           S_ISDIR(status.st_mode) ? "folder" : "pipe or device");
-        goto out;
-    }
-    if (size < 0 || size > limit) {
+    if (result != STATUS_OK)
+        return result;
+    if (size > limit) {
         result = error_set(error, STATUS_INPUT, "%s has %lld bytes; at most %lld are read", path, (long long)size,
                            (long long)limit);
         goto out;

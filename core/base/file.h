@@ -31,6 +31,9 @@ struct file_system {
 
 extern const struct file_system file_system_real;
 
+/* Opens a file to read: STATUS_INPUT, naming `path`, for what is missing or no regular file (folder, pipe, device). */
+int file_open_regular(const struct file_system *fs, const char *path, int *handle, int64_t *bytes, struct error *error);
+
 /* Reads a whole regular file into memory that the caller frees; a NUL follows the last byte. Refuses files over `limit`
  * bytes. A file that is missing or cannot be read is STATUS_INPUT. */
 int file_read_all(const struct file_system *fs, const char *path, int64_t limit, char **data, int64_t *bytes,

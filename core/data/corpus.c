@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "data/data_file.h"
+
+/* Bytes of text that are read at once for each thread that tokenizes. */
+#define THREAD_BYTES ((int64_t)8 << 20)
 
 /* One set while it is filled, and the state between its files. */
 struct target {
@@ -18,65 +21,109 @@ struct loader {
     struct target valid;
 };
 
-static bool has_ending(const char *name, const char *ending)
-{
-    size_t name_length = strlen(name), ending_length = strlen(ending);
+/* A block of a file's text, read, cut and tokenized at once. */
+struct block {
+    char *data;
+    int64_t bytes, capacity;
+};
 
-    return name_length > ending_length && strcmp(name + name_length - ending_length, ending) == 0;
-}
-
-static int add_text(struct loader *loader, const char *name, const char *text, int64_t bytes, double valid_split,
-                    struct target *first, struct error *error)
+static int encode_block(struct loader *loader, struct piece_cutter *cutter, const char *name, const char *text,
+                        int64_t bytes, bool last, struct target *first, int64_t *pieces, int64_t *used,
+                        struct error *error)
 {
+    const struct corpus_options *options = loader->options;
     struct piece_list head = {0}, tail = {0};
-    int64_t cut = pieces_cut_place(text, bytes, valid_split);
-    const struct encode_options options = {loader->options->special, loader->options->mask_prompt,
-                                           loader->options->threads};
-    int result;
+    const struct encode_options encoding = {options->special, options->mask_prompt, options->threads};
+    int result = pieces_cut(cutter, text, bytes, last, &head, &tail, used, error);
 
-    if (has_ending(name, ".jsonl"))
-        result = pieces_cut_jsonl(text, bytes, cut, &head, &tail, error);
-    else
-        result = pieces_cut_text(loader->tokenizer, text, bytes, cut, &head, &tail, error);
-    if (result == STATUS_OK && head.count + tail.count == 0)
-        result = error_set(error, STATUS_INPUT, "%s holds no text", name);
-    if (result == STATUS_OK)
-        result = encode_pieces(loader->tokenizer, &head, name, &options, &first->state, first->set, error);
-    if (result == STATUS_OK)
+    *pieces += head.count + tail.count;
+    if (result == STATUS_OK && head.count > 0)
+        result = encode_pieces(loader->tokenizer, &head, name, &encoding, &first->state, first->set, error);
+    if (result == STATUS_OK && tail.count > 0)
         result =
-            encode_pieces(loader->tokenizer, &tail, name, &options, &loader->valid.state, loader->valid.set, error);
+            encode_pieces(loader->tokenizer, &tail, name, &encoding, &loader->valid.state, loader->valid.set, error);
     free(head.items);
     free(tail.items);
     return result;
 }
 
+/* Keeps what was not used, and doubles a block that is too short for a single line or piece. */
+static int next_block(struct block *block, int64_t used, const char *name, struct error *error)
+{
+    char *grown;
+
+    block->bytes -= used;
+    memmove(block->data, block->data + used, (size_t)block->bytes);
+    if (used > 0 || block->bytes < block->capacity)
+        return STATUS_OK;
+    grown = realloc(block->data, (size_t)block->capacity * 2);
+    if (grown == NULL)
+        return error_set(error, STATUS_MEMORY, "%s: no memory for a line or document of more than %lld bytes", name,
+                         (long long)block->bytes);
+    block->data = grown;
+    block->capacity *= 2;
+    return STATUS_OK;
+}
+
+static int add_blocks(struct loader *loader, struct data_file *file, struct piece_cutter *cutter, struct target *first,
+                      int64_t *pieces, struct error *error)
+{
+    struct block block = {.capacity = loader->options->block_bytes};
+    bool last = false;
+    int result = STATUS_OK;
+
+    if (block.capacity <= 0)
+        block.capacity = (int64_t)(loader->options->threads < 8 ? loader->options->threads : 8) * THREAD_BYTES;
+    block.data = malloc((size_t)block.capacity);
+    if (block.data == NULL)
+        result = error_set(error, STATUS_MEMORY, "%s: no memory to read it", file->name);
+    while (result == STATUS_OK && !last) {
+        int64_t room = block.capacity - block.bytes, got, used = 0;
+
+        result = data_file_read(file, block.data + block.bytes, room, &got, error);
+        if (result != STATUS_OK)
+            break;
+        last = got < room;
+        block.bytes += got;
+        result = encode_block(loader, cutter, file->name, block.data, block.bytes, last, first, pieces, &used, error);
+        if (result == STATUS_OK)
+            result = next_block(&block, used, file->name, error);
+    }
+    free(block.data);
+    return result;
+}
+
+static int add_builtin(struct loader *loader, struct piece_cutter *cutter, struct target *first, int64_t *pieces,
+                       struct error *error)
+{
+    int64_t used;
+
+    if (loader->options->builtin == NULL)
+        return error_set(error, STATUS_USAGE, "this program was built without the built-in text; name a file instead");
+    return encode_block(loader, cutter, "builtin", loader->options->builtin, loader->options->builtin_bytes, true,
+                        first, pieces, &used, error);
+}
+
 static int add_file(struct loader *loader, const char *name, double valid_split, struct target *first,
                     struct error *error)
 {
-    static const char *const unread[] = {".idx", ".bin", ".parquet", ".gz", ".zst"};
-    char *text = NULL;
-    int64_t bytes = 0;
-    size_t index;
-    int result;
+    struct piece_cutter cutter = {.tokenizer = loader->tokenizer, .cut = INT64_MAX};
+    struct data_file file = {.handle = -1, .bytes = loader->options->builtin_bytes};
+    bool builtin = strcmp(name, "builtin") == 0;
+    int64_t pieces = 0;
+    int result = builtin ? STATUS_OK : data_file_open(&file, name, error);
 
-    if (strcmp(name, "builtin") == 0) {
-        if (loader->options->builtin == NULL)
-            return error_set(error, STATUS_USAGE,
-                             "this program was built without the built-in text; name a file instead");
-        return add_text(loader, name, loader->options->builtin, loader->options->builtin_bytes, valid_split, first,
-                        error);
-    }
-    for (index = 0; index < sizeof unread / sizeof unread[0]; index++)
-        if (has_ending(name, unread[index]))
-            return error_set(error, STATUS_USAGE,
-                             "%s: files of the kind %s are not read by this version; give text or .jsonl", name,
-                             unread[index]);
-    result = file_read_all(&file_system_real, name, INT64_MAX - 1, &text, &bytes, error);
-    if (result == STATUS_OK && bytes == 0)
-        result = error_set(error, STATUS_INPUT, "%s is empty", name);
-    if (result == STATUS_OK)
-        result = add_text(loader, name, text, bytes, valid_split, first, error);
-    free(text);
+    if (result != STATUS_OK)
+        return result;
+    cutter.jsonl = file.jsonl;
+    if (valid_split > 0)
+        cutter.cut = pieces_cut_place(file.bytes, valid_split);
+    first->state.document = loader->valid.state.document = 0;
+    result = builtin ? add_builtin(loader, &cutter, first, &pieces, error)
+                     : add_blocks(loader, &file, &cutter, first, &pieces, error);
+    data_file_close(&file);
+    if (result == STATUS_OK && pieces == 0)
+        result = error_set(error, STATUS_INPUT, "%s holds no text", name);
     return result;
 }
 
@@ -96,7 +143,7 @@ static int add_files(struct loader *loader, struct error *error)
 int corpus_load(const struct corpus_options *options, const struct tokenizer *tokenizer, struct token_set *train,
                 struct token_set *valid, struct error *error)
 {
-    struct loader loader = {options, tokenizer, {train, {false}}, {valid, {false}}};
+    struct loader loader = {options, tokenizer, {.set = train}, {.set = valid}};
     int32_t vocabulary = options->vocabulary > 0 ? options->vocabulary : tokenizer_vocabulary(tokenizer);
     struct error unread;
     int result;

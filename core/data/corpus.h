@@ -1,5 +1,5 @@
 /* From files to token sets: reads the files of data.train and data.valid, cuts off the validation part, tokenizes once
- * and keeps the tokens in memory. docs/data.md, "Files" and "Documents". */
+ * and keeps the tokens in memory; of the text only a block at a time. docs/data.md, "Files" and "Documents". */
 #ifndef LLMRUN_DATA_CORPUS_H
 #define LLMRUN_DATA_CORPUS_H
 
@@ -21,6 +21,7 @@ struct corpus_options {
     bool mask_prompt;            /* tokens of `prompt` are given, not learned */
     int32_t vocabulary;          /* of the model, the bound that tokens are held to; 0: the tokenizer's */
     int threads;                 /* >= 1 */
+    int64_t block_bytes;         /* read at once; 0: enough for the threads. Changes no token */
     const char *builtin;         /* documents with a byte 0 between them; NULL: "builtin" is refused */
     int64_t builtin_bytes;
 };

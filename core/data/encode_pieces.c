@@ -11,17 +11,19 @@
 #define CHUNK_BYTES  (1 << 20)
 #define MOST_THREADS 256
 
-/* Tokens of one piece within its chunk's list. */
+/* Tokens of one piece within its chunk. */
 struct encoded_piece {
     int64_t first;
     int64_t prompt_tokens;
     int64_t tokens;
+    int64_t outside; /* the first that the model does not know, from `first`; `tokens` when there is none */
+    int32_t outside_id, first_id, last_id;
 };
 
 struct chunk {
     int64_t first; /* pieces first..first+count-1 */
     int64_t count;
-    struct token_list list;
+    void *packed; /* its tokens, as the set stores them */
     int status;
     struct error error;
 };
@@ -29,6 +31,7 @@ struct chunk {
 struct work {
     const struct tokenizer *tokenizer;
     const struct piece_list *pieces;
+    const struct token_set *set;   /* for the form of its tokens */
     struct encoded_piece *encoded; /* [pieces->count] */
     struct chunk *chunks;
     int64_t chunk_count;
@@ -37,6 +40,12 @@ struct work {
     bool zero_ends;      /* the token of byte 0 is the one that ends a text */
     atomic_llong next;   /* chunk that no thread has taken yet */
     atomic_bool give_up; /* a chunk has failed: later ones need not be made */
+};
+
+/* What a thread needs for one chunk after the other. */
+struct workplace {
+    struct token_list list;
+    struct jsonl_document document;
 };
 
 /* Byte 0 is a character as any other, but where its token is the one that ends a text (data.tokenizer bytes). */
@@ -85,46 +94,71 @@ static int encode_line(const struct work *work, const struct piece *piece, struc
     return result;
 }
 
-static int encode_chunk(struct work *work, struct chunk *chunk)
+static int encode_piece(const struct work *work, const struct piece *piece, struct encoded_piece *encoded,
+                        struct workplace *place, struct error *error)
 {
-    struct jsonl_document document = {0};
-    int64_t index;
+    struct token_list *list = &place->list;
+    int result;
+
+    encoded->first = list->count;
+    encoded->prompt_tokens = 0;
+    if (piece->line > 0)
+        result = encode_line(work, piece, encoded, &place->document, list, error);
+    else
+        result = encode_text(work, false, piece->text, piece->bytes, list, error);
+    if (result != STATUS_OK && piece->line > 0)
+        error_prefix(error, "%s:%lld", work->file, (long long)piece->line);
+    else if (result != STATUS_OK)
+        error_prefix(error, "%s", work->file);
+    if (result != STATUS_OK)
+        return result;
+    encoded->tokens = list->count - encoded->first;
+    encoded->outside = token_set_find_outside(work->set, list->ids + encoded->first, encoded->tokens);
+    if (encoded->outside < encoded->tokens)
+        encoded->outside_id = list->ids[encoded->first + encoded->outside];
+    if (encoded->tokens > 0) {
+        encoded->first_id = list->ids[encoded->first];
+        encoded->last_id = list->ids[list->count - 1];
+    }
+    return STATUS_OK;
+}
+
+static int encode_chunk(struct work *work, struct chunk *chunk, struct workplace *place)
+{
+    int64_t index, count;
     int result = STATUS_OK;
 
-    for (index = chunk->first; index < chunk->first + chunk->count && result == STATUS_OK; index++) {
-        const struct piece *piece = &work->pieces->items[index];
-        struct encoded_piece *encoded = &work->encoded[index];
-
-        encoded->first = chunk->list.count;
-        encoded->prompt_tokens = 0;
-        if (piece->line > 0)
-            result = encode_line(work, piece, encoded, &document, &chunk->list, &chunk->error);
-        else
-            result = encode_text(work, false, piece->text, piece->bytes, &chunk->list, &chunk->error);
-        encoded->tokens = chunk->list.count - encoded->first;
-        if (result != STATUS_OK && piece->line > 0)
-            error_prefix(&chunk->error, "%s:%lld", work->file, (long long)piece->line);
-        else if (result != STATUS_OK)
-            error_prefix(&chunk->error, "%s", work->file);
-    }
-    jsonl_release(&document);
-    return result;
+    place->list.count = 0;
+    for (index = chunk->first; index < chunk->first + chunk->count && result == STATUS_OK; index++)
+        result = encode_piece(work, &work->pieces->items[index], &work->encoded[index], place, &chunk->error);
+    if (result != STATUS_OK)
+        return result;
+    count = place->list.count;
+    chunk->packed = malloc((size_t)(count * work->set->width) + 1);
+    if (chunk->packed == NULL)
+        return error_set(&chunk->error, STATUS_MEMORY, "%s: no memory for %lld tokens", work->file, (long long)count);
+    token_set_pack(work->set, place->list.ids, count, chunk->packed);
+    return STATUS_OK;
 }
 
 static void *encode_chunks(void *argument)
 {
     struct work *work = argument;
+    struct workplace place = {.list = {0}};
 
     for (;;) {
         int64_t number = atomic_fetch_add(&work->next, 1);
 
         /* Chunks are taken in order, so every chunk before a failed one has been taken and will be finished. */
         if (number >= work->chunk_count || atomic_load(&work->give_up))
-            return NULL;
-        work->chunks[number].status = encode_chunk(work, &work->chunks[number]);
+            break;
+        work->chunks[number].status = encode_chunk(work, &work->chunks[number], &place);
         if (work->chunks[number].status != STATUS_OK)
             atomic_store(&work->give_up, true);
     }
+    free(place.list.ids);
+    jsonl_release(&place.document);
+    return NULL;
 }
 
 static int make_chunks(struct work *work, struct error *error)
@@ -189,51 +223,60 @@ static int begin_document(const struct tokenizer *tokenizer, bool with_begin, st
     return result;
 }
 
+static int append_tokens(const struct work *work, const struct encoded_piece *encoded, const char *packed,
+                         struct token_set *set, struct error *error)
+{
+    int64_t given = encoded->prompt_tokens;
+    int result;
+
+    if (encoded->outside < encoded->tokens)
+        return token_set_refuse(set, encoded->outside, encoded->outside_id, error);
+    packed += encoded->first * work->set->width;
+    result = token_set_append_packed(set, packed, given, error);
+    if (result == STATUS_OK && work->options->mask_prompt && given > 0)
+        token_set_mask_so_far(set);
+    if (result == STATUS_OK)
+        result = token_set_append_packed(set, packed + given * work->set->width, encoded->tokens - given, error);
+    return result;
+}
+
 static int append_piece(const struct work *work, const struct chunk *chunk, int64_t index, struct encode_state *state,
                         struct token_set *set, struct error *error)
 {
     const struct piece *piece = &work->pieces->items[index];
     const struct encoded_piece *encoded = &work->encoded[index];
-    const int32_t *ids = chunk->list.ids + encoded->first;
+    const int32_t begin_of_text = tokenizer_begin_of_text(work->tokenizer);
+    const int32_t end_of_text = tokenizer_end_of_text(work->tokenizer);
     int result = STATUS_OK;
 
+    state->document += piece->begins;
     if (encoded->tokens == 0 && (piece->line > 0 || (piece->begins && piece->ends)))
         return STATUS_OK;
     if (piece->begins)
         result = begin_document(work->tokenizer,
-                                !piece->headless &&
-                                    (encoded->tokens == 0 || ids[0] != tokenizer_begin_of_text(work->tokenizer)),
-                                state, set, error);
+                                !piece->headless && (encoded->tokens == 0 || encoded->first_id != begin_of_text), state,
+                                set, error);
     if (result == STATUS_OK)
-        result = token_set_append(set, ids, encoded->prompt_tokens, error);
-    if (result == STATUS_OK && work->options->mask_prompt && encoded->prompt_tokens > 0)
-        token_set_mask_so_far(set);
-    if (result == STATUS_OK)
-        result = token_set_append(set, ids + encoded->prompt_tokens, encoded->tokens - encoded->prompt_tokens, error);
+        result = append_tokens(work, encoded, chunk->packed, set, error);
     if (piece->line == 0)
-        state->text_ended =
-            piece->ends && (encoded->tokens == 0 || ids[encoded->tokens - 1] != tokenizer_end_of_text(work->tokenizer));
-    if (result != STATUS_OK && piece->line > 0)
-        error_prefix(error, "%s:%lld", work->file, (long long)piece->line);
-    return result;
+        state->text_ended = piece->ends && (encoded->tokens == 0 || encoded->last_id != end_of_text);
+    if (result == STATUS_OK)
+        return result;
+    if (piece->line > 0)
+        return error_prefix(error, "%s:%lld", work->file, (long long)piece->line);
+    return error_prefix(error, "%s: document %lld", work->file, (long long)state->document);
 }
 
 static int append_all(const struct work *work, struct encode_state *state, struct token_set *set, struct error *error)
 {
-    int64_t chunk_number, index, document = 0;
-
-    for (chunk_number = 0; chunk_number < work->chunk_count; chunk_number++) {
-        const struct chunk *chunk = &work->chunks[chunk_number];
+    for (int64_t number = 0; number < work->chunk_count; number++) {
+        const struct chunk *chunk = &work->chunks[number];
 
         if (chunk->status != STATUS_OK)
             return error_set(error, chunk->status, "%s", chunk->error.message);
-        for (index = chunk->first; index < chunk->first + chunk->count; index++) {
-            const struct piece *piece = &work->pieces->items[index];
+        for (int64_t index = chunk->first; index < chunk->first + chunk->count; index++) {
             int result = append_piece(work, chunk, index, state, set, error);
 
-            document += piece->begins;
-            if (result != STATUS_OK && piece->line == 0)
-                error_prefix(error, "%s: document %lld", work->file, (long long)document);
             if (result != STATUS_OK)
                 return result;
         }
@@ -245,8 +288,12 @@ int encode_pieces(const struct tokenizer *tokenizer, const struct piece_list *pi
                   const struct encode_options *options, struct encode_state *state, struct token_set *set,
                   struct error *error)
 {
-    struct work work = {
-        .tokenizer = tokenizer, .pieces = pieces, .options = options, .file = file, .zero_ends = zero_ends(tokenizer)};
+    struct work work = {.tokenizer = tokenizer,
+                        .pieces = pieces,
+                        .set = set,
+                        .options = options,
+                        .file = file,
+                        .zero_ends = zero_ends(tokenizer)};
     int64_t index;
     int result = make_chunks(&work, error);
 
@@ -256,7 +303,7 @@ int encode_pieces(const struct tokenizer *tokenizer, const struct piece_list *pi
     result = append_all(&work, state, set, error);
 out:
     for (index = 0; index < work.chunk_count; index++)
-        free(work.chunks[index].list.ids);
+        free(work.chunks[index].packed);
     free(work.chunks);
     free(work.encoded);
     return result;

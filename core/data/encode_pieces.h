@@ -10,8 +10,9 @@
 
 /* What joins the documents of one set across files. */
 struct encode_state {
-    bool text_ended; /* a document of plain text has ended and waits for the end-of-text token: it comes if another
-                        follows */
+    bool text_ended;  /* a document of plain text has ended and waits for the end-of-text token: it comes if another
+                         follows */
+    int64_t document; /* documents of this file so far, for errors; the caller sets it to 0 before each file */
 };
 
 /* Where special tokens are found in data; elsewhere they are characters. */

@@ -10,12 +10,12 @@ void token_set_start(struct token_set *set, int32_t vocabulary)
 {
     memset(set, 0, sizeof *set);
     set->vocabulary = vocabulary;
+    set->width = vocabulary <= 256 ? 1 : vocabulary <= 65536 ? 2 : 4;
 }
 
 void token_set_finish(struct token_set *set)
 {
-    free(set->narrow);
-    free(set->wide);
+    free(set->tokens);
     free(set->starts);
     free(set->learn_from);
     memset(set, 0, sizeof *set);
@@ -52,38 +52,80 @@ no_memory:
     return error_set(error, STATUS_MEMORY, "no memory for %lld documents", (long long)set->documents + 1);
 }
 
+/* Grows by an eighth: large memory moves without a copy, so that little more than what is needed is ever held. */
 static int reserve_tokens(struct token_set *set, int64_t extra, struct error *error)
 {
-    bool is_narrow = set->vocabulary <= 65536;
-    void *old = is_narrow ? (void *)set->narrow : (void *)set->wide;
-    void *grown = array_reserve(old, set->count, extra, &set->capacity, is_narrow ? sizeof(uint16_t) : sizeof(int32_t));
+    int64_t capacity = set->count + extra;
+    void *grown;
 
+    if (capacity <= set->capacity)
+        return STATUS_OK;
+    capacity += capacity / 8 + 1024;
+    grown = realloc(set->tokens, (size_t)capacity * (size_t)set->width);
     if (grown == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for %lld tokens", (long long)(set->count + extra));
-    if (is_narrow)
-        set->narrow = grown;
-    else
-        set->wide = grown;
+    set->tokens = grown;
+    set->capacity = capacity;
     return STATUS_OK;
+}
+
+int64_t token_set_find_outside(const struct token_set *set, const int32_t *ids, int64_t count)
+{
+    const uint32_t vocabulary = (uint32_t)set->vocabulary;
+    uint32_t largest = 0;
+    int64_t index;
+
+    for (index = 0; index < count; index++)
+        largest = (uint32_t)ids[index] > largest ? (uint32_t)ids[index] : largest;
+    if (largest < vocabulary)
+        return count;
+    for (index = 0; index < count && (uint32_t)ids[index] < vocabulary;)
+        index++;
+    return index;
+}
+
+int token_set_refuse(const struct token_set *set, int64_t ahead, int32_t id, struct error *error)
+{
+    return error_set(error, STATUS_INPUT, "token %lld of the document is %d, outside the model's vocabulary of %d",
+                     (long long)(set->count + ahead - set->starts[set->documents - 1] + 1), id, set->vocabulary);
+}
+
+void token_set_pack(const struct token_set *set, const int32_t *ids, int64_t count, void *out)
+{
+    int64_t index;
+
+    if (set->width == 1)
+        for (index = 0; index < count; index++)
+            ((uint8_t *)out)[index] = (uint8_t)ids[index];
+    else if (set->width == 2)
+        for (index = 0; index < count; index++)
+            ((uint16_t *)out)[index] = (uint16_t)ids[index];
+    else if (count > 0)
+        memcpy(out, ids, (size_t)count * sizeof *ids);
 }
 
 int token_set_append(struct token_set *set, const int32_t *ids, int64_t count, struct error *error)
 {
-    int result = reserve_tokens(set, count, error);
-    int64_t index;
+    int64_t outside = token_set_find_outside(set, ids, count);
+    int result;
 
-    if (result != STATUS_OK)
+    if (outside < count)
+        return token_set_refuse(set, outside, ids[outside], error);
+    result = reserve_tokens(set, count, error);
+    if (result != STATUS_OK || count == 0)
         return result;
-    for (index = 0; index < count; index++) {
-        if (ids[index] < 0 || ids[index] >= set->vocabulary)
-            return error_set(
-                error, STATUS_INPUT, "token %lld of the document is %d, outside the model's vocabulary of %d",
-                (long long)(set->count + index - set->starts[set->documents - 1] + 1), ids[index], set->vocabulary);
-        if (set->narrow != NULL)
-            set->narrow[set->count + index] = (uint16_t)ids[index];
-        else
-            set->wide[set->count + index] = ids[index];
-    }
+    token_set_pack(set, ids, count, (char *)set->tokens + set->count * set->width);
+    set->count += count;
+    return STATUS_OK;
+}
+
+int token_set_append_packed(struct token_set *set, const void *packed, int64_t count, struct error *error)
+{
+    int result = reserve_tokens(set, count, error);
+
+    if (result != STATUS_OK || count == 0)
+        return result;
+    memcpy((char *)set->tokens + set->count * set->width, packed, (size_t)(count * set->width));
     set->count += count;
     return STATUS_OK;
 }
@@ -98,6 +140,12 @@ void token_set_close(struct token_set *set)
     drop_empty_document(set);
     if (set->starts != NULL)
         set->starts[set->documents] = set->count;
+    if (set->count > 0 && set->count < set->capacity) {
+        void *exact = realloc(set->tokens, (size_t)set->count * (size_t)set->width);
+
+        set->tokens = exact != NULL ? exact : set->tokens;
+        set->capacity = exact != NULL ? set->count : set->capacity;
+    }
 }
 
 int64_t token_set_document(const struct token_set *set, int64_t index)
@@ -119,10 +167,10 @@ uint64_t token_set_hash(const struct token_set *set)
 {
     uint64_t parts[4] = {0};
 
-    if (set->narrow != NULL)
-        parts[0] = hash_bytes(set->narrow, (size_t)set->count * sizeof *set->narrow);
-    if (set->wide != NULL)
-        parts[1] = hash_bytes(set->wide, (size_t)set->count * sizeof *set->wide);
+    if (set->tokens != NULL && set->width == 1)
+        parts[0] = hash_widened(set->tokens, (size_t)set->count);
+    else if (set->tokens != NULL)
+        parts[set->width == 2 ? 0 : 1] = hash_bytes(set->tokens, (size_t)(set->count * set->width));
     if (set->documents > 0) {
         parts[2] = hash_bytes(set->starts, (size_t)(set->documents + 1) * sizeof *set->starts);
         parts[3] = hash_bytes(set->learn_from, (size_t)set->documents * sizeof *set->learn_from);

@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include "base/hash.h"
 #include "data/corpus.h"
 
 static char folder[256];
@@ -278,6 +279,21 @@ static void a_line_of_jsonl_belongs_to_the_part_in_which_it_starts(void **state)
     token_set_finish(&valid);
 }
 
+static void a_byte_order_mark_is_no_part_of_the_text(void **state)
+{
+    const char *names[2] = {in_folder("marked.txt"), in_folder("marked.jsonl")};
+
+    (void)state;
+    write_text(folder, "marked.txt",
+               "\xef\xbb\xbf"
+               "ab\xef\xbb\xbf");
+    write_text(folder, "marked.jsonl",
+               "\xef\xbb\xbf{\"text\": \"c\"}\n\xef\xbb\xbf\r\n\xef\xbb\xbf{\"text\": \"d\"}\n");
+    expect_train(names, 2, "|ab\xef\xbb\xbf.|c.|d.");
+    write_text(folder, "marked.txt", "\xef\xbb\xbf");
+    expect_failure(names[0], (struct corpus_options){0}, STATUS_INPUT, "marked.txt is empty");
+}
+
 static void validation_files_are_read_whole(void **state)
 {
     const char *train_name = in_folder("a.txt"), *valid_name = in_folder("v.txt");
@@ -332,6 +348,8 @@ static void files_that_hold_nothing_are_refused_by_name(void **state)
     expect_failure(in_folder("blank.jsonl"), plain, STATUS_INPUT, "blank.jsonl holds no text");
     expect_failure(in_folder("one.jsonl"), split, STATUS_INPUT, "raise data.valid_split");
     expect_failure(folder, plain, STATUS_INPUT, "folder");
+    write_text(folder, "pointer.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123456\n");
+    expect_failure(in_folder("pointer.txt"), plain, STATUS_INPUT, "pointer.txt is a Git LFS pointer");
     expect_failure("tokens.idx", plain, STATUS_USAGE, ".idx");
 }
 
@@ -397,6 +415,94 @@ static void many_threads_give_the_same_tokens_and_the_first_error(void **state)
         expect_failure(name, (struct corpus_options){.threads = 4}, STATUS_INPUT, "many.jsonl:25139: column");
 }
 
+/* Hashes of the two sets of a file that is read in blocks of so many bytes; the error where it is refused. */
+static void hash_in_blocks(const char *name, const struct tokenizer *tokenizer, int64_t block_bytes, double split,
+                           uint64_t hashes[2])
+{
+    const struct corpus_options options = {
+        .train = &name, .train_count = 1, .valid_split = split, .threads = 1, .block_bytes = block_bytes};
+    struct token_set train, valid;
+    struct error error = {0};
+
+    if (corpus_load(&options, tokenizer, &train, &valid, &error) != STATUS_OK) {
+        hashes[0] = (uint64_t)error.status;
+        hashes[1] = hash_text(error.message);
+        return;
+    }
+    hashes[0] = token_set_hash(&train);
+    hashes[1] = token_set_hash(&valid);
+    token_set_finish(&train);
+    token_set_finish(&valid);
+}
+
+static void blocks_of_any_size_give_the_same_tokens(void **state)
+{
+    static const char text[] = "one\0two \xe2\x82\xac three\0\0\xf0\x9f\x98\x80\x80\x80\x80 four\0 five";
+    static const char *const names[] = {"blocks.txt", "blocks.jsonl"};
+    static const double splits[] = {0, 0.05, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.7, 0.9};
+
+    (void)state;
+    write_bytes(folder, "blocks.txt", text, sizeof text - 1);
+    write_text(folder, "blocks.jsonl",
+               "{\"text\": \"a\"}\r\n\n{\"text\": \"b\", \"x\": [1]}\n{\"text\": \"c\"}\n"
+               "{\"text\": \"\xe2\x82\xac\"}");
+    for (size_t kind = 0; kind < 2; kind++)
+        for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++) {
+            uint64_t wanted[2], found[2];
+
+            hash_in_blocks(in_folder(names[kind]), bytes, 1 << 20, splits[i], wanted);
+            for (int64_t block = 1; block < 60; block++) {
+                hash_in_blocks(in_folder(names[kind]), bytes, block, splits[i], found);
+                assert_memory_equal(found, wanted, sizeof wanted);
+            }
+        }
+}
+
+/* More than two pieces of 1 MiB, the first of which has no place to cut for long. */
+static void a_long_document_in_blocks_gives_the_same_tokens(void **state)
+{
+    enum { BYTES = 2500000 };
+    static const int64_t sizes[] = {1 << 16, 1500000, 3 << 20};
+    struct tokenizer *tokenizer = NULL;
+    uint64_t wanted[2], found[2];
+    char *text = malloc(BYTES);
+
+    (void)state;
+    for (int64_t i = 0; i < BYTES; i++)
+        text[i] = (i > 1000000 && i < 1300000) || i * i % 7 != 2 ? (char)('a' + i * i % 25) : ' ';
+    write_bytes(folder, "long.txt", text, BYTES);
+    free(text);
+    assert_int_equal(tokenizer_open(LLMRUN_SOURCE_DIR "/tests/golden/tokenizers/gpt2", &tokenizer, NULL), STATUS_OK);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        hash_in_blocks(in_folder("long.txt"), tokenizer, sizes[i], 0.1, i == 0 ? wanted : found);
+        assert_memory_equal(i == 0 ? wanted : found, wanted, sizeof wanted);
+    }
+    tokenizer_close(tokenizer);
+}
+
+/* By hand: the arrays in which the first checkpoints' tokens were kept, each hashed, and the hashes hashed. */
+static void the_hash_is_that_of_older_checkpoints(void **state)
+{
+    static const int32_t vocabularies[] = {256, 257, 65536, 65537};
+    const int64_t lengths[] = {2, 3}, starts[] = {0, 2, 5}, learn_from[] = {0, 2};
+    const uint16_t narrow[] = {1, 2, 3, 4, 5};
+    const int32_t wide[] = {1, 2, 3, 4, 5};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof vocabularies / sizeof vocabularies[0]; i++) {
+        const bool is_narrow = vocabularies[i] <= 65536;
+        const uint64_t parts[4] = {is_narrow ? hash_bytes(narrow, sizeof narrow) : 0,
+                                   is_narrow ? 0 : hash_bytes(wide, sizeof wide), hash_bytes(starts, sizeof starts),
+                                   hash_bytes(learn_from, sizeof learn_from)};
+        struct token_set set;
+
+        make_token_set(&set, vocabularies[i], lengths, 2);
+        assert_int_equal(set.width, vocabularies[i] == 256 ? 1 : is_narrow ? 2 : 4);
+        assert_true(token_set_hash(&set) == hash_bytes(parts, sizeof parts));
+        token_set_finish(&set);
+    }
+}
+
 static void the_hash_tells_tokens_documents_and_masks_apart(void **state)
 {
     const int64_t whole = 4, parts[] = {2, 2};
@@ -429,12 +535,16 @@ int main(void)
         cmocka_unit_test(the_validation_part_is_the_last_part_of_each_file),
         cmocka_unit_test(the_cut_never_splits_a_character),
         cmocka_unit_test(a_line_of_jsonl_belongs_to_the_part_in_which_it_starts),
+        cmocka_unit_test(a_byte_order_mark_is_no_part_of_the_text),
         cmocka_unit_test(validation_files_are_read_whole),
         cmocka_unit_test(the_builtin_text_is_a_file_in_memory),
         cmocka_unit_test(a_token_outside_the_model_is_refused_with_document_and_place),
         cmocka_unit_test(files_that_hold_nothing_are_refused_by_name),
         cmocka_unit_test(a_bad_line_is_refused_with_file_and_line),
         cmocka_unit_test(many_threads_give_the_same_tokens_and_the_first_error),
+        cmocka_unit_test(blocks_of_any_size_give_the_same_tokens),
+        cmocka_unit_test(a_long_document_in_blocks_gives_the_same_tokens),
+        cmocka_unit_test(the_hash_is_that_of_older_checkpoints),
         cmocka_unit_test(the_hash_tells_tokens_documents_and_masks_apart),
     };
 
