@@ -56,13 +56,20 @@ static float step_loss(const struct trainer *trainer, int64_t tokens)
 
 static void say_no_targets(struct trainer *trainer, int64_t step)
 {
-    if (trainer->said_no_targets)
-        return;
+    if (!trainer->said_no_targets)
+        log_line(LOG_WARNING,
+                 "step %lld has no token to learn from: every target of its %lld sequences is masked or padding, and "
+                 "its loss counts as 0; a larger data.seq_len or train.global_batch brings some into each step",
+                 (long long)step, (long long)trainer->engine.request.global_batch);
     trainer->said_no_targets = true;
-    log_line(LOG_WARNING,
-             "step %lld has no token to learn from: every target of its %lld sequences is masked or padding, its loss "
-             "counts as 0; a larger data.seq_len or train.global_batch brings some into each step",
-             (long long)step, (long long)trainer->engine.request.global_batch);
+}
+
+static void say_no_valid_targets(struct trainer *trainer)
+{
+    if (!trainer->said_no_valid_targets)
+        log_line(LOG_WARNING, "the evaluation has no token to predict: every target of the validation data is masked; "
+                              "its loss is unknown");
+    trainer->said_no_valid_targets = true;
 }
 
 static struct step_metrics measure_step(struct trainer *trainer, const struct pending_step *pending)
@@ -150,6 +157,10 @@ static int evaluate(struct trainer *trainer, struct error *error)
 
     if (status != STATUS_OK)
         return status;
+    if (tokens == 0) {
+        loss = NAN;
+        say_no_valid_targets(trainer);
+    }
     metrics_evaluation(&trainer->metrics, trainer->state.step, loss, tokens, (double)(now_ns(trainer) - start) * 1e-6);
     if (trainer->options.observer.evaluated != NULL)
         trainer->options.observer.evaluated(trainer->options.observer.context, trainer, trainer->state.step, loss,

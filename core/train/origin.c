@@ -103,6 +103,7 @@ static int compare_config(struct origin *origin, struct error *error)
 
     if (status != STATUS_OK)
         return status;
+    origin->steps_before = stored.train.steps;
     follow_path_again(&origin->config, &stored);
     follow_special_tokens(&origin->config, &stored);
     status = follow_head_again(origin, &stored, error);

@@ -12,6 +12,7 @@ struct origin {
     bool resumed;                  /* false: a fresh start, and no checkpoint is open */
     struct checkpoint checkpoint;  /* open until origin_close */
     struct config config, files;   /* the run's, as it is stored, and where to read from */
+    int64_t steps_before;          /* train.steps when the checkpoint was saved; 0: a fresh start */
     struct config_pair *overrides; /* those of `config`, where they are not the given ones */
 };
 

@@ -13,6 +13,7 @@
 #include "program/text.h"
 #include "train/path_defaults.h"
 #include "train/run.h"
+#include "train/schedule_notes.h"
 
 /* Threads that turn text into tokens; their number changes no token. */
 static int reader_threads(const struct config *config)
@@ -267,6 +268,14 @@ static void report_start(struct trainer *trainer)
         trainer->options.observer.started(trainer->options.observer.context, trainer);
 }
 
+static void say_schedule(const struct trainer *trainer)
+{
+    char *decay = config_value_text(trainer->config, CONFIG_KEY_optim_decay);
+
+    schedule_notes(&trainer->schedule, decay != NULL ? decay : "", trainer->first_step, trainer->origin.steps_before);
+    free(decay);
+}
+
 int trainer_create(const struct trainer_options *options, struct trainer **out, struct error *error)
 {
     struct trainer *trainer = calloc(1, sizeof *trainer);
@@ -332,6 +341,7 @@ int trainer_run(struct trainer *trainer, struct error *error)
     int status;
 
     report_start(trainer);
+    say_schedule(trainer);
     status = loop_run(trainer, error);
     metrics_event(&trainer->metrics, "stop", "\"step\":%lld,\"reason\":\"%s\",\"exit_code\":%d",
                   (long long)trainer->state.step,
