@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/text.h"
+#include "data/tokenizer.h"
+#include "huggingface/stop_ids.h"
 #include "huggingface/weights.h"
 #include "train/new_folder.h"
 #include "train/path_defaults.h"
@@ -50,6 +53,38 @@ static int load_config(struct import *import, const char *source, struct error *
     if (status == STATUS_OK)
         status = model_files_read(import->fs, &import->config, &import->files, error);
     return status;
+}
+
+/* A tokenizer.json of a kind that is not read here comes along all the same, for those that read it. */
+static int check_tokenizer(const struct import *import, const char *source, struct error *error)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct error reason = {0};
+    int status;
+
+    if (!model_files_tokenizer_in(source))
+        return STATUS_OK;
+    status = tokenizer_open(source, &tokenizer, &reason);
+    tokenizer_close(tokenizer);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    if (status != STATUS_USAGE &&
+        (status != STATUS_INPUT || model_files_find(&import->files, "tokenizer.json") == NULL))
+        return error_set(error, status, "%s", reason.message);
+    log_line(LOG_WARNING, "the tokenizer comes along, and eval and generate will need --tokenizer: %s", reason.message);
+    return STATUS_OK;
+}
+
+/* What a checkpoint copies is read first, so that nothing broken gets a checksum that says that it is whole. */
+static int check_files(const struct import *import, const char *source, struct error *error)
+{
+    struct hf_stop_ids stops = {.count = 0};
+    int status = model_files_check(&import->files, source, error);
+
+    if (status == STATUS_OK)
+        status = hf_stop_ids_read(import->fs, source, import->model.vocab_size, &stops, error);
+    hf_stop_ids_free(&stops);
+    return status == STATUS_OK ? check_tokenizer(import, source, error) : status;
 }
 
 static int describe(struct import *import, struct error *error)
@@ -143,6 +178,8 @@ int import_directory(const struct file_system *fs, const char *source, const cha
 
     if (status == STATUS_OK)
         status = pretrained_open(&import.source, fs, source, &import.model, error);
+    if (status == STATUS_OK)
+        status = check_files(&import, source, error);
     if (status == STATUS_OK) {
         path_defaults_tell_head(&import.config);
         status = describe(&import, error);

@@ -4,6 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/lfs_pointer.h"
+#include "base/strict_json.h"
+#include "base/text.h"
 #include "huggingface/directory.h"
 #include "huggingface/stop_ids.h"
 
@@ -73,6 +76,48 @@ int model_files_read_checkpoint(const struct checkpoint *checkpoint, struct mode
     if (status != STATUS_OK)
         model_files_free(files);
     return status;
+}
+
+static bool is_utf8(const struct checkpoint_blob *blob)
+{
+    return memchr(blob->data, '\0', (size_t)blob->bytes) == NULL && text_is_utf8(blob->data);
+}
+
+/* The data of a blob that was read end with a NUL, which does not count. Numbers need not fit 64 bits: a tokenizer's
+ * longest text is 1e30 in many files. */
+static int check_file(const struct checkpoint_blob *blob, const char *path, struct error *error)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    const size_t length = strlen(blob->name);
+    const int64_t skip = strncmp(blob->data, mark, 3) == 0 ? 3 : 0;
+    json_t *root = NULL;
+    int status = lfs_pointer_refuse(path, blob->data, blob->bytes, error);
+
+    if (status != STATUS_OK)
+        return status;
+    if (blob->bytes == 0)
+        return error_set(error, STATUS_INPUT, "%s is empty", path);
+    if (strcmp(blob->name + length - strlen(".json"), ".json") == 0)
+        status = strict_json_parse_reals((const char *)blob->data + skip, blob->bytes - skip, path, &root, error);
+    else if (strcmp(blob->name, "tokenizer.model") != 0 && !is_utf8(blob))
+        status = error_set(error, STATUS_INPUT, "%s is not UTF-8", path);
+    json_decref(root);
+    return status;
+}
+
+int model_files_check(const struct model_files *files, const char *folder, struct error *error)
+{
+    char path[PATH_MAX];
+
+    for (int i = 0; i < files->count; i++) {
+        int status = file_join(path, sizeof path, folder, files->blobs[i].name)
+                         ? check_file(&files->blobs[i], path, error)
+                         : error_set(error, STATUS_INPUT, "%.200s...: the path is too long", folder);
+
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
 }
 
 void model_files_free(struct model_files *files)

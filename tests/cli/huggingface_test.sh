@@ -170,6 +170,35 @@ expect 0 out '*at step 1 on text.txt*' -- eval --model other.run --data text.txt
 expect 0 out '*' -- checkpoint export other.run other.back
 grep -q my_note other.back/config.json || complain 'my_note is lost in an export'
 
+# An import reads what it copies: nothing broken becomes a file with a checksum.
+ruin() {
+    rm -rf ruined
+    cp -r "$models/gpt2_fp16" ruined
+    cp "$tests"/golden/tokenizer_tiny/* ruined
+    cat >"ruined/$1"
+    expect 3 "$2" -- checkpoint import ruined ruined.ckpt
+    ls | grep '^ruined\.' && complain "the import with a broken $1 left something"
+    return 0
+}
+for file in tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json generation_config.json \
+    vocab.json; do
+    printf '{"a": [1, 2' | ruin $file "llmrun: *ruined/$file: *"
+    printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 9876\n' 7 |
+        ruin $file "llmrun: ruined/$file is a Git LFS pointer*"
+done
+printf '' | ruin tokenizer_config.json 'llmrun: ruined/tokenizer_config.json is empty'
+printf '' | ruin tokenizer.model 'llmrun: ruined/tokenizer.model is empty'
+printf 'a\377b\n' | ruin chat_template.jinja 'llmrun: ruined/chat_template.jinja is not UTF-8'
+printf '#version: 0.2\na\n' | ruin merges.txt 'llmrun: ruined/merges.txt:2*'
+printf '{"eos_token_id": "x"}' | ruin generation_config.json 'llmrun: ruined/generation_config.json*'
+head -c 9000 "$models/gpt2_fp16/model.safetensors" | ruin model.safetensors 'llmrun: ruined/model.safetensors*'
+rm -rf ruined
+cp -r "$models/gpt2_fp16" ruined
+echo '{"version": "1.0", "model": {"type": "Unigram", "vocab": []}}' >ruined/tokenizer.json
+echo '{"model_max_length": 1000000000000000019884624838656}' >ruined/tokenizer_config.json
+expect 0 err "warning: the tokenizer comes along, and eval and generate will need --tokenizer: *Unigram*" -- \
+    checkpoint import ruined ruined.ckpt
+
 # Hostile directories: exit 3 and a sentence, in an address space that has no room for what they claim.
 ulimit -v 400000
 hostile() {
