@@ -241,7 +241,7 @@ rm bad/model.safetensors
 pointer model.safetensors.index.json
 rm bad/config.json
 mkfifo bad/config.json
-hostile '*config.json is a pipe or device, a file is wanted'
+hostile '*config.json is a pipe or device*'
 rm bad/model.safetensors
 mkfifo bad/model.safetensors
 hostile '*model.safetensors has 0 bytes*'
