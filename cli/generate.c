@@ -90,6 +90,7 @@ static int run(const struct stored_model_options *source, const char *prompt, st
         return status;
     options->stops = model.stops;
     options->stop_count = model.stop_count;
+    options->vocabulary = tokenizer_vocabulary(model.tokenizer);
     status = tokenizer_encode_prompt(model.tokenizer, prompt, (int64_t)strlen(prompt),
                                      request_special_tokens(&model.config) != SPECIAL_NOWHERE, &tokens, error);
     if (status == STATUS_OK && tokens.count == 0)

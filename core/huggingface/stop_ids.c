@@ -18,8 +18,7 @@ static int take_id(const json_t *value, const char *source, int64_t vocabulary, 
                          "%s: 'eos_token_id' has the wrong type; a token's number, a list of these, or null is wanted",
                          source);
     if (id < 0 || id >= vocabulary)
-        return error_set(error, STATUS_INPUT, "%s: 'eos_token_id' is %lld, outside the model's vocabulary of %lld",
-                         source, (long long)id, (long long)vocabulary);
+        return STATUS_OK;
     ids->ids[ids->count++] = (int32_t)id;
     return STATUS_OK;
 }

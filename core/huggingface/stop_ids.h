@@ -16,7 +16,8 @@ struct hf_stop_ids {
 };
 
 /* "eos_token_id" of the JSON object `text`: an id or a list of ids. *named is false where it is null or not there.
- * STATUS_INPUT, naming `source`, for JSON that strict_json.h refuses, another type, and an id outside `vocabulary`. */
+ * Ids outside `vocabulary` are passed over: they never come. STATUS_INPUT, naming `source`, for JSON that strict_json.h
+ * refuses and another type. */
 int hf_stop_ids_parse(const char *text, int64_t bytes, const char *source, int64_t vocabulary, struct hf_stop_ids *ids,
                       bool *named, struct error *error);
 

@@ -30,14 +30,6 @@ static bool all_finite(const float *logits, int64_t count)
     return true;
 }
 
-static bool is_stop(const struct generate_options *options, int32_t token)
-{
-    for (int64_t i = 0; i < options->stop_count; i++)
-        if (options->stops[i] == token)
-            return true;
-    return false;
-}
-
 static void remember(struct history *history, int32_t token)
 {
     if (history->count == 2 * history->window) {
@@ -70,12 +62,24 @@ static int go_on(struct engine *engine, struct history *history, const struct ge
         if (!all_finite(logits, vocabulary))
             return error_set(error, STATUS_NONFINITE, "the model's logits are not finite");
         token = generate_pick(logits, vocabulary, options, uniform_at(options->seed, (uint64_t)i), scratch);
-        if (is_stop(options, token) || !listener(context, token) || i + 1 == options->tokens)
+        if (generate_is_stop(options, token) || !listener(context, token) || i + 1 == options->tokens)
             return STATUS_OK;
         remember(history, token);
         status = see_newest(engine, history, &logits, error);
     }
     return status;
+}
+
+static int check_prompt(const struct engine *engine, const int32_t *prompt, int64_t count, struct error *error)
+{
+    const int64_t vocabulary = engine->request.model.vocab_size;
+
+    for (int64_t i = 0; i < count; i++)
+        if (prompt[i] < 0 || prompt[i] >= vocabulary)
+            return error_set(error, STATUS_INPUT,
+                             "token %lld of the prompt is %d, outside the model's vocabulary of %lld", (long long)i + 1,
+                             prompt[i], (long long)vocabulary);
+    return STATUS_OK;
 }
 
 int generate(struct engine *engine, const int32_t *prompt, int64_t prompt_count, const struct generate_options *options,
@@ -85,11 +89,11 @@ int generate(struct engine *engine, const int32_t *prompt, int64_t prompt_count,
     const int64_t count = prompt_count < window ? prompt_count : window;
     struct history history = {malloc((size_t)(2 * window) * sizeof(int32_t)), count, window};
     struct candidate_token *scratch = malloc((size_t)engine->request.model.vocab_size * sizeof *scratch);
-    int status = STATUS_OK;
+    int status = check_prompt(engine, prompt, prompt_count, error);
 
-    if (history.tokens == NULL || scratch == NULL) {
+    if (status == STATUS_OK && (history.tokens == NULL || scratch == NULL)) {
         status = error_set(error, STATUS_MEMORY, "no memory to generate text");
-    } else if (options->tokens > 0) {
+    } else if (status == STATUS_OK && options->tokens > 0) {
         memcpy(history.tokens, prompt + prompt_count - count, (size_t)count * sizeof(int32_t));
         status = go_on(engine, &history, options, scratch, listener, context, error);
     }

@@ -2,13 +2,26 @@
 
 #include "train/generate.h"
 
-static int32_t most_probable(const float *logits, int64_t count)
+bool generate_is_stop(const struct generate_options *options, int32_t token)
+{
+    for (int64_t i = 0; i < options->stop_count; i++)
+        if (options->stops[i] == token)
+            return true;
+    return false;
+}
+
+static bool may_be_picked(const struct generate_options *options, int32_t token)
+{
+    return options->vocabulary == 0 || token < options->vocabulary || generate_is_stop(options, token);
+}
+
+static int32_t most_probable(const float *logits, int64_t count, const struct generate_options *options)
 {
     int32_t best = 0;
 
-    for (int64_t i = 1; i < count; i++)
-        if (logits[i] > logits[best])
-            best = (int32_t)i;
+    for (int32_t i = 1; i < count; i++)
+        if (logits[i] > logits[best] && may_be_picked(options, i))
+            best = i;
     return best;
 }
 
@@ -41,14 +54,15 @@ struct ranking {
     double highest, temperature;
 };
 
-static void rank_begin(struct ranking *ranking, const float *logits, int64_t count, double temperature,
-                       struct candidate_token *scratch)
+static void rank_begin(struct ranking *ranking, const float *logits, int64_t count,
+                       const struct generate_options *options, struct candidate_token *scratch)
 {
-    *ranking = (struct ranking){.candidates = scratch, .count = count, .temperature = temperature};
-    for (int64_t i = 0; i < count; i++)
-        scratch[i] = (struct candidate_token){logits[i], (int32_t)i};
-    for (int64_t i = count / 2; i-- > 0;)
-        sift_down(scratch, count, i);
+    *ranking = (struct ranking){.candidates = scratch, .temperature = options->temperature};
+    for (int32_t i = 0; i < count; i++)
+        if (may_be_picked(options, i))
+            scratch[ranking->count++] = (struct candidate_token){logits[i], i};
+    for (int64_t i = ranking->count / 2; i-- > 0;)
+        sift_down(scratch, ranking->count, i);
     ranking->highest = scratch[0].logit;
 }
 
@@ -74,15 +88,17 @@ static double weight(const struct ranking *ranking, const struct candidate_token
 int32_t generate_pick(const float *logits, int64_t count, const struct generate_options *options, double uniform,
                       struct candidate_token *scratch)
 {
-    int64_t candidates = options->top_k > 0 && options->top_k < count ? options->top_k : count, last = candidates - 1;
+    int64_t candidates, last;
     double total = 0, kept = 0, reached = 0;
     struct ranking ranking;
 
     if (options->temperature == 0)
-        return most_probable(logits, count);
-    rank_begin(&ranking, logits, count, options->temperature, scratch);
+        return most_probable(logits, count, options);
+    rank_begin(&ranking, logits, count, options, scratch);
+    candidates = options->top_k > 0 && options->top_k < ranking.count ? options->top_k : ranking.count;
+    last = candidates - 1;
     for (int64_t i = 0; i < candidates; i++)
-        total += weight(&ranking, candidates < count ? rank(&ranking, i) : &scratch[i]);
+        total += weight(&ranking, candidates < ranking.count ? rank(&ranking, i) : &scratch[i]);
     kept = total;
     if (options->top_p < 1) {
         kept = 0;

@@ -38,11 +38,6 @@ int request_model(const struct config *config, int64_t vocabulary, struct model_
         return status;
     if (vocabulary > 0 && !overridden && config->model.init != CONFIG_INIT_WEIGHTS)
         model->vocab_size = vocabulary;
-    if (vocabulary > model->vocab_size)
-        return error_set(
-            error, STATUS_USAGE, "the tokenizer has %lld tokens and %s is %lld; it must be at least as large",
-            (long long)vocabulary, overridden ? "model.overrides.vocab_size" : "the vocab_size of model.path",
-            (long long)model->vocab_size);
     return model_check(model, error);
 }
 

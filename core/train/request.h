@@ -10,7 +10,7 @@
 enum use { USE_TRAIN = 1, USE_EVALUATE = 2, USE_GENERATE = 4 };
 
 /* model.path or model.preset, and overrides. `vocabulary` is the tokenizer's, 0 where there is none; it decides unless
- * an override or stored weights do. A tokenizer with more tokens than the model is STATUS_USAGE. */
+ * an override or stored weights do. A tokenizer may have more tokens than the model, as long as no text has them. */
 int request_model(const struct config *config, int64_t vocabulary, struct model_config *model, struct error *error);
 
 /* True where token ids mean what they mean in model.path's files: with its weights or its tokenizer. */

@@ -25,6 +25,18 @@ static int reader_threads(const struct config *config)
     return online < 1 ? 1 : online > 8 ? 8 : (int)online;
 }
 
+/* The bound of the data's tokens: the tokenizer's, or the model's where that has fewer. */
+static int find_vocabulary(const struct trainer *trainer, int32_t *vocabulary, struct error *error)
+{
+    struct model_config model;
+    int status = request_model(&trainer->origin.files, tokenizer_vocabulary(trainer->tokenizer), &model, error);
+
+    *vocabulary = tokenizer_vocabulary(trainer->tokenizer);
+    if (status == STATUS_OK && model.vocab_size < *vocabulary)
+        *vocabulary = (int32_t)model.vocab_size;
+    return status;
+}
+
 static int load_data(struct trainer *trainer, struct error *error)
 {
     const struct config *config = trainer->config;
@@ -47,7 +59,9 @@ static int load_data(struct trainer *trainer, struct error *error)
     if (config->model.path[0] != '\0' && config->sources[CONFIG_KEY_data_tokenizer].level == CONFIG_DEFAULT)
         log_line(LOG_WARNING, "%s holds no tokenizer: texts are read as %s; data.tokenizer names another",
                  config->model.path, config->data.tokenizer);
-    status = corpus_load(&options, trainer->tokenizer, &trainer->train_set, &trainer->valid_set, error);
+    status = find_vocabulary(trainer, &options.vocabulary, error);
+    if (status == STATUS_OK)
+        status = corpus_load(&options, trainer->tokenizer, &trainer->train_set, &trainer->valid_set, error);
     if (status != STATUS_OK)
         return status;
     trainer->has_valid = trainer->valid_set.count > 0;

@@ -145,6 +145,28 @@ static void the_ends_of_the_uniform_range_choose_the_first_and_the_last(void **s
     assert_int_equal(generate_pick(logits, TOKENS, &options, 1 - 0x1p-53, scratch), 3);
 }
 
+/* Of tokens 0 to 4 the most probable is 2: with a tokenizer of two tokens it has no text. */
+static void tokens_without_a_text_are_never_picked_but_for_stops(void **state)
+{
+    const int32_t stop = 4;
+    struct generate_options options = {.temperature = 0, .top_p = 1, .vocabulary = 2};
+    struct candidate_token scratch[TOKENS];
+    const float logits[TOKENS] = {1, 2, 5, 3, 4};
+
+    (void)state;
+    assert_int_equal(generate_pick(logits, TOKENS, &options, 0, scratch), 1);
+    options.temperature = 1;
+    assert_int_equal(generate_pick(logits, TOKENS, &options, 0, scratch), 1);
+    assert_int_equal(generate_pick(logits, TOKENS, &options, 1 - 0x1p-53, scratch), 0);
+    options.top_k = 4;
+    assert_int_equal(generate_pick(logits, TOKENS, &options, 1 - 0x1p-53, scratch), 0);
+    options.stops = &stop;
+    options.stop_count = 1;
+    assert_int_equal(generate_pick(logits, TOKENS, &options, 0, scratch), 4);
+    options.temperature = 0;
+    assert_int_equal(generate_pick(logits, TOKENS, &options, 0, scratch), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +179,7 @@ int main(void)
         cmocka_unit_test(temperature_0_is_the_most_probable_token),
         cmocka_unit_test(a_tiny_temperature_is_the_most_probable_token_too),
         cmocka_unit_test(ties_go_to_the_lower_token),
+        cmocka_unit_test(tokens_without_a_text_are_never_picked_but_for_stops),
         cmocka_unit_test(the_ends_of_the_uniform_range_choose_the_first_and_the_last),
     };
 
