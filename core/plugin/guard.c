@@ -225,9 +225,15 @@ static void exited(int code, void *context)
     }
 }
 
-void guard_install(void)
+/* A sanitizer has handlers of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HANDLES_CRASHES false
+#else
+#define HANDLES_CRASHES true
+#endif
+
+static void handle_crashes(void)
 {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
     static char stack[STACK_BYTES]; /* for where the other one is full */
     const stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
@@ -240,7 +246,12 @@ void guard_install(void)
     sigaltstack(&other, NULL);
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         sigaction(signals[i], &action, NULL);
-#endif
+}
+
+void guard_install(void)
+{
+    if (HANDLES_CRASHES)
+        handle_crashes();
     on_exit(exited, NULL);
 }
 
