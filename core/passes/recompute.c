@@ -86,19 +86,20 @@ static int64_t bytes_kept_for(const struct recompute_state *state, const struct 
     return bytes;
 }
 
-/* Selective: everything but the outputs of cheap ops that need less than they give; of these, the residual stream. */
+/* Selective: everything but the outputs of cheap ops that keep less than they save; of these, the residual stream. */
 static void keep_what_is_dear(struct recompute_state *state, const struct op *op)
 {
     const struct op_info *info = op_info_find(op->op);
     const int32_t *operands = program_operands(state->program, op);
     struct op_residual at;
-    int64_t bytes = 0;
+    int64_t bytes = 0, cost;
     bool dear;
 
     for (uint32_t i = 0; info->operands[i].name != NULL; i++)
         if (is_output(info, i) && operands[i] != NO_VALUE && state->fates[operands[i]].in_backward)
             bytes += value_bytes(&state->program->values[operands[i]]);
-    dear = !(info->flags & OP_CHEAP) || bytes_kept_for(state, op) >= bytes;
+    cost = bytes_kept_for(state, op);
+    dear = !(info->flags & OP_CHEAP) || (cost > 0 && cost >= bytes);
     for (uint32_t i = 0; dear && info->operands[i].name != NULL; i++)
         if (is_output(info, i) && operands[i] != NO_VALUE)
             state->fates[operands[i]].kept = true;

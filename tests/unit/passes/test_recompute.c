@@ -10,7 +10,9 @@
 
 #include "compile/compile.h"
 #include "golden.h"
+#include "passes/backward.h"
 #include "passes/flops.h"
+#include "program/builder.h"
 #include "program/op_table.h"
 #include "program/verify.h"
 
@@ -91,6 +93,41 @@ static void selective_keeps_streams_and_the_inputs_of_matmuls_that_are_not_cheap
                                   "fc.2\n"
                                   "ln_f.sum\n"
                                   "d.ln_f\n");
+}
+
+/* y = dropout(a + a) feeds a product. Neither sum nor dropout is kept: `a`, which gelu_grad needs, gives both. */
+static void selective_recomputes_a_chain_of_cheap_ops_from_what_is_there(void **state)
+{
+    const int64_t table[] = {8, 4}, square[] = {4, 4}, rows = 6, one = 1, words = 4;
+    struct text text = {0};
+    struct program program;
+    struct builder b;
+    struct error error;
+    int32_t a, y, random, ids, weights, losses;
+
+    (void)state;
+    program_init(&program);
+    builder_init(&b, &program, &error);
+    builder_section(&b, SECTION_FORWARD);
+    ids = build_value(&b, "ids", VALUE_INPUT, 0, LLMRUN_I32, 1, &rows);
+    random = build_value(&b, "random", VALUE_INPUT, 0, LLMRUN_U32, 1, &words);
+    weights = build_value(&b, "weights", VALUE_INPUT, 0, LLMRUN_F32, 1, &rows);
+    losses = build_value(&b, "losses", VALUE_RESULT, 0, LLMRUN_F64, 1, &one);
+    a = build_embedding(&b, ids, build_parameter(&b, "table", VALUE_TRAINABLE, 2, table), NO_VALUE, "a");
+    y = build_dropout(&b, build_add(&b, a, a, "sum"), random, rows, 0.5f, "dropped");
+    y = build_linear(&b, y, build_parameter(&b, "w", VALUE_TRAINABLE, 2, square), NO_VALUE, "product");
+    y = build_add(&b, y, build_gelu(&b, a, "gelu"), "y");
+    build_linear_cross_entropy(&b, y, build_parameter(&b, "head", 0, 2, table), ids, weights,
+                               build_value(&b, "scale", VALUE_INPUT, 0, LLMRUN_F32, 1, &one), losses, rows, 8);
+    assert_int_equal(b.status, STATUS_OK);
+    if (pass_backward(&program, &error) != STATUS_OK ||
+        pass_recompute(&program, RECOMPUTE_SELECTIVE, &error) != STATUS_OK ||
+        program_verify(&program, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    print_kept(&program, &text);
+    assert_string_equal(text.data, "a\nd.y\n");
+    text_free(&text);
+    program_free(&program);
 }
 
 static void clones_are_the_same_ops_with_the_same_random_numbers(void **state)
@@ -276,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_keeps_one_value_of_the_residual_stream_a_layer),
         cmocka_unit_test(selective_keeps_streams_and_the_inputs_of_matmuls_that_are_not_cheap),
+        cmocka_unit_test(selective_recomputes_a_chain_of_cheap_ops_from_what_is_there),
         cmocka_unit_test(clones_are_the_same_ops_with_the_same_random_numbers),
         cmocka_unit_test(the_forward_section_stays_as_it_was),
         cmocka_unit_test(full_keeps_as_much_of_llama),
