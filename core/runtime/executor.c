@@ -193,7 +193,7 @@ static int upload_inputs(struct executor *executor, int i, struct error *error)
     return status;
 }
 
-/* Does nothing where the program has no such section. */
+/* Only what is derived from parameters may be nothing. */
 static int launch(struct executor *executor, enum section_kind kind, int32_t chunk, int32_t microbatch,
                   struct error *error)
 {
@@ -202,7 +202,10 @@ static int launch(struct executor *executor, enum section_kind kind, int32_t chu
     for (int64_t i = 0; i < program->section_count; i++)
         if (program->sections[i].kind == kind && program->sections[i].chunk == chunk)
             return prepared_section_launch(&executor->sections[i], &executor->compute, microbatch, error);
-    return STATUS_OK;
+    if (kind == SECTION_REFRESH)
+        return STATUS_OK;
+    return error_set(error, STATUS_BUG, "the program was compiled without a section %s %d", section_kind_name(kind),
+                     chunk);
 }
 
 static int zero_gradients(struct executor *executor, struct error *error)

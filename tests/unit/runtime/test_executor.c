@@ -111,6 +111,24 @@ static void a_third_submission_and_a_collect_of_nothing_are_refused(void **state
     tiny_close(&tiny);
 }
 
+static void a_job_that_was_not_compiled_is_refused(void **state)
+{
+    struct compile_request request = tiny_request();
+    struct tiny tiny;
+
+    (void)state;
+    request.generate = false;
+    request.eval_batch = 0;
+    tiny_open(&tiny, "cpu", NULL, NULL, &request);
+    tiny_ok(&tiny, executor_begin(tiny.executor, &tiny.error));
+    assert_int_equal(executor_submit(tiny.executor, EXECUTOR_PREFILL, &tiny.error), STATUS_BUG);
+    assert_string_equal(tiny.error.message, "the program was compiled without a section prefill 0");
+    assert_int_equal(executor_submit(tiny.executor, EXECUTOR_EVALUATE, &tiny.error), STATUS_BUG);
+    tiny_ok(&tiny, executor_submit(tiny.executor, EXECUTOR_REFRESH, &tiny.error)); /* nothing to do in fp32 */
+    tiny_collect(&tiny, NULL);
+    tiny_close(&tiny);
+}
+
 static void microbatches_of_1_2_and_4_give_the_same_losses(void **state)
 {
     double losses[3][LOSSES];
@@ -282,6 +300,7 @@ int main(void)
         cmocka_unit_test(two_submissions_in_flight_give_the_results_of_one_at_a_time),
         cmocka_unit_test(results_stay_readable_until_the_next_collect),
         cmocka_unit_test(a_third_submission_and_a_collect_of_nothing_are_refused),
+        cmocka_unit_test(a_job_that_was_not_compiled_is_refused),
         cmocka_unit_test(microbatches_of_1_2_and_4_give_the_same_losses),
         cmocka_unit_test(recompute_changes_no_bit),
         cmocka_unit_test(initialising_again_starts_the_same_run_again),
