@@ -66,6 +66,9 @@ int command_backends(int argc, char **argv, struct error *error)
     struct registry registry;
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
+    if (status == STATUS_OK && !arguments.done && quick && support != NULL)
+        status =
+            error_set(error, STATUS_USAGE, "--no-probe has no effect with --support, which runs the plugins' code");
     if (status == STATUS_OK && !arguments.done) {
         status = plugin_search_default(&search, named, error);
         if (status == STATUS_OK)

@@ -339,9 +339,10 @@ int bench_gemm(int argc, char **argv, struct error *error)
          .target = &bench.repeat},
         {"json", OPTION_SWITCH, NULL, "print one JSON object", .target = &bench.json},
     };
-    const struct usage usage = {"bench gemm", "Speed of matrix products, in the exact order and in the device's own",
-                                .takes_keys = true, .options = options,
-                                .option_count = sizeof options / sizeof options[0]};
+    const struct usage usage = {
+        "bench gemm",       "Speed of matrix products, in the exact order and in the device's own",
+        .takes_keys = true, .keys_of = CONFIG_COMMAND_BENCH_GEMM,
+        .options = options, .option_count = sizeof options / sizeof options[0]};
 
     return options_run(&usage, argc, argv, run, &bench, error);
 }

@@ -113,22 +113,26 @@ static void print_json(const struct generate_bench *bench, double total, const s
     printf("{\"bench\":\"generate\",\"model\":\"%s\",\"backend\":\"%s\",\"device\":\"%s\",\"compute\":\"%s\","
            "\"exact\":%s,\"prompt\":%lld,\"tokens\":%lld,\"prompt_ms\":%.6f,\"token_ms\":%.6f,\"least_ms\":%.6f,"
            "\"most_ms\":%.6f,\"kept\":%lld,\"rejected\":%lld,\"tokens_per_s\":%.3f,\"rss_bytes\":%lld,\"hash\":"
-           "\"%016llx\"}\n",
+           "\"%016llx\",\"profile\":[",
            bench->config->model.preset, bench->engine.chosen.backend->name, bench->engine.chosen.device->info.name,
            request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32", request->exact ? "true" : "false",
            (long long)bench->prompt, (long long)bench->tokens, (double)bench->prefill.wall_ns * 1e-6,
            (double)summary->median_ns * 1e-6, (double)summary->least_ns * 1e-6, (double)summary->most_ns * 1e-6,
            (long long)summary->kept, (long long)summary->rejected, (double)bench->tokens / total,
            (long long)peak_resident_bytes(), (unsigned long long)bench->hash);
+    step_profile_print_json(&bench->profile);
+    printf("]}\n");
 }
 
 static int run(void *context, const struct config *config, struct error *error)
 {
     struct generate_bench *bench = context;
-    int status = engine_open(&bench->engine, config, 0, USE_GENERATE, error);
+    int status = step_profile_check(&bench->profile, bench->profiled, error);
 
     bench->config = config;
     bench->error = error;
+    if (status == STATUS_OK)
+        status = engine_open(&bench->engine, config, 0, USE_GENERATE, error);
     if (status == STATUS_OK)
         status = measure(bench, error);
     if (status == STATUS_OK) {
@@ -161,6 +165,7 @@ int bench_generate(int argc, char **argv, struct error *error)
                                 "Speed of text from a config's model, with random weights and the most probable tokens",
                                 .takes_config_file = true,
                                 .takes_keys = true,
+                                .keys_of = CONFIG_COMMAND_BENCH_GENERATE,
                                 .options = options,
                                 .option_count = sizeof options / sizeof options[0]};
 

@@ -197,9 +197,11 @@ static void print_json(const struct step_bench *bench, const struct samples_summ
 static int run(void *context, const struct config *config, struct error *error)
 {
     struct step_bench *bench = context;
-    int status = engine_open(&bench->engine, config, 0, USE_TRAIN, error);
+    int status = step_profile_check(&bench->profile, bench->profiled, error);
 
     bench->config = config;
+    if (status == STATUS_OK)
+        status = engine_open(&bench->engine, config, 0, USE_TRAIN, error);
     if (status == STATUS_OK)
         status = measure(bench, error);
     if (status == STATUS_OK) {
@@ -232,6 +234,7 @@ int bench_step(int argc, char **argv, struct error *error)
                                 "Speed of whole training steps of a config, on random tokens",
                                 .takes_config_file = true,
                                 .takes_keys = true,
+                                .keys_of = CONFIG_COMMAND_BENCH_STEP,
                                 .options = options,
                                 .option_count = sizeof options / sizeof options[0]};
 

@@ -42,6 +42,8 @@ static void print_key(enum config_key_id key)
     printf("    %s", text);
     config_missing(key, text, sizeof text);
     printf("%s%s\n", text[0] != '\0' ? "; not built yet: " : "", text);
+    config_command_list(key, text, sizeof text);
+    printf("    used by %s\n", text);
 }
 
 static int config_list_keys(int argc, char **argv, struct error *error)

@@ -40,26 +40,29 @@ static int print_json(const struct stored_model *model, const char *data, double
     return status;
 }
 
+/* The whole text, unless the command line says otherwise: what a run takes of its validation text is another matter. */
+static int64_t token_limit(const struct config *config)
+{
+    return config_is_given(config, CONFIG_KEY_train_eval_tokens) ? config->train.eval_tokens : 0;
+}
+
 static int evaluate(struct stored_model *model, const char *data, bool json, struct error *error)
 {
-    const struct corpus_options corpus = {
-        .train = &data,
-        .train_count = 1,
-        .special = request_special_tokens(&model->config),
-        .vocabulary = (int32_t)model->engine.request.model.vocab_size,
-        .threads = 2,
-    };
+    struct corpus_options corpus = {
+        .train = &data, .train_count = 1, .vocabulary = (int32_t)model->engine.request.model.vocab_size};
     const struct sampler_options sampling = {.seq_len = model->engine.request.sequence,
                                              .pack = model->config.data.pack};
     struct token_set set, none;
     struct sampler sampler;
     double loss;
     int64_t tokens;
-    int status = corpus_load(&corpus, model->tokenizer, &set, &none, error);
+    int status;
 
+    request_corpus(&model->config, &corpus);
+    status = corpus_load(&corpus, model->tokenizer, &set, &none, error);
     if (status != STATUS_OK)
         return status;
-    status = sampler_start_evaluation(&sampler, &set, &sampling, 0, error);
+    status = sampler_start_evaluation(&sampler, &set, &sampling, token_limit(&model->config), error);
     if (status == STATUS_OK) {
         status = engine_evaluate(&model->engine, &sampler, &loss, &tokens, error);
         sampler_finish(&sampler);
@@ -77,24 +80,27 @@ static int evaluate(struct stored_model *model, const char *data, bool json, str
 
 int command_eval(int argc, char **argv, struct error *error)
 {
-    const char *path = NULL, *data = NULL, *tokenizer = NULL;
+    const char *path = NULL, *data = NULL;
     bool json = false;
     const struct command_option options[] = {
         {"model", OPTION_TEXT, "M", "a run folder, a checkpoint or a Hugging Face directory", .required = true,
          .target = &path},
         {"data", OPTION_TEXT, "FILE", "text to measure on (.txt, .jsonl)", .required = true, .target = &data},
-        {"tokenizer", OPTION_TEXT, "T", "where the model has none", .target = &tokenizer},
         {"json", OPTION_SWITCH, NULL, "print one JSON object", .target = &json},
     };
-    const struct usage usage = {"eval", "Perplexity of a model on a text", .takes_keys = true, .options = options,
+    const struct usage usage = {"eval",
+                                "Perplexity of a model on a text",
+                                .takes_keys = true,
+                                .keys_of = CONFIG_COMMAND_EVAL,
+                                .options = options,
                                 .option_count = sizeof options / sizeof options[0]};
     struct arguments arguments;
     struct stored_model model;
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
     if (status == STATUS_OK && !arguments.done) {
-        const struct stored_model_options source = {path,    tokenizer,   arguments.flags, arguments.flag_count,
-                                                    environ, USE_EVALUATE};
+        const struct stored_model_options source = {path,    arguments.flags,     arguments.flag_count,
+                                                    environ, CONFIG_COMMAND_EVAL, USE_EVALUATE};
 
         status = stored_model_open(&model, &file_system_real, &source, error);
         if (status == STATUS_OK) {

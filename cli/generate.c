@@ -115,7 +115,7 @@ static int check_stops(const struct option_texts *stops, struct error *error)
 
 int command_generate(int argc, char **argv, struct error *error)
 {
-    const char *path = NULL, *prompt = NULL, *tokenizer = NULL;
+    const char *path = NULL, *prompt = NULL;
     struct generate_options generate_options = {.tokens = 100, .temperature = 1, .top_p = 1};
     struct option_texts stops = {.count = 0};
     int64_t seed = 1337;
@@ -133,18 +133,18 @@ int command_generate(int argc, char **argv, struct error *error)
         {"seed", OPTION_INTEGER, "S", "of the choice of tokens, 1337", "[0, inf)", .target = &seed},
         {"stop", OPTION_TEXTS, "TEXT", "ends before this text, as at the end of a document; may be repeated",
          .target = &stops},
-        {"tokenizer", OPTION_TEXT, "T", "where the model has none", .target = &tokenizer},
     };
-    const struct usage usage = {"generate", "Text from a model", .takes_keys = true, .options = options,
-                                .option_count = sizeof options / sizeof options[0]};
+    const struct usage usage = {"generate",         "Text from a model",
+                                .takes_keys = true, .keys_of = CONFIG_COMMAND_GENERATE,
+                                .options = options, .option_count = sizeof options / sizeof options[0]};
     struct arguments arguments;
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
     if (status == STATUS_OK && !arguments.done)
         status = check_stops(&stops, error);
     if (status == STATUS_OK && !arguments.done) {
-        const struct stored_model_options source = {path,    tokenizer,   arguments.flags, arguments.flag_count,
-                                                    environ, USE_GENERATE};
+        const struct stored_model_options source = {path,    arguments.flags,         arguments.flag_count,
+                                                    environ, CONFIG_COMMAND_GENERATE, USE_GENERATE};
 
         generate_options.seed = (uint64_t)seed;
         status = run(&source, prompt, &generate_options, &stops, error);

@@ -15,9 +15,19 @@ static const struct {
     const char *name;
     const char *key;
     const char *value;
-} shorthands[] = {{"backend", "run.backend", "B"}, {"steps", "train.steps", "N"}};
+} shorthands[] = {{"backend", "run.backend", "B"}, {"steps", "train.steps", "N"}, {"tokenizer", "data.tokenizer", "T"}};
 
 #define SHORTHANDS (int)(sizeof shorthands / sizeof shorthands[0])
+
+static bool takes_key(const struct usage *usage, int key)
+{
+    return usage->takes_keys && config_check_command((enum config_key_id)key, usage->keys_of, "", NULL) == STATUS_OK;
+}
+
+static bool takes_shorthand(const struct usage *usage, int index)
+{
+    return takes_key(usage, config_find_dotted(shorthands[index].key));
+}
 
 /* The walk over argv. */
 struct walk {
@@ -89,6 +99,9 @@ static int take_option(struct walk *walk, int index, const char *flag, size_t fl
     const struct command_option *option = &walk->usage->options[index];
     const char *value;
 
+    if ((walk->seen >> index & 1) != 0 && option->type != OPTION_TEXTS)
+        return error_set(walk->error, STATUS_USAGE, "%s%s is given twice; once is wanted", dashes(option->name),
+                         option->name);
     walk->seen |= UINT64_C(1) << index;
     if (option->type == OPTION_SWITCH) {
         if (flag[flag_bytes] == '=')
@@ -107,19 +120,39 @@ static int take_option(struct walk *walk, int index, const char *flag, size_t fl
     return STATUS_OK;
 }
 
+/* A key that the command does not use, but may have an option for of its own. A name that is no key passes: loading the
+ * config says what it is near to. */
+static int check_key(const struct walk *walk, const char *name, const char *flag, size_t flag_bytes)
+{
+    const struct usage *usage = walk->usage;
+    const char *entry;
+    char place[160];
+    int key = config_find_setting(name, &entry);
+
+    if (key < 0 || takes_key(usage, key))
+        return STATUS_OK;
+    snprintf(place, sizeof place, "%.*s", flag_bytes < 159 ? (int)flag_bytes : 159, flag);
+    for (int i = 0; i < usage->option_count; i++)
+        if (strcmp(usage->options[i].name, config_keys[key].name) == 0)
+            return error_set(walk->error, STATUS_USAGE, "%s: %s does not use %s; its own flag is --%s", place,
+                             usage->command, config_keys[key].dotted, usage->options[i].name);
+    return config_check_command((enum config_key_id)key, usage->keys_of, place, walk->error);
+}
+
 static int take_key(struct walk *walk, const char *key, size_t key_bytes, const char *flag, size_t flag_bytes)
 {
     struct arguments *arguments = walk->arguments;
-    const char *value = take_value(walk, flag, flag_bytes);
-    char *copy;
+    char *copy = strndup(key, key_bytes);
+    const char *value;
+    int status;
 
-    if (value == NULL)
-        return STATUS_USAGE;
-    copy = strndup(key, key_bytes);
     if (copy == NULL)
         return error_set(walk->error, STATUS_MEMORY, "no memory to read the command line");
-    arguments->flags[arguments->flag_count++] = (struct config_flag){copy, value};
-    return STATUS_OK;
+    arguments->flags[arguments->flag_count].key = copy;
+    status = check_key(walk, copy, flag, flag_bytes);
+    value = status == STATUS_OK ? take_value(walk, flag, flag_bytes) : NULL;
+    arguments->flags[arguments->flag_count++].value = value;
+    return value != NULL ? STATUS_OK : STATUS_USAGE;
 }
 
 /* "eval has no flag --modle, did you mean --model?" */
@@ -132,16 +165,18 @@ static int unknown_flag(const struct walk *walk, const char *flag, size_t flag_b
 
     snprintf(name, sizeof name, "%.*s", flag_bytes < 79 ? (int)flag_bytes : 79, flag);
     memmove(name, name + strspn(name, "-"), sizeof name - strspn(name, "-"));
-    for (int i = 0; i < usage->option_count + (usage->takes_keys ? SHORTHANDS : 0); i++) {
+    for (int i = 0; i < usage->option_count + SHORTHANDS; i++) {
         const char *other = i < usage->option_count ? usage->options[i].name : shorthands[i - usage->option_count].name;
         int distance = nearest_distance(name, other);
 
+        if (i >= usage->option_count && !takes_shorthand(usage, i - usage->option_count))
+            continue;
         if (nearest_is_typo(name, distance) && (near == NULL || distance < near_distance)) {
             near = other;
             near_distance = distance;
         }
     }
-    if (near == NULL && usage->takes_keys && config_nearest(name) >= 0)
+    if (near == NULL && config_nearest(name) >= 0 && takes_key(usage, config_nearest(name)))
         near = config_keys[config_nearest(name)].dotted;
     if (near != NULL)
         return error_set(walk->error, STATUS_USAGE, "%s has no flag %.*s, did you mean %s%s?", usage->command,
@@ -210,7 +245,7 @@ int options_parse(const struct usage *usage, int argc, char **argv, struct argum
     bool words_only = false;
     int status = STATUS_OK;
 
-    *arguments = (struct arguments){0};
+    *arguments = (struct arguments){.command = usage->keys_of};
     arguments->flags = calloc((size_t)argc + 1, sizeof *arguments->flags);
     arguments->words = calloc((size_t)argc + 1, sizeof *arguments->words);
     if (arguments->flags == NULL || arguments->words == NULL)
@@ -244,7 +279,8 @@ void arguments_free(struct arguments *arguments)
 
 int arguments_load_config(const struct arguments *arguments, struct config *config, struct error *error)
 {
-    const struct config_inputs inputs = {.file = arguments->config_file,
+    const struct config_inputs inputs = {.command = arguments->command,
+                                         .file = arguments->config_file,
                                          .environment = environ,
                                          .flags = arguments->flags,
                                          .flag_count = arguments->flag_count};
@@ -253,6 +289,7 @@ int arguments_load_config(const struct arguments *arguments, struct config *conf
 
     if (status != STATUS_OK)
         return status;
+    config_set_log_level(config);
     status = path_defaults_set(&file_system_real, config, error);
     if (status != STATUS_OK)
         config_free(config);
@@ -285,8 +322,29 @@ static void print_row(const char *dash, const char *name, const char *value, con
     printf("%*s%s\n", used < 26 ? 26 - used : 2, "", help);
 }
 
+/* The keys that the command uses, in lines. */
+static void print_keys(const struct usage *usage)
+{
+    int used = printf("\nKeys:");
+
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        const int length = (int)strlen(config_keys[key].dotted);
+
+        if (!takes_key(usage, key))
+            continue;
+        if (used + 1 + length > 100)
+            used = printf("\n     ");
+        used += printf(" %s", config_keys[key].dotted);
+    }
+    putchar('\n');
+}
+
 void usage_print(const struct usage *usage)
 {
+    bool all_keys = true;
+
+    for (int key = 0; key < CONFIG_KEYS; key++)
+        all_keys &= takes_key(usage, key);
     printf("usage: llmrun %s%s", usage->command, usage->takes_config_file ? " [config.yaml]" : "");
     for (int i = 0; i < usage->option_count; i++) {
         const struct command_option *option = &usage->options[i];
@@ -299,14 +357,18 @@ void usage_print(const struct usage *usage)
     for (int i = 0; i < usage->option_count; i++)
         print_row(dashes(usage->options[i].name), usage->options[i].name, usage->options[i].value,
                   usage->options[i].help);
-    if (usage->takes_keys) {
+    for (int i = 0; i < SHORTHANDS; i++) {
         char help[160];
 
-        for (int i = 0; i < SHORTHANDS; i++) {
-            snprintf(help, sizeof help, "short for --%s %s", shorthands[i].key, shorthands[i].value);
+        snprintf(help, sizeof help, "short for --%s %s", shorthands[i].key, shorthands[i].value);
+        if (takes_shorthand(usage, i))
             print_row("--", shorthands[i].name, shorthands[i].value, help);
-        }
-        print_row("--", "section.key", "V", "any key of the config; `llmrun config keys` lists them");
     }
+    if (usage->takes_keys)
+        print_row("--", "section.key", "V",
+                  all_keys ? "any key of the config; `llmrun config keys` lists them"
+                           : "a key of the config; `llmrun config keys` explains them");
     print_row("--", "help", NULL, "this text");
+    if (usage->takes_keys && !all_keys)
+        print_keys(usage);
 }

@@ -8,7 +8,8 @@
  *         {"json", OPTION_SWITCH, NULL, "print JSON", .target = &json},
  *     };
  *     const struct usage usage = {.command = "eval", .summary = "Perplexity of a model on a text",
- *                                 .options = options, .option_count = 2, .takes_keys = true};
+ *                                 .options = options, .option_count = 2, .takes_keys = true,
+ *                                 .keys_of = CONFIG_COMMAND_EVAL};
  *     struct arguments arguments;
  *     int status = options_parse(&usage, argc, argv, &arguments, error);
  *
@@ -55,8 +56,9 @@ struct usage {
     const char *words; /* its words in the help: "RUN_DIR"; NULL: none. A config file is not counted */
     int least_words;
     int most_words;
-    bool takes_config_file; /* the first word is a config file; there may be none */
-    bool takes_keys;        /* --section.key V, and the shorthands --backend B and --steps N */
+    bool takes_config_file;      /* the first word is a config file; there may be none */
+    bool takes_keys;             /* --section.key V, and shorthands: --backend B, --steps N, --tokenizer T */
+    enum config_command keys_of; /* the keys that it takes; others are refused */
     const struct command_option *options;
     int option_count;
 };
@@ -64,6 +66,7 @@ struct usage {
 struct arguments {
     bool done; /* --help was asked for and is printed: nothing else to do */
     const char *config_file;
+    enum config_command command;
     struct config_flag *flags; /* settings of keys, in order; keys are copies */
     int64_t flag_count;
     const char **words;
@@ -71,13 +74,14 @@ struct arguments {
 };
 
 /* Reads argv[1..]. `--name V` and `--name=V` are the same; a word that begins with -- is no value, unless after '=';
- * after a lone -- all are words. STATUS_USAGE names what is wrong and the nearest flag. The caller frees with
- * arguments_free in any case. */
+ * after a lone -- all are words. An option of the command stands once; of a key that is set twice the last value
+ * counts. STATUS_USAGE names what is wrong and the nearest flag. The caller frees with arguments_free in any case. */
 int options_parse(const struct usage *usage, int argc, char **argv, struct arguments *arguments, struct error *error);
 
 void arguments_free(struct arguments *arguments);
 
-/* config_load with the file, this process's environment and the settings, and what follows from model.path. */
+/* config_load with the file, this process's environment and the settings, and what follows from model.path. log.level
+ * holds from then on. */
 int arguments_load_config(const struct arguments *arguments, struct config *config, struct error *error);
 
 /* A whole command that works on a config: parses, loads the config, calls `work`. Where --help was asked for, or

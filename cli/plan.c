@@ -131,6 +131,7 @@ int command_plan(int argc, char **argv, struct error *error)
                                 "Memory and arithmetic of a run, before anything runs",
                                 .takes_config_file = true,
                                 .takes_keys = true,
+                                .keys_of = CONFIG_COMMAND_PLAN,
                                 .options = options,
                                 .option_count = 1};
     struct arguments arguments;

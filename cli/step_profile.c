@@ -73,6 +73,13 @@ static struct profile_row *row_of_mark(struct step_profile *profile, const struc
     return find_row(profile, label);
 }
 
+int step_profile_check(const struct step_profile *profile, bool profiled, struct error *error)
+{
+    if (profile->by_shape && !profiled)
+        return error_set(error, STATUS_USAGE, "--shapes is about the profile; it goes with --profile");
+    return STATUS_OK;
+}
+
 void step_profile_watch(struct step_profile *profile, struct executor *executor)
 {
     profile->executor = executor;

@@ -27,6 +27,9 @@ struct step_profile {
     struct timeline timeline;  /* of its last step */
 };
 
+/* STATUS_USAGE for --shapes without --profile, which it is about. */
+int step_profile_check(const struct step_profile *profile, bool profiled, struct error *error);
+
 /* The steps of `executor` leave their times in `profile` until step_profile_free, which comes before the executor's
  * end. */
 void step_profile_watch(struct step_profile *profile, struct executor *executor);

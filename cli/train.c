@@ -1,25 +1,10 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "base/log.h"
 #include "command.h"
 #include "data/builtin.h"
 #include "options.h"
 #include "progress.h"
-
-static enum log_level level_of(const struct config *config)
-{
-    switch (config->log.level) {
-    case CONFIG_LEVEL_ERROR:
-        return LOG_ERROR;
-    case CONFIG_LEVEL_WARNING:
-        return LOG_WARNING;
-    case CONFIG_LEVEL_DEBUG:
-        return LOG_DEBUG;
-    default:
-        return LOG_INFO;
-    }
-}
 
 static int train(void *context, const struct config *config, struct error *error)
 {
@@ -29,7 +14,6 @@ static int train(void *context, const struct config *config, struct error *error
     int status;
 
     (void)context;
-    log_set_level(level_of(config));
     /* A reader of the output that goes away is no reason to end a run. */
     signal(SIGPIPE, SIG_IGN);
     progress_init(&progress, stdout, config->log.every);
@@ -51,7 +35,7 @@ static int train(void *context, const struct config *config, struct error *error
 int command_train(int argc, char **argv, struct error *error)
 {
     const struct usage usage = {"train", "Trains a model; with no config, the built-in demo", .takes_config_file = true,
-                                .takes_keys = true};
+                                .takes_keys = true, .keys_of = CONFIG_COMMAND_TRAIN};
 
     return options_run(&usage, argc, argv, train, NULL, error);
 }

@@ -33,6 +33,27 @@ static void print_row(enum config_key_id key)
     puts(row->resume == CONFIG_FIXED ? " | yes |" : row->resume == CONFIG_CONTENT ? " | contents |" : " | |");
 }
 
+/* Which command uses which key: config/commands.def. */
+static void print_commands(void)
+{
+    puts("\n## Commands\n\n"
+         "Which command uses which key. A flag or a variable of a key that the command does not use is refused (exit "
+         "code 2); a\n"
+         "config file may hold it, and so may the config that a run has stored. `config show` takes every key.\n");
+    fputs("| key |", stdout);
+    for (int command = 0; command < CONFIG_COMMANDS; command++)
+        printf(" %s |", config_command_name(command));
+    fputs("\n|---|", stdout);
+    for (int command = 0; command < CONFIG_COMMANDS; command++)
+        fputs("---|", stdout);
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        printf("\n| `%s` |", config_keys[key].dotted);
+        for (int command = 0; command < CONFIG_COMMANDS; command++)
+            fputs((config_key_commands[key] >> command & 1) != 0 ? " yes |" : " |", stdout);
+    }
+    puts("");
+}
+
 int main(void)
 {
     puts("# Config\n\n"
@@ -64,5 +85,6 @@ int main(void)
             if (strcmp(config_keys[key].section, section->name) == 0)
                 print_row((enum config_key_id)key);
     }
+    print_commands();
     return 0;
 }

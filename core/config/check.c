@@ -33,8 +33,13 @@ int config_follow_path(struct config *config, struct error *error)
     return STATUS_OK;
 }
 
+static bool uses(enum config_command command, enum config_key_id key)
+{
+    return command == CONFIG_COMMAND_ANY || (config_key_commands[key] & command) != 0;
+}
+
 /* Each sentence begins with the place of the key that is easiest to change. */
-int config_check(const struct config *config, struct error *error)
+int config_check(const struct config *config, enum config_command command, struct error *error)
 {
     char place[300];
 
@@ -55,7 +60,8 @@ int config_check(const struct config *config, struct error *error)
                          "%s: model.ignore names fields of a config.json, and model.path, which names that, is empty",
                          place);
     }
-    if (config->train.micro_batch > 0 && config->train.global_batch % config->train.micro_batch != 0) {
+    if (uses(command, CONFIG_KEY_train_global_batch) && config->train.micro_batch > 0 &&
+        config->train.global_batch % config->train.micro_batch != 0) {
         config_source_text(config, CONFIG_KEY_train_micro_batch, place, sizeof place);
         return error_set(error, STATUS_USAGE,
                          "%s: train.micro_batch is %lld, which does not divide train.global_batch %lld", place,

@@ -87,10 +87,24 @@ struct config_flag {
     const char *value;
 };
 
+/* The commands that read a config: config/commands.def says which keys each of them uses. */
+enum config_command {
+    CONFIG_COMMAND_ANY = 0, /* every key may be set */
+    CONFIG_COMMAND_TRAIN = 1 << 0,
+    CONFIG_COMMAND_EVAL = 1 << 1,
+    CONFIG_COMMAND_GENERATE = 1 << 2,
+    CONFIG_COMMAND_PLAN = 1 << 3,
+    CONFIG_COMMAND_BENCH_STEP = 1 << 4,
+    CONFIG_COMMAND_BENCH_GENERATE = 1 << 5,
+    CONFIG_COMMAND_BENCH_GEMM = 1 << 6
+};
+#define CONFIG_COMMANDS 7
+
 /* The levels above the defaults; each may be absent. */
 struct config_inputs {
-    const char *file; /* path of a YAML file */
-    const char *text; /* read in place of the file, whose name then serves for messages */
+    enum config_command command; /* whose variables these are: those of keys that it does not use are refused */
+    const char *file;            /* path of a YAML file */
+    const char *text;            /* read in place of the file, whose name then serves for messages */
     int64_t text_bytes;
     char *const *environment;        /* NAME=value, NULL at the end: as `environ` */
     const struct config_flag *flags; /* a later one wins */
@@ -104,12 +118,18 @@ int config_load(struct config *config, const struct config_inputs *inputs, struc
 /* Sets a key, or an entry of model.overrides, to what the files in model.path say, unless somebody set it. */
 int config_set_from_path(struct config *config, const char *dotted, const char *value, struct error *error);
 
+/* From now on the lines of log.level and above are shown, in this process. */
+void config_set_log_level(const struct config *config);
+
 /* Frees what config_load made. A zeroed struct may be freed. */
 void config_free(struct config *config);
 
 /* Writes the whole config as YAML that config_load reads back to the same values; with `sources`, a comment says where
  * each came from. *text is the caller's, to free(). */
 int config_to_text(const struct config *config, bool sources, char **text, struct error *error);
+
+/* Whether a flag or a variable set the key. */
+bool config_is_given(const struct config *config, enum config_key_id key);
 
 /* The value of one key as one line of YAML; the caller's, to free(). NULL when there is no memory. */
 char *config_value_text(const struct config *config, enum config_key_id key);

@@ -63,6 +63,25 @@ int config_find_dotted(const char *dotted)
     return -1;
 }
 
+int config_find_setting(const char *dotted, const char **entry)
+{
+    int key = config_find_dotted(dotted);
+
+    *entry = NULL;
+    if (key >= 0)
+        return key;
+    for (key = 0; key < CONFIG_KEYS; key++) {
+        size_t length = strlen(config_keys[key].dotted);
+
+        if (config_keys[key].type == CONFIG_TYPE_MAP && strncmp(config_keys[key].dotted, dotted, length) == 0 &&
+            dotted[length] == '.') {
+            *entry = dotted + length + 1;
+            return key;
+        }
+    }
+    return -1;
+}
+
 void config_variable(enum config_key_id key, char *out, size_t bytes)
 {
     snprintf(out, bytes, "LLMRUN_%s_%s", config_keys[key].section, config_keys[key].name);

@@ -60,9 +60,25 @@ extern const struct config_choice config_choices[];
 /* A row with name NULL ends them. */
 extern const struct config_section config_sections[];
 
+/* The commands that use each key, enum config_command or-ed: config/commands.def. */
+extern const unsigned config_key_commands[CONFIG_KEYS];
+
+/* "bench step", of bit `index` of enum config_command. */
+const char *config_command_name(int index);
+
+/* The commands that use a key: "train, eval and plan". Cut to `bytes`. */
+void config_command_list(enum config_key_id key, char *out, size_t bytes);
+
+/* STATUS_USAGE where `command`, one bit or CONFIG_COMMAND_ANY, does not use the key; `place` names flag or variable. */
+int config_check_command(enum config_key_id key, unsigned command, const char *place, struct error *error);
+
 /* The key of that name, or -1. `section` may be longer than its first `section_bytes` bytes. */
 int config_find(const char *section, size_t section_bytes, const char *name);
 int config_find_dotted(const char *dotted);
+
+/* The key that a flag sets: itself, or a map key of which `dotted` names an entry (model.overrides.n_layer); then
+ * *entry is the entry's name, else NULL. -1: neither. */
+int config_find_setting(const char *dotted, const char **entry);
 
 /* The key's name in the environment: LLMRUN_SECTION_NAME. Cut to `bytes`. */
 void config_variable(enum config_key_id key, char *out, size_t bytes);

@@ -14,26 +14,6 @@
 /* Variables of that form which are no keys. */
 static const char *const reserved[] = {"LLMRUN_BACKEND_PATH", "LLMRUN_RENDEZVOUS", "LLMRUN_SECRET", "LLMRUN_TEST_DATA"};
 
-/* The key, or the map key that `dotted` names an entry of: then *entry is the entry's name. -1: neither. */
-static int find_setting(const char *dotted, const char **entry)
-{
-    int key = config_find_dotted(dotted);
-
-    *entry = NULL;
-    if (key >= 0)
-        return key;
-    for (key = 0; key < CONFIG_KEYS; key++) {
-        size_t length = strlen(config_keys[key].dotted);
-
-        if (config_keys[key].type == CONFIG_TYPE_MAP && strncmp(config_keys[key].dotted, dotted, length) == 0 &&
-            dotted[length] == '.') {
-            *entry = dotted + length + 1;
-            return key;
-        }
-    }
-    return -1;
-}
-
 /* Whether a value is taken as it is. Defaults are as in a config file. */
 static bool is_verbatim(const struct config_key *key, const char *text, enum config_level level)
 {
@@ -86,7 +66,7 @@ int level_set(struct config *config, const char *dotted, const char *place, cons
               struct config_source source, struct error *error)
 {
     const char *entry;
-    int key = find_setting(dotted, &entry);
+    int key = config_find_setting(dotted, &entry);
 
     if (key < 0)
         return error_set(error, STATUS_BUG, "%s is no key", dotted);
@@ -114,7 +94,7 @@ static enum config_level level_of(const struct config *config, int key, const ch
 int config_set_from_path(struct config *config, const char *dotted, const char *value, struct error *error)
 {
     const char *entry;
-    int key = find_setting(dotted, &entry);
+    int key = config_find_setting(dotted, &entry);
 
     if (key >= 0 && level_of(config, key, entry) > CONFIG_PATH)
         return STATUS_OK;
@@ -219,7 +199,7 @@ static bool is_reserved(const char *name)
     return false;
 }
 
-int level_environment(struct config *config, char *const *environment, struct error *error)
+int level_environment(struct config *config, enum config_command command, char *const *environment, struct error *error)
 {
     char name[160];
 
@@ -235,6 +215,9 @@ int level_environment(struct config *config, char *const *environment, struct er
         key = find_variable(name);
         if (key < 0)
             return unknown_variable(name, error);
+        status = config_check_command((enum config_key_id)key, command, name, error);
+        if (status != STATUS_OK)
+            return status;
         status =
             level_set(config, config_keys[key].dotted, name, *environment + length + ((*environment)[length] == '='),
                       (struct config_source){CONFIG_ENVIRONMENT, 0}, error);
@@ -253,7 +236,7 @@ int level_flags(struct config *config, const struct config_flag *flags, int64_t 
         int status;
 
         snprintf(place, sizeof place, "--%.120s", flags[i].key);
-        if (find_setting(flags[i].key, &entry) < 0) {
+        if (config_find_setting(flags[i].key, &entry) < 0) {
             config_hint(flags[i].key, hint, sizeof hint);
             return error_set(error, STATUS_USAGE, "%s: no key is called %.120s%s", place, flags[i].key, hint);
         }

@@ -16,15 +16,16 @@ int level_set(struct config *config, const char *dotted, const char *place, cons
  * lower levels. STATUS_USAGE when one level sets both. */
 int level_end(struct config *config, enum config_level level, struct error *error);
 
-/* Reads every LLMRUN_* variable; `environment` may be NULL. */
-int level_environment(struct config *config, char *const *environment, struct error *error);
+/* Reads every LLMRUN_* variable; `environment` may be NULL. One of a key that `command` does not use is refused. */
+int level_environment(struct config *config, enum config_command command, char *const *environment,
+                      struct error *error);
 
 int level_flags(struct config *config, const struct config_flag *flags, int64_t count, struct error *error);
 
 /* Where data.tokenizer is not set and model.path holds a tokenizer, that is it. */
 int config_follow_path(struct config *config, struct error *error);
 
-/* What holds between keys. STATUS_USAGE names both. */
-int config_check(const struct config *config, struct error *error);
+/* What holds between keys that `command` uses. STATUS_USAGE names both. */
+int config_check(const struct config *config, enum config_command command, struct error *error);
 
 #endif

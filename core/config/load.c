@@ -159,16 +159,21 @@ int config_load(struct config *config, const struct config_inputs *inputs, struc
             status = level_end(config, CONFIG_FILE, error);
     }
     if (status == STATUS_OK)
-        status = level_environment(config, inputs->environment, error);
+        status = level_environment(config, inputs->command, inputs->environment, error);
     if (status == STATUS_OK)
         status = level_flags(config, inputs->flags, inputs->flag_count, error);
     if (status == STATUS_OK)
         status = config_follow_path(config, error);
     if (status == STATUS_OK)
-        status = config_check(config, error);
+        status = config_check(config, inputs->command, error);
     if (status != STATUS_OK)
         config_free(config);
     return status;
+}
+
+bool config_is_given(const struct config *config, enum config_key_id key)
+{
+    return config->sources[key].level >= CONFIG_ENVIRONMENT;
 }
 
 void config_free(struct config *config)

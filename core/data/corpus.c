@@ -74,6 +74,8 @@ static int add_blocks(struct loader *loader, struct data_file *file, struct piec
 
     if (block.capacity <= 0)
         block.capacity = (int64_t)(loader->options->threads < 8 ? loader->options->threads : 8) * THREAD_BYTES;
+    if (file->bytes > 0 && file->bytes < block.capacity)
+        block.capacity = file->bytes + 1; /* the byte that is not there shows the end */
     block.data = malloc((size_t)block.capacity);
     if (block.data == NULL)
         result = error_set(error, STATUS_MEMORY, "%s: no memory to read it", file->name);

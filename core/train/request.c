@@ -1,6 +1,7 @@
 #include "train/request.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "huggingface/config.h"
 
@@ -99,6 +100,23 @@ int request_make(const struct config *config, int64_t vocabulary, unsigned uses,
                                              .weight_decay = (float)config->optim.weight_decay,
                                              .clip = (float)config->optim.clip};
     return STATUS_OK;
+}
+
+/* Threads that turn text into tokens; their number changes no token. */
+static int reader_threads(const struct config *config)
+{
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (config->run.threads > 0)
+        return (int)config->run.threads;
+    return online < 1 ? 1 : online > 8 ? 8 : (int)online;
+}
+
+void request_corpus(const struct config *config, struct corpus_options *options)
+{
+    options->special = request_special_tokens(config);
+    options->mask_prompt = config->data.mask == CONFIG_MASK_PROMPT;
+    options->threads = reader_threads(config);
 }
 
 void request_learning_rate(const struct config *config, struct learning_rate *schedule)

@@ -4,6 +4,7 @@
 
 #include "compile/compile.h"
 #include "config/config.h"
+#include "data/corpus.h"
 #include "data/encode_pieces.h"
 #include "train/learning_rate.h"
 
@@ -22,6 +23,9 @@ enum special_tokens request_special_tokens(const struct config *config);
 /* Everything but `exact` and the device's part. `uses`: enum use, or-ed. */
 int request_make(const struct config *config, int64_t vocabulary, unsigned uses, struct compile_request *request,
                  struct error *error);
+
+/* How files become tokens: all of *options that does not name files. */
+void request_corpus(const struct config *config, struct corpus_options *options);
 
 void request_learning_rate(const struct config *config, struct learning_rate *schedule);
 

@@ -147,7 +147,8 @@ int saver_read_config(const struct checkpoint *checkpoint, const struct config_i
         inputs.file = SAVER_CONFIG_NAME;
         inputs.text = text;
         status = config_load(config, &inputs, error);
-        if (status != STATUS_OK)
+        /* What a flag or a variable above it says wrong names that. */
+        if (status != STATUS_OK && strncmp(error->message, SAVER_CONFIG_NAME, strlen(SAVER_CONFIG_NAME)) == 0)
             error_prefix(error, "%s", checkpoint->folder);
     }
     free(text);

@@ -49,27 +49,56 @@ const char *stored_model_tokenizer(const struct checkpoint *checkpoint, const st
     return model_files_tokenizer_in(checkpoint->folder) ? checkpoint->folder : NULL;
 }
 
-/* The model's own, unless it is of a kind that is not read, or there is none. */
-static int open_tokenizer(struct stored_model *model, const char *path, const struct stored_model_options *options,
-                          struct error *error)
+static bool tokenizer_is_given(const struct stored_model *model)
 {
-    int status = STATUS_OK;
+    return config_is_given(&model->config, CONFIG_KEY_data_tokenizer);
+}
 
-    if (path != NULL)
-        status = tokenizer_open(path, &model->tokenizer, error);
-    if (options->tokenizer != NULL && (path == NULL || status == STATUS_USAGE))
-        return tokenizer_open(options->tokenizer, &model->tokenizer, error);
+/* `own`: the model's; NULL: it has none. */
+static int open_tokenizer(struct stored_model *model, const char *own, struct error *error)
+{
+    const char *path = tokenizer_is_given(model) ? model->config.data.tokenizer : own;
+
     if (path == NULL)
         return error_set(error, STATUS_USAGE, "%s holds no tokenizer; name one with --tokenizer", model->folder);
-    return status;
+    return tokenizer_open(path, &model->tokenizer, error);
+}
+
+/* A model that began with random weights has the vocabulary of the tokenizer that it was trained with, whichever reads
+ * the texts now. One that is not read here came with the weights, whose vocabulary is known. */
+static int trained_vocabulary(const struct stored_model *model, const struct checkpoint *checkpoint,
+                              int64_t *vocabulary, struct error *error)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct config stored;
+    struct error ignored;
+    const char *own;
+    int status;
+
+    *vocabulary = tokenizer_vocabulary(model->tokenizer);
+    if (!tokenizer_is_given(model))
+        return STATUS_OK;
+    status = stored_model_config(checkpoint, NULL, &stored, error);
+    if (status != STATUS_OK)
+        return status;
+    own = stored_model_tokenizer(checkpoint, &stored);
+    if (own != NULL && tokenizer_open(own, &tokenizer, &ignored) == STATUS_OK) {
+        *vocabulary = tokenizer_vocabulary(tokenizer);
+        tokenizer_close(tokenizer);
+    }
+    config_free(&stored);
+    return STATUS_OK;
 }
 
 static int load_checkpoint(struct stored_model *model, struct checkpoint *checkpoint, unsigned uses,
                            struct error *error)
 {
     struct weight_list list;
-    int status = engine_open(&model->engine, &model->config, tokenizer_vocabulary(model->tokenizer), uses, error);
+    int64_t vocabulary;
+    int status = trained_vocabulary(model, checkpoint, &vocabulary, error);
 
+    if (status == STATUS_OK)
+        status = engine_open(&model->engine, &model->config, vocabulary, uses, error);
     if (status != STATUS_OK)
         return status;
     status = weight_list_make(&executor_compiled(model->engine.executor)->program, &list, error);
@@ -83,8 +112,10 @@ static int load_checkpoint(struct stored_model *model, struct checkpoint *checkp
 static int open_checkpoint(struct stored_model *model, const struct file_system *fs,
                            const struct stored_model_options *options, struct error *error)
 {
-    const struct config_inputs above = {
-        .environment = options->environment, .flags = options->flags, .flag_count = options->flag_count};
+    const struct config_inputs above = {.command = options->command,
+                                        .environment = options->environment,
+                                        .flags = options->flags,
+                                        .flag_count = options->flag_count};
     struct checkpoint checkpoint = {0};
     int status = checkpoint_resolve(fs, options->path, model->folder, error);
 
@@ -93,7 +124,9 @@ static int open_checkpoint(struct stored_model *model, const struct file_system 
     if (status == STATUS_OK)
         status = stored_model_config(&checkpoint, &above, &model->config, error);
     if (status == STATUS_OK)
-        status = open_tokenizer(model, stored_model_tokenizer(&checkpoint, &model->config), options, error);
+        config_set_log_level(&model->config);
+    if (status == STATUS_OK)
+        status = open_tokenizer(model, stored_model_tokenizer(&checkpoint, &model->config), error);
     if (status == STATUS_OK)
         status = load_checkpoint(model, &checkpoint, options->uses, error);
     model->step = checkpoint.manifest.step;
@@ -104,7 +137,8 @@ static int open_checkpoint(struct stored_model *model, const struct file_system 
 /* The defaults, with the directory as model.path, under the flags. */
 static int directory_config(struct stored_model *model, const struct stored_model_options *options, struct error *error)
 {
-    struct config_inputs inputs = {.environment = options->environment, .flag_count = options->flag_count + 2};
+    struct config_inputs inputs = {
+        .command = options->command, .environment = options->environment, .flag_count = options->flag_count + 2};
     struct config_flag *flags = malloc((size_t)inputs.flag_count * sizeof *flags);
     int status;
 
@@ -116,6 +150,8 @@ static int directory_config(struct stored_model *model, const struct stored_mode
         memcpy(flags + 2, options->flags, (size_t)options->flag_count * sizeof *flags);
     inputs.flags = flags;
     status = config_load(&model->config, &inputs, error);
+    if (status == STATUS_OK)
+        config_set_log_level(&model->config);
     free(flags);
     return status;
 }
@@ -125,18 +161,17 @@ static int open_directory(struct stored_model *model, const struct file_system *
 {
     struct pretrained pretrained = {0};
     struct model_config extents;
-    const char *tokenizer = NULL;
+    const char *own = NULL;
     int status;
 
     snprintf(model->folder, sizeof model->folder, "%s", options->path);
     status = directory_config(model, options, error);
     if (status == STATUS_OK)
         status = path_defaults_set(fs, &model->config, error);
-    if (status == STATUS_OK) {
-        if (model->config.sources[CONFIG_KEY_data_tokenizer].level != CONFIG_DEFAULT)
-            tokenizer = model->config.data.tokenizer;
-        status = open_tokenizer(model, tokenizer, options, error);
-    }
+    if (status == STATUS_OK && model->config.sources[CONFIG_KEY_data_tokenizer].level != CONFIG_DEFAULT)
+        own = model->config.data.tokenizer;
+    if (status == STATUS_OK)
+        status = open_tokenizer(model, own, error);
     if (status == STATUS_OK)
         status = request_model(&model->config, tokenizer_vocabulary(model->tokenizer), &extents, error);
     if (status == STATUS_OK)

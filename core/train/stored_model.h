@@ -8,12 +8,14 @@
 #include "train/engine.h"
 
 struct stored_model_options {
-    const char *path;      /* a run folder (its newest complete checkpoint), a checkpoint or a Hugging Face directory */
-    const char *tokenizer; /* used where there is none of a kind that is read; NULL for none */
-    const struct config_flag *flags; /* keys that win over the stored config, or over the defaults: backend ... */
+    const char *path; /* a run folder (its newest complete checkpoint), a checkpoint or a Hugging Face directory */
+    /* Keys that win over the stored config, or over the defaults. Of a tokenizer that is set here the model's own is
+     * not looked at. */
+    const struct config_flag *flags;
     int64_t flag_count;
     char *const *environment;
-    unsigned uses; /* enum use */
+    enum config_command command; /* whose keys the environment may set */
+    unsigned uses;               /* enum use */
 };
 
 struct stored_model {

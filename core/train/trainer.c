@@ -15,16 +15,6 @@
 #include "train/run.h"
 #include "train/schedule_notes.h"
 
-/* Threads that turn text into tokens; their number changes no token. */
-static int reader_threads(const struct config *config)
-{
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (config->run.threads > 0)
-        return (int)config->run.threads;
-    return online < 1 ? 1 : online > 8 ? 8 : (int)online;
-}
-
 /* The bound of the data's tokens: the tokenizer's, or the model's where that has fewer. */
 static int find_vocabulary(const struct trainer *trainer, int32_t *vocabulary, struct error *error)
 {
@@ -46,14 +36,12 @@ static int load_data(struct trainer *trainer, struct error *error)
         .valid = (const char *const *)config->data.valid.items,
         .valid_count = config->data.valid.count,
         .valid_split = config->data.valid_split,
-        .special = request_special_tokens(config),
-        .mask_prompt = config->data.mask == CONFIG_MASK_PROMPT,
-        .threads = reader_threads(config),
         .builtin = trainer->options.builtin,
         .builtin_bytes = trainer->options.builtin_bytes,
     };
     int status = tokenizer_open(trainer->origin.files.data.tokenizer, &trainer->tokenizer, error);
 
+    request_corpus(config, &options);
     if (status != STATUS_OK)
         return status;
     if (config->model.path[0] != '\0' && config->sources[CONFIG_KEY_data_tokenizer].level == CONFIG_DEFAULT)

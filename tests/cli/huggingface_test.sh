@@ -128,8 +128,8 @@ pdrop 0.1 0.1 0.1
 set -- --data.train text.txt --data.tokenizer bytes --model.path drops --train.global_batch 2
 expect 0 out '*dropout: 0.1 *# model.path*' -- config show "$@"
 expect 0 out '*dropout: 0.0 *# --model.dropout*' -- config show "$@" --model.dropout 0
-expect 0 out '*"embedding.drop"*' -- plan "$@" --dump step
-"$llmrun" plan "$@" --model.dropout 0 --dump step | grep -q '"embedding.drop"' && complain 'model.dropout 0 drops'
+expect 0 out '*"embedding.drop"*' -- plan --model.path drops --train.global_batch 2 --dump step
+"$llmrun" plan --model.path drops --train.global_batch 2 --model.dropout 0 --dump step | grep -q '"embedding.drop"' && complain 'model.dropout 0 drops'
 [ "$(loss_of drops)" = "$(loss_of "$models/gpt2_fp16")" ] || complain 'eval drops'
 expect 0 err '*model.dropout is 0.1, as in config.json of drops*' -- train "$@" --run.dir drops.run --steps 1
 expect 0 err '*the first weights are random: of model.path drops only the shape is taken*' -- train "$@" \

@@ -23,8 +23,12 @@ static const struct command_option options[] = {
     {.name = "stop", .type = OPTION_TEXTS, .value = "TEXT", .help = "ends the text", .target = &stops},
 };
 
-static const struct usage keys = {
-    .command = "eval", .summary = "Test", .takes_keys = true, .options = options, .option_count = 6};
+static const struct usage keys = {.command = "eval",
+                                  .summary = "Test",
+                                  .takes_keys = true,
+                                  .keys_of = CONFIG_COMMAND_TRAIN,
+                                  .options = options,
+                                  .option_count = 6};
 static const struct usage words = {
     .command = "list", .summary = "Test", .words = "RUN_DIR", .least_words = 1, .most_words = 2};
 

@@ -6,7 +6,7 @@ newline='
 '
 number=0
 # Whole folders move: each odd name is that of the data, of the tokenizer and of the run at once.
-for name in 'a #b.txt' ' c ' 'd: e' '-f' '[g]' '[h, i' '~' 'null' "'j'" 'k\n%s' "l${tab}m${newline}n" 'é😀'; do
+for name in 'a #b: c' '-d ' '[e]' '[f, g' "'h'" "i\n%s${tab}j${newline}k" 'é😀'; do
     number=$((number + 1))
     mkdir "$number" && cd "$number" || exit 1
     cp ../tiny.yaml .

@@ -51,7 +51,7 @@ expect 0 out '*exact: 256 lanes*' -- plan tiny.yaml --numerics.lanes 256 --train
 
 # No device is needed, nor data, for a model that fits on none.
 expect 0 out '*model      68976648192 parameters: 80 layers, width 8192, 64 heads (8 of keys and values)*' -- \
-    plan --model.preset llama2-70b --train.global_batch 1 --data.tokenizer nowhere
+    plan --model.preset llama2-70b --train.global_batch 1
 expect 0 out '*section forward*section close*section update*' -- plan tiny.yaml --dump step
 expect 2 "llmrun: --dump is 'graph'; it can be step" -- plan tiny.yaml --dump graph
 finish
