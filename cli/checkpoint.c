@@ -16,7 +16,8 @@ static const char *condition_name(enum checkpoint_condition condition)
     static const char *const names[] = {[CHECKPOINT_COMPLETE] = "complete",
                                         [CHECKPOINT_PARTIAL] = "partial",
                                         [CHECKPOINT_TORN] = "torn",
-                                        [CHECKPOINT_FOREIGN] = "foreign"};
+                                        [CHECKPOINT_FOREIGN] = "foreign",
+                                        [CHECKPOINT_UNREADABLE] = "unreadable"};
 
     return names[condition];
 }
@@ -25,25 +26,32 @@ static int list(const char *run_folder, struct error *error)
 {
     struct checkpoint_listing listing = {0};
     char folder[PATH_MAX];
+    bool found;
     int status;
 
     if (!file_join(folder, sizeof folder, run_folder, "ckpt"))
         return error_set(error, STATUS_USAGE, "the path is too long");
-    if (!folder_exists(run_folder))
-        return error_set(error, STATUS_INPUT, "%s is no folder; a run folder is wanted", run_folder);
-    status = checkpoint_list(&file_system_real, folder_exists(folder) ? folder : run_folder, &listing, error);
+    status = folder_find(run_folder, &found, error);
+    if (status == STATUS_OK && !found)
+        status = error_set(error, STATUS_INPUT, "%s is no folder; a run folder is wanted", run_folder);
+    if (status == STATUS_OK)
+        status = folder_find(folder, &found, error);
+    if (status == STATUS_OK)
+        status = checkpoint_list(&file_system_real, found ? folder : run_folder, &listing, error);
     if (status != STATUS_OK)
         return status;
     for (int64_t i = 0; i < listing.count; i++) {
         const struct checkpoint_entry *entry = &listing.entries[i];
 
-        printf("%-9s %10lld  %10.1f MB  %s%s%s\n", condition_name(entry->condition), (long long)entry->step,
+        printf("%-10s %10lld  %10.1f MB  %s%s%s\n", condition_name(entry->condition), (long long)entry->step,
                (double)entry->bytes / 1e6, entry->name, entry->reason[0] != '\0' ? ": " : "", entry->reason);
+        if (entry->condition == CHECKPOINT_UNREADABLE)
+            status = error_set(error, STATUS_STORAGE, "%s", entry->reason);
     }
     if (listing.count == 0)
         printf("no checkpoint in %s\n", folder);
     checkpoint_listing_finish(&listing);
-    return STATUS_OK;
+    return status;
 }
 
 static void print_problem(void *context, const char *file, const char *tensor, const char *sentence)
@@ -56,11 +64,14 @@ static int verify(const char *given, struct error *error)
 {
     char folder[PATH_MAX];
     int64_t bytes;
-    int status = checkpoint_resolve(&file_system_real, given, folder, error);
+    int status;
 
-    if (status != STATUS_OK)
-        return status;
-    status = checkpoint_verify(&file_system_real, folder, print_problem, NULL, &bytes, error);
+    do {
+        status = checkpoint_resolve(&file_system_real, given, folder, error);
+        if (status != STATUS_OK)
+            return status;
+        status = checkpoint_verify(&file_system_real, folder, print_problem, NULL, &bytes, error);
+    } while (status == STATUS_INPUT && checkpoint_moved_on(&file_system_real, given, folder));
     if (status == STATUS_OK)
         printf("%s: every byte of %.1f MB is as it was saved\n", folder, (double)bytes / 1e6);
     return status;

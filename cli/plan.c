@@ -107,7 +107,8 @@ static int plan(const struct config *config, const char *dump, struct error *err
     const bool evaluates = config->data.valid.count > 0 || config->data.valid_split > 0;
     struct compile_request request;
     struct compiled compiled;
-    int status = request_make(config, 0, USE_TRAIN | (evaluates ? USE_EVALUATE : 0), &request, error);
+    int status =
+        request_make(&file_system_real, config, 0, USE_TRAIN | (evaluates ? USE_EVALUATE : 0), &request, error);
 
     if (status == STATUS_OK)
         status = compile_plan(config, &request, &compiled, error);

@@ -11,13 +11,25 @@
 
 static int real_open(const struct file_system *fs, const char *path, enum file_mode mode)
 {
-    /* A pipe that nobody writes to would keep an open for reading waiting. */
-    static const int flags[] = {O_RDONLY | O_NONBLOCK, O_WRONLY | O_CREAT | O_TRUNC, O_RDWR | O_CREAT | O_APPEND};
-    int handle;
+    static const int flags[] = {O_RDONLY, O_WRONLY | O_CREAT | O_NOFOLLOW, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW};
+    struct stat status;
+    int handle, problem = 0;
 
     (void)fs;
-    handle = open(path, flags[mode] | O_CLOEXEC, 0666);
-    return handle >= 0 ? handle : -errno;
+    /* A pipe whose other end nobody has would keep an open waiting. */
+    handle = open(path, flags[mode] | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (handle < 0)
+        return errno == ENXIO ? -ESPIPE : -errno;
+    if (fstat(handle, &status) != 0)
+        problem = errno;
+    else if (!S_ISREG(status.st_mode))
+        problem = S_ISDIR(status.st_mode) ? EISDIR : ESPIPE;
+    else if (mode == FILE_CREATE && ftruncate(handle, 0) != 0)
+        problem = errno;
+    if (problem == 0)
+        return handle;
+    close(handle);
+    return -problem;
 }
 
 static int64_t real_read(const struct file_system *fs, int handle, void *data, size_t bytes, int64_t offset)
@@ -114,6 +126,43 @@ const struct file_system file_system_real = {
     real_close, real_sync_folder, real_make_folder, real_rename, real_remove,   real_free_bytes,
 };
 
+int file_problem_status(int problem)
+{
+    static const int of_the_file[] = {ENOENT, ENOTDIR, EISDIR, ESPIPE, ELOOP, ENAMETOOLONG, EACCES, EPERM};
+
+    for (size_t i = 0; i < sizeof of_the_file / sizeof of_the_file[0]; i++)
+        if (problem == of_the_file[i])
+            return STATUS_INPUT;
+    return STATUS_STORAGE;
+}
+
+const char *file_problem_text(int problem)
+{
+    return problem == EISDIR   ? "it is a folder, a file is wanted"
+           : problem == ESPIPE ? "it is a pipe, socket or device, a file is wanted"
+           : problem == ELOOP  ? "it is a symbolic link, a file is wanted"
+                               : strerror(problem);
+}
+
+static int open_to_read(const struct file_system *fs, const char *path)
+{
+    int handle;
+
+    do
+        handle = fs->open(fs, path, FILE_READ);
+    while (handle == -EINTR);
+    return handle;
+}
+
+bool file_is_there(const struct file_system *fs, const char *path)
+{
+    int handle = open_to_read(fs, path);
+
+    if (handle >= 0)
+        fs->close(fs, handle);
+    return handle >= 0 || (handle != -ENOENT && handle != -ENOTDIR);
+}
+
 int file_read_range(const struct file_system *fs, int handle, const char *path, int64_t offset, void *memory,
                     int64_t bytes, struct error *error)
 {
@@ -125,9 +174,9 @@ int file_read_range(const struct file_system *fs, int handle, const char *path, 
         if (got == -EINTR)
             continue;
         if (got <= 0)
-            return error_set(error, STATUS_INPUT, "%s: reading stopped at byte %lld, %lld are wanted: %s", path,
-                             (long long)(offset + done), (long long)(offset + bytes),
-                             got < 0 ? strerror((int)-got) : "the file became shorter");
+            return error_set(error, got < 0 ? STATUS_STORAGE : STATUS_INPUT,
+                             "%s: reading stopped at byte %lld, %lld are wanted: %s", path, (long long)(offset + done),
+                             (long long)(offset + bytes), got < 0 ? strerror((int)-got) : "the file became shorter");
         done += got;
     }
     return STATUS_OK;
@@ -135,54 +184,52 @@ int file_read_range(const struct file_system *fs, int handle, const char *path, 
 
 int file_open_regular(const struct file_system *fs, const char *path, int *handle, int64_t *bytes, struct error *error)
 {
-    struct stat status;
-
-    *handle = fs->open(fs, path, FILE_READ);
+    *handle = open_to_read(fs, path);
     if (*handle < 0)
-        return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(-*handle));
+        return error_set(error, file_problem_status(-*handle), "%s: %s", path, file_problem_text(-*handle));
     *bytes = fs->size(fs, *handle);
-    if (*bytes >= 0 && (stat(path, &status) != 0 || S_ISREG(status.st_mode)))
+    if (*bytes >= 0)
         return STATUS_OK;
-    if (*bytes < 0)
-        error_set(error, STATUS_INPUT, "%s: %s", path, strerror((int)-*bytes));
-    else
-        error_set(error, STATUS_INPUT, "%s is a %s; expected a file", path,
-                  S_ISDIR(status.st_mode) ? "folder" : "pipe or device");
+    error_set(error, STATUS_STORAGE, "%s: its size cannot be read: %s", path, strerror((int)-*bytes));
     fs->close(fs, *handle);
     *handle = -1;
-    return STATUS_INPUT;
+    return STATUS_STORAGE;
+}
+
+int file_read_handle(const struct file_system *fs, int handle, const char *path, int64_t limit, char **data,
+                     int64_t *bytes, struct error *error)
+{
+    int64_t size = fs->size(fs, handle);
+    char *memory;
+    int result;
+
+    if (size < 0)
+        return error_set(error, STATUS_STORAGE, "%s: its size cannot be read: %s", path, strerror((int)-size));
+    if (size > limit)
+        return error_set(error, STATUS_INPUT, "%s has %lld bytes; at most %lld are read", path, (long long)size,
+                         (long long)limit);
+    memory = malloc((size_t)size + 1);
+    if (memory == NULL)
+        return error_set(error, STATUS_MEMORY, "%s: no memory for its %lld bytes", path, (long long)size);
+    result = file_read_range(fs, handle, path, 0, memory, size, error);
+    if (result != STATUS_OK) {
+        free(memory);
+        return result;
+    }
+    memory[size] = '\0';
+    *data = memory;
+    *bytes = size;
+    return STATUS_OK;
 }
 
 int file_read_all(const struct file_system *fs, const char *path, int64_t limit, char **data, int64_t *bytes,
                   struct error *error)
 {
-    char *memory = NULL;
-    int64_t size;
-    int handle;
-    int result = file_open_regular(fs, path, &handle, &size, error);
+    int handle = open_to_read(fs, path), result;
 
-    if (result != STATUS_OK)
-        return result;
-    if (size > limit) {
-        result = error_set(error, STATUS_INPUT, "%s has %lld bytes; at most %lld are read", path, (long long)size,
-                           (long long)limit);
-        goto out;
-    }
-    memory = malloc((size_t)size + 1);
-    if (memory == NULL) {
-        result = error_set(error, STATUS_MEMORY, "%s: no memory for its %lld bytes", path, (long long)size);
-        goto out;
-    }
-    result = file_read_range(fs, handle, path, 0, memory, size, error);
-    if (result != STATUS_OK)
-        goto out;
-    memory[size] = '\0';
-    *data = memory;
-    *bytes = size;
-    memory = NULL;
-    result = STATUS_OK;
-out:
-    free(memory);
+    if (handle < 0)
+        return error_set(error, file_problem_status(-handle), "%s: %s", path, file_problem_text(-handle));
+    result = file_read_handle(fs, handle, path, limit, data, bytes, error);
     fs->close(fs, handle);
     return result;
 }

@@ -12,6 +12,8 @@
 
 #include "base/status.h"
 
+/* What is no regular file is never opened: a folder gives -EISDIR, a pipe, socket or device -ESPIPE. To be written, a
+ * file must not be reached through a link in its last part (-ELOOP): what the link names is not ours to change. */
 enum file_mode { FILE_READ, FILE_CREATE /* truncates */, FILE_APPEND };
 
 struct file_system {
@@ -31,16 +33,29 @@ struct file_system {
 
 extern const struct file_system file_system_real;
 
-/* Opens a file to read: STATUS_INPUT, naming `path`, for what is missing or no regular file (folder, pipe, device). */
+/* What a negative errno value of the table, given as a positive one, says of a file that was to be read: STATUS_INPUT
+ * where the file is missing, is of another kind or may not be read, STATUS_STORAGE where the storage or the system
+ * failed (EIO, ESTALE, EMFILE ...), which says nothing about the file. */
+int file_problem_status(int problem);
+const char *file_problem_text(int problem); /* for a sentence */
+
+/* True where `path` is there, or where that cannot be told: then reading it says why. Takes a file of any kind. */
+bool file_is_there(const struct file_system *fs, const char *path);
+
+/* Opens a file to read and gives its size. Failures, naming `path`, as file_problem_status says. */
 int file_open_regular(const struct file_system *fs, const char *path, int *handle, int64_t *bytes, struct error *error);
 
 /* Reads a whole regular file into memory that the caller frees; a NUL follows the last byte. Refuses files over `limit`
- * bytes. A file that is missing or cannot be read is STATUS_INPUT. */
+ * bytes (STATUS_INPUT). Other failures as file_problem_status says. */
 int file_read_all(const struct file_system *fs, const char *path, int64_t limit, char **data, int64_t *bytes,
                   struct error *error);
 
-/* Reads exactly `bytes` bytes from byte `offset` on (short reads and EINTR are carried on). STATUS_INPUT, naming
- * `path`, when the file fails or ends before. */
+/* The same of an open file, which stays open. */
+int file_read_handle(const struct file_system *fs, int handle, const char *path, int64_t limit, char **data,
+                     int64_t *bytes, struct error *error);
+
+/* Reads exactly `bytes` bytes from byte `offset` on (short reads and EINTR are carried on). Naming `path`, STATUS_INPUT
+ * when the file ends before, STATUS_STORAGE when it cannot be read. */
 int file_read_range(const struct file_system *fs, int handle, const char *path, int64_t offset, void *memory,
                     int64_t bytes, struct error *error);
 

@@ -1,7 +1,37 @@
 #include "base/strict_json.h"
 
-#include <stdbool.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* jansson reports an allocation that failed as a syntax error, or not at all. */
+static _Thread_local bool lacked_memory;
+
+static void *allocate(size_t bytes)
+{
+    void *memory = malloc(bytes);
+
+    lacked_memory |= memory == NULL;
+    return memory;
+}
+
+static void watch(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
+void strict_json_watch_memory(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch);
+    lacked_memory = false;
+}
+
+bool strict_json_lacked_memory(void)
+{
+    return lacked_memory;
+}
 
 /* jansson parses by recursion, so the depth is bounded before it sees the text. */
 static int check_depth(const char *text, int64_t bytes, const char *source, struct error *error)
@@ -46,7 +76,14 @@ static int parse(const char *text, int64_t bytes, size_t flags, const char *sour
 
     if (result != STATUS_OK)
         return result;
+    strict_json_watch_memory();
     *root = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | flags, &problem);
+    /* What it gives may lack a part of a text then. */
+    if (lacked_memory) {
+        json_decref(*root);
+        *root = NULL;
+        return error_set(error, STATUS_MEMORY, "%s: no memory to parse its %lld bytes", source, (long long)bytes);
+    }
     if (*root == NULL)
         return error_set(error, STATUS_INPUT, "%s: not valid JSON at byte %d: %s", source, problem.position,
                          problem.text);

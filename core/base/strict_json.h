@@ -3,6 +3,7 @@
 #define LLMRUN_BASE_STRICT_JSON_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -11,7 +12,8 @@
 
 /* Parses an object of `bytes` bytes. Refused with STATUS_INPUT, naming `source`: anything but one object, a key twice
  * in one object, invalid UTF-8, a NUL anywhere, integers beyond 64 bits, nesting deeper than STRICT_JSON_DEPTH.
- * The caller drops *root with json_decref. Memory is bounded by a multiple of `bytes`, whatever the text claims. */
+ * STATUS_MEMORY when memory ends. The caller drops *root with json_decref. Memory is bounded by a multiple of `bytes`,
+ * whatever the text claims. */
 int strict_json_parse(const char *text, int64_t bytes, const char *source, json_t **root, struct error *error);
 
 /* The same, with every number as a real one: for files that hold integers beyond 64 bits. */
@@ -19,6 +21,11 @@ int strict_json_parse_reals(const char *text, int64_t bytes, const char *source,
 
 /* Refuses a NUL and too deep nesting: for a text that is parsed by jansson elsewhere. */
 int strict_json_check(const char *text, int64_t bytes, const char *source, struct error *error);
+
+/* Around calls of jansson, which does not tell why it gave NULL: forgets, and tells whether an allocation of this
+ * thread has failed since. */
+void strict_json_watch_memory(void);
+bool strict_json_lacked_memory(void);
 
 /* A member of `object` of the type wanted; STATUS_INPUT, naming `source` and `key`, when it is missing or another type.
  * Results are borrowed from the object. */

@@ -1,135 +1,121 @@
 #include "checkpoint/checkpoint.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "checkpoint/checksum.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/within.h"
 
-static int join(const char *folder, const char *name, char path[PATH_MAX], struct error *error)
+/* A run may replace a checkpoint of the same step while it is being opened, once in a while. */
+#define MOST_TRIES 20
+
+static void release_all(struct checkpoint *checkpoint)
 {
-    return file_join(path, PATH_MAX, folder, name)
-               ? STATUS_OK
-               : error_set(error, STATUS_INPUT, "%s: the path of %s in it is too long", folder, name);
+    for (int64_t i = 0; checkpoint->held > 0 && i < checkpoint->manifest.file_count; i++)
+        if (checkpoint->handles[i] >= 0) {
+            checkpoint->fs->close(checkpoint->fs, checkpoint->handles[i]);
+            checkpoint->handles[i] = -1;
+            checkpoint->held--;
+        }
 }
 
-int checkpoint_read_manifest(const struct file_system *fs, const char *folder, struct manifest *manifest,
-                             struct error *error)
+/* Opens a shard that is not held, and holds it. */
+static int hold_shard(struct checkpoint *checkpoint, int64_t file, char path[PATH_MAX], struct error *error)
 {
-    char path[PATH_MAX], *text = NULL;
-    int64_t bytes = 0;
-    int result = join(folder, MANIFEST_NAME, path, error);
+    int result;
 
-    *manifest = (struct manifest){0};
+    if (checkpoint->held > 0 && checkpoint->held >= checkpoint_most_held())
+        release_all(checkpoint);
+    result = checkpoint_open_file(checkpoint->fs, checkpoint->folder, &checkpoint->manifest.files[file], path,
+                                  &checkpoint->handles[file], error);
     if (result == STATUS_OK)
-        result = file_read_all(fs, path, MANIFEST_LIMIT, &text, &bytes, error);
-    if (result == STATUS_OK)
-        result = manifest_parse(text, bytes, path, manifest, error);
-    free(text);
+        checkpoint->held++;
+    else
+        checkpoint->handles[file] = -1;
     return result;
 }
 
-int checkpoint_check_sizes(const struct file_system *fs, const char *folder, const struct manifest *manifest,
-                           struct error *error)
-{
-    char path[PATH_MAX];
-
-    for (int64_t i = 0; i < manifest->file_count; i++) {
-        int result = join(folder, manifest->files[i].name, path, error), handle;
-        int64_t bytes;
-
-        if (result != STATUS_OK)
-            return result;
-        handle = fs->open(fs, path, FILE_READ);
-        if (handle < 0)
-            return error_set(error, STATUS_INPUT, "%s: %s; the checkpoint needs this file", path, strerror(-handle));
-        bytes = fs->size(fs, handle);
-        fs->close(fs, handle);
-        if (bytes != manifest->files[i].bytes)
-            return error_set(error, STATUS_INPUT, "%s has %lld bytes; the manifest says %lld", path, (long long)bytes,
-                             (long long)manifest->files[i].bytes);
-    }
-    return STATUS_OK;
-}
-
-static int check_origin(const struct manifest *manifest, const struct safetensors *shard, struct error *error)
-{
-    const char *run = safetensors_metadata(shard, CHECKPOINT_KEY_RUN);
-    const char *step = safetensors_metadata(shard, CHECKPOINT_KEY_STEP);
-    char wanted[32];
-
-    snprintf(wanted, sizeof wanted, "%" PRId64, manifest->step);
-    if (run == NULL || step == NULL || strcmp(run, manifest->run_id) != 0 || strcmp(step, wanted) != 0)
-        return error_set(error, STATUS_INPUT, "%s is of run %.64s, step %.20s; the manifest is of run %s, step %s",
-                         shard->path, run != NULL ? run : "unknown", step != NULL ? step : "unknown", manifest->run_id,
-                         wanted);
-    return STATUS_OK;
-}
-
-static int check_tensors(const struct checkpoint *checkpoint, int64_t file, const struct safetensors *shard,
-                         struct error *error)
-{
-    const struct manifest *manifest = &checkpoint->manifest;
-    int64_t listed = 0;
-
-    for (int64_t i = 0; i < manifest->tensor_count; i++)
-        listed += manifest->tensors[i].file == file;
-    if (listed != shard->count)
-        return error_set(error, STATUS_INPUT, "%s holds %lld tensors; the manifest lists %lld", shard->path,
-                         (long long)shard->count, (long long)listed);
-    for (int64_t i = 0; i < shard->count; i++) {
-        const struct safetensors_tensor *tensor = &shard->tensors[i];
-        const struct manifest_tensor *wanted = checkpoint_tensor_find(checkpoint, tensor->name);
-
-        if (wanted == NULL || wanted->file != file || wanted->offset != tensor->offset ||
-            wanted->bytes != tensor->bytes || !shape_equal(&wanted->shape, &tensor->shape))
-            return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' is not as the manifest lists it", shard->path,
-                             tensor->name);
-    }
-    return STATUS_OK;
-}
-
-int checkpoint_check_shard(const struct checkpoint *checkpoint, int64_t file, struct error *error)
+static int read_small(struct checkpoint *checkpoint, int64_t file, struct error *error)
 {
     const struct manifest_file *wanted = &checkpoint->manifest.files[file];
-    struct safetensors shard = {0};
-    char path[PATH_MAX];
-    int result = join(checkpoint->folder, wanted->name, path, error);
+    char path[PATH_MAX], **content = &checkpoint->contents[file];
+    int64_t bytes;
+    int handle, result = checkpoint_open_file(checkpoint->fs, checkpoint->folder, wanted, path, &handle, error);
 
-    if (result != STATUS_OK || (result = safetensors_open(checkpoint->fs, path, &shard, error)) != STATUS_OK)
+    if (result != STATUS_OK)
         return result;
-    result = check_origin(&checkpoint->manifest, &shard, error);
-    if (result == STATUS_OK &&
-        (shard.header_bytes != wanted->header_bytes || shard.header_checksum != wanted->header_checksum))
-        result = error_set(error, STATUS_INPUT, "%s: its header is not the one that was written", path);
-    if (result == STATUS_OK)
-        result = check_tensors(checkpoint, file, &shard, error);
-    safetensors_close(&shard);
+    result = file_read_handle(checkpoint->fs, handle, path, CHECKPOINT_SMALL_LIMIT, content, &bytes, error);
+    checkpoint->fs->close(checkpoint->fs, handle);
+    if (result == STATUS_OK && (bytes != wanted->bytes || hash_bytes(*content, (size_t)bytes) != wanted->checksum))
+        result = error_set(error, STATUS_INPUT, "%s is damaged: its bytes are not the ones that were written", path);
     return result;
+}
+
+static int open_files(struct checkpoint *checkpoint, struct error *error)
+{
+    const struct manifest *manifest = &checkpoint->manifest;
+    char path[PATH_MAX];
+    int result;
+
+    checkpoint->handles = malloc((size_t)(manifest->file_count + 1) * sizeof *checkpoint->handles);
+    checkpoint->contents = calloc((size_t)manifest->file_count + 1, sizeof *checkpoint->contents);
+    if (checkpoint->handles == NULL || checkpoint->contents == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory to open %s", checkpoint->folder);
+    for (int64_t i = 0; i < manifest->file_count; i++)
+        checkpoint->handles[i] = -1;
+    result = name_index_make(manifest->tensors, manifest->tensor_count, sizeof *manifest->tensors, &checkpoint->names,
+                             error);
+    for (int64_t i = 0; i < manifest->file_count && result == STATUS_OK; i++) {
+        if (manifest->files[i].header_bytes == 0)
+            result = read_small(checkpoint, i, error);
+        else if ((result = hold_shard(checkpoint, i, path, error)) == STATUS_OK)
+            result = checkpoint_check_shard(checkpoint, i, checkpoint->handles[i], path, error);
+    }
+    return result;
+}
+
+/* Once all files are open, the manifest is looked at again: where it is the same, all of them are of one checkpoint. */
+static int open_once(const struct file_system *fs, const char *folder, struct checkpoint *checkpoint, bool *again,
+                     struct error *error)
+{
+    enum checkpoint_presence presence;
+    struct error unread;
+    int result, looked;
+
+    *again = false;
+    *checkpoint = (struct checkpoint){.fs = fs, .within = checkpoint_within};
+    strcpy(checkpoint->folder, folder);
+    result = checkpoint_read_manifest(fs, folder, &checkpoint->manifest, error);
+    if (result != STATUS_OK)
+        return result;
+    result = open_files(checkpoint, error);
+    if (result != STATUS_OK && result != STATUS_INPUT)
+        return result;
+    looked = checkpoint_look_again(fs, folder, &checkpoint->manifest, &presence, &unread);
+    if (looked != STATUS_OK)
+        return error_set(error, looked, "%s", unread.message);
+    *again = presence == CHECKPOINT_REPLACED;
+    return presence == CHECKPOINT_GONE && result != STATUS_OK ? checkpoint_removed(folder, error) : result;
 }
 
 int checkpoint_open(const struct file_system *fs, const char *folder, struct checkpoint *checkpoint,
                     struct error *error)
 {
-    struct manifest *manifest = &checkpoint->manifest;
-    int result;
+    bool again = true;
+    int result = STATUS_OK;
 
-    *checkpoint = (struct checkpoint){.fs = fs, .open_file = -1};
+    *checkpoint = (struct checkpoint){0};
     if (strlen(folder) >= sizeof checkpoint->folder)
         return error_set(error, STATUS_INPUT, "the path of the checkpoint is too long: %.200s...", folder);
-    strcpy(checkpoint->folder, folder);
-    if ((result = checkpoint_read_manifest(fs, folder, manifest, error)) != STATUS_OK ||
-        (result = checkpoint_check_sizes(fs, folder, manifest, error)) != STATUS_OK)
-        goto out;
-    result = name_index_make(manifest->tensors, manifest->tensor_count, sizeof *manifest->tensors, &checkpoint->names,
-                             error);
-    for (int64_t i = 0; i < manifest->file_count && result == STATUS_OK; i++)
-        if (manifest->files[i].header_bytes > 0)
-            result = checkpoint_check_shard(checkpoint, i, error);
-out:
+    for (int tries = 0; tries < MOST_TRIES && again; tries++) {
+        checkpoint_close(checkpoint);
+        result = open_once(fs, folder, checkpoint, &again, error);
+    }
+    if (again && result == STATUS_OK)
+        result =
+            error_set(error, STATUS_INPUT, "%s is replaced all the time; its files do not belong together", folder);
     if (result != STATUS_OK)
         checkpoint_close(checkpoint);
     return result;
@@ -137,11 +123,15 @@ out:
 
 void checkpoint_close(struct checkpoint *checkpoint)
 {
-    if (checkpoint->fs != NULL && checkpoint->open_file >= 0)
-        checkpoint->fs->close(checkpoint->fs, checkpoint->handle);
+    if (checkpoint->handles != NULL)
+        release_all(checkpoint);
+    for (int64_t i = 0; checkpoint->contents != NULL && i < checkpoint->manifest.file_count; i++)
+        free(checkpoint->contents[i]);
+    free(checkpoint->handles);
+    free(checkpoint->contents);
     name_index_finish(&checkpoint->names);
     manifest_finish(&checkpoint->manifest);
-    *checkpoint = (struct checkpoint){.open_file = -1};
+    *checkpoint = (struct checkpoint){0};
 }
 
 const struct manifest_tensor *checkpoint_tensor_find(const struct checkpoint *checkpoint, const char *name)
@@ -151,24 +141,10 @@ const struct manifest_tensor *checkpoint_tensor_find(const struct checkpoint *ch
     return position >= 0 ? &checkpoint->manifest.tensors[position] : NULL;
 }
 
-/* Keeps the last shard open: tensors are mostly read in the order in which they stand. */
-static int open_shard(struct checkpoint *checkpoint, int64_t file, const char *path, struct error *error)
-{
-    if (checkpoint->open_file == file)
-        return STATUS_OK;
-    if (checkpoint->open_file >= 0)
-        checkpoint->fs->close(checkpoint->fs, checkpoint->handle);
-    checkpoint->open_file = -1;
-    checkpoint->handle = checkpoint->fs->open(checkpoint->fs, path, FILE_READ);
-    if (checkpoint->handle < 0)
-        return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(-checkpoint->handle));
-    checkpoint->open_file = file;
-    return STATUS_OK;
-}
-
 int checkpoint_read(struct checkpoint *checkpoint, const struct manifest_tensor *tensor, void *memory, int64_t bytes,
                     struct error *error)
 {
+    const struct manifest_file *file = &checkpoint->manifest.files[tensor->file];
     char path[PATH_MAX], found[CHECKSUM_TEXT_BYTES], wanted[CHECKSUM_TEXT_BYTES];
     uint64_t checksum;
     int result;
@@ -176,10 +152,12 @@ int checkpoint_read(struct checkpoint *checkpoint, const struct manifest_tensor 
     if (bytes != tensor->bytes)
         return error_set(error, STATUS_BUG, "tensor '%.200s' has %lld bytes; memory of %lld was given", tensor->name,
                          (long long)tensor->bytes, (long long)bytes);
-    if ((result = join(checkpoint->folder, checkpoint->manifest.files[tensor->file].name, path, error)) != STATUS_OK ||
-        (result = open_shard(checkpoint, tensor->file, path, error)) != STATUS_OK)
+    file_join(path, sizeof path, checkpoint->folder, file->name);
+    if (checkpoint->handles[tensor->file] < 0 &&
+        (result = hold_shard(checkpoint, tensor->file, path, error)) != STATUS_OK)
         return result;
-    result = file_read_range(checkpoint->fs, checkpoint->handle, path, tensor->offset, memory, bytes, error);
+    result =
+        file_read_range(checkpoint->fs, checkpoint->handles[tensor->file], path, tensor->offset, memory, bytes, error);
     if (result != STATUS_OK)
         return error_prefix(error, "tensor '%.200s'", tensor->name);
     checksum = hash_bytes(memory, (size_t)bytes);
@@ -193,18 +171,20 @@ int checkpoint_read_file(const struct checkpoint *checkpoint, const char *name, 
                          struct error *error)
 {
     const struct manifest_file *file = manifest_find_file(&checkpoint->manifest, name);
-    char path[PATH_MAX];
-    int result;
+    const char *content = file != NULL ? checkpoint->contents[file - checkpoint->manifest.files] : NULL;
 
-    if (file == NULL)
+    if (content == NULL)
         return error_set(error, STATUS_INPUT, "%s holds no file %s", checkpoint->folder, name);
-    if ((result = join(checkpoint->folder, name, path, error)) != STATUS_OK ||
-        (result = file_read_all(checkpoint->fs, path, file->bytes, data, bytes, error)) != STATUS_OK)
-        return result;
-    if (*bytes != file->bytes || hash_bytes(*data, (size_t)*bytes) != file->checksum) {
-        free(*data);
-        *data = NULL;
-        return error_set(error, STATUS_INPUT, "%s is damaged: its bytes are not the ones that were written", path);
-    }
+    *data = malloc((size_t)file->bytes + 1);
+    if (*data == NULL)
+        return error_set(error, STATUS_MEMORY, "%s/%s: no memory for its %lld bytes", checkpoint->folder, name,
+                         (long long)file->bytes);
+    memcpy(*data, content, (size_t)file->bytes + 1);
+    *bytes = file->bytes;
     return STATUS_OK;
+}
+
+const struct file_system *checkpoint_files(const struct checkpoint *checkpoint)
+{
+    return &checkpoint->within;
 }

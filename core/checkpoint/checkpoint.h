@@ -1,9 +1,15 @@
 /* Reads one checkpoint: a folder with manifest.json, safetensors shards and small files.
  *
- * Opening checks the manifest's checksum, that every file is there with its size, and that each shard's header has its
- * checksum, names this run and step, and lists the tensors that the manifest lists. Reading a tensor checks its
- * checksum. So a checkpoint that was opened and read whole had no changed byte in it. Tensors are logical: nothing
- * tells how many ranks wrote them. One thread at a time. */
+ * Opening checks the manifest's checksum, opens every file and compares its size, reads each small file and checks its
+ * checksum, and checks that each shard's header has its checksum, names this run and step, and lists the tensors that
+ * the manifest lists. Reading a tensor checks its checksum. So nothing of a checkpoint is used that is not as it was
+ * written. The files stay open: a run that removes the checkpoint meanwhile takes nothing away.
+ *
+ * STATUS_INPUT says that the checkpoint is damaged: a file is missing, of another kind, or was read and is wrong. What
+ * could not be read (EIO, ESTALE, EACCES, too many open files ...) is STATUS_STORAGE and says nothing about it, and
+ * STATUS_MEMORY neither: after these nobody may take an older checkpoint for the newest.
+ *
+ * Tensors are logical: nothing tells how many ranks wrote them. One thread at a time. */
 #ifndef LLMRUN_CHECKPOINT_CHECKPOINT_H
 #define LLMRUN_CHECKPOINT_CHECKPOINT_H
 
@@ -18,17 +24,22 @@
 #define CHECKPOINT_KEY_STEP  "llmrun_step"
 #define CHECKPOINT_KEY_SHARD "llmrun_shard" /* "2 of 3" */
 
+#define CHECKPOINT_SMALL_LIMIT ((int64_t)256 << 20) /* bytes of a file that is no shard */
+
 /* Read-only for callers: manifest.step, manifest.state, manifest.tensors ... live until checkpoint_close. */
 struct checkpoint {
     const struct file_system *fs;
     char folder[PATH_MAX];
     struct manifest manifest;
-    struct name_index names; /* of the tensors */
-    int64_t open_file;       /* index of the shard that is open, -1 for none */
-    int handle;
+    struct name_index names;   /* of the tensors */
+    int *handles;              /* [file_count]: of a shard, -1 where none is held */
+    char **contents;           /* [file_count]: of a file that is no shard, with a NUL behind; else NULL */
+    int held;                  /* handles that are open */
+    struct file_system within; /* checkpoint_files; not to be called through a copy */
 };
 
-/* STATUS_INPUT, naming the file, when something of the above is not so. */
+/* STATUS_INPUT, naming the file, when something of the above is not so; a checkpoint that is removed meanwhile is
+ * STATUS_INPUT, one that is replaced by another of its step is opened again. */
 int checkpoint_open(const struct file_system *fs, const char *folder, struct checkpoint *checkpoint,
                     struct error *error);
 
@@ -43,16 +54,36 @@ const struct manifest_tensor *checkpoint_tensor_find(const struct checkpoint *ch
 int checkpoint_read(struct checkpoint *checkpoint, const struct manifest_tensor *tensor, void *memory, int64_t bytes,
                     struct error *error);
 
-/* Reads a file that is no shard (tokenizer, model config) into memory that the caller frees; a NUL follows the last
+/* Copies a file that is no shard (tokenizer, model config) into memory that the caller frees; a NUL follows the last
  * byte. */
 int checkpoint_read_file(const struct checkpoint *checkpoint, const char *name, char **data, int64_t *bytes,
                          struct error *error);
 
-/* The parts of opening, for lists and verification: the manifest alone; the files' sizes; one shard's header. */
+/* A table for readers that take a folder: under checkpoint->folder it has the small files as they were checked, and
+ * nothing that the manifest does not list; elsewhere it is that of checkpoint_open. Valid until checkpoint_close. */
+const struct file_system *checkpoint_files(const struct checkpoint *checkpoint);
+
+/* The parts of opening, for lists and verification: the manifest alone; the files' sizes; one file, with its size
+ * compared and `path` filled; the header of a shard that is open. */
 int checkpoint_read_manifest(const struct file_system *fs, const char *folder, struct manifest *manifest,
                              struct error *error);
 int checkpoint_check_sizes(const struct file_system *fs, const char *folder, const struct manifest *manifest,
                            struct error *error);
-int checkpoint_check_shard(const struct checkpoint *checkpoint, int64_t file, struct error *error);
+int checkpoint_open_file(const struct file_system *fs, const char *folder, const struct manifest_file *file,
+                         char path[PATH_MAX], int *handle, struct error *error);
+int checkpoint_check_shard(const struct checkpoint *checkpoint, int64_t file, int handle, const char *path,
+                           struct error *error);
+
+/* How many files a reader may hold open at once. */
+int checkpoint_most_held(void);
+
+/* STATUS_INPUT or STATUS_STORAGE, as said above, with a sentence for an errno value of opening or asking for a file. */
+int checkpoint_file_problem(const char *path, int problem, struct error *error);
+
+/* Whether the folder still holds the manifest that was read from it. */
+enum checkpoint_presence { CHECKPOINT_SAME, CHECKPOINT_REPLACED, CHECKPOINT_GONE };
+int checkpoint_look_again(const struct file_system *fs, const char *folder, const struct manifest *manifest,
+                          enum checkpoint_presence *presence, struct error *error);
+int checkpoint_removed(const char *folder, struct error *error); /* the sentence for one that is gone */
 
 #endif

@@ -1,11 +1,14 @@
 #include "checkpoint/commit.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/stored_file.h"
 
@@ -36,16 +39,39 @@ static int rename_folder(const struct file_system *fs, const char *from, const c
     return STATUS_OK;
 }
 
-/* Both stay durable at every moment: the old one under its second name until the new one has the first. */
-static int replace(const struct file_system *fs, const char *folder, const char *partial, const char *final,
-                   const char *run_id, char aside[PATH_MAX], struct error *error)
+/* The name for what has the name `final` by now; *stays where nobody but a user removes it. */
+static int name_aside(const struct file_system *fs, const char *final, const struct manifest *manifest,
+                      char aside[PATH_MAX], bool *stays, struct error *error)
 {
-    int result;
+    struct manifest old;
+    struct error damage;
+    int result = checkpoint_read_manifest(fs, final, &old, &damage), used;
 
-    if ((size_t)snprintf(aside, PATH_MAX, "%s" COMMIT_REPLACED "%s", final, run_id) >= PATH_MAX)
+    if (result != STATUS_OK && result != STATUS_INPUT)
+        return error_set(error, result, "%s; it is not replaced", damage.message);
+    *stays = result == STATUS_OK && manifest_branch(&old) != manifest_branch(manifest);
+    if (*stays)
+        used = snprintf(aside, PATH_MAX, "%s" COMMIT_BRANCH "%" PRId64, final, manifest_branch(&old));
+    else
+        used = snprintf(aside, PATH_MAX, "%s" COMMIT_REPLACED "%s", final, manifest->run_id);
+    manifest_finish(&old);
+    if (used < 0 || used >= PATH_MAX)
         return error_set(error, STATUS_STORAGE, "%s: it is there already, and its path is too long to set it aside",
                          final);
-    if ((folder_exists(aside) && (result = folder_remove(fs, aside, MANIFEST_NAME, error)) != STATUS_OK) ||
+    if (*stays && access(aside, F_OK) == 0)
+        return error_set(error, STATUS_STORAGE, "%s is there already, and so is %s; move one of them away", final,
+                         aside);
+    return STATUS_OK;
+}
+
+/* Both stay durable at every moment: the old one under its second name until the new one has the first. */
+static int replace(const struct file_system *fs, const char *folder, const char *partial, const char *final,
+                   const struct manifest *manifest, char aside[PATH_MAX], bool *stays, struct error *error)
+{
+    int result = name_aside(fs, final, manifest, aside, stays, error);
+
+    if (result != STATUS_OK ||
+        (!*stays && folder_exists(aside) && (result = folder_remove(fs, aside, MANIFEST_NAME, error)) != STATUS_OK) ||
         (result = rename_folder(fs, final, aside, error)) != STATUS_OK ||
         (result = stored_folder_sync(fs, folder, error)) != STATUS_OK)
         return result;
@@ -56,6 +82,7 @@ int commit_folder(const struct file_system *fs, const char *folder, const char *
                   const struct manifest *manifest, bool *renamed, struct error *error)
 {
     char aside[PATH_MAX] = "";
+    bool stays = false;
     int result;
 
     *renamed = false;
@@ -65,7 +92,7 @@ int commit_folder(const struct file_system *fs, const char *folder, const char *
         return result;
     result = fs->rename(fs, partial, final);
     if (result == -ENOTEMPTY || result == -EEXIST)
-        result = replace(fs, folder, partial, final, manifest->run_id, aside, error);
+        result = replace(fs, folder, partial, final, manifest, aside, &stays, error);
     else if (result != 0)
         result =
             error_set(error, STATUS_STORAGE, "%s: could not rename it to %s: %s", partial, final, strerror(-result));
@@ -73,7 +100,7 @@ int commit_folder(const struct file_system *fs, const char *folder, const char *
         return result;
     *renamed = true;
     result = stored_folder_sync(fs, folder, error);
-    if (result == STATUS_OK && aside[0] != '\0')
+    if (result == STATUS_OK && aside[0] != '\0' && !stays)
         result = folder_remove(fs, aside, MANIFEST_NAME, error);
     return result;
 }

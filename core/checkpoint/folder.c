@@ -25,6 +25,12 @@ static bool append(struct folder_names *names, const char *name)
     return grown[names->count++] != NULL;
 }
 
+/* opendir allocates. */
+static int listing_status(int problem)
+{
+    return problem == ENOENT || problem == ENOTDIR ? STATUS_INPUT : problem == ENOMEM ? STATUS_MEMORY : STATUS_STORAGE;
+}
+
 int folder_names(const char *path, struct folder_names *names, struct error *error)
 {
     DIR *folder = opendir(path);
@@ -33,13 +39,13 @@ int folder_names(const char *path, struct folder_names *names, struct error *err
 
     *names = (struct folder_names){0};
     if (folder == NULL)
-        return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(errno));
+        return error_set(error, listing_status(errno), "%s: %s", path, strerror(errno));
     while (result == STATUS_OK && (errno = 0, entry = readdir(folder)) != NULL) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && !append(names, entry->d_name))
             result = error_set(error, STATUS_MEMORY, "no memory for the names in %s", path);
     }
     if (result == STATUS_OK && errno != 0)
-        result = error_set(error, STATUS_INPUT, "%s: %s", path, strerror(errno));
+        result = error_set(error, STATUS_STORAGE, "%s: its names could not be read: %s", path, strerror(errno));
     closedir(folder);
     if (result != STATUS_OK) {
         folder_names_finish(names);
@@ -63,6 +69,18 @@ bool folder_exists(const char *path)
     struct stat status;
 
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+int folder_find(const char *path, bool *found, struct error *error)
+{
+    struct stat status;
+
+    *found = stat(path, &status) == 0;
+    if (*found && !S_ISDIR(status.st_mode))
+        return error_set(error, STATUS_INPUT, "%s is no folder", path);
+    if (!*found && errno != ENOENT && errno != ENOTDIR)
+        return error_set(error, STATUS_STORAGE, "%s could not be read: %s", path, strerror(errno));
+    return STATUS_OK;
 }
 
 static int remove_one(const struct file_system *fs, const char *folder, const char *name, struct error *error)

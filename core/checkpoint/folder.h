@@ -14,12 +14,16 @@ struct folder_names {
     char **names;
 };
 
-/* Without "." and "..". A folder that is not there is STATUS_INPUT. Reads the real folder. */
+/* Without "." and "..". STATUS_INPUT where there is no folder of that path, STATUS_STORAGE where it cannot be read.
+ * Reads the real folder. */
 int folder_names(const char *path, struct folder_names *names, struct error *error);
 void folder_names_finish(struct folder_names *names);
 
-/* True for a folder that is there (or a link to one). */
+/* True for a folder that is there (or a link to one); false too where that cannot be told. */
 bool folder_exists(const char *path);
+
+/* Tells the two apart: STATUS_STORAGE where it cannot be told, STATUS_INPUT where something else has that name. */
+int folder_find(const char *path, bool *found, struct error *error);
 
 /* Removes a folder and the files in it, `first` (may be NULL) before the others. Folders within are not entered: they
  * make it fail. STATUS_STORAGE, naming what could not be removed; what is gone stays gone. */

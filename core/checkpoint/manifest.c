@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/strict_json.h"
 #include "checkpoint/checksum.h"
 #include "checkpoint/manifest_seal.h"
 #include "checkpoint/shape_json.h"
@@ -62,6 +63,14 @@ int manifest_add_tensor(struct manifest *manifest, const struct manifest_tensor 
     tensors[manifest->tensor_count] = *tensor;
     tensors[manifest->tensor_count++].name = name;
     return STATUS_OK;
+}
+
+int64_t manifest_branch(const struct manifest *manifest)
+{
+    int64_t branch = 0;
+
+    (void)checkpoint_state_integer(&manifest->state, MANIFEST_BRANCH_KEY, &branch);
+    return branch;
 }
 
 const struct manifest_file *manifest_find_file(const struct manifest *manifest, const char *name)
@@ -134,12 +143,18 @@ static int read_back(const struct manifest *manifest, const char *text, int64_t 
 
 int manifest_print(const struct manifest *manifest, char **text, int64_t *bytes, struct error *error)
 {
-    json_t *object = print_object(manifest);
-    char *body = object != NULL ? json_dumps(object, JSON_INDENT(1)) : NULL;
+    json_t *object;
+    char *body;
     int result;
 
     *text = NULL;
-    if (body == NULL)
+    strict_json_watch_memory();
+    object = print_object(manifest);
+    body = object != NULL ? json_dumps(object, JSON_INDENT(1)) : NULL;
+    if (strict_json_lacked_memory())
+        result = error_set(error, STATUS_MEMORY, "no memory to print a manifest of %lld tensors",
+                           (long long)manifest->tensor_count);
+    else if (body == NULL)
         result = error_set(error, STATUS_BUG, "the manifest cannot be printed: a tensor name is no UTF-8 text");
     else
         result = manifest_seal(body, text, bytes, error);

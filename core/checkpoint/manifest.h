@@ -37,6 +37,7 @@ struct manifest_tensor {
 
 /* Owns everything below it. Zero-initialised it is empty; freed with manifest_finish. */
 struct manifest {
+    uint64_t checksum; /* of a manifest that was read: the one that guards its text */
     int64_t step;
     char run_id[MANIFEST_RUN_ID_BYTES];
     int64_t file_count, file_capacity;
@@ -62,6 +63,10 @@ int manifest_print(const struct manifest *manifest, char **text, int64_t *bytes,
  * that is not plain, names that occur twice, or tensors whose dtype, shape, bytes, place and file do not fit each
  * other. */
 int manifest_parse(const char *text, int64_t bytes, const char *source, struct manifest *manifest, struct error *error);
+
+/* Which line of a run a checkpoint belongs to (docs/checkpoints.md): 0 unless its state says another. */
+#define MANIFEST_BRANCH_KEY "branch"
+int64_t manifest_branch(const struct manifest *manifest);
 
 /* NULL when there is none. Takes a walk over the table. */
 const struct manifest_file *manifest_find_file(const struct manifest *manifest, const char *name);

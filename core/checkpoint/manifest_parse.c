@@ -168,7 +168,7 @@ int manifest_parse(const char *text, int64_t bytes, const char *source, struct m
     int result;
 
     *manifest = (struct manifest){0};
-    if ((result = manifest_check_seal(text, bytes, source, error)) != STATUS_OK ||
+    if ((result = manifest_check_seal(text, bytes, source, &manifest->checksum, error)) != STATUS_OK ||
         (result = strict_json_parse(text, bytes, source, &root, error)) != STATUS_OK ||
         (result = read_head(root, source, manifest, error)) != STATUS_OK)
         goto out;

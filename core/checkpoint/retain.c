@@ -24,6 +24,21 @@ static int remove_entry(const struct file_system *fs, const char *folder, const 
     return STATUS_OK;
 }
 
+/* Set aside for another one, which is there. One that cannot be read may still be wanted. */
+static bool has_successor(const struct checkpoint_listing *listing, const struct checkpoint_entry *entry)
+{
+    if (!entry->replaced || entry->condition == CHECKPOINT_UNREADABLE)
+        return false;
+    for (int64_t i = 0; i < listing->count; i++) {
+        const struct checkpoint_entry *other = &listing->entries[i];
+
+        if (other->condition == CHECKPOINT_COMPLETE && !other->replaced && other->step == entry->step &&
+            (entry->condition == CHECKPOINT_TORN || other->branch == entry->branch))
+            return true;
+    }
+    return false;
+}
+
 int checkpoint_sweep(const struct file_system *fs, const char *folder, struct error *error)
 {
     struct checkpoint_listing listing;
@@ -31,11 +46,8 @@ int checkpoint_sweep(const struct file_system *fs, const char *folder, struct er
 
     for (int64_t i = 0; i < listing.count; i++) {
         const struct checkpoint_entry *entry = &listing.entries[i];
-        /* The list puts a replaced one right before what replaced it. */
-        bool replaced = entry->replaced && i + 1 < listing.count && listing.entries[i + 1].step == entry->step &&
-                        listing.entries[i + 1].condition == CHECKPOINT_COMPLETE;
 
-        if (entry->condition == CHECKPOINT_PARTIAL || replaced) {
+        if (entry->condition == CHECKPOINT_PARTIAL || has_successor(&listing, entry)) {
             int removed = remove_entry(fs, folder, entry->name, result == STATUS_OK ? error : NULL);
 
             result = result == STATUS_OK ? removed : result;
@@ -59,18 +71,26 @@ static int retire(const struct file_system *fs, const char *folder, const char *
     return folder_remove(fs, retired, MANIFEST_NAME, error);
 }
 
-int checkpoint_retain(const struct file_system *fs, const char *folder, int64_t keep, struct error *error)
+static bool counts(const struct checkpoint_entry *entry, int64_t branch)
+{
+    return entry->condition == CHECKPOINT_COMPLETE && entry->branch == branch;
+}
+
+int checkpoint_retain(const struct file_system *fs, const char *folder, int64_t keep, int64_t branch, int64_t saved,
+                      struct error *error)
 {
     struct checkpoint_listing listing;
     int64_t complete = 0;
     int result = checkpoint_list(fs, folder, &listing, error);
 
     for (int64_t i = 0; i < listing.count; i++)
-        complete += listing.entries[i].condition == CHECKPOINT_COMPLETE;
+        complete += counts(&listing.entries[i], branch);
     for (int64_t i = 0; i < listing.count && result == STATUS_OK && keep > 0 && complete > keep; i++) {
-        if (listing.entries[i].condition != CHECKPOINT_COMPLETE)
+        const struct checkpoint_entry *entry = &listing.entries[i];
+
+        if (!counts(entry, branch) || (entry->step == saved && !entry->replaced))
             continue;
-        result = retire(fs, folder, listing.entries[i].name, error);
+        result = retire(fs, folder, entry->name, error);
         complete--;
     }
     checkpoint_listing_finish(&listing);

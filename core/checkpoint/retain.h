@@ -8,10 +8,12 @@
 #include "base/file.h"
 #include "base/status.h"
 
-/* Keeps the newest `keep` complete checkpoints (0: all) and removes older complete ones, the oldest first. Torn and
- * foreign entries are left for their owner to look at. A checkpoint is renamed before its files go, so that a
- * half-removed one is never taken for a torn one. Call it after a commit: the newest complete one always stays. */
-int checkpoint_retain(const struct file_system *fs, const char *folder, int64_t keep, struct error *error);
+/* Keeps the newest `keep` complete checkpoints of a branch (0: all) and removes older complete ones of it, the oldest
+ * first; never that of step `saved`, which the run has just saved. Other branches, and what is torn, unreadable or
+ * foreign, are left for their owner to look at. A checkpoint is renamed before its files go, so that a
+ * half-removed one is never taken for a torn one. Call it after a commit. */
+int checkpoint_retain(const struct file_system *fs, const char *folder, int64_t keep, int64_t branch, int64_t saved,
+                      struct error *error);
 
 /* Removes partial folders, and replaced ones whose successor is complete. Goes on after a failure and returns the
  * first. */

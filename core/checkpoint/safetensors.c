@@ -205,36 +205,44 @@ static int read_header(struct safetensors *file, struct error *error)
     return result;
 }
 
-int safetensors_open(const struct file_system *fs, const char *path, struct safetensors *file, struct error *error)
+int safetensors_open_handle(const struct file_system *fs, int handle, const char *path, struct safetensors *file,
+                            struct error *error)
 {
-    int result;
+    int result = STATUS_OK;
 
-    *file = (struct safetensors){.fs = fs, .handle = -1};
-    file->path = strdup(path);
+    *file = (struct safetensors){.fs = fs, .handle = handle, .borrowed = true, .path = strdup(path)};
     if (file->path == NULL)
-        return error_set(error, STATUS_MEMORY, "no memory to open %s", path);
-    file->handle = fs->open(fs, path, FILE_READ);
-    if (file->handle < 0) {
-        result = error_set(error, STATUS_INPUT, "%s: %s", path, strerror(-file->handle));
-        goto out;
-    }
-    file->file_bytes = fs->size(fs, file->handle);
-    if (file->file_bytes < 0) {
-        result = error_set(error, STATUS_INPUT, "%s: %s", path, strerror((int)-file->file_bytes));
-        goto out;
-    }
-    result = read_header(file, error);
+        result = error_set(error, STATUS_MEMORY, "no memory to open %s", path);
+    if (result == STATUS_OK && (file->file_bytes = fs->size(fs, handle)) < 0)
+        result = error_set(error, STATUS_STORAGE, "%s: %s", path, strerror((int)-file->file_bytes));
+    if (result == STATUS_OK)
+        result = read_header(file, error);
     if (result == STATUS_OK)
         result = read_tensors(file, error);
-out:
     if (result != STATUS_OK)
         safetensors_close(file);
     return result;
 }
 
+int safetensors_open(const struct file_system *fs, const char *path, struct safetensors *file, struct error *error)
+{
+    int handle, result;
+
+    *file = (struct safetensors){.handle = -1};
+    handle = fs->open(fs, path, FILE_READ);
+    if (handle < 0)
+        return error_set(error, file_problem_status(-handle), "%s: %s", path, file_problem_text(-handle));
+    result = safetensors_open_handle(fs, handle, path, file, error);
+    if (result == STATUS_OK)
+        file->borrowed = false;
+    else
+        fs->close(fs, handle);
+    return result;
+}
+
 void safetensors_close(struct safetensors *file)
 {
-    if (file->fs != NULL && file->handle >= 0)
+    if (file->fs != NULL && file->handle >= 0 && !file->borrowed)
         file->fs->close(file->fs, file->handle);
     json_decref(file->header);
     free(file->tensors);

@@ -31,6 +31,7 @@ struct safetensors_tensor {
 struct safetensors {
     const struct file_system *fs;
     int handle;
+    bool borrowed; /* the handle is not closed */
     char *path;
     int64_t file_bytes;
     int64_t header_bytes;     /* length field and JSON: where the data start */
@@ -46,6 +47,10 @@ struct safetensors {
  * agree with dtype and shape, data from 0 to the end of the file without hole or overlap, __metadata__ of texts only.
  */
 int safetensors_open(const struct file_system *fs, const char *path, struct safetensors *file, struct error *error);
+
+/* The same with a file that is open already and stays open after safetensors_close. */
+int safetensors_open_handle(const struct file_system *fs, int handle, const char *path, struct safetensors *file,
+                            struct error *error);
 
 /* Accepts a zeroed struct. */
 void safetensors_close(struct safetensors *file);

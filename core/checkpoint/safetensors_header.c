@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/strict_json.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/shape_json.h"
 
@@ -69,18 +70,20 @@ int safetensors_make_header(const struct safetensors_form *forms, int64_t count,
                             const struct safetensors_pair *metadata, int64_t metadata_count, char **header,
                             int64_t *header_bytes, struct error *error)
 {
-    json_t *object = json_object();
+    json_t *object;
     char *text = NULL;
     uint64_t json_bytes;
     int64_t bytes;
     int result;
 
-    if (object == NULL)
-        return error_set(error, STATUS_MEMORY, "no memory for a safetensors header");
+    strict_json_watch_memory();
+    object = json_object();
     result = make_object(forms, count, metadata, metadata_count, object, error);
+    bytes = result == STATUS_OK ? (int64_t)json_dumpb(object, NULL, 0, JSON_COMPACT) : 0;
+    if (strict_json_lacked_memory())
+        result = error_set(error, STATUS_MEMORY, "no memory for a safetensors header");
     if (result != STATUS_OK)
         goto out;
-    bytes = (int64_t)json_dumpb(object, NULL, 0, JSON_COMPACT);
     if (bytes == 0 || bytes > SAFETENSORS_HEADER_LIMIT - HEADER_ALIGNMENT) {
         result = error_set(error, STATUS_BUG, "a safetensors header of %lld bytes is over the format's limit of %d",
                            (long long)bytes, SAFETENSORS_HEADER_LIMIT);

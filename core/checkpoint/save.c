@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "checkpoint/manifest.h"
 #include "checkpoint/retain.h"
 
 /* What is handed to the file system at once: small enough to be hashed and written out of the cache. */
@@ -32,7 +33,7 @@ int checkpoint_save(const struct checkpoint_snapshot *snapshot, int64_t *bytes, 
     struct checkpoint_writer *writer = NULL;
     struct error removal = {0};
     int result = checkpoint_writer_begin(target, snapshot->forms, snapshot->count, snapshot->state, &writer, error);
-    int64_t total;
+    int64_t total, branch = 0;
 
     if (result != STATUS_OK)
         return result;
@@ -54,7 +55,9 @@ int checkpoint_save(const struct checkpoint_snapshot *snapshot, int64_t *bytes, 
         return result;
     if (bytes != NULL)
         *bytes = total;
-    if (checkpoint_retain(target->fs, target->folder, snapshot->keep, &removal) != STATUS_OK)
+    if (snapshot->state != NULL)
+        (void)checkpoint_state_integer(snapshot->state, MANIFEST_BRANCH_KEY, &branch);
+    if (checkpoint_retain(target->fs, target->folder, snapshot->keep, branch, target->step, &removal) != STATUS_OK)
         log_line(LOG_WARNING, "an old checkpoint stays: %s", removal.message);
     return STATUS_OK;
 }

@@ -24,7 +24,7 @@ struct checkpoint_snapshot {
     const struct checkpoint_blob *files; /* [file_count] */
     int64_t file_count;
     const struct checkpoint_state *state;
-    int64_t keep; /* complete checkpoints that stay, this one among them; 0: all */
+    int64_t keep; /* complete checkpoints of the state's branch that stay, this one among them; 0: all */
 };
 
 /* Writes, commits, then removes what is over `keep`. *bytes (may be NULL) is what the files take. Blocks. When only the

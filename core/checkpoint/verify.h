@@ -12,8 +12,8 @@ typedef void checkpoint_problem(void *context, const char *file, const char *ten
 
 /* Checks the manifest, and for each file that it lists: presence, size, checksum, the shard's header, the checksum of
  * each tensor; then looks for files that it does not list. Goes on after a problem; `report` (may be NULL) gets each.
- * STATUS_INPUT with the first problem and their number when there is any. *bytes (may be NULL) is what was read.
- * Blocks. */
+ * STATUS_INPUT with the first problem and their number when damage was found; STATUS_STORAGE when none was, but not all
+ * could be read. *bytes (may be NULL) is what was read. Blocks. */
 int checkpoint_verify(const struct file_system *fs, const char *folder, checkpoint_problem *report, void *context,
                       int64_t *bytes, struct error *error);
 

@@ -3,7 +3,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -136,10 +135,10 @@ int bpe_parse(const struct bpe_source *vocabulary, const struct bpe_source *merg
     return STATUS_OK;
 }
 
-static int read_source(const char *folder, const char *name, struct tokenizer_file *file, struct bpe_source *source,
-                       struct error *error)
+static int read_source(const struct file_system *fs, const char *folder, const char *name, struct tokenizer_file *file,
+                       struct bpe_source *source, struct error *error)
 {
-    int result = tokenizer_file_read(folder, name, BPE_MOST_FILE_BYTES, file, error);
+    int result = tokenizer_file_read(fs, folder, name, BPE_MOST_FILE_BYTES, file, error);
 
     if (result != STATUS_OK)
         return error_prefix(error, "tokenizer");
@@ -147,14 +146,14 @@ static int read_source(const char *folder, const char *name, struct tokenizer_fi
     return STATUS_OK;
 }
 
-static int open_pair(const char *folder, struct tokenizer **out, struct error *error)
+static int open_pair(const struct file_system *fs, const char *folder, struct tokenizer **out, struct error *error)
 {
     struct tokenizer_file vocabulary_file = {.memory = NULL}, merges_file = {.memory = NULL};
     struct bpe_source vocabulary, merges;
-    int result = read_source(folder, "vocab.json", &vocabulary_file, &vocabulary, error);
+    int result = read_source(fs, folder, "vocab.json", &vocabulary_file, &vocabulary, error);
 
     if (result == STATUS_OK)
-        result = read_source(folder, "merges.txt", &merges_file, &merges, error);
+        result = read_source(fs, folder, "merges.txt", &merges_file, &merges, error);
     if (result == STATUS_OK)
         result = bpe_parse(&vocabulary, &merges, out, error);
     free(vocabulary_file.memory);
@@ -162,11 +161,12 @@ static int open_pair(const char *folder, struct tokenizer **out, struct error *e
     return result;
 }
 
-static int open_tokenizer_json(const char *folder, struct tokenizer **out, struct error *error)
+static int open_tokenizer_json(const struct file_system *fs, const char *folder, struct tokenizer **out,
+                               struct error *error)
 {
     struct tokenizer_file file = {.memory = NULL};
     struct bpe_source source;
-    int result = read_source(folder, "tokenizer.json", &file, &source, error);
+    int result = read_source(fs, folder, "tokenizer.json", &file, &source, error);
 
     if (result == STATUS_OK)
         result = bpe_parse_tokenizer_json(&source, out, error);
@@ -174,14 +174,14 @@ static int open_tokenizer_json(const char *folder, struct tokenizer **out, struc
     return result;
 }
 
-int tokenizer_open_bpe(const char *folder, struct tokenizer **out, struct error *error)
+int tokenizer_open_bpe(const struct file_system *fs, const char *folder, struct tokenizer **out, struct error *error)
 {
     char path[4096];
     bool joined = file_join(path, sizeof path, folder, "tokenizer.json");
-    int result =
-        joined && access(path, F_OK) == 0 ? open_tokenizer_json(folder, out, error) : open_pair(folder, out, error);
+    int result = joined && file_is_there(fs, path) ? open_tokenizer_json(fs, folder, out, error)
+                                                   : open_pair(fs, folder, out, error);
 
-    if (result == STATUS_OK && (result = end_of_text_read(folder, (struct bpe *)*out, error)) != STATUS_OK) {
+    if (result == STATUS_OK && (result = end_of_text_read(fs, folder, (struct bpe *)*out, error)) != STATUS_OK) {
         tokenizer_close(*out);
         *out = NULL;
     }

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -44,16 +43,17 @@ static int take_text(json_t *root, const char *path, const struct bpe *bpe, int3
     return STATUS_OK;
 }
 
-static int read_file(const char *folder, const char *name, const struct bpe *bpe, int32_t *id, struct error *error)
+static int read_file(const struct file_system *fs, const char *folder, const char *name, const struct bpe *bpe,
+                     int32_t *id, struct error *error)
 {
     struct tokenizer_file file;
     json_t *root = NULL;
     int result;
 
-    if (file_join(file.path, sizeof file.path, folder, name) && access(file.path, F_OK) != 0)
+    if (file_join(file.path, sizeof file.path, folder, name) && !file_is_there(fs, file.path))
         return STATUS_OK;
     /* "model_max_length" is 10^30 in many of these files. */
-    result = tokenizer_file_read(folder, name, MOST_FILE_BYTES, &file, error);
+    result = tokenizer_file_read(fs, folder, name, MOST_FILE_BYTES, &file, error);
     if (result == STATUS_OK)
         result = strict_json_parse_reals(file.text, file.bytes, file.path, &root, error);
     if (result == STATUS_OK)
@@ -63,14 +63,14 @@ static int read_file(const char *folder, const char *name, const struct bpe *bpe
     return result;
 }
 
-int end_of_text_read(const char *folder, struct bpe *bpe, struct error *error)
+int end_of_text_read(const struct file_system *fs, const char *folder, struct bpe *bpe, struct error *error)
 {
     static const char *const files[] = {"tokenizer_config.json", "special_tokens_map.json"};
     int32_t id = -1;
     size_t index;
 
     for (index = 0; index < sizeof files / sizeof files[0] && id < 0; index++) {
-        int result = read_file(folder, files[index], bpe, &id, error);
+        int result = read_file(fs, folder, files[index], bpe, &id, error);
 
         if (result != STATUS_OK)
             return result;

@@ -15,6 +15,6 @@ int32_t end_of_text_by_name(const struct bpe *bpe);
 
 /* Sets the end-of-text id from the files of the folder; without them it stays. It becomes part of the tokenizer's hash.
  * STATUS_INPUT, with the file, for a file that cannot be read and for a token that the vocabulary does not hold. */
-int end_of_text_read(const char *folder, struct bpe *bpe, struct error *error);
+int end_of_text_read(const struct file_system *fs, const char *folder, struct bpe *bpe, struct error *error);
 
 #endif

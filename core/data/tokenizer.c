@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/array.h"
-#include "base/file.h"
 
 int token_list_reserve(struct token_list *list, int64_t extra, struct error *error)
 {
@@ -19,11 +17,11 @@ int token_list_reserve(struct token_list *list, int64_t extra, struct error *err
     return STATUS_OK;
 }
 
-static bool holds(const char *folder, const char *name)
+static bool holds(const struct file_system *fs, const char *folder, const char *name)
 {
     char path[4096];
 
-    return file_join(path, sizeof path, folder, name) && access(path, F_OK) == 0;
+    return file_join(path, sizeof path, folder, name) && file_is_there(fs, path);
 }
 
 /* What can be read stands in the sentence: a directory of an older LLaMA has nothing else to choose. */
@@ -35,20 +33,21 @@ static int refuse_sentencepiece(const char *path, const char *what, struct error
                      path, what);
 }
 
-static int open_kind(const char *path, struct tokenizer **out, struct error *error)
+static int open_kind(const struct file_system *fs, const char *path, struct tokenizer **out, struct error *error)
 {
     struct stat status;
     size_t length = strlen(path);
 
     if (strcmp(path, "bytes") == 0)
         return tokenizer_open_bytes(out, error);
+    if (holds(fs, path, "tokenizer.json") || holds(fs, path, "vocab.json"))
+        return tokenizer_open_bpe(fs, path, out, error);
+    if (holds(fs, path, "tokenizer.model"))
+        return refuse_sentencepiece(path, ": its tokenizer.model", error);
     if (stat(path, &status) != 0)
         return error_set(error, STATUS_INPUT, "tokenizer %s: there is no such folder; 'bytes' needs none", path);
-    if (S_ISDIR(status.st_mode) && holds(path, "tokenizer.model") && !holds(path, "tokenizer.json") &&
-        !holds(path, "vocab.json"))
-        return refuse_sentencepiece(path, ": its tokenizer.model", error);
     if (S_ISDIR(status.st_mode))
-        return tokenizer_open_bpe(path, out, error);
+        return tokenizer_open_bpe(fs, path, out, error);
     if (length > 6 && strcmp(path + length - 6, ".model") == 0)
         return refuse_sentencepiece(path, "", error);
     return error_set(error, STATUS_USAGE,
@@ -58,13 +57,18 @@ static int open_kind(const char *path, struct tokenizer **out, struct error *err
 
 int tokenizer_open(const char *path, struct tokenizer **out, struct error *error)
 {
+    return tokenizer_open_from(&file_system_real, path, out, error);
+}
+
+int tokenizer_open_from(const struct file_system *fs, const char *path, struct tokenizer **out, struct error *error)
+{
     struct tokenizer *tokenizer = NULL;
     struct error unread;
     int result;
 
     if (error == NULL)
         error = &unread;
-    result = open_kind(path, &tokenizer, error);
+    result = open_kind(fs, path, &tokenizer, error);
     if (result != STATUS_OK)
         return result;
     tokenizer->name = strdup(path);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/file.h"
 #include "base/status.h"
 
 struct tokenizer;
@@ -37,6 +38,9 @@ int token_list_reserve(struct token_list *list, int64_t extra, struct error *err
  * merges.txt (byte-level BPE). end_of_text.h says which token ends a text. STATUS_INPUT for files that are missing or
  * malformed, with file and line; STATUS_USAGE for a kind of tokenizer that is not known. */
 int tokenizer_open(const char *path, struct tokenizer **out, struct error *error);
+
+/* The same with another table of files, such as that of a checkpoint (checkpoint.h). */
+int tokenizer_open_from(const struct file_system *fs, const char *path, struct tokenizer **out, struct error *error);
 void tokenizer_close(struct tokenizer *tokenizer); /* NULL is accepted */
 
 /* Appends the ids of `text`. On failure `out` keeps the ids that it had. */

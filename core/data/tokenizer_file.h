@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "base/file.h"
 #include "base/status.h"
 
 struct tokenizer_file {
@@ -14,7 +15,7 @@ struct tokenizer_file {
 };
 
 /* STATUS_INPUT, with the path, for a file that is missing or larger than `most`, and for a Git LFS pointer. */
-int tokenizer_file_read(const char *folder, const char *name, int64_t most, struct tokenizer_file *file,
-                        struct error *error);
+int tokenizer_file_read(const struct file_system *fs, const char *folder, const char *name, int64_t most,
+                        struct tokenizer_file *file, struct error *error);
 
 #endif

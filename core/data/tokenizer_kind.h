@@ -26,6 +26,6 @@ struct tokenizer {
 };
 
 int tokenizer_open_bytes(struct tokenizer **out, struct error *error);
-int tokenizer_open_bpe(const char *folder, struct tokenizer **out, struct error *error);
+int tokenizer_open_bpe(const struct file_system *fs, const char *folder, struct tokenizer **out, struct error *error);
 
 #endif

@@ -13,12 +13,8 @@
 bool hf_has_file(const struct file_system *fs, const char *folder, const char *name)
 {
     char path[PATH_MAX];
-    int handle = file_join(path, sizeof path, folder, name) ? fs->open(fs, path, FILE_READ) : -1;
 
-    if (handle < 0)
-        return false;
-    fs->close(fs, handle);
-    return true;
+    return file_join(path, sizeof path, folder, name) && file_is_there(fs, path);
 }
 
 int hf_read_text(const struct file_system *fs, const char *folder, const char *name, int64_t limit, char path[PATH_MAX],

@@ -20,7 +20,7 @@ struct hf_directory {
     int64_t count, capacity;
 };
 
-/* True when the folder holds a file of this name that can be opened. */
+/* True when the folder holds something of this name, or that cannot be told (file_is_there). */
 bool hf_has_file(const struct file_system *fs, const char *folder, const char *name);
 
 /* Reads the text folder/name, whose path is written to `path`; *text is freed by the caller. STATUS_INPUT, naming it,

@@ -39,13 +39,13 @@ static void find_values(struct engine *engine)
     engine->logits = find(engine, "", VALUE_LOGITS);
 }
 
-int engine_open(struct engine *engine, const struct config *config, int64_t vocabulary, unsigned uses,
-                struct error *error)
+int engine_open(struct engine *engine, const struct file_system *fs, const struct config *config, int64_t vocabulary,
+                unsigned uses, struct error *error)
 {
     int status;
 
     memset(engine, 0, sizeof *engine);
-    status = request_make(config, vocabulary, uses, &engine->request, error);
+    status = request_make(fs, config, vocabulary, uses, &engine->request, error);
     if (status == STATUS_OK)
         status = chosen_device_open(&engine->chosen, config, error);
     if (status == STATUS_OK) {

@@ -27,8 +27,8 @@ struct engine {
 
 /* Opens the backend that the config names, compiles for `uses` (enum use) and allocates. `vocabulary` as in
  * request_model. */
-int engine_open(struct engine *engine, const struct config *config, int64_t vocabulary, unsigned uses,
-                struct error *error);
+int engine_open(struct engine *engine, const struct file_system *fs, const struct config *config, int64_t vocabulary,
+                unsigned uses, struct error *error);
 void engine_close(struct engine *engine); /* accepts a zeroed struct */
 
 /* Initial weights and optimizer state, from the seed. */

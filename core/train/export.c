@@ -43,6 +43,7 @@ static int read_model(struct export *export, struct error *error)
     struct tokenizer *tokenizer = NULL;
     struct config config;
     const char *name;
+    const struct file_system *fs = checkpoint_files(&export->checkpoint);
     int64_t vocabulary = 0;
     int status = stored_model_config(&export->checkpoint, NULL, &config, error);
 
@@ -52,13 +53,13 @@ static int read_model(struct export *export, struct error *error)
     name = stored_model_tokenizer(&export->checkpoint, &config);
     /* Weights that came with a config.json have its vocabulary. */
     if (name != NULL && config.model.init != CONFIG_INIT_WEIGHTS)
-        status = tokenizer_open(name, &tokenizer, error);
+        status = tokenizer_open_from(fs, name, &tokenizer, error);
     if (tokenizer != NULL) {
         vocabulary = tokenizer_vocabulary(tokenizer);
         export->end_of_text = tokenizer_end_of_text(tokenizer);
     }
     if (status == STATUS_OK)
-        status = request_model(&config, vocabulary, &export->model, error);
+        status = request_model(fs, &config, vocabulary, &export->model, error);
     tokenizer_close(tokenizer);
     config_free(&config);
     return status;
@@ -253,12 +254,9 @@ static int write_all(struct export *export, struct error *error)
 int export_checkpoint(const struct export_options *options, struct export_report *report, struct error *error)
 {
     struct export export = {.options = options, .end_of_text = -1};
-    char folder[PATH_MAX];
-    int status = checkpoint_resolve(options->fs, options->source, folder, error);
+    int status = checkpoint_open_given(options->fs, options->source, &export.checkpoint, error);
 
     program_init(&export.program);
-    if (status == STATUS_OK)
-        status = checkpoint_open(options->fs, folder, &export.checkpoint, error);
     if (status == STATUS_OK)
         status = read_model(&export, error);
     if (status == STATUS_OK)

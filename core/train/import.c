@@ -49,7 +49,7 @@ static int load_config(struct import *import, const char *source, struct error *
     if (status == STATUS_OK)
         status = path_defaults_set(import->fs, &import->config, error);
     if (status == STATUS_OK)
-        status = request_model(&import->config, 0, &import->model, error);
+        status = request_model(import->fs, &import->config, 0, &import->model, error);
     if (status == STATUS_OK)
         status = model_files_read(import->fs, &import->config, &import->files, error);
     return status;
@@ -62,7 +62,7 @@ static int check_tokenizer(const struct import *import, const char *source, stru
     struct error reason = {0};
     int status;
 
-    if (!model_files_tokenizer_in(source))
+    if (!model_files_tokenizer_in(import->fs, source))
         return STATUS_OK;
     status = tokenizer_open(source, &tokenizer, &reason);
     tokenizer_close(tokenizer);

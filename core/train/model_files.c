@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/lfs_pointer.h"
 #include "base/strict_json.h"
@@ -32,9 +31,9 @@ static void add(struct model_files *files, const char *name, char *data, int64_t
     files->blobs[files->count++] = (struct checkpoint_blob){name, data, bytes};
 }
 
-static bool is_there(const char *folder, const char *name, char path[PATH_MAX])
+static bool is_there(const struct file_system *fs, const char *folder, const char *name, char path[PATH_MAX])
 {
-    return file_join(path, PATH_MAX, folder, name) && access(path, F_OK) == 0;
+    return file_join(path, PATH_MAX, folder, name) && file_is_there(fs, path);
 }
 
 int model_files_read(const struct file_system *fs, const struct config *config, struct model_files *files,
@@ -48,7 +47,7 @@ int model_files_read(const struct file_system *fs, const struct config *config, 
     for (int i = 0; i < MODEL_FILES && status == STATUS_OK; i++) {
         const char *folder = names[i].of_model ? config->model.path : config->data.tokenizer;
 
-        if (folder[0] == '\0' || !is_there(folder, names[i].name, path))
+        if (folder[0] == '\0' || !is_there(fs, folder, names[i].name, path))
             continue;
         status = file_read_all(fs, path, MODEL_FILES_LIMIT, &data, &bytes, error);
         if (status == STATUS_OK)
@@ -135,19 +134,19 @@ const struct checkpoint_blob *model_files_find(const struct model_files *files, 
     return NULL;
 }
 
-bool model_files_config_in(const char *folder)
+bool model_files_config_in(const struct file_system *fs, const char *folder)
 {
     char path[PATH_MAX];
 
-    return is_there(folder, HF_CONFIG_NAME, path);
+    return is_there(fs, folder, HF_CONFIG_NAME, path);
 }
 
-bool model_files_tokenizer_in(const char *folder)
+bool model_files_tokenizer_in(const struct file_system *fs, const char *folder)
 {
     char path[PATH_MAX];
 
     for (int i = 0; i < MODEL_FILES; i++)
-        if (names[i].opens && is_there(folder, names[i].name, path))
+        if (names[i].opens && is_there(fs, folder, names[i].name, path))
             return true;
     return false;
 }

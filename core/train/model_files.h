@@ -31,8 +31,8 @@ void model_files_free(struct model_files *files);
 /* NULL when it is not among them. */
 const struct checkpoint_blob *model_files_find(const struct model_files *files, const char *name);
 
-/* True when a folder holds a model's config.json, or a tokenizer. */
-bool model_files_config_in(const char *folder);
-bool model_files_tokenizer_in(const char *folder);
+/* True when a folder holds a model's config.json, or a tokenizer, or that cannot be told (file_is_there). */
+bool model_files_config_in(const struct file_system *fs, const char *folder);
+bool model_files_tokenizer_in(const struct file_system *fs, const char *folder);
 
 #endif

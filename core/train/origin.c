@@ -75,12 +75,13 @@ static int follow_head_again(struct origin *origin, const struct config *stored,
 }
 
 /* A name that differs has to name files, or nothing says that it is the same model and tokenizer in another place. */
-static int compare_places(const struct config *stored, const struct config *now, struct error *error)
+static int compare_places(const struct file_system *fs, const struct config *stored, const struct config *now,
+                          struct error *error)
 {
-    if (strcmp(stored->model.path, now->model.path) != 0 && !model_files_config_in(now->model.path))
+    if (strcmp(stored->model.path, now->model.path) != 0 && !model_files_config_in(fs, now->model.path))
         return config_differs(stored, now, CONFIG_KEY_model_path, ", and the first has no config.json to compare",
                               error);
-    if (strcmp(stored->data.tokenizer, now->data.tokenizer) != 0 && !model_files_tokenizer_in(now->data.tokenizer))
+    if (strcmp(stored->data.tokenizer, now->data.tokenizer) != 0 && !model_files_tokenizer_in(fs, now->data.tokenizer))
         return config_differs(stored, now, CONFIG_KEY_data_tokenizer, ", and the first holds no tokenizer to compare",
                               error);
     return STATUS_OK;
@@ -110,7 +111,7 @@ static int compare_config(struct origin *origin, struct error *error)
     if (status == STATUS_OK)
         status = config_check_resume(&stored, &origin->config, error);
     if (status == STATUS_OK)
-        status = compare_places(&stored, &origin->config, error);
+        status = compare_places(origin->checkpoint.fs, &stored, &origin->config, error);
     config_free(&stored);
     return status;
 }
@@ -148,13 +149,13 @@ static int locate_files(struct origin *origin, struct error *error)
     int status = STATUS_OK;
 
     origin->files = origin->config;
-    if (path[0] != '\0' && model_files_config_in(path)) {
+    if (path[0] != '\0' && model_files_config_in(checkpoint->fs, path)) {
         status = compare_model(origin, path, error);
     } else if (path[0] != '\0' && manifest_find_file(&checkpoint->manifest, HF_CONFIG_NAME) != NULL) {
         origin->files.model.path = checkpoint->folder;
         log_line(LOG_INFO, "model.path %s is gone; its files are taken from %s", path, checkpoint->folder);
     }
-    if (stored == checkpoint->folder && !model_files_tokenizer_in(tokenizer)) {
+    if (stored == checkpoint->folder && !model_files_tokenizer_in(checkpoint->fs, tokenizer)) {
         origin->files.data.tokenizer = checkpoint->folder;
         log_line(LOG_INFO, "data.tokenizer %s is gone; its files are taken from %s", tokenizer, checkpoint->folder);
     }
@@ -167,7 +168,7 @@ int origin_find(struct origin *origin, const struct file_system *fs, const struc
     char path[PATH_MAX];
     int status;
 
-    *origin = (struct origin){.config = *given, .files = *given};
+    *origin = (struct origin){.config = *given, .files = *given, .fs = fs};
     status = find_checkpoint(fs, given->run.resume, run_folder, path, &origin->resumed, error);
     if (status != STATUS_OK || !origin->resumed)
         return status;
@@ -176,7 +177,9 @@ int origin_find(struct origin *origin, const struct file_system *fs, const struc
         status = compare_config(origin, error);
     if (status == STATUS_OK)
         status = locate_files(origin, error);
-    if (status != STATUS_OK)
+    if (status == STATUS_OK)
+        origin->fs = checkpoint_files(&origin->checkpoint);
+    else
         origin_close(origin);
     return status;
 }

@@ -13,6 +13,7 @@ struct origin {
     struct checkpoint checkpoint;  /* open until origin_close */
     struct config config, files;   /* the run's, as it is stored, and where to read from */
     int64_t steps_before;          /* train.steps when the checkpoint was saved; 0: a fresh start */
+    const struct file_system *fs;  /* for what `files` names: those in the checkpoint are as they were checked */
     struct config_pair *overrides; /* those of `config`, where they are not the given ones */
 };
 
@@ -24,7 +25,8 @@ struct origin {
 int origin_find(struct origin *origin, const struct file_system *fs, const struct config *given, const char *run_folder,
                 struct error *error);
 
-/* Closes the checkpoint; `config` may still be used, until origin_free, `files` no more. Both accept a zeroed struct.
+/* Closes the checkpoint; `config` may still be used, until origin_free, `files` and `fs` no more. Both accept a zeroed
+ * struct.
  */
 void origin_close(struct origin *origin);
 void origin_free(struct origin *origin);

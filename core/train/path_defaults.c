@@ -45,7 +45,7 @@ int path_defaults_set(const struct file_system *fs, struct config *config, struc
     int status;
 
     if (config->model.path[0] == '\0' || !hf_has_file(fs, config->model.path, HF_CONFIG_NAME) ||
-        request_model(config, 0, &model, &ignored) != STATUS_OK)
+        request_model(fs, config, 0, &model, &ignored) != STATUS_OK)
         return STATUS_OK;
     status = set_dropout(fs, config, model.family, error);
     if (status == STATUS_OK && config->model.init == CONFIG_INIT_WEIGHTS && model.tie_word_embeddings &&
@@ -99,7 +99,7 @@ static int tell_dropout(const struct file_system *fs, const struct config *confi
                  config->model.path);
     if (config->sources[CONFIG_KEY_model_dropout].level != CONFIG_DEFAULT)
         return STATUS_OK;
-    status = request_model(config, 0, &model, error);
+    status = request_model(fs, config, 0, &model, error);
     if (status == STATUS_OK)
         status = hf_dropout_read(fs, config->model.path, model.family, &dropout, error);
     if (status != STATUS_OK || hf_dropout_is_one(&dropout))

@@ -21,14 +21,15 @@ static int apply_overrides(const struct config *config, struct model_config *mod
     return STATUS_OK;
 }
 
-int request_model(const struct config *config, int64_t vocabulary, struct model_config *model, struct error *error)
+int request_model(const struct file_system *fs, const struct config *config, int64_t vocabulary,
+                  struct model_config *model, struct error *error)
 {
     bool overridden = false;
     int status;
 
     if (config->model.path[0] != '\0')
         status = hf_config_read(
-            &file_system_real, config->model.path,
+            fs, config->model.path,
             &(struct hf_ignored){.names = config->model.ignore.items, .count = config->model.ignore.count}, model,
             error);
     else
@@ -72,13 +73,13 @@ static enum recompute recompute_mode(const struct config *config)
     }
 }
 
-int request_make(const struct config *config, int64_t vocabulary, unsigned uses, struct compile_request *request,
-                 struct error *error)
+int request_make(const struct file_system *fs, const struct config *config, int64_t vocabulary, unsigned uses,
+                 struct compile_request *request, struct error *error)
 {
     int status;
 
     memset(request, 0, sizeof *request);
-    status = request_model(config, vocabulary, &request->model, error);
+    status = request_model(fs, config, vocabulary, &request->model, error);
     if (status != STATUS_OK)
         return status;
     request->seed = (uint64_t)config->run.seed;

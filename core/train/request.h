@@ -2,6 +2,7 @@
 #ifndef LLMRUN_TRAIN_REQUEST_H
 #define LLMRUN_TRAIN_REQUEST_H
 
+#include "base/file.h"
 #include "compile/compile.h"
 #include "config/config.h"
 #include "data/corpus.h"
@@ -11,8 +12,10 @@
 enum use { USE_TRAIN = 1, USE_EVALUATE = 2, USE_GENERATE = 4 };
 
 /* model.path or model.preset, and overrides. `vocabulary` is the tokenizer's, 0 where there is none; it decides unless
- * an override or stored weights do. A tokenizer may have more tokens than the model, as long as no text has them. */
-int request_model(const struct config *config, int64_t vocabulary, struct model_config *model, struct error *error);
+ * an override or stored weights do. A tokenizer may have more tokens than the model, as long as no text has them. `fs`
+ * reads what model.path names. */
+int request_model(const struct file_system *fs, const struct config *config, int64_t vocabulary,
+                  struct model_config *model, struct error *error);
 
 /* True where token ids mean what they mean in model.path's files: with its weights or its tokenizer. */
 bool request_keeps_ids(const struct config *config);
@@ -21,8 +24,8 @@ bool request_keeps_ids(const struct config *config);
 enum special_tokens request_special_tokens(const struct config *config);
 
 /* Everything but `exact` and the device's part. `uses`: enum use, or-ed. */
-int request_make(const struct config *config, int64_t vocabulary, unsigned uses, struct compile_request *request,
-                 struct error *error);
+int request_make(const struct file_system *fs, const struct config *config, int64_t vocabulary, unsigned uses,
+                 struct compile_request *request, struct error *error);
 
 /* How files become tokens: all of *options that does not name files. */
 void request_corpus(const struct config *config, struct corpus_options *options);

@@ -24,7 +24,7 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
     if (status == STATUS_OK)
         status = config_to_text(config, false, &saver->config_text, error);
     if (status == STATUS_OK)
-        status = model_files_read(fs, &origin->files, &saver->model, error);
+        status = model_files_read(origin->fs, &origin->files, &saver->model, error);
     if (status == STATUS_OK && config->checkpoint.async)
         status = checkpoint_async_create(&saver->async, error);
     if (status != STATUS_OK) {

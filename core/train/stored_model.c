@@ -46,7 +46,7 @@ const char *stored_model_tokenizer(const struct checkpoint *checkpoint, const st
 
     if (trained && strcmp(config->data.tokenizer, "bytes") == 0)
         return config->data.tokenizer;
-    return model_files_tokenizer_in(checkpoint->folder) ? checkpoint->folder : NULL;
+    return model_files_tokenizer_in(checkpoint_files(checkpoint), checkpoint->folder) ? checkpoint->folder : NULL;
 }
 
 static bool tokenizer_is_given(const struct stored_model *model)
@@ -55,13 +55,14 @@ static bool tokenizer_is_given(const struct stored_model *model)
 }
 
 /* `own`: the model's; NULL: it has none. */
-static int open_tokenizer(struct stored_model *model, const char *own, struct error *error)
+static int open_tokenizer(struct stored_model *model, const struct file_system *fs, const char *own,
+                          struct error *error)
 {
     const char *path = tokenizer_is_given(model) ? model->config.data.tokenizer : own;
 
     if (path == NULL)
         return error_set(error, STATUS_USAGE, "%s holds no tokenizer; name one with --tokenizer", model->folder);
-    return tokenizer_open(path, &model->tokenizer, error);
+    return tokenizer_open_from(fs, path, &model->tokenizer, error);
 }
 
 /* A model that began with random weights has the vocabulary of the tokenizer that it was trained with, whichever reads
@@ -82,7 +83,7 @@ static int trained_vocabulary(const struct stored_model *model, const struct che
     if (status != STATUS_OK)
         return status;
     own = stored_model_tokenizer(checkpoint, &stored);
-    if (own != NULL && tokenizer_open(own, &tokenizer, &ignored) == STATUS_OK) {
+    if (own != NULL && tokenizer_open_from(checkpoint_files(checkpoint), own, &tokenizer, &ignored) == STATUS_OK) {
         *vocabulary = tokenizer_vocabulary(tokenizer);
         tokenizer_close(tokenizer);
     }
@@ -98,7 +99,7 @@ static int load_checkpoint(struct stored_model *model, struct checkpoint *checkp
     int status = trained_vocabulary(model, checkpoint, &vocabulary, error);
 
     if (status == STATUS_OK)
-        status = engine_open(&model->engine, &model->config, vocabulary, uses, error);
+        status = engine_open(&model->engine, checkpoint_files(checkpoint), &model->config, vocabulary, uses, error);
     if (status != STATUS_OK)
         return status;
     status = weight_list_make(&executor_compiled(model->engine.executor)->program, &list, error);
@@ -109,6 +110,32 @@ static int load_checkpoint(struct stored_model *model, struct checkpoint *checkp
     return status == STATUS_OK ? engine_refresh(&model->engine, error) : status;
 }
 
+static int find_stops(struct stored_model *model, const struct file_system *fs, unsigned uses, struct error *error)
+{
+    const int32_t end_of_text = tokenizer_end_of_text(model->tokenizer);
+    const int64_t vocabulary = model->engine.request.model.vocab_size;
+    struct hf_stop_ids named = {.count = 0};
+    int status = STATUS_OK;
+
+    if ((uses & USE_GENERATE) == 0)
+        return STATUS_OK;
+    if (request_keeps_ids(&model->config))
+        status = hf_stop_ids_read(fs, model->folder, vocabulary, &named, error);
+    if (status != STATUS_OK)
+        return status;
+    model->stops = malloc((size_t)(named.count + 1) * sizeof *model->stops);
+    if (model->stops == NULL) {
+        hf_stop_ids_free(&named);
+        return error_set(error, STATUS_MEMORY, "no memory for the tokens that end a text");
+    }
+    if (end_of_text >= 0)
+        model->stops[model->stop_count++] = end_of_text;
+    for (int64_t i = 0; i < named.count; i++)
+        model->stops[model->stop_count++] = named.ids[i];
+    hf_stop_ids_free(&named);
+    return STATUS_OK;
+}
+
 static int open_checkpoint(struct stored_model *model, const struct file_system *fs,
                            const struct stored_model_options *options, struct error *error)
 {
@@ -117,18 +144,22 @@ static int open_checkpoint(struct stored_model *model, const struct file_system 
                                         .flags = options->flags,
                                         .flag_count = options->flag_count};
     struct checkpoint checkpoint = {0};
-    int status = checkpoint_resolve(fs, options->path, model->folder, error);
+    int status = checkpoint_open_given(fs, options->path, &checkpoint, error);
 
-    if (status == STATUS_OK)
-        status = checkpoint_open(fs, model->folder, &checkpoint, error);
+    if (status != STATUS_OK)
+        return status;
+    memcpy(model->folder, checkpoint.folder, sizeof model->folder);
     if (status == STATUS_OK)
         status = stored_model_config(&checkpoint, &above, &model->config, error);
     if (status == STATUS_OK)
         config_set_log_level(&model->config);
     if (status == STATUS_OK)
-        status = open_tokenizer(model, stored_model_tokenizer(&checkpoint, &model->config), error);
+        status = open_tokenizer(model, checkpoint_files(&checkpoint),
+                                stored_model_tokenizer(&checkpoint, &model->config), error);
     if (status == STATUS_OK)
         status = load_checkpoint(model, &checkpoint, options->uses, error);
+    if (status == STATUS_OK)
+        status = find_stops(model, checkpoint_files(&checkpoint), options->uses, error);
     model->step = checkpoint.manifest.step;
     checkpoint_close(&checkpoint);
     return status;
@@ -171,46 +202,24 @@ static int open_directory(struct stored_model *model, const struct file_system *
     if (status == STATUS_OK && model->config.sources[CONFIG_KEY_data_tokenizer].level != CONFIG_DEFAULT)
         own = model->config.data.tokenizer;
     if (status == STATUS_OK)
-        status = open_tokenizer(model, own, error);
+        status = open_tokenizer(model, fs, own, error);
     if (status == STATUS_OK)
-        status = request_model(&model->config, tokenizer_vocabulary(model->tokenizer), &extents, error);
+        status = request_model(fs, &model->config, tokenizer_vocabulary(model->tokenizer), &extents, error);
     if (status == STATUS_OK)
         status = pretrained_open(&pretrained, fs, model->folder, &extents, error);
     if (status == STATUS_OK)
         path_defaults_tell_head(&model->config);
     if (status == STATUS_OK)
-        status =
-            engine_open(&model->engine, &model->config, tokenizer_vocabulary(model->tokenizer), options->uses, error);
+        status = engine_open(&model->engine, fs, &model->config, tokenizer_vocabulary(model->tokenizer), options->uses,
+                             error);
     if (status == STATUS_OK)
         status = pretrained_load(&pretrained, model->engine.executor, error);
     if (status == STATUS_OK)
         status = engine_refresh(&model->engine, error);
+    if (status == STATUS_OK)
+        status = find_stops(model, fs, options->uses, error);
     pretrained_close(&pretrained);
     return status;
-}
-
-static int find_stops(struct stored_model *model, const struct file_system *fs, struct error *error)
-{
-    const int32_t end_of_text = tokenizer_end_of_text(model->tokenizer);
-    const int64_t vocabulary = model->engine.request.model.vocab_size;
-    struct hf_stop_ids named = {.count = 0};
-    int status = STATUS_OK;
-
-    if (request_keeps_ids(&model->config))
-        status = hf_stop_ids_read(fs, model->folder, vocabulary, &named, error);
-    if (status != STATUS_OK)
-        return status;
-    model->stops = malloc((size_t)(named.count + 1) * sizeof *model->stops);
-    if (model->stops == NULL) {
-        hf_stop_ids_free(&named);
-        return error_set(error, STATUS_MEMORY, "no memory for the tokens that end a text");
-    }
-    if (end_of_text >= 0)
-        model->stops[model->stop_count++] = end_of_text;
-    for (int64_t i = 0; i < named.count; i++)
-        model->stops[model->stop_count++] = named.ids[i];
-    hf_stop_ids_free(&named);
-    return STATUS_OK;
 }
 
 int stored_model_open(struct stored_model *model, const struct file_system *fs,
@@ -223,8 +232,6 @@ int stored_model_open(struct stored_model *model, const struct file_system *fs,
         status = open_directory(model, fs, options, error);
     else
         status = open_checkpoint(model, fs, options, error);
-    if (status == STATUS_OK && options->uses & USE_GENERATE)
-        status = find_stops(model, fs, error);
     if (status != STATUS_OK)
         stored_model_close(model);
     return status;

@@ -19,7 +19,8 @@
 static int find_vocabulary(const struct trainer *trainer, int32_t *vocabulary, struct error *error)
 {
     struct model_config model;
-    int status = request_model(&trainer->origin.files, tokenizer_vocabulary(trainer->tokenizer), &model, error);
+    int status = request_model(trainer->origin.fs, &trainer->origin.files, tokenizer_vocabulary(trainer->tokenizer),
+                               &model, error);
 
     *vocabulary = tokenizer_vocabulary(trainer->tokenizer);
     if (status == STATUS_OK && model.vocab_size < *vocabulary)
@@ -39,7 +40,8 @@ static int load_data(struct trainer *trainer, struct error *error)
         .builtin = trainer->options.builtin,
         .builtin_bytes = trainer->options.builtin_bytes,
     };
-    int status = tokenizer_open(trainer->origin.files.data.tokenizer, &trainer->tokenizer, error);
+    int status =
+        tokenizer_open_from(trainer->origin.fs, trainer->origin.files.data.tokenizer, &trainer->tokenizer, error);
 
     request_corpus(config, &options);
     if (status != STATUS_OK)
@@ -215,7 +217,7 @@ static int open_pretrained(struct trainer *trainer, struct error *error)
 
     if (trainer->origin.resumed || config->model.init != CONFIG_INIT_WEIGHTS)
         return STATUS_OK;
-    status = request_model(config, tokenizer_vocabulary(trainer->tokenizer), &model, error);
+    status = request_model(trainer->options.fs, config, tokenizer_vocabulary(trainer->tokenizer), &model, error);
     if (status == STATUS_OK)
         status = pretrained_open(&trainer->pretrained, trainer->options.fs, config->model.path, &model, error);
     return status;
@@ -297,7 +299,8 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
     if (status == STATUS_OK)
         status = open_pretrained(trainer, error);
     if (status == STATUS_OK)
-        status = engine_open(&trainer->engine, &trainer->origin.files, tokenizer_vocabulary(trainer->tokenizer),
+        status = engine_open(&trainer->engine, trainer->origin.fs, &trainer->origin.files,
+                             tokenizer_vocabulary(trainer->tokenizer),
                              USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0), error);
     if (status == STATUS_OK)
         status = start_samplers(trainer, error);

@@ -241,10 +241,10 @@ rm bad/model.safetensors
 pointer model.safetensors.index.json
 rm bad/config.json
 mkfifo bad/config.json
-hostile '*config.json is a pipe or device*'
+hostile '*config.json: it is a pipe*'
 rm bad/model.safetensors
 mkfifo bad/model.safetensors
-hostile '*model.safetensors has 0 bytes*'
+hostile '*model.safetensors: it is a pipe*'
 awk 'BEGIN { for (i = 0; i < 10000; i++) printf "{\"a\":" }' >bad/config.json
 hostile '*nested deeper than 64*'
 rm bad/model.safetensors

@@ -165,7 +165,7 @@ static int read_with(const struct file_system *fs, const char *folder, struct er
     return result;
 }
 
-static void any_call_of_a_read_that_fails_is_an_input_error_that_names_the_file(void **state)
+static void any_call_of_a_read_that_fails_is_a_storage_error_that_names_the_file(void **state)
 {
     static const enum call calls[] = {CALL_OPEN, CALL_READ, CALL_SIZE};
     struct fixture *fixture = *state;
@@ -187,7 +187,7 @@ static void any_call_of_a_read_that_fails_is_an_input_error_that_names_the_file(
             files.problem = EIO;
             result = read_with(&files.fs, folder, &error);
             failed = files.failed;
-            assert_int_equal(result, failed > 0 ? STATUS_INPUT : STATUS_OK);
+            assert_int_equal(result, failed > 0 ? STATUS_STORAGE : STATUS_OK);
             if (failed > 0)
                 assert_non_null(strstr(error.message, folder));
         }
@@ -201,7 +201,7 @@ int main(void)
         TEST(any_call_that_fails_once_leaves_the_old_or_the_new_checkpoint),
         TEST(a_call_that_fails_from_some_moment_on_leaves_the_old_or_the_new_checkpoint),
         TEST(short_writes_and_interrupts_are_carried_on),
-        TEST(any_call_of_a_read_that_fails_is_an_input_error_that_names_the_file),
+        TEST(any_call_of_a_read_that_fails_is_a_storage_error_that_names_the_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

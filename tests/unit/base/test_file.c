@@ -147,7 +147,7 @@ static void a_write_of_nothing_is_a_failure_and_no_endless_loop(void **state)
     files.fs.close(&files.fs, handle);
 }
 
-static void a_file_that_fails_or_shrinks_while_read_is_an_input_error(void **state)
+static void a_file_that_fails_while_read_is_a_storage_error_and_one_that_shrinks_an_input_error(void **state)
 {
     const char *path = path_in(state, "data");
     struct odd_files files;
@@ -157,7 +157,7 @@ static void a_file_that_fails_or_shrinks_while_read_is_an_input_error(void **sta
 
     write_file(path, "0123456789", 10);
     odd_files_init(&files, 4, 7, EIO);
-    assert_int_equal(file_read_all(&files.fs, path, 10, &read, &bytes, &error), STATUS_INPUT);
+    assert_int_equal(file_read_all(&files.fs, path, 10, &read, &bytes, &error), STATUS_STORAGE);
     snprintf(wanted, sizeof wanted, "%s: reading stopped at byte 7, 10 are wanted: Input/output error", path);
     assert_string_equal(error.message, wanted);
     odd_files_init(&files, 4, 7, 0);
@@ -182,26 +182,36 @@ static void a_file_that_is_missing_too_large_or_a_folder_is_told(void **state)
     snprintf(wanted, sizeof wanted, "%s has 10 bytes; at most 9 are read", path);
     assert_string_equal(error.message, wanted);
     assert_int_equal(file_read_all(&file_system_real, *state, INT64_MAX - 1, &read, &bytes, &error), STATUS_INPUT);
-    snprintf(wanted, sizeof wanted, "%s is a folder, a file is wanted", (char *)*state);
+    snprintf(wanted, sizeof wanted, "%s: it is a folder, a file is wanted", (char *)*state);
     assert_string_equal(error.message, wanted);
 }
 
-static void a_pipe_without_a_writer_is_refused_at_once(void **state)
+static void a_pipe_without_its_other_end_and_a_link_to_write_through_are_refused_at_once(void **state)
 {
     const char *path = path_in(state, "data");
     struct error error;
-    char wanted[400], *read;
+    char wanted[400], link[400], *read;
     int64_t bytes;
-    int handle;
 
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(file_read_all(&file_system_real, path, 10, &read, &bytes, &error), STATUS_INPUT);
-    snprintf(wanted, sizeof wanted, "%s is a pipe or device, a file is wanted", path);
+    snprintf(wanted, sizeof wanted, "%s: it is a pipe, socket or device, a file is wanted", path);
     assert_string_equal(error.message, wanted);
-    handle = file_system_real.open(&file_system_real, path, FILE_READ);
-    assert_true(handle >= 0);
-    assert_int_equal(file_system_real.size(&file_system_real, handle), 0);
-    assert_int_equal(file_system_real.close(&file_system_real, handle), 0);
+    for (int mode = FILE_READ; mode <= FILE_APPEND; mode++) {
+        assert_int_equal(file_system_real.open(&file_system_real, path, (enum file_mode)mode), -ESPIPE);
+        assert_int_equal(file_system_real.open(&file_system_real, "/dev/null", (enum file_mode)mode), -ESPIPE);
+        assert_int_equal(file_system_real.open(&file_system_real, *state, (enum file_mode)mode), -EISDIR);
+    }
+    assert_int_equal(unlink(path), 0);
+    write_file(path, "0123456789", 10);
+    snprintf(link, sizeof link, "%s.link", path);
+    assert_int_equal(symlink(path, link), 0);
+    assert_int_equal(file_system_real.open(&file_system_real, link, FILE_CREATE), -ELOOP);
+    assert_int_equal(file_system_real.open(&file_system_real, link, FILE_APPEND), -ELOOP);
+    assert_int_equal(file_read_all(&file_system_real, link, 10, &read, &bytes, &error), STATUS_OK);
+    assert_memory_equal(read, "0123456789", 10);
+    free(read);
+    assert_int_equal(unlink(link), 0);
 }
 
 static void an_empty_file_is_read_as_an_empty_text(void **state)
@@ -294,9 +304,9 @@ int main(void)
         IN_FOLDER(short_and_interrupted_writes_and_reads_are_carried_on),
         IN_FOLDER(a_full_disk_is_a_storage_error_that_names_the_file),
         IN_FOLDER(a_write_of_nothing_is_a_failure_and_no_endless_loop),
-        IN_FOLDER(a_file_that_fails_or_shrinks_while_read_is_an_input_error),
+        IN_FOLDER(a_file_that_fails_while_read_is_a_storage_error_and_one_that_shrinks_an_input_error),
         IN_FOLDER(a_file_that_is_missing_too_large_or_a_folder_is_told),
-        IN_FOLDER(a_pipe_without_a_writer_is_refused_at_once),
+        IN_FOLDER(a_pipe_without_its_other_end_and_a_link_to_write_through_are_refused_at_once),
         IN_FOLDER(an_empty_file_is_read_as_an_empty_text),
         IN_FOLDER(missing_folders_are_made_and_those_there_are_kept),
         IN_FOLDER(a_folder_below_a_file_cannot_be_made),

@@ -120,21 +120,21 @@ static void a_printed_manifest_is_read_back(void **state)
                                            .bytes = 8,
                                            .checksum = 2};
     struct manifest manifest = {.step = INT64_MAX, .run_id = "r"}, back;
-    double number = 0;
+    int64_t number = 0;
     char *text;
     int64_t bytes;
 
     (void)state;
     assert_int_equal(manifest_add_file(&manifest, &file, NULL), STATUS_OK);
     assert_int_equal(manifest_add_tensor(&manifest, &tensor, NULL), STATUS_OK);
-    assert_int_equal(checkpoint_state_set_number(&manifest.state, "lr", 0.1, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_state_set_integer(&manifest.state, "tokens", INT64_MIN, NULL), STATUS_OK);
     assert_int_equal(manifest_print(&manifest, &text, &bytes, NULL), STATUS_OK);
     assert_int_equal(manifest_parse(text, bytes, "m", &back, NULL), STATUS_OK);
     assert_true(back.step == INT64_MAX);
     assert_string_equal(back.tensors[0].name, tensor.name);
     assert_true(back.files[0].checksum == UINT64_MAX);
     assert_true(shape_equal(&back.tensors[0].shape, &tensor.shape));
-    assert_true(checkpoint_state_number(&back.state, "lr", &number) && number == 0.1);
+    assert_true(checkpoint_state_integer(&back.state, "tokens", &number) && number == INT64_MIN);
     free(text);
     manifest_finish(&manifest);
     manifest_finish(&back);

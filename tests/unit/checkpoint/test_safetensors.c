@@ -215,7 +215,7 @@ static void a_pipe_is_refused_at_once(void **state)
 
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(safetensors_open(&file_system_real, path, &file, &error), STATUS_INPUT);
-    assert_non_null(strstr(error.message, "has 0 bytes; a safetensors file starts with 8 bytes of header length"));
+    assert_non_null(strstr(error.message, ": it is a pipe, socket or device, a file is wanted"));
 }
 
 static void a_file_that_shrinks_after_it_was_opened_gives_an_error(void **state)

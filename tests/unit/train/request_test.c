@@ -31,7 +31,7 @@ static struct compile_request request_of(struct config config, int64_t vocabular
     struct compile_request request;
     struct error error = {0};
 
-    if (request_make(&config, vocabulary, uses, &request, &error) != STATUS_OK)
+    if (request_make(&file_system_real, &config, vocabulary, uses, &request, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     config_free(&config);
     return request;
@@ -42,7 +42,7 @@ static void assert_refused(struct config config, int64_t vocabulary, const char 
     struct compile_request request;
     struct error error = {0};
 
-    assert_int_equal(request_make(&config, vocabulary, USE_TRAIN, &request, &error), STATUS_USAGE);
+    assert_int_equal(request_make(&file_system_real, &config, vocabulary, USE_TRAIN, &request, &error), STATUS_USAGE);
     if (strstr(error.message, part) == NULL)
         fail_msg("'%s' has no '%s'", error.message, part);
     config_free(&config);
