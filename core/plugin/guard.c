@@ -309,3 +309,11 @@ void guard_watch(int64_t timeout_ns)
         pthread_detach(thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
+
+void guard_allow(double seconds)
+{
+    int64_t ns = seconds < 1e9 ? (int64_t)(seconds * 1e9) : INT64_C(1000000000000000000), now = atomic_load(&watch_ns);
+
+    if (now != 0 && ns > now)
+        atomic_store(&watch_ns, ns);
+}

@@ -21,6 +21,9 @@ void guard_install(void);
  * again it sets the time anew. */
 void guard_watch(int64_t timeout_ns);
 
+/* Where calls are watched: they may take this long, if that is longer. */
+void guard_allow(double seconds);
+
 /* Code at [low, high) is that of `plugin`: a crash in a thread of its own is told with its name. The text lives as long
  * as the process. */
 void guard_plugin_code(const char *plugin, uintptr_t low, uintptr_t high);

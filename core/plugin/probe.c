@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,32 +49,26 @@ static bool is_limited(struct rlimit *limit)
 
 int probe_start(const struct candidate *candidate, int64_t timeout_ns, struct probe_child *child, struct error *error)
 {
+    int ends[2] = {-1, -1}, silence = open("/dev/null", O_RDWR | O_CLOEXEC);
     struct rlimit limit;
-    int answers[2], orders[2];
 
     memset(child, 0, sizeof *child);
-    child->from = child->to = -1;
-    if (pipe2(answers, O_CLOEXEC) != 0)
-        return error_set(error, STATUS_BACKEND, "could not be probed: %s", strerror(errno));
-    if (pipe2(orders, O_CLOEXEC) != 0) {
-        error_set(error, STATUS_BACKEND, "could not be probed: %s", strerror(errno));
-        close(answers[0]);
-        close(answers[1]);
-        return STATUS_BACKEND;
-    }
-    child->from = answers[0];
-    child->to = orders[1];
     child->timeout_ns =
         is_limited(&limit) && timeout_ns > PROBE_TIMEOUT_LIMITED_NS ? PROBE_TIMEOUT_LIMITED_NS : timeout_ns;
     child->deadline_ns = now_ns() + child->timeout_ns;
     child->call = mmap(NULL, GUARD_CALL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    child->process = child->call != MAP_FAILED ? fork() : -1;
+    child->process = -1;
+    if (child->call != MAP_FAILED && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0)
+        child->process = fork();
     if (child->process == 0)
-        probe_child_run(candidate, orders[0], answers[1], child->call, ask);
+        probe_child_run(candidate, ends[1], silence, child->call, ask);
     if (child->process < 0)
         error_set(error, errno == ENOMEM ? STATUS_MEMORY : STATUS_BACKEND, "could not be probed: %s", strerror(errno));
-    close(answers[1]);
-    close(orders[0]);
+    child->end = ends[0];
+    if (silence >= 0)
+        close(silence);
+    if (ends[1] >= 0)
+        close(ends[1]);
     if (child->process > 0)
         return STATUS_OK;
     probe_end(child);
@@ -95,18 +90,18 @@ static int receive(const struct probe_child *child, struct probe_reply *reply)
     bool ended = false;
 
     while (bytes > 0) {
-        struct pollfd wait = {.fd = child->from, .events = POLLIN};
+        struct pollfd wait = {.fd = child->end, .events = POLLIN};
         ssize_t got;
 
         if (poll(&wait, 1, ended ? 0 : SLICE_MS) <= 0) {
             if (ended)
-                return 0; /* whoever else holds the other end of the pipe */
+                return 0; /* whoever else holds the other end */
             ended = has_ended(child);
             if (!ended && now_ns() >= child->deadline_ns)
                 return -1;
             continue;
         }
-        got = read(child->from, to, bytes);
+        got = recv(child->end, to, bytes, 0);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
@@ -151,7 +146,7 @@ static int explain(struct probe_child *child, int got, struct error *error)
     char call[GUARD_CALL_BYTES];
     int status;
 
-    /* A child that closed its pipe may be about to end by itself, with a status that tells why. */
+    /* A child that closed its end may be about to end by itself, with a status that tells why. */
     for (int i = 0; got == 0 && !has_ended(child) && i < 20; i++)
         poll(NULL, 0, SLICE_MS / 10);
     reap(child, &status);
@@ -213,7 +208,7 @@ int probe_trial(struct probe_child *child, bool *fatal, struct error *error)
     static struct probe_reply reply;
 
     child->deadline_ns = now_ns() + child->timeout_ns;
-    if (write(child->to, "t", 1) != 1 && errno != EPIPE)
+    if (send(child->end, "t", 1, MSG_NOSIGNAL) != 1 && errno != EPIPE && errno != ECONNRESET)
         return error_set(error, STATUS_BACKEND, "could not be tried: %s", strerror(errno));
     return await(child, &reply, fatal, error);
 }
@@ -225,8 +220,8 @@ void probe_end(struct probe_child *child)
     reap(child, &status);
     if (child->call == NULL)
         return;
-    close(child->from);
-    close(child->to);
+    if (child->end >= 0)
+        close(child->end);
     if (child->call != MAP_FAILED)
         munmap(child->call, GUARD_CALL_BYTES);
     memset(child, 0, sizeof *child);

@@ -26,7 +26,7 @@ struct plugin_probe {
 /* A child process that has loaded a plugin. All zero: none. */
 struct probe_child {
     pid_t process;
-    int from, to;
+    int end;    /* of the socket between the two */
     char *call; /* GUARD_CALL_BYTES that both processes see: what of the plugin runs */
     int64_t timeout_ns;
     int64_t deadline_ns; /* of the answer that is awaited */

@@ -7,13 +7,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "plugin/guard.h"
 #include "plugin/loader.h"
 #include "plugin/trial.h"
 
-enum { ORDERS = 3, ANSWERS, FIRST_OF_OTHERS };
+enum { PARENT = 3, FIRST_OF_OTHERS };
 
 /* Ends the process before the exit handlers that it has from its parent: they are about the parent's files and threads.
  */
@@ -24,10 +25,9 @@ static void end_at_once(int code, void *context)
 }
 
 /* A process of its own: silent, without the parent's files, handlers and signal mask; it leaves no core file. */
-static void isolate(int orders, int answers)
+static void isolate(int parent, int silence)
 {
     const struct rlimit none = {0, 0};
-    int silence = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t nothing;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -36,17 +36,15 @@ static void isolate(int orders, int answers)
     on_exit(end_at_once, NULL);
     for (int i = 1; i < NSIG; i++)
         signal(i, SIG_DFL);
-    signal(SIGPIPE, SIG_IGN);
     sigemptyset(&nothing);
     sigprocmask(SIG_SETMASK, &nothing, NULL);
     /* Out of the way of the numbers that they get. */
-    orders = fcntl(orders, F_DUPFD_CLOEXEC, FIRST_OF_OTHERS);
-    answers = fcntl(answers, F_DUPFD_CLOEXEC, FIRST_OF_OTHERS);
-    if (silence >= 0)
-        for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-            dup2(silence, i);
-    dup2(orders, ORDERS);
-    dup2(answers, ANSWERS);
+    parent = fcntl(parent, F_DUPFD_CLOEXEC, FIRST_OF_OTHERS);
+    silence = fcntl(silence, F_DUPFD_CLOEXEC, FIRST_OF_OTHERS);
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+        if (dup2(silence, i) < 0)
+            close(i);
+    dup2(parent, PARENT);
     close_range(FIRST_OF_OTHERS, ~0U, 0);
 }
 
@@ -56,7 +54,7 @@ static void put(const struct probe_reply *reply)
     size_t bytes = sizeof *reply;
 
     while (bytes > 0) {
-        ssize_t done = write(ANSWERS, rest, bytes);
+        ssize_t done = send(PARENT, rest, bytes, MSG_NOSIGNAL);
 
         if (done < 0 && errno == EINTR)
             continue;
@@ -73,18 +71,18 @@ static bool is_ordered(void)
     ssize_t got;
 
     do
-        got = read(ORDERS, &order, 1);
+        got = recv(PARENT, &order, 1, 0);
     while (got < 0 && errno == EINTR);
     return got == 1;
 }
 
-void probe_child_run(const struct candidate *candidate, int orders, int answers, char *call,
+void probe_child_run(const struct candidate *candidate, int parent, int silence, char *call,
                      int (*ask)(const struct backend *backend, struct plugin_probe *probe, struct error *error))
 {
     static struct probe_reply reply;
     const struct backend *backend;
 
-    isolate(orders, answers);
+    isolate(parent, silence);
     guard_mirror(call);
     reply.error.status = loader_load(candidate->path, &candidate->note, &backend, &reply.error);
     if (reply.error.status == STATUS_OK)

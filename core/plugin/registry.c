@@ -87,6 +87,7 @@ int registry_create(const struct plugin_search *search, struct registry *registr
     int result = plugin_search_run(search, &paths, error);
 
     memset(registry, 0, sizeof *registry);
+    registry->probe_timeout_ns = PROBE_TIMEOUT_NS;
     if (result != STATUS_OK)
         return result;
     registry->items = calloc((size_t)paths.count + 1, sizeof *registry->items);
@@ -116,15 +117,17 @@ void registry_destroy(struct registry *registry)
 }
 
 /* Runs the plugin's code in a child process first. A device that does not open there will say so here. */
-static int try_out(const struct candidate *candidate, struct error *error)
+static int try_out(const struct candidate *candidate, int64_t timeout_ns, struct error *error)
 {
     struct probe_child child;
     struct plugin_probe probe;
     bool fatal = true;
-    int result = probe_start(candidate, PROBE_TIMEOUT_NS, &child, error);
+    int result = probe_start(candidate, timeout_ns, &child, error);
 
-    if (result != STATUS_OK)
-        return result;
+    if (result != STATUS_OK) { /* no process more for this user: no reason not to run */
+        log_line(LOG_WARNING, "the plugin %s %s; it is loaded untried", candidate->path, error->message);
+        return STATUS_OK;
+    }
     result = probe_devices(&child, &probe, &fatal, error);
     if (result == STATUS_OK && probe.device_count > 0) {
         result = probe_trial(&child, &fatal, error);
@@ -152,14 +155,13 @@ int registry_load(struct registry *registry, struct candidate *candidate, struct
 {
     struct error failure;
 
-    (void)registry;
     if (candidate->state == CANDIDATE_LOADED)
         return STATUS_OK;
     if (candidate->state != CANDIDATE_USABLE)
         return error_set(error, STATUS_BACKEND, "the plugin %s %s", candidate->path, candidate->reason);
     if (!candidate_is_backend(candidate))
         return error_set(error, STATUS_BACKEND, "the plugin %s is a collective, not a backend", candidate->path);
-    if (try_out(candidate, &failure) != STATUS_OK) {
+    if (try_out(candidate, registry->probe_timeout_ns, &failure) != STATUS_OK) {
         refuse(candidate, &failure);
         return error_set(error, failure.status, "the plugin %s %s", candidate->path, candidate->reason);
     }
@@ -250,7 +252,7 @@ static void weigh(struct choice *choice, struct candidate *candidate, struct pro
 }
 
 /* Asks `count` candidates at once. */
-static void ask_some(struct choice *choice, struct candidate **some, int count)
+static void ask_some(struct choice *choice, int64_t timeout_ns, struct candidate **some, int count)
 {
     struct probe_child children[ASKED_AT_ONCE];
     struct error failure;
@@ -258,16 +260,15 @@ static void ask_some(struct choice *choice, struct candidate **some, int count)
 
     memset(children, 0, sizeof children);
     for (int i = 0; i < count; i++)
-        started[i] = some[i]->state == CANDIDATE_LOADED
-                         ? STATUS_OK
-                         : probe_start(some[i], PROBE_TIMEOUT_NS, &children[i], &failure);
+        started[i] =
+            some[i]->state == CANDIDATE_LOADED ? STATUS_OK : probe_start(some[i], timeout_ns, &children[i], &failure);
     for (int i = 0; i < count; i++) {
         static struct plugin_probe probe;
         bool fatal = true;
         int result = started[i];
 
         if (some[i]->state == CANDIDATE_LOADED)
-            result = plugin_probe(some[i], PROBE_TIMEOUT_NS, &probe, NULL);
+            result = plugin_probe(some[i], timeout_ns, &probe, NULL);
         else if (result == STATUS_OK)
             result = probe_devices(&children[i], &probe, &fatal, &failure);
         if (result == STATUS_OK) {
@@ -295,7 +296,7 @@ static void choose(struct registry *registry, struct choice *choice)
         if (candidate->state <= CANDIDATE_LOADED && candidate_is_backend(candidate))
             some[count++] = candidate;
         if (count == ASKED_AT_ONCE || (count > 0 && i == registry->count - 1)) {
-            ask_some(choice, some, count);
+            ask_some(choice, registry->probe_timeout_ns, some, count);
             count = 0;
         }
     }

@@ -27,6 +27,7 @@ struct candidate {
 struct registry {
     struct candidate *items; /* in order of the search */
     int64_t count;
+    int64_t probe_timeout_ns; /* for an answer of a plugin that is tried out: PROBE_TIMEOUT_NS until set */
 };
 
 const char *candidate_state_name(enum candidate_state state); /* "usable" ... */

@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "passes/flops.h"
+#include "plugin/guard.h"
 #include "plugin/stream.h"
 #include "runtime/device_compile.h"
+#include "runtime/progress.h"
 #include "runtime/section.h"
 
 #define SETS           PLAN_INPUT_SETS
@@ -18,6 +21,7 @@ struct staging {
     struct event uploaded; /* inputs are in the staging region */
     struct event consumed; /* the compute stream has taken them from there */
     struct event done;     /* results are in host memory */
+    struct progress progress;
 };
 
 struct executor {
@@ -30,6 +34,8 @@ struct executor {
     struct host_buffer transfer;
     struct prepared_section *sections; /* those of the program; owned */
     int64_t submitted, collected;
+    int64_t step;                        /* for messages: number of the step that is submitted next */
+    double section_flops[SECTION_KINDS]; /* of one launch */
     struct timeline *timeline;
 };
 
@@ -63,6 +69,8 @@ static int allocate(struct executor *executor, struct error *error)
         if (status == STATUS_OK)
             status = event_create(device, &set->done, error);
         if (status == STATUS_OK)
+            status = progress_create(device, &set->progress, error);
+        if (status == STATUS_OK)
             memset(set->inputs.memory, 0, (size_t)inputs);
     }
     for (int i = 0; status == STATUS_OK && i < RESULT_SETS; i++)
@@ -88,6 +96,21 @@ static int prepare_sections(struct executor *executor, struct error *error)
     return STATUS_OK;
 }
 
+/* A plugin's call may block for a section, where the device takes no more work ahead. */
+static void expect_sections(struct executor *executor)
+{
+    double longest = 0;
+
+    for (int kind = 0; kind < SECTION_KINDS; kind++) {
+        double flops = program_flops(&executor->compiled.program, (enum section_kind)kind, false);
+
+        executor->section_flops[kind] = flops;
+        longest =
+            progress_seconds(executor->device, flops) > longest ? progress_seconds(executor->device, flops) : longest;
+    }
+    guard_allow(longest);
+}
+
 int executor_create(struct device *device, const struct compile_request *request, struct executor **out,
                     struct error *error)
 {
@@ -98,6 +121,8 @@ int executor_create(struct device *device, const struct compile_request *request
         return error_set(error, STATUS_MEMORY, "no memory for the executor");
     executor->device = device;
     status = device_compile(device, request, &executor->compiled, error);
+    if (status == STATUS_OK)
+        expect_sections(executor);
     if (status == STATUS_OK)
         status = allocate(executor, error);
     if (status == STATUS_OK)
@@ -124,6 +149,7 @@ void executor_destroy(struct executor *executor)
         event_destroy(&executor->sets[i].uploaded);
         event_destroy(&executor->sets[i].consumed);
         event_destroy(&executor->sets[i].done);
+        progress_destroy(&executor->sets[i].progress);
         host_buffer_destroy(&executor->sets[i].inputs);
     }
     for (int i = 0; i < RESULT_SETS; i++)
@@ -198,14 +224,21 @@ static int launch(struct executor *executor, enum section_kind kind, int32_t chu
                   struct error *error)
 {
     const struct program *program = &executor->compiled.program;
+    int64_t i;
+    int status;
 
-    for (int64_t i = 0; i < program->section_count; i++)
+    for (i = 0; i < program->section_count; i++)
         if (program->sections[i].kind == kind && program->sections[i].chunk == chunk)
-            return prepared_section_launch(&executor->sections[i], &executor->compute, microbatch, error);
-    if (kind == SECTION_REFRESH)
-        return STATUS_OK;
-    return error_set(error, STATUS_BUG, "the program was compiled without a section %s %d", section_kind_name(kind),
-                     chunk);
+            break;
+    if (i == program->section_count)
+        return kind == SECTION_REFRESH
+                   ? STATUS_OK
+                   : error_set(error, STATUS_BUG, "the program was compiled without a section %s %d",
+                               section_kind_name(kind), chunk);
+    status = prepared_section_launch(&executor->sections[i], &executor->compute, microbatch, error);
+    return status == STATUS_OK ? progress_mark(&executor->sets[executor->submitted % SETS].progress, &executor->compute,
+                                               kind, microbatch, executor->section_flops[kind], error)
+                               : status;
 }
 
 static int zero_gradients(struct executor *executor, struct error *error)
@@ -308,12 +341,19 @@ static int download_results(struct executor *executor, int i, struct error *erro
     return status == STATUS_OK ? stream_record(&executor->compute, &executor->sets[i].done, error) : status;
 }
 
+void executor_name_step(struct executor *executor, int64_t step)
+{
+    executor->step = step;
+}
+
 int executor_submit_first(struct executor *executor, enum executor_job job, struct error *error)
 {
     int status;
 
     if (executor->timeline != NULL)
         executor->timeline->count = 0;
+    progress_begin(&executor->sets[executor->submitted % SETS].progress, executor->compiled.schedule.count + 1,
+                   job == EXECUTOR_STEP ? executor->step : 0);
     status = upload_inputs(executor, (int)(executor->submitted % SETS), error);
     return status == STATUS_OK ? launch_job(executor, job, error) : status;
 }
@@ -350,12 +390,13 @@ void executor_observe(struct executor *executor, struct timeline *timeline)
 
 int executor_collect(struct executor *executor, struct error *error)
 {
-    bool ready;
+    const struct staging *set;
 
     if (executor_pending(executor) == 0)
         return error_set(error, STATUS_BUG, "nothing was submitted that could be collected");
     executor->collected++;
-    return event_wait(&executor->sets[(executor->collected - 1) % SETS].done, -1, &ready, error);
+    set = &executor->sets[(executor->collected - 1) % SETS];
+    return progress_await(&set->progress, &set->done, error);
 }
 
 /* Blocks until the compute stream has done what was enqueued. */
@@ -363,9 +404,8 @@ static int settle(struct executor *executor, struct error *error)
 {
     struct event *event = &executor->sets[executor->submitted % SETS].done;
     int status = stream_record(&executor->compute, event, error);
-    bool ready;
 
-    return status == STATUS_OK ? event_wait(event, -1, &ready, error) : status;
+    return status == STATUS_OK ? event_finish(event, executor->device->timeout_ns, "a copy", error) : status;
 }
 
 static int64_t arena_offset(const struct executor *executor, int32_t value)

@@ -36,6 +36,9 @@ const struct compiled *executor_compiled(const struct executor *executor);
 int executor_begin(struct executor *executor, struct error *error);
 void *executor_input(struct executor *executor, int32_t value);
 
+/* For messages: the number of the training step that is submitted next. */
+void executor_name_step(struct executor *executor, int64_t step);
+
 /* Submits a job with the inputs written since executor_begin. */
 int executor_submit(struct executor *executor, enum executor_job job, struct error *error);
 
@@ -48,7 +51,9 @@ int executor_submit_rest(struct executor *executor, enum executor_job job, struc
 /* The queue of the work; events that are recorded there stand behind what was submitted so far. */
 const struct stream *executor_stream(const struct executor *executor);
 
-/* Waits for the oldest submission that was not collected; its results can be read until the next collect. */
+/* Waits for the oldest submission that was not collected. A device that gets no further is lost after its timeout
+ * (device.h): the sentence names the section, and no object of it is destroyed any more. The results can be read until
+ * the next collect. */
 int executor_collect(struct executor *executor, struct error *error);
 const void *executor_result(const struct executor *executor, int32_t value);
 int executor_pending(const struct executor *executor);

@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "plugin/guard.h"
+#include "plugin/probe.h"
+
 static int open_device(struct chosen_device *chosen, const struct config *config, struct error *error)
 {
     static const char *const isas[] = {[CONFIG_CPU_ISA_AUTO] = "auto",
@@ -11,6 +14,7 @@ static int open_device(struct chosen_device *chosen, const struct config *config
                                        [CONFIG_CPU_ISA_AVX512] = "avx512"};
     char threads[24];
     const struct llmrun_option options[] = {{"threads", threads}, {"cpu_isa", isas[config->run.cpu_isa]}};
+    const int64_t timeout_ns = config->parallel.timeout * INT64_C(1000000000);
     struct plugin_search search;
     int status;
 
@@ -18,10 +22,14 @@ static int open_device(struct chosen_device *chosen, const struct config *config
     status = plugin_search_default(&search, config->run.backend, error);
     if (status == STATUS_OK)
         status = registry_create(&search, &chosen->registry, error);
+    chosen->registry.probe_timeout_ns = timeout_ns < PROBE_TIMEOUT_NS ? timeout_ns : PROBE_TIMEOUT_NS;
     if (status == STATUS_OK)
         status = registry_open(&chosen->registry, config->run.backend, &chosen->backend, error);
+    guard_watch(timeout_ns); /* not before: a process with threads is not the best one to fork */
     if (status == STATUS_OK)
         status = device_open(chosen->backend, 0, options, 2, &chosen->device, error);
+    if (status == STATUS_OK)
+        chosen->device->timeout_ns = timeout_ns;
     return status;
 }
 

@@ -105,7 +105,7 @@ static int collect_step(struct trainer *trainer, struct error *error)
     struct step_metrics step;
 
     if (status != STATUS_OK)
-        return error_prefix(error, "step %lld", (long long)pending->step);
+        return status;
     step = measure_step(trainer, pending);
     metrics_step(&trainer->metrics, &step);
     if (step.trained_tokens == 0)
@@ -140,6 +140,7 @@ static int submit_step(struct trainer *trainer, int64_t step, struct error *erro
     if (status != STATUS_OK)
         return status;
     pending->step = step;
+    executor_name_step(executor, step);
     fill_step(trainer, pending);
     status = executor_submit_first(executor, EXECUTOR_STEP, error);
     if (status == STATUS_OK)

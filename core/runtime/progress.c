@@ -1,0 +1,86 @@
+#include "runtime/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+
+double progress_seconds(const struct device *device, double flops)
+{
+    const double peak = device->info.flops_f32;
+
+    if (strcmp(device->info.domain, "host") == 0 || peak <= 0)
+        return flops / PROGRESS_HOST_FLOPS;
+    return flops / (peak / 100);
+}
+
+int progress_create(struct device *device, struct progress *progress, struct error *error)
+{
+    int status = STATUS_OK;
+
+    memset(progress, 0, sizeof *progress);
+    for (int i = 0; status == STATUS_OK && i < PROGRESS_MARKS; i++)
+        status = event_create(device, &progress->marks[i].event, error);
+    return status;
+}
+
+void progress_destroy(struct progress *progress)
+{
+    for (int i = 0; i < PROGRESS_MARKS; i++)
+        event_destroy(&progress->marks[i].event);
+}
+
+void progress_begin(struct progress *progress, int64_t launches, int64_t step)
+{
+    progress->count = 0;
+    progress->launches = 0;
+    progress->every = launches / PROGRESS_MARKS + 1;
+    progress->unmarked = 0;
+    progress->step = step;
+}
+
+int progress_mark(struct progress *progress, const struct stream *stream, enum section_kind section, int32_t microbatch,
+                  double flops, struct error *error)
+{
+    struct progress_mark *mark = &progress->marks[progress->count];
+
+    progress->unmarked += progress_seconds(stream->device, flops);
+    if (++progress->launches % progress->every != 0 || progress->count == PROGRESS_MARKS)
+        return STATUS_OK;
+    mark->section = section_kind_name(section);
+    mark->microbatch = microbatch;
+    mark->seconds = progress->unmarked;
+    progress->unmarked = 0;
+    progress->count++;
+    return stream_record(stream, &mark->event, error);
+}
+
+static int64_t limit_ns(const struct device *device, double seconds)
+{
+    const double ns = seconds * 1e9;
+
+    return ns > (double)device->timeout_ns ? ns < 9e18 ? (int64_t)ns : INT64_MAX / 2 : device->timeout_ns;
+}
+
+static int await_mark(const struct progress *progress, const struct progress_mark *mark, struct error *error)
+{
+    char what[96], step[32] = "", microbatch[32] = "";
+
+    if (progress->step > 0)
+        snprintf(step, sizeof step, " of step %lld", (long long)progress->step);
+    if (mark->microbatch > 0)
+        snprintf(microbatch, sizeof microbatch, ", microbatch %d,", mark->microbatch + 1);
+    snprintf(what, sizeof what, "section %s%s%s", mark->section, step, microbatch);
+    return event_finish(&mark->event, limit_ns(mark->event.device, mark->seconds), what, error);
+}
+
+int progress_await(const struct progress *progress, const struct event *done, struct error *error)
+{
+    int status = STATUS_OK;
+
+    for (int i = 0; status == STATUS_OK && i < progress->count; i++)
+        status = await_mark(progress, &progress->marks[i], error);
+    if (status == STATUS_OK)
+        status = event_finish(done, limit_ns(done->device, progress->unmarked), "copying the results", error);
+    if (status != STATUS_OK && progress->step > 0 && !done->device->lost)
+        error_prefix(error, "step %lld", (long long)progress->step);
+    return status;
+}
