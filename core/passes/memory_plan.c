@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "program/op_table.h"
+#include "tensor/dtype.h"
 
 /* When an activation is alive, on the time line of the ops of its sections. */
 struct lifetime {
@@ -38,6 +39,38 @@ static enum plan_region region_of(const struct value *value)
 static int64_t power_of_two_dividing(int64_t bytes)
 {
     return bytes == 0 ? PLAN_ALIGNMENT : bytes & -bytes;
+}
+
+/* Bytes of all that stands for a value; false where they cannot be counted. */
+static bool count_bytes(const struct value *value, int32_t microbatches, int64_t *bytes)
+{
+    int64_t copies = value->flags & VALUE_PER_MICROBATCH ? microbatches : 1;
+
+    if (value->kind == VALUE_INPUT)
+        copies *= 1 + PLAN_INPUT_SETS;
+    *bytes = dtype_bytes(value->dtype);
+    for (int i = 0; i < value->rank; i++)
+        if (!checked_mul(*bytes, value->shape[i], bytes))
+            return false;
+    return checked_mul(*bytes, copies, bytes) && checked_add(*bytes, copies * PLAN_ALIGNMENT, bytes);
+}
+
+/* All values beside each other, which is more than any plan takes, fit into 63 bits: what follows is never checked. */
+static int check_bytes(const struct program *program, int32_t microbatches, int64_t workspace_bytes,
+                       struct error *error)
+{
+    int64_t total = REGIONS * (int64_t)4096, bytes;
+
+    for (int64_t i = 0; i < program->value_count; i++)
+        if (!count_bytes(&program->values[i], microbatches, &bytes) || !checked_add(total, bytes, &total))
+            return error_set(error, STATUS_USAGE,
+                             "the memory of a step cannot be counted in 63 bits (at %s); a smaller model, "
+                             "train.micro_batch or data.seq_len is needed",
+                             program->values[i].name);
+    if (workspace_bytes < 0 || !checked_add(total, workspace_bytes, &total) || !checked_add(total, 2 * 4096, &total))
+        return error_set(error, STATUS_BACKEND, "the backend asks for %lld bytes of workspace",
+                         (long long)workspace_bytes);
+    return STATUS_OK;
 }
 
 /* Values outside the activations: one after the other. One that is a part of another (losses of a microbatch) lies in
@@ -84,8 +117,8 @@ static int time_line(enum section_kind kind)
     }
 }
 
-/* Fills the lifetimes of activations. */
-static void find_lifetimes(const struct program *program, struct lifetime *lifetimes)
+/* Fills the lifetimes of activations. STATUS_BUG for one that is to outlive its time line. */
+static int find_lifetimes(const struct program *program, struct lifetime *lifetimes, struct error *error)
 {
     for (int64_t i = 0; i < program->value_count; i++)
         lifetimes[i] = (struct lifetime){.value = (int32_t)i, .first = INT64_MAX, .last = -1, .section = -1};
@@ -105,6 +138,9 @@ static void find_lifetimes(const struct program *program, struct lifetime *lifet
                 if (operands[k] == NO_VALUE || program->values[operands[k]].kind != VALUE_ACTIVATION)
                     continue;
                 life = &lifetimes[operands[k]];
+                if (life->last >= 0 && life->line != line)
+                    return error_set(error, STATUS_BUG, "%s is used by sections that do not run together, like %s",
+                                     program->values[operands[k]].name, section_kind_name(section->kind));
                 life->line = (uint8_t)line;
                 life->first = now < life->first ? now : life->first;
                 life->last = now > life->last ? now : life->last;
@@ -114,6 +150,7 @@ static void find_lifetimes(const struct program *program, struct lifetime *lifet
             }
         }
     }
+    return STATUS_OK;
 }
 
 static int larger_first(const void *a, const void *b)
@@ -177,10 +214,11 @@ static int place_activations(const struct program *program, bool internal, struc
     int64_t count = 0;
     int status = STATUS_OK;
 
-    if (lifetimes == NULL || placed == NULL) {
+    if (lifetimes == NULL || placed == NULL)
         status = error_set(error, STATUS_MEMORY, "no memory to plan memory");
-    } else {
-        find_lifetimes(program, lifetimes);
+    else
+        status = find_lifetimes(program, lifetimes, error);
+    if (status == STATUS_OK) {
         for (int64_t i = 0; i < program->value_count; i++)
             if (lifetimes[i].last >= 0 && (!internal || lifetimes[i].crosses))
                 lifetimes[count++] = lifetimes[i];
@@ -200,6 +238,9 @@ int memory_plan_make(const struct program *program, int32_t microbatches, int64_
     int status;
 
     memset(plan, 0, sizeof *plan);
+    status = check_bytes(program, microbatches, workspace_bytes, error);
+    if (status != STATUS_OK)
+        return status;
     plan->placements = calloc((size_t)program->value_count + 1, sizeof *plan->placements);
     if (plan->placements == NULL)
         return error_set(error, STATUS_MEMORY, "no memory to plan memory");

@@ -46,8 +46,9 @@ struct memory_plan {
     int64_t total_bytes;
 };
 
-/* `microbatches` of a step; `workspace_bytes` is the largest scratch of any op; with `internal`, activations that only
- * one section uses are left unplaced (a device that compiles sections keeps them itself). */
+/* STATUS_USAGE where the bytes cannot be counted, STATUS_BACKEND where those of the workspace are none. `microbatches`
+ * of a step; `workspace_bytes` is the largest scratch of any op; with `internal`, activations that only one section
+ * uses are left unplaced (a device that compiles sections keeps them itself). */
 int memory_plan_make(const struct program *program, int32_t microbatches, int64_t workspace_bytes, bool internal,
                      struct memory_plan *plan, struct error *error);
 void memory_plan_free(struct memory_plan *plan);

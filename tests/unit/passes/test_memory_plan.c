@@ -304,6 +304,62 @@ static void what_crosses_sections_is_placed_however_many_there_are(void **state)
     text_free(&text);
 }
 
+static int plan_of(const char *text, int32_t microbatches, int64_t workspace_bytes, struct error *error)
+{
+    struct memory_plan plan;
+    struct program program;
+    int status;
+
+    program_init(&program);
+    assert_int_equal(program_parse(&program, text, error), STATUS_OK);
+    status = memory_plan_make(&program, microbatches, workspace_bytes, false, &plan, error);
+    if (status == STATUS_OK)
+        memory_plan_free(&plan);
+    program_free(&program);
+    return status;
+}
+
+/* 2^62 bytes can be counted, and so can no sum of two such values, nor one value for two microbatches. */
+static void bytes_that_cannot_be_counted_are_refused(void **state)
+{
+    static const char one[] = "llmrun-program 1\n"
+                              "%0 = parameter f32[1073741824,1073741824] \"large\"\n";
+    static const char two[] = "llmrun-program 1\n"
+                              "%0 = parameter f32[1073741824,1073741824] \"large\"\n"
+                              "%1 = parameter f32[1073741824,1073741824] \"too large\"\n";
+    static const char inputs[] = "llmrun-program 1\n"
+                                 "%0 = result f32[1073741824,1073741824] \"many\" per-microbatch\n";
+    struct error error;
+
+    (void)state;
+    assert_int_equal(plan_of(one, 1, 0, &error), STATUS_OK);
+    assert_int_equal(plan_of(two, 1, 0, &error), STATUS_USAGE);
+    assert_string_equal(error.message, "the memory of a step cannot be counted in 63 bits (at too large); a smaller "
+                                       "model, train.micro_batch or data.seq_len is needed");
+    assert_int_equal(plan_of(one, 1, INT64_MAX, &error), STATUS_BACKEND);
+    assert_int_equal(plan_of(one, 1, -1, &error), STATUS_BACKEND);
+    assert_string_equal(error.message, "the backend asks for -1 bytes of workspace");
+    assert_int_equal(plan_of(inputs, 1, 0, &error), STATUS_OK);
+    assert_int_equal(plan_of(inputs, 2, 0, &error), STATUS_USAGE);
+}
+
+static void an_activation_of_sections_that_overlay_each_other_is_a_bug(void **state)
+{
+    static const char text[] = "llmrun-program 1\n"
+                               "%0 = parameter f32[4,64] \"x\"\n"
+                               "%1 = activation f32[4,64] \"y\"\n"
+                               "%2 = activation f32[4,64] \"z\"\n"
+                               "section forward 0\n"
+                               "  gelu(%0 -> %1) F\n"
+                               "section evaluate 0\n"
+                               "  gelu(%1 -> %2) F\n";
+    struct error error;
+
+    (void)state;
+    assert_int_equal(plan_of(text, 1, 0, &error), STATUS_BUG);
+    assert_string_equal(error.message, "y is used by sections that do not run together, like evaluate");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +369,8 @@ int main(void)
         cmocka_unit_test(each_recompute_mode_needs_less_memory),
         cmocka_unit_test(the_bytes_are_those_of_a_count_by_hand),
         cmocka_unit_test(with_a_compiling_device_only_what_crosses_sections_is_placed),
+        cmocka_unit_test(bytes_that_cannot_be_counted_are_refused),
+        cmocka_unit_test(an_activation_of_sections_that_overlay_each_other_is_a_bug),
         cmocka_unit_test(what_crosses_sections_is_placed_however_many_there_are),
     };
 
