@@ -1,13 +1,39 @@
 #include "progress.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-#define BAR_CELLS 24
+#define BAR_CELLS  24
+#define LINE_BYTES 512
 
 void progress_init(struct progress *progress, FILE *out, int64_t every)
 {
     *progress = (struct progress){.out = out, .terminal = isatty(fileno(out)) == 1, .every = every};
+}
+
+static void go_nowhere(FILE *out)
+{
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    if (nowhere < 0)
+        return;
+    if (dup2(nowhere, fileno(out)) >= 0)
+        clearerr(out);
+    close(nowhere);
+}
+
+/* What was printed goes out now. */
+static void flush(struct progress *progress)
+{
+    if (fflush(progress->out) == 0 && !ferror(progress->out))
+        return;
+    if (errno == EPIPE)
+        go_nowhere(progress->out);
+    else if (progress->failure == 0)
+        progress->failure = errno != 0 ? errno : EIO;
 }
 
 void progress_end(struct progress *progress)
@@ -15,7 +41,15 @@ void progress_end(struct progress *progress)
     if (progress->open)
         fputc('\n', progress->out);
     progress->open = false;
-    fflush(progress->out);
+    flush(progress);
+}
+
+int progress_check(struct progress *progress, struct error *error)
+{
+    progress_end(progress);
+    if (progress->failure == 0)
+        return STATUS_OK;
+    return error_set(error, STATUS_STORAGE, "the output could not be written: %s", strerror(progress->failure));
 }
 
 /* "1h02m", "3m05s", "12s". */
@@ -49,10 +83,11 @@ static void started(void *context, const struct trainer *trainer)
     fprintf(progress->out, "run      %s, steps %lld to %lld, %lld sequences a step in %d microbatches\n",
             trainer_folder(trainer), (long long)trainer_first_step(trainer) + 1, (long long)trainer_steps(trainer),
             (long long)request->global_batch, compiled->microbatches);
-    fflush(progress->out);
+    flush(progress);
 }
 
-static void print_line(struct progress *progress, const struct trainer *trainer, const struct step_metrics *step)
+static void format_line(const struct progress *progress, const struct trainer *trainer, const struct step_metrics *step,
+                        char line[LINE_BYTES])
 {
     double left = (double)(trainer_steps(trainer) - step->step) * progress->step_ms / 1e3;
     char eta[32], mfu[24] = "";
@@ -60,37 +95,52 @@ static void print_line(struct progress *progress, const struct trainer *trainer,
     print_duration(left, eta, sizeof eta);
     if (step->mfu >= 0)
         snprintf(mfu, sizeof mfu, "  mfu %.1f%%", 100 * step->mfu);
-    fprintf(progress->out, "step %lld/%lld  loss %.4f  gnorm %.3f  lr %.2e  %.0f tok/s (%.0f trained)%s  eta %s",
-            (long long)step->step, (long long)trainer_steps(trainer), (double)step->loss, (double)step->grad_norm,
-            step->learning_rate, step->tokens_per_s, step->trained_tokens_per_s, mfu, eta);
+    snprintf(line, LINE_BYTES, "step %lld/%lld  loss %.4f  gnorm %.3f  lr %.2e  %.0f tok/s (%.0f trained)%s  eta %s",
+             (long long)step->step, (long long)trainer_steps(trainer), (double)step->loss, (double)step->grad_norm,
+             step->learning_rate, step->tokens_per_s, step->trained_tokens_per_s, mfu, eta);
 }
 
-static void print_bar(struct progress *progress, const struct trainer *trainer, const struct step_metrics *step)
+/* Columns of the terminal as it is now; one that does not say takes what comes. */
+static int terminal_columns(const struct progress *progress)
 {
-    int full = (int)(BAR_CELLS * step->step / trainer_steps(trainer));
+    struct winsize size;
 
-    fputs("\r\033[K[", progress->out);
-    for (int i = 0; i < BAR_CELLS; i++)
-        fputc(i < full ? '=' : ' ', progress->out);
-    fputs("] ", progress->out);
+    return ioctl(fileno(progress->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : LINE_BYTES;
+}
+
+/* A line that wraps is not drawn over by the next one. So where there is no room for both the bar is left out, and the
+ * text is cut. The last column stays free: some terminals begin a new line once it is filled. */
+static void draw(struct progress *progress, const struct trainer *trainer, const struct step_metrics *step,
+                 const char *line)
+{
+    const int room = terminal_columns(progress) - 1, full = (int)(BAR_CELLS * step->step / trainer_steps(trainer));
+    char bar[BAR_CELLS + 4];
+
+    memset(bar, ' ', sizeof bar);
+    bar[0] = '[';
+    memset(bar + 1, '=', (size_t)full);
+    memcpy(bar + 1 + BAR_CELLS, "] ", 3);
+    if ((int)(strlen(bar) + strlen(line)) > room)
+        bar[0] = '\0';
+    fprintf(progress->out, "\r\033[K%s%.*s", bar, room - (int)strlen(bar), line);
+    progress->open = true;
 }
 
 static void stepped(void *context, const struct trainer *trainer, const struct step_metrics *step)
 {
     struct progress *progress = context;
     bool first = step->step == trainer_first_step(trainer) + 1;
+    char line[LINE_BYTES];
 
     progress->step_ms = progress->step_ms == 0 ? step->step_ms : 0.9 * progress->step_ms + 0.1 * step->step_ms;
-    if (progress->terminal) {
-        print_bar(progress, trainer, step);
-        print_line(progress, trainer, step);
-        progress->open = true;
-        fflush(progress->out);
-    } else if (first || step->step % progress->every == 0 || step->step == trainer_steps(trainer)) {
-        print_line(progress, trainer, step);
-        fputc('\n', progress->out);
-        fflush(progress->out);
-    }
+    format_line(progress, trainer, step, line);
+    if (progress->terminal)
+        draw(progress, trainer, step, line);
+    else if (first || step->step % progress->every == 0 || step->step == trainer_steps(trainer))
+        fprintf(progress->out, "%s\n", line);
+    else
+        return;
+    flush(progress);
 }
 
 static void evaluated(void *context, const struct trainer *trainer, int64_t step, double loss, double perplexity)
@@ -100,7 +150,7 @@ static void evaluated(void *context, const struct trainer *trainer, int64_t step
     (void)trainer;
     progress_end(progress);
     fprintf(progress->out, "eval at step %lld  loss %.4f  perplexity %.2f\n", (long long)step, loss, perplexity);
-    fflush(progress->out);
+    flush(progress);
 }
 
 static void saved(void *context, const struct trainer *trainer, int64_t step)
@@ -109,10 +159,15 @@ static void saved(void *context, const struct trainer *trainer, int64_t step)
 
     progress_end(progress);
     fprintf(progress->out, "checkpoint %s/ckpt/step_%08lld\n", trainer_folder(trainer), (long long)step);
-    fflush(progress->out);
+    flush(progress);
+}
+
+static int ended(void *context, struct error *error)
+{
+    return progress_check(context, error);
 }
 
 struct trainer_observer progress_observer(struct progress *progress)
 {
-    return (struct trainer_observer){progress, started, stepped, evaluated, saved};
+    return (struct trainer_observer){progress, started, stepped, evaluated, saved, ended};
 }

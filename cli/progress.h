@@ -12,6 +12,7 @@ struct progress {
     int64_t every;  /* steps between plain lines */
     double step_ms; /* smoothed, for the time left */
     bool open;      /* the bar's line has no end yet */
+    int failure;    /* errno of the first write that failed; 0: none */
 };
 
 void progress_init(struct progress *progress, FILE *out, int64_t every);
@@ -21,5 +22,9 @@ struct trainer_observer progress_observer(struct progress *progress);
 
 /* Ends the bar's line, so that other text can follow. */
 void progress_end(struct progress *progress);
+
+/* All that was written so far is out: STATUS_STORAGE when some of it could not be written. A reader that went away, as
+ * a pager that was quit, has what it wanted: that is no failure, and what follows goes nowhere. */
+int progress_check(struct progress *progress, struct error *error);
 
 #endif

@@ -27,8 +27,10 @@ static int train(void *context, const struct config *config, struct error *error
                (long long)trainer_first_step(trainer), (long long)trainer_steps(trainer));
     else
         status = trainer_run(trainer, error);
-    progress_end(&progress);
     trainer_destroy(trainer);
+    if (status == STATUS_OK)
+        return progress_check(&progress, error);
+    progress_end(&progress);
     return status;
 }
 

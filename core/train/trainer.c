@@ -348,6 +348,8 @@ int trainer_run(struct trainer *trainer, struct error *error)
     report_start(trainer);
     say_schedule(trainer);
     status = loop_run(trainer, error);
+    if (status == STATUS_OK && trainer->options.observer.ended != NULL)
+        status = trainer->options.observer.ended(trainer->options.observer.context, error);
     metrics_event(&trainer->metrics, "stop", "\"step\":%lld,\"reason\":\"%s\",\"exit_code\":%d",
                   (long long)trainer->state.step,
                   status == STATUS_OK        ? "done"

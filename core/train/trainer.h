@@ -17,6 +17,8 @@ struct trainer_observer {
     void (*step)(void *context, const struct trainer *trainer, const struct step_metrics *step);
     void (*evaluated)(void *context, const struct trainer *trainer, int64_t step, double loss, double perplexity);
     void (*saved)(void *context, const struct trainer *trainer, int64_t step);
+    /* The run has done what it should: the status that it ends with, as metrics.jsonl says it too. */
+    int (*ended)(void *context, struct error *error);
 };
 
 struct trainer_options {

@@ -17,7 +17,7 @@ refuses() {
 
 # Config and data.
 refuses 2 'llmrun: *no key is called train.stesp, did you mean train.steps?' --train.stesp 3
-refuses 2 'llmrun: *vocab_size is 100*' --model.overrides.vocab_size 100
+refuses 3 "llmrun: *outside the model's vocabulary of 100" --model.overrides.vocab_size 100
 refuses 2 'llmrun: *n_head*' --model.overrides.n_head 3
 refuses 2 'llmrun: *gpt3*' --model.preset gpt3
 refuses 3 'llmrun: *none.txt*' --data.train none.txt
@@ -107,9 +107,11 @@ same_run 'after a torn checkpoint' straight hurt 6
 
 # Standard output on a full disk: the run itself is complete.
 if [ -w /dev/full ]; then
-    "$llmrun" tiny.yaml --run.dir full --steps 3 >/dev/full 2>err
+    "$llmrun" tiny.yaml --run.dir full --steps 5 >/dev/full 2>err
     code=$? command='train on a full standard output'
     wants 7 'llmrun: the output could not be written: *'
+    sentence
+    tail -n 1 full/metrics.jsonl | grep -q '"exit_code":7}' || complain "$command: $(tail -n 1 full/metrics.jsonl)"
     expect 0 out '*' -- checkpoint verify full
 fi
 

@@ -16,7 +16,7 @@ done
 [ ! -s err ] || complain "a quiet run said: $(cat err)"
 
 # On a terminal: one line that is drawn again, and the checkpoint on a line of its own.
-"$helpers/on_terminal" "$llmrun" tiny.yaml --run.dir bar --steps 25 --checkpoint.every 20 >out 2>err
+"$helpers/on_terminal" 0 0 "$llmrun" tiny.yaml --run.dir bar --steps 25 --checkpoint.every 20 >out 2>err
 code=$? command='train on a terminal'
 if [ $code -eq 125 ]; then
     echo "skipped: a run on a terminal; this machine gives none: $(cat err)"
@@ -28,10 +28,28 @@ else
     tr -d '\r' <out | grep -q '^checkpoint bar/ckpt/step_00000025$' ||
         complain "no line for the checkpoint: $(tail -c 600 out)"
     tr -d '\r' <out | tail -n 1 | grep -q "$escape" && complain 'the last line of a terminal run is half a bar'
+    # As wide as the terminal is at that moment, so that nothing wraps: the text alone, cut, where there is no room.
+    "$helpers/on_terminal" 40 140 "$llmrun" tiny.yaml --run.dir narrow --steps 200 >out 2>err
+    code=$? command='train on a terminal of 40, then 140 columns'
+    wants 0
+    LC_ALL=C tr '\r' '\n' <out | sed -n "s/^$escape\[K//p" >bars
+    head -n 12 bars | awk 'length($0) != 39 || !/^step / { exit 1 }' || complain "$command: $(head -n 12 bars)"
+    tail -n 50 bars | awk 'length($0) > 139 || length($0) < 80 || !/^\[=* *\] step / { exit 1 }' ||
+        complain "$command: $(tail -n 50 bars)"
+    "$helpers/on_terminal" 1 1 "$llmrun" tiny.yaml --run.dir one --steps 3 >out 2>err
+    code=$? command='train on a terminal of one column'
+    wants 0
 fi
 
 # Whoever reads the lines may go away: the run goes on to its last checkpoint.
-"$llmrun" tiny.yaml --run.dir unread --steps 300 --log.every 1 2>err | head -n 1 >out
+{
+    "$llmrun" tiny.yaml --run.dir unread --steps 300 --log.every 1 2>err
+    echo $? >code
+} | head -n 1 >out
+code=$(cat code) command='a run whose reader goes away'
+wants 0
+[ ! -s err ] || complain "$command: $(cat err)"
+tail -n 1 unread/metrics.jsonl | grep -q '"exit_code":0}' || complain "$command: $(tail -n 1 unread/metrics.jsonl)"
 expect 0 out 'unread/ckpt/step_00000300: every byte*' -- checkpoint verify unread
 
 # A run without run.dir gets a folder of its own, every time.
