@@ -43,8 +43,11 @@ static int list(const char *run_folder, struct error *error)
     for (int64_t i = 0; i < listing.count; i++) {
         const struct checkpoint_entry *entry = &listing.entries[i];
 
-        printf("%-10s %10lld  %10.1f MB  %s%s%s\n", condition_name(entry->condition), (long long)entry->step,
+        printf("%-10s %10lld  %10.1f MB  %s%s%s", condition_name(entry->condition), (long long)entry->step,
                (double)entry->bytes / 1e6, entry->name, entry->reason[0] != '\0' ? ": " : "", entry->reason);
+        if (entry->branch > 0)
+            printf(" (branch %lld)", (long long)entry->branch);
+        putchar('\n');
         if (entry->condition == CHECKPOINT_UNREADABLE)
             status = error_set(error, STATUS_STORAGE, "%s", entry->reason);
     }

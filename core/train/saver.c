@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint/branch.h"
+
 int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct origin *origin,
                  struct engine *engine, struct error *error)
 {
@@ -20,6 +22,11 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
     saver->unreported = -1;
     if (!file_join(saver->folder, sizeof saver->folder, run_folder, SAVER_FOLDER))
         return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
+    if (origin->resumed) {
+        status = checkpoint_branch_of_run(fs, saver->folder, &origin->checkpoint.manifest, &saver->branch, error);
+        if (status != STATUS_OK)
+            return status;
+    }
     status = weight_list_make(&executor_compiled(engine->executor)->program, &saver->list, error);
     if (status == STATUS_OK)
         status = config_to_text(config, false, &saver->config_text, error);
@@ -69,7 +76,8 @@ static int make_snapshot_memory(struct saver *saver, struct error *error)
     return STATUS_OK;
 }
 
-static int describe_state(const struct train_state *state, struct checkpoint_state *out, struct error *error)
+static int describe_state(const struct train_state *state, int64_t branch, struct checkpoint_state *out,
+                          struct error *error)
 {
     char hash[24];
     int status = checkpoint_state_set_integer(out, "step", state->step, error);
@@ -82,6 +90,8 @@ static int describe_state(const struct train_state *state, struct checkpoint_sta
     snprintf(hash, sizeof hash, "%016" PRIx64, state->tokenizer_hash);
     if (status == STATUS_OK)
         status = checkpoint_state_set_text(out, "tokenizer", hash, error);
+    if (status == STATUS_OK && branch > 0)
+        status = checkpoint_state_set_integer(out, MANIFEST_BRANCH_KEY, branch, error);
     return status;
 }
 
@@ -111,7 +121,7 @@ int saver_save(struct saver *saver, const struct train_state *state, struct erro
     if (status == STATUS_OK)
         status = weights_check_finite(&saver->list, saver->snapshot, error);
     if (status == STATUS_OK)
-        status = describe_state(state, &saver->described, error);
+        status = describe_state(state, saver->branch, &saver->described, error);
     if (status == STATUS_OK)
         status = start_save(saver, state, error);
     if (status == STATUS_OK)

@@ -35,6 +35,7 @@ struct saver {
     struct checkpoint_async *async; /* NULL: saving blocks; while it works it reads all of the above */
     const char *new_run;            /* how to begin one, for sentences */
     int64_t keep;
+    int64_t branch;     /* checkpoint/branch.h */
     int64_t last_step;  /* of the newest save that was started and is not known to have failed, -1 before */
     int64_t unreported; /* step of a started save whose result nobody asked for yet, -1: none */
 };

@@ -1,0 +1,166 @@
+/* Which checkpoint is the newest, and what retention leaves, where a run went on from an older step. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "checkpoint/branch.h"
+#include "checkpoint/find.h"
+#include "checkpoint/folder.h"
+#include "fixture.h"
+
+static void save(const char *ckpt, int64_t step, int64_t branch, int64_t keep)
+{
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_state described = {0};
+    struct error error = {0};
+
+    fixture_snapshot(&file_system_real, ckpt, step, &snapshot);
+    assert_int_equal(checkpoint_state_copy(snapshot.state, &described, NULL), STATUS_OK);
+    if (branch > 0)
+        assert_int_equal(checkpoint_state_set_integer(&described, MANIFEST_BRANCH_KEY, branch, NULL), STATUS_OK);
+    snapshot.state = &described;
+    snapshot.keep = keep;
+    if (checkpoint_save(&snapshot, NULL, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    checkpoint_state_finish(&described);
+}
+
+/* The names in the folder, one after the other. */
+static void expect_names(const char *ckpt, const char *wanted)
+{
+    struct folder_names names;
+    char all[1000] = "";
+
+    assert_int_equal(folder_names(ckpt, &names, NULL), STATUS_OK);
+    for (int64_t i = 0; i < names.count; i++)
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i > 0 ? " " : "", names.names[i] + 5);
+    folder_names_finish(&names);
+    assert_string_equal(all, wanted);
+}
+
+static void expect_newest(const char *ckpt, const char *name)
+{
+    char path[PATH_MAX];
+    bool found;
+
+    assert_int_equal(checkpoint_find_newest(&file_system_real, ckpt, path, &found, NULL), STATUS_OK);
+    assert_true(found);
+    assert_string_equal(path, fixture_path(ckpt, name));
+}
+
+static void make_line(const char *ckpt)
+{
+    for (int64_t step = 5; step <= 20; step += 5)
+        save(ckpt, step, 0, 0);
+}
+
+static void keep_a_line(void *context, enum log_level level, const char *line)
+{
+    (void)level;
+    strcat(context, line);
+}
+
+/* The branch of a run that goes on from `name`, and how often it was told that this is a new one. */
+static int64_t branch_from(const char *ckpt, const char *name, int told)
+{
+    struct manifest manifest;
+    char lines[2000] = "";
+    int64_t branch = -1;
+
+    assert_int_equal(checkpoint_read_manifest(&file_system_real, fixture_path(ckpt, name), &manifest, NULL), STATUS_OK);
+    log_set_sink(keep_a_line, lines);
+    assert_int_equal(checkpoint_branch_of_run(&file_system_real, ckpt, &manifest, &branch, NULL), STATUS_OK);
+    log_set_sink(NULL, NULL);
+    manifest_finish(&manifest);
+    assert_int_equal(strstr(lines, "holds newer checkpoints (the newest: ") != NULL, told);
+    return branch;
+}
+
+static void retention_leaves_what_was_just_saved_and_what_lies_ahead(void **state)
+{
+    struct fixture *fixture = *state;
+
+    make_line(fixture->ckpt);
+    assert_int_equal(branch_from(fixture->ckpt, "step_00000005", 1), 1);
+    for (int64_t step = 6; step <= 9; step++)
+        save(fixture->ckpt, step, 1, 3);
+    expect_names(fixture->ckpt, "00000005 00000007 00000008 00000009 00000010 00000015 00000020");
+    expect_newest(fixture->ckpt, "step_00000009");
+    assert_int_equal(branch_from(fixture->ckpt, "step_00000009", 0), 1);
+    assert_int_equal(branch_from(fixture->ckpt, "step_00000020", 1), 2);
+}
+
+static void a_checkpoint_whose_name_another_branch_takes_stays_under_a_second_one(void **state)
+{
+    struct fixture *fixture = *state;
+
+    make_line(fixture->ckpt);
+    save(fixture->ckpt, 10, 1, 1);
+    expect_names(fixture->ckpt, "00000005 00000010 00000010.branch-0 00000015 00000020");
+    assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000010.branch-0"), 10));
+    expect_newest(fixture->ckpt, "step_00000010");
+    save(fixture->ckpt, 15, 1, 1);
+    save(fixture->ckpt, 10, 2, 1);
+    expect_names(fixture->ckpt, "00000005 00000010 00000010.branch-0 00000015 00000015.branch-0 00000020");
+    expect_newest(fixture->ckpt, "step_00000010");
+}
+
+static void a_run_that_goes_on_from_the_newest_stays_on_its_line(void **state)
+{
+    struct fixture *fixture = *state;
+
+    make_line(fixture->ckpt);
+    assert_int_equal(branch_from(fixture->ckpt, "step_00000020", 0), 0);
+    save(fixture->ckpt, 25, 0, 2);
+    expect_names(fixture->ckpt, "00000020 00000025");
+}
+
+/* Nothing in that folder can be opened. */
+static char unreadable[PATH_MAX];
+
+static int open_unless_unreadable(const struct file_system *fs, const char *path, enum file_mode mode)
+{
+    (void)fs;
+    return strncmp(path, unreadable, strlen(unreadable)) == 0 ? -EIO
+                                                              : file_system_real.open(&file_system_real, path, mode);
+}
+
+static void one_that_cannot_be_read_leaves_the_branch_unknown(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_system fs = file_system_real;
+    struct manifest manifest;
+    struct error error = {0};
+    int64_t branch;
+
+    make_line(fixture->ckpt);
+    strcpy(unreadable, fixture_path(fixture->ckpt, "step_00000015"));
+    fs.open = open_unless_unreadable;
+    assert_int_equal(checkpoint_read_manifest(&fs, fixture_path(fixture->ckpt, "step_00000005"), &manifest, NULL),
+                     STATUS_OK);
+    assert_int_equal(checkpoint_branch_of_run(&fs, fixture->ckpt, &manifest, &branch, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "step_00000015"));
+    manifest_finish(&manifest);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(retention_leaves_what_was_just_saved_and_what_lies_ahead),
+        TEST(a_checkpoint_whose_name_another_branch_takes_stays_under_a_second_one),
+        TEST(a_run_that_goes_on_from_the_newest_stays_on_its_line),
+        TEST(one_that_cannot_be_read_leaves_the_branch_unknown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
