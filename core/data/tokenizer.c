@@ -183,11 +183,6 @@ int32_t tokenizer_end_of_text(const struct tokenizer *tokenizer)
     return tokenizer->end_of_text;
 }
 
-const char *tokenizer_name(const struct tokenizer *tokenizer)
-{
-    return tokenizer->name;
-}
-
 uint64_t tokenizer_hash(const struct tokenizer *tokenizer)
 {
     return tokenizer->hash;

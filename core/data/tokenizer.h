@@ -68,7 +68,6 @@ int64_t tokenizer_safe_cut(const struct tokenizer *tokenizer, const char *text, 
 int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer);    /* ids are 0 to this - 1; some may have no token */
 int32_t tokenizer_begin_of_text(const struct tokenizer *tokenizer); /* put before each document and prompt; -1: none */
 int32_t tokenizer_end_of_text(const struct tokenizer *tokenizer);   /* -1: there is none */
-const char *tokenizer_name(const struct tokenizer *tokenizer);      /* what was given to tokenizer_open */
 uint64_t tokenizer_hash(const struct tokenizer *tokenizer);         /* equal for equal vocabularies and merges */
 
 #endif
