@@ -9,6 +9,10 @@
 #include "model/llama.h"
 #include "model/rope.h"
 
+/* Planning the memory of a program takes a second for as many, and its time grows with their square. Published models
+ * have up to 126. */
+#define MOST_LAYERS 1000
+
 static const struct {
     const char *name, *type;
 } families[MODEL_FAMILIES] = {[MODEL_GPT2] = {"GPT-2", "gpt2"}, [MODEL_LLAMA] = {"LLaMA", "llama"}};
@@ -100,9 +104,10 @@ static int check_extents(const struct model_config *config, struct error *error)
             return error_set(error, STATUS_USAGE, "model: %s is %lld; at least 1 is needed",
                              keys_name(config->family, extents[i]), (long long)extent);
     }
-    if (config->n_layer > 10000)
-        return error_set(error, STATUS_USAGE, "model: %s is %lld; at most 10000 layers can be built",
-                         keys_name(config->family, offsetof(struct model_config, n_layer)), (long long)config->n_layer);
+    if (config->n_layer > MOST_LAYERS)
+        return error_set(error, STATUS_USAGE, "model: %s is %lld; at most %d layers can be built",
+                         keys_name(config->family, offsetof(struct model_config, n_layer)), (long long)config->n_layer,
+                         MOST_LAYERS);
     return STATUS_OK;
 }
 

@@ -1,9 +1,11 @@
 #include "train/request.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "huggingface/config.h"
+#include "model/keys.h"
 
 static int apply_overrides(const struct config *config, struct model_config *model, bool *vocabulary_given,
                            struct error *error)
@@ -73,6 +75,23 @@ static enum recompute recompute_mode(const struct config *config)
     }
 }
 
+/* Ops count tokens in 32 bits. */
+static int check_tokens(const struct config *config, const struct compile_request *request, struct error *error)
+{
+    const enum model_family family = request->model.family;
+
+    if (!request->train || request->micro_batch <= INT32_MAX / request->sequence)
+        return STATUS_OK;
+    return error_set(
+        error, STATUS_USAGE,
+        "train.micro_batch is %lld and data.seq_len %lld%s%s%s; at most %d tokens are computed at once, set "
+        "smaller ones",
+        (long long)request->micro_batch, (long long)request->sequence,
+        config->data.seq_len > 0 ? "" : " (not set: the ",
+        config->data.seq_len > 0 ? "" : keys_name(family, offsetof(struct model_config, n_positions)),
+        config->data.seq_len > 0 ? "" : " of the model)", INT32_MAX);
+}
+
 int request_make(const struct file_system *fs, const struct config *config, int64_t vocabulary, unsigned uses,
                  struct compile_request *request, struct error *error)
 {
@@ -100,7 +119,7 @@ int request_make(const struct file_system *fs, const struct config *config, int6
                                              .epsilon = (float)config->optim.eps,
                                              .weight_decay = (float)config->optim.weight_decay,
                                              .clip = (float)config->optim.clip};
-    return STATUS_OK;
+    return check_tokens(config, request, error);
 }
 
 /* Threads that turn text into tokens; their number changes no token. */

@@ -170,6 +170,19 @@ expect 0 out '*at step 1 on text.txt*' -- eval --model other.run --data text.txt
 expect 0 out '*' -- checkpoint export other.run other.back
 grep -q my_note other.back/config.json || complain 'my_note is lost in an export'
 
+# A shape that is too large says which numbers to change.
+claims() {
+    mkdir -p large
+    sed "s/\"$1\": [0-9]*/\"$1\": $2/" "$models/gpt2_fp16/config.json" >large/config.json
+    expect "$3" "$4" -- train --data.train text.txt --data.tokenizer bytes --model.path large --run.dir large.run --steps 1
+}
+claims n_positions 1073741824 2 \
+    'llmrun: train.micro_batch is 16 and data.seq_len 1073741824 (not set: the n_positions of the model); at most *'
+claims n_positions 100000000 8 '*asked for*(n_layer 2, n_embd 16); a smaller data.seq_len (100000000) or train.micro_batch (16)*'
+claims n_embd 1048576 8 '*asked for*26388610416640 parameters (n_layer 2, n_embd 1048576)*parallel.recompute full*'
+claims n_layer 10000 3 'llmrun: large/config.json: model: n_layer is 10000; at most 1000 layers can be built'
+[ ! -e large.run ] || complain 'a run that is too large left a folder'
+
 # An import reads what it copies: nothing broken becomes a file with a checksum.
 ruin() {
     rm -rf ruined
@@ -217,8 +230,8 @@ echo >>bad/model.safetensors
 hostile '*the file has*'
 sed -i 's/"vocab_size": 259/"vocab_size": 1000000000/' bad/config.json
 hostile '*asks for *1000000000*'
-sed -i 's/"n_layer": 2/"n_layer": 10000/' bad/config.json
-hostile '*says 10000 layers*'
+sed -i 's/"n_layer": 2/"n_layer": 1000/' bad/config.json
+hostile '*says 1000 layers*'
 sed -i 's/"n_embd": 16/"n_embd": 1000000000/' bad/config.json
 hostile '*'
 sed -i 's/"n_layer": 2/"n_layer": 2, "n_layer": 2/' bad/config.json

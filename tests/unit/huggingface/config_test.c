@@ -273,7 +273,7 @@ static void what_cannot_be_a_model_is_refused(void **state)
     assert_refused(GPT2 ",\"n_layer\":9223372036854775808}", "not valid JSON");
     assert_refused(GPT2 ",\"n_layer\":2,\"n_layer\":3}", "not valid JSON");
     assert_refused(GPT2 ",\"n_head\":5}", "5");
-    assert_refused(GPT2 ",\"n_embd\":1073741824,\"n_inner\":1073741824,\"n_head\":1,\"n_layer\":10000}", "63 bits");
+    assert_refused(GPT2 ",\"n_embd\":1073741824,\"n_inner\":1073741824,\"n_head\":1,\"n_layer\":1000}", "63 bits");
     assert_refused(GPT2 ",\"n_layer\":[[[1]]]}", "n_layer is '[[[1]]]'");
 }
 
@@ -300,7 +300,7 @@ static void a_value_of_the_wrong_type_or_size_is_refused(void **state)
     assert_refused(GPT2 ",\"n_layer\":2.0}", "n_layer is '2.0'; a whole number");
     assert_refused(GPT2 ",\"n_layer\":-1}", "n_layer is '-1'; a whole number");
     assert_refused(GPT2 ",\"n_layer\":1099511627776}", "n_layer is '1099511627776'; a whole number");
-    assert_refused(GPT2 ",\"n_layer\":1000000}", "n_layer is 1000000; at most 10000 layers");
+    assert_refused(GPT2 ",\"n_layer\":1000000}", "n_layer is 1000000; at most 1000 layers");
     assert_refused(GPT2 ",\"n_layer\":NaN}", "not valid JSON");
     assert_refused(GPT2 ",\"n_layer\":Infinity}", "not valid JSON");
     assert_refused(GPT2 ",\"n_layer\":1e99999}", "not valid JSON");
