@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "data/data_file.h"
 
 /* Bytes of text that are read at once for each thread that tokenizes. */
@@ -56,7 +57,7 @@ static int next_block(struct block *block, int64_t used, const char *name, struc
     memmove(block->data, block->data + used, (size_t)block->bytes);
     if (used > 0 || block->bytes < block->capacity)
         return STATUS_OK;
-    grown = realloc(block->data, (size_t)block->capacity * 2);
+    grown = block->capacity < memory_available() ? realloc(block->data, (size_t)block->capacity * 2) : NULL;
     if (grown == NULL)
         return error_set(error, STATUS_MEMORY, "%s: no memory for a line or document of more than %lld bytes", name,
                          (long long)block->bytes);
@@ -74,8 +75,8 @@ static int add_blocks(struct loader *loader, struct data_file *file, struct piec
 
     if (block.capacity <= 0)
         block.capacity = (int64_t)(loader->options->threads < 8 ? loader->options->threads : 8) * THREAD_BYTES;
-    if (file->bytes > 0 && file->bytes < block.capacity)
-        block.capacity = file->bytes + 1; /* the byte that is not there shows the end */
+    if (file->compression == COMPRESSION_NONE && file->file_bytes < block.capacity)
+        block.capacity = file->file_bytes + 1; /* the byte that is not there shows the end */
     block.data = malloc((size_t)block.capacity);
     if (block.data == NULL)
         result = error_set(error, STATUS_MEMORY, "%s: no memory to read it", file->name);
@@ -92,7 +93,7 @@ static int add_blocks(struct loader *loader, struct data_file *file, struct piec
             result = next_block(&block, used, file->name, error);
     }
     free(block.data);
-    return result;
+    return result == STATUS_OK ? data_file_check(file, error) : result;
 }
 
 static int add_builtin(struct loader *loader, struct piece_cutter *cutter, struct target *first, int64_t *pieces,
@@ -110,19 +111,22 @@ static int add_file(struct loader *loader, const char *name, double valid_split,
                     struct error *error)
 {
     struct piece_cutter cutter = {.tokenizer = loader->tokenizer, .cut = INT64_MAX};
-    struct data_file file = {.handle = -1, .bytes = loader->options->builtin_bytes};
+    struct data_file file = {.handle = -1};
     bool builtin = strcmp(name, "builtin") == 0;
-    int64_t pieces = 0;
+    int64_t bytes = loader->options->builtin_bytes, pieces = 0;
     int result = builtin ? STATUS_OK : data_file_open(&file, name, error);
 
     if (result != STATUS_OK)
         return result;
     cutter.jsonl = file.jsonl;
+    if (valid_split > 0 && !builtin)
+        result = data_file_count(&file, &bytes, error);
     if (valid_split > 0)
-        cutter.cut = pieces_cut_place(file.bytes, valid_split);
+        cutter.cut = pieces_cut_place(bytes, valid_split);
     first->state.document = loader->valid.state.document = 0;
-    result = builtin ? add_builtin(loader, &cutter, first, &pieces, error)
-                     : add_blocks(loader, &file, &cutter, first, &pieces, error);
+    if (result == STATUS_OK)
+        result = builtin ? add_builtin(loader, &cutter, first, &pieces, error)
+                         : add_blocks(loader, &file, &cutter, first, &pieces, error);
     data_file_close(&file);
     if (result == STATUS_OK && pieces == 0)
         result = error_set(error, STATUS_INPUT, "%s holds no text", name);

@@ -5,6 +5,10 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "base/memory.h"
+
+/* Sets that may grow without a look at how much memory there is. */
+#define SMALL_BYTES ((int64_t)64 << 20)
 
 void token_set_start(struct token_set *set, int32_t vocabulary)
 {
@@ -61,6 +65,9 @@ static int reserve_tokens(struct token_set *set, int64_t extra, struct error *er
     if (capacity <= set->capacity)
         return STATUS_OK;
     capacity += capacity / 8 + 1024;
+    if (capacity * set->width > SMALL_BYTES && (capacity - set->capacity) * set->width > memory_available())
+        return error_set(error, STATUS_MEMORY, "%lld tokens, and there is no memory for more: %lld bytes are available",
+                         (long long)set->count, (long long)memory_available());
     grown = realloc(set->tokens, (size_t)capacity * (size_t)set->width);
     if (grown == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for %lld tokens", (long long)(set->count + extra));

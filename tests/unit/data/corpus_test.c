@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include <zlib.h>
+
 #include "base/hash.h"
 #include "data/corpus.h"
 
@@ -458,6 +460,34 @@ static void blocks_of_any_size_give_the_same_tokens(void **state)
         }
 }
 
+/* The cut counts bytes of the text, whatever is stored. */
+static void compressed_files_give_the_tokens_of_their_text(void **state)
+{
+    static const char *const names[][2] = {{"whole.txt", "small.txt.gz"}, {"whole.jsonl", "small.jsonl.gz"}};
+    static const double splits[] = {0, 0.3, 0.7};
+
+    (void)state;
+    for (size_t kind = 0; kind < 2; kind++) {
+        char text[4096] = "\xef\xbb\xbf", path[512];
+        gzFile file;
+
+        for (int i = 0; i < 60; i++)
+            sprintf(text + strlen(text), kind == 0 ? "line %d \xe2\x82\xac\n" : "{\"text\": \"line %d\"}\n", i);
+        write_text(folder, names[kind][0], text);
+        snprintf(path, sizeof path, "%s/%s", folder, names[kind][1]);
+        file = gzopen(path, "wb");
+        assert_int_equal(gzwrite(file, text, (unsigned)strlen(text)), strlen(text));
+        assert_int_equal(gzclose(file), Z_OK);
+        for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++) {
+            uint64_t wanted[2], found[2];
+
+            hash_in_blocks(in_folder(names[kind][0]), bytes, 1 << 20, splits[i], wanted);
+            hash_in_blocks(in_folder(names[kind][1]), bytes, 100, splits[i], found);
+            assert_memory_equal(found, wanted, sizeof wanted);
+        }
+    }
+}
+
 /* More than two pieces of 1 MiB, the first of which has no place to cut for long. */
 static void a_long_document_in_blocks_gives_the_same_tokens(void **state)
 {
@@ -543,6 +573,7 @@ int main(void)
         cmocka_unit_test(a_bad_line_is_refused_with_file_and_line),
         cmocka_unit_test(many_threads_give_the_same_tokens_and_the_first_error),
         cmocka_unit_test(blocks_of_any_size_give_the_same_tokens),
+        cmocka_unit_test(compressed_files_give_the_tokens_of_their_text),
         cmocka_unit_test(a_long_document_in_blocks_gives_the_same_tokens),
         cmocka_unit_test(the_hash_is_that_of_older_checkpoints),
         cmocka_unit_test(the_hash_tells_tokens_documents_and_masks_apart),
