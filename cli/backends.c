@@ -1,9 +1,13 @@
 #include <stdio.h>
+#include <string.h>
 
+#include "base/text.h"
 #include "command.h"
 #include "options.h"
 #include "plugin/probe.h"
 #include "support.h"
+
+#define ASKED_AT_ONCE 16
 
 static const char *kind_name(uint32_t kind)
 {
@@ -22,29 +26,53 @@ static void print_devices(const struct plugin_probe *probe)
     }
 }
 
-/* Usable backends are asked for their devices in a child process, so a plugin that crashes is a line of the list. */
-static void print_candidate(struct candidate *candidate, bool probes)
+static void print_candidate(const struct candidate *candidate, const struct plugin_probe *probe)
 {
-    struct plugin_probe probe;
-    struct error error;
-    bool asked = false;
+    char path[4096];
 
-    if (probes && candidate->state == CANDIDATE_USABLE && candidate->note.kind == LLMRUN_PLUGIN_BACKEND)
-        asked = plugin_probe(candidate, PROBE_TIMEOUT_NS, &probe, &error) == STATUS_OK;
+    snprintf(path, sizeof path, "%s", candidate->path);
+    text_hide_controls(path);
     printf("%-10s %-9s %-10s %-8s ABI %u.%u  %s\n", candidate->note.name[0] != '\0' ? candidate->note.name : "-",
            candidate_state_name(candidate->state), kind_name(candidate->note.kind),
            candidate->note.version[0] != '\0' ? candidate->note.version : "-", candidate->note.abi_major,
-           candidate->note.abi_minor, candidate->path);
+           candidate->note.abi_minor, path);
     if (candidate->reason[0] != '\0')
         printf("    %s\n", candidate->reason);
-    if (asked)
-        print_devices(&probe);
+    if (probe != NULL)
+        print_devices(probe);
+}
+
+/* Usable backends are asked for their devices in child processes, all of a group at once: a plugin that crashes or
+ * hangs is a line of the list, and several that hang take the time of one. */
+static void print_group(struct candidate *candidates, int count, bool probes)
+{
+    static struct plugin_probe probe[ASKED_AT_ONCE];
+    struct probe_child children[ASKED_AT_ONCE];
+    struct error failure;
+    bool asked[ASKED_AT_ONCE] = {false}, fatal;
+
+    memset(children, 0, sizeof children);
+    for (int i = 0; i < count && probes; i++)
+        if (candidates[i].state == CANDIDATE_USABLE && candidates[i].note.kind == LLMRUN_PLUGIN_BACKEND) {
+            asked[i] = probe_start(&candidates[i], PROBE_TIMEOUT_NS, &children[i], &failure) == STATUS_OK;
+            if (!asked[i])
+                candidate_refuse(&candidates[i], &failure);
+        }
+    for (int i = 0; i < count; i++) {
+        if (asked[i] && probe_devices(&children[i], &probe[i], &fatal, &failure) != STATUS_OK) {
+            candidate_refuse(&candidates[i], &failure);
+            asked[i] = false;
+        }
+        probe_end(&children[i]);
+        print_candidate(&candidates[i], asked[i] ? &probe[i] : NULL);
+    }
 }
 
 static void print_candidates(struct registry *registry, bool probes)
 {
-    for (int64_t i = 0; i < registry->count; i++)
-        print_candidate(&registry->items[i], probes);
+    for (int64_t i = 0; i < registry->count; i += ASKED_AT_ONCE)
+        print_group(registry->items + i,
+                    (int)(registry->count - i < ASKED_AT_ONCE ? registry->count - i : ASKED_AT_ONCE), probes);
     if (registry->count == 0)
         puts("no plugin was found; LLMRUN_BACKEND_PATH names folders to look in");
 }

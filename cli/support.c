@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "op_form.h"
 #include "plugin/device.h"
 
@@ -208,8 +209,9 @@ static int open_columns(struct registry *registry, const char *names, struct col
 
     if (strcmp(names, "all") == 0) {
         for (int64_t i = 0; i < registry->count && columns->count < MAX_COLUMNS; i++)
-            if (registry->items[i].state == CANDIDATE_USABLE && registry->items[i].note.kind == LLMRUN_PLUGIN_BACKEND)
-                add_column(registry, &registry->items[i], columns, error);
+            if (registry->items[i].state == CANDIDATE_USABLE && registry->items[i].note.kind == LLMRUN_PLUGIN_BACKEND &&
+                add_column(registry, &registry->items[i], columns, error) != STATUS_OK)
+                log_line(LOG_WARNING, "%s", error->message);
         return columns->count > 0 ? STATUS_OK : error_set(error, STATUS_BACKEND, "no backend with a device was found");
     }
     while (status == STATUS_OK && *names != '\0') {

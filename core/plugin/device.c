@@ -93,8 +93,8 @@ int device_quiesce(struct device *device, struct error *error)
 
     if (device->lost)
         return error_set(error, STATUS_BACKEND, "%s: device %d hangs", device->backend->name, device->index);
-    return backend_error(device->backend, GUARDED_LONG(device->backend, device, quiesce, device->handle, &reason),
-                         &reason, error);
+    return backend_error(device->backend, GUARDED(device->backend, device, quiesce, device->handle, &reason), &reason,
+                         error);
 }
 
 /* Bytes of device memory that are free now, -1 when the plugin does not know. */

@@ -11,14 +11,16 @@
 int facts_count(const struct backend *backend, int32_t *count, struct error *error)
 {
     struct llmrun_error reason = {0};
-    int32_t code;
+    int32_t given = 0, code = GUARDED_LONG(backend, device, count, &given, &reason);
 
     *count = 0;
-    code = GUARDED_LONG(backend, device, count, count, &reason);
-    if (code == LLMRUN_OK && (*count < 0 || *count > FACTS_DEVICES_MAX))
-        return error_set(error, STATUS_BACKEND, "%s: it says it has %d devices, expected 0 to %d", backend->name,
-                         *count, FACTS_DEVICES_MAX);
-    return backend_error(backend, code, &reason, error);
+    if (code != LLMRUN_OK)
+        return backend_error(backend, code, &reason, error);
+    if (given < 0 || given > FACTS_DEVICES_MAX)
+        return error_set(error, STATUS_BACKEND, "%s: it says it has %d devices, expected 0 to %d", backend->name, given,
+                         FACTS_DEVICES_MAX);
+    *count = given;
+    return STATUS_OK;
 }
 
 static void end_text(char *text, size_t bytes)

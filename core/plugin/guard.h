@@ -49,6 +49,6 @@ static inline int32_t guard_code(int32_t code)
 #define GUARDED_LONG(backend, table, entry, ...)                                                                       \
     (guard_enter((backend)->name, "in " #entry, true), guard_code((backend)->table.entry(__VA_ARGS__)))
 #define GUARDED_VOID(backend, table, entry, ...)                                                                       \
-    (guard_enter((backend)->name, "in " #entry, true), (backend)->table.entry(__VA_ARGS__), guard_leave())
+    (guard_enter((backend)->name, "in " #entry, false), (backend)->table.entry(__VA_ARGS__), guard_leave())
 
 #endif

@@ -243,8 +243,7 @@ int plugin_probe(struct candidate *candidate, int64_t timeout_ns, struct plugin_
         result = probe_devices(&child, probe, &fatal, &failure);
     probe_end(&child);
     if (result != STATUS_OK) {
-        candidate->state = CANDIDATE_REFUSED;
-        snprintf(candidate->reason, sizeof candidate->reason, "%s", failure.message);
+        candidate_refuse(candidate, &failure);
         return error_set(error, result, "%s", failure.message);
     }
     return STATUS_OK;

@@ -85,8 +85,11 @@ void probe_child_run(const struct candidate *candidate, int parent, int silence,
     isolate(parent, silence);
     guard_mirror(call);
     reply.error.status = loader_load(candidate->path, &candidate->note, &backend, &reply.error);
-    if (reply.error.status == STATUS_OK)
+    if (reply.error.status == STATUS_OK) {
         reply.error.status = ask(backend, &reply.probe, &reply.error);
+        if (reply.error.status != STATUS_OK)
+            error_prefix(&reply.error, "cannot be used");
+    }
     put(&reply);
     while (reply.error.status == STATUS_OK && is_ordered()) {
         memset(&reply, 0, sizeof reply);

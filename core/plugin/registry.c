@@ -1,5 +1,6 @@
 #include "plugin/registry.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "plugin/probe.h"
 
 #define ASKED_AT_ONCE 16 /* child processes of auto */
+#define PATH_SHOWN    300
 
 const char *candidate_state_name(enum candidate_state state)
 {
@@ -17,12 +19,23 @@ const char *candidate_state_name(enum candidate_state state)
     return names[state];
 }
 
+/* A path in a sentence: of a very long one the end, so that the rest of the sentence finds room. */
+static const char *path_end(const char *path)
+{
+    const size_t length = strlen(path);
+
+    return length > PATH_SHOWN ? path + length - PATH_SHOWN : path;
+}
+
+#define PATH_FORMAT   "%s%s"
+#define PATH_OF(path) strlen(path) > PATH_SHOWN ? "..." : "", path_end(path)
+
 static bool candidate_is_backend(const struct candidate *candidate)
 {
     return candidate->note.kind == LLMRUN_PLUGIN_BACKEND;
 }
 
-static void refuse(struct candidate *candidate, const struct error *error)
+void candidate_refuse(struct candidate *candidate, const struct error *error)
 {
     candidate->state = CANDIDATE_REFUSED;
     snprintf(candidate->reason, sizeof candidate->reason, "%s", error->message);
@@ -43,6 +56,8 @@ static int check_file(struct candidate *candidate, int missing, const char *name
 {
     int result;
 
+    if (missing == EINVAL)
+        return error_set(error, STATUS_BACKEND, "is neither a file nor a folder");
     if (missing != 0)
         return error_set(error, STATUS_BACKEND, "cannot be opened: %s", strerror(missing));
     result = plugin_note_read(&file_system_real, candidate->path, &candidate->note, error);
@@ -65,7 +80,7 @@ static void examine(const struct registry *registry, struct candidate *candidate
 
     candidate->named = path->named;
     if (check_file(candidate, path->missing, named, &error) != STATUS_OK) {
-        refuse(candidate, &error);
+        candidate_refuse(candidate, &error);
         if (candidate->named) {
             snprintf(candidate->note.name, sizeof candidate->note.name, "%s", named);
             candidate->note.kind = LLMRUN_PLUGIN_BACKEND;
@@ -77,7 +92,8 @@ static void examine(const struct registry *registry, struct candidate *candidate
     shadow = shadow_of(registry, candidate);
     if (shadow != NULL) {
         candidate->state = CANDIDATE_SHADOWED;
-        snprintf(candidate->reason, sizeof candidate->reason, "is hidden by %s, which is found first", shadow->path);
+        snprintf(candidate->reason, sizeof candidate->reason, "is hidden by " PATH_FORMAT ", which is found first",
+                 PATH_OF(shadow->path));
     }
 }
 
@@ -116,14 +132,16 @@ void registry_destroy(struct registry *registry)
     memset(registry, 0, sizeof *registry);
 }
 
-/* Runs the plugin's code in a child process first. A device that does not open there will say so here. */
-static int try_out(const struct candidate *candidate, int64_t timeout_ns, struct error *error)
+/* Runs the plugin's code in a child process first. A sentence of its device's own is *whole; others go on after the
+ * path of the file. */
+static int try_out(const struct candidate *candidate, int64_t timeout_ns, bool *whole, struct error *error)
 {
     struct probe_child child;
     struct plugin_probe probe;
     bool fatal = true;
     int result = probe_start(candidate, timeout_ns, &child, error);
 
+    *whole = false;
     if (result != STATUS_OK) { /* no process more for this user: no reason not to run */
         log_line(LOG_WARNING, "the plugin %s %s; it is loaded untried", candidate->path, error->message);
         return STATUS_OK;
@@ -131,8 +149,9 @@ static int try_out(const struct candidate *candidate, int64_t timeout_ns, struct
     result = probe_devices(&child, &probe, &fatal, error);
     if (result == STATUS_OK && probe.device_count > 0) {
         result = probe_trial(&child, &fatal, error);
-        if (!fatal)
-            result = STATUS_OK;
+        *whole = !fatal;
+        if (!fatal && result == STATUS_MEMORY)
+            result = STATUS_OK; /* what there is no memory for is known better where it is needed */
     }
     probe_end(&child);
     return result;
@@ -144,8 +163,9 @@ static int load(struct candidate *candidate, struct error *error)
     struct error failure;
 
     if (loader_load(candidate->path, &candidate->note, &candidate->backend, &failure) != STATUS_OK) {
-        refuse(candidate, &failure);
-        return error_set(error, failure.status, "the plugin %s %s", candidate->path, candidate->reason);
+        candidate_refuse(candidate, &failure);
+        return error_set(error, failure.status, "the plugin " PATH_FORMAT " %s", PATH_OF(candidate->path),
+                         candidate->reason);
     }
     candidate->state = CANDIDATE_LOADED;
     return STATUS_OK;
@@ -154,16 +174,21 @@ static int load(struct candidate *candidate, struct error *error)
 int registry_load(struct registry *registry, struct candidate *candidate, struct error *error)
 {
     struct error failure;
+    bool whole;
 
     if (candidate->state == CANDIDATE_LOADED)
         return STATUS_OK;
     if (candidate->state != CANDIDATE_USABLE)
-        return error_set(error, STATUS_BACKEND, "the plugin %s %s", candidate->path, candidate->reason);
+        return error_set(error, STATUS_BACKEND, "the plugin " PATH_FORMAT " %s", PATH_OF(candidate->path),
+                         candidate->reason);
     if (!candidate_is_backend(candidate))
         return error_set(error, STATUS_BACKEND, "the plugin %s is a collective, not a backend", candidate->path);
-    if (try_out(candidate, registry->probe_timeout_ns, &failure) != STATUS_OK) {
-        refuse(candidate, &failure);
-        return error_set(error, failure.status, "the plugin %s %s", candidate->path, candidate->reason);
+    if (try_out(candidate, registry->probe_timeout_ns, &whole, &failure) != STATUS_OK) {
+        candidate_refuse(candidate, &failure);
+        if (whole)
+            return error_set(error, failure.status, "%s", failure.message);
+        return error_set(error, failure.status, "the plugin " PATH_FORMAT " %s", PATH_OF(candidate->path),
+                         candidate->reason);
     }
     return load(candidate, error);
 }
@@ -205,8 +230,8 @@ static int open_named(struct registry *registry, const char *name, bool by_path,
             refused = candidate;
     }
     if (refused != NULL)
-        return error_set(error, STATUS_BACKEND, "the backend '%s' cannot be used: %s %s", name, refused->path,
-                         refused->reason);
+        return error_set(error, STATUS_BACKEND, "the backend '%s' cannot be used: " PATH_FORMAT " %s", name,
+                         PATH_OF(refused->path), refused->reason);
     list_names(registry, names, sizeof names);
     return error_set(error, STATUS_BACKEND, "there is no backend '%s'; found: %s (`llmrun backends` lists all)", name,
                      names);
@@ -230,7 +255,7 @@ static void choose_none(struct choice *choice)
 /* Takes a candidate of no further use out, and says so: it is not what the user looks for, and may be. */
 static void pass_over(struct choice *choice, struct candidate *candidate, const struct error *failure, bool by_path)
 {
-    refuse(candidate, failure);
+    candidate_refuse(candidate, failure);
     if (choice->failure.status == STATUS_OK)
         choice->failure = *failure;
     log_line(LOG_WARNING, "backend auto passes over %s: %s%s%s", candidate->note.name, by_path ? candidate->path : "",
@@ -281,7 +306,7 @@ static void ask_some(struct choice *choice, int64_t timeout_ns, struct candidate
         if (fatal || result == STATUS_MEMORY)
             pass_over(choice, some[i], &failure, true);
         else
-            refuse(some[i], &failure);
+            candidate_refuse(some[i], &failure);
     }
 }
 

@@ -30,6 +30,8 @@ struct registry {
     int64_t probe_timeout_ns; /* for an answer of a plugin that is tried out: PROBE_TIMEOUT_NS until set */
 };
 
+/* Makes it refused, for the reason that `error` gives. */
+void candidate_refuse(struct candidate *candidate, const struct error *error);
 const char *candidate_state_name(enum candidate_state state); /* "usable" ... */
 
 /* Looks through `search` and checks each file without running any plugin's code. A refused candidate is no failure.

@@ -27,6 +27,8 @@ int plugin_trial(const struct backend *backend, struct error *error)
         result = event_create(device, &event, error);
     if (result == STATUS_OK)
         result = event_query(&event, &ready, error);
+    if (result == STATUS_OK)
+        result = device_quiesce(device, error);
     event_destroy(&event);
     stream_destroy(&stream);
     for (int i = 0; i < 2; i++) {

@@ -140,7 +140,9 @@ void executor_destroy(struct executor *executor)
 
     if (executor == NULL)
         return;
-    if (executor->compute.handle != NULL)
+    while (executor_pending(executor) > 0 && !executor->device->lost)
+        executor_collect(executor, &ignored); /* each section in its time; what is left of the device's work is short */
+    if (executor->compute.handle != NULL && !executor->device->lost)
         device_quiesce(executor->device, &ignored);
     for (int64_t i = 0; executor->sections != NULL && i < executor->compiled.program.section_count; i++)
         prepared_section_destroy(&executor->sections[i]);
