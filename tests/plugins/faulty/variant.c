@@ -137,6 +137,13 @@ static int32_t event_query(struct llmrun_event *event, uint32_t *state, struct l
     return LLMRUN_OK;
 }
 
+static int32_t device_quiesce(struct llmrun_device *owner, struct llmrun_error *error)
+{
+    (void)owner;
+    (void)error;
+    return LLMRUN_OK;
+}
+
 /* Stands in every entry that the loader only looks for. */
 static int32_t refuse(void)
 {
@@ -147,6 +154,7 @@ static struct llmrun_device_table device = {.size = sizeof device,
                                             .count = device_count,
                                             .info = device_info,
                                             .open = device_open,
+                                            .quiesce = device_quiesce,
                                             .memory_alloc = memory_alloc,
                                             .memory_free = memory_free,
                                             .host_alloc = host_alloc,
