@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
@@ -39,28 +39,45 @@ static int rename_folder(const struct file_system *fs, const char *from, const c
     return STATUS_OK;
 }
 
+/* A second name that nobody has: start, start.2, start.3 ... */
+static int free_name(const char *final, const char *start, char aside[PATH_MAX], struct error *error)
+{
+    struct stat status;
+
+    for (int n = 1; n < 1000; n++) {
+        int used = n == 1 ? snprintf(aside, PATH_MAX, "%s%s", final, start)
+                          : snprintf(aside, PATH_MAX, "%s%s.%d", final, start, n);
+
+        if (used < 0 || used >= PATH_MAX)
+            break;
+        if (lstat(aside, &status) != 0 && errno == ENOENT)
+            return STATUS_OK;
+    }
+    return error_set(error, STATUS_STORAGE, "%s: it is there already, and there is no name to set it aside", final);
+}
+
 /* The name for what has the name `final` by now; *stays where nobody but a user removes it. */
 static int name_aside(const struct file_system *fs, const char *final, const struct manifest *manifest,
                       char aside[PATH_MAX], bool *stays, struct error *error)
 {
     struct manifest old;
     struct error damage;
-    int result = checkpoint_read_manifest(fs, final, &old, &damage), used;
+    int result = checkpoint_read_manifest(fs, final, &old, &damage);
+    char start[64];
 
     if (result != STATUS_OK && result != STATUS_INPUT)
         return error_set(error, result, "%s; it is not replaced", damage.message);
-    *stays = result == STATUS_OK && manifest_branch(&old) != manifest_branch(manifest);
-    if (*stays)
-        used = snprintf(aside, PATH_MAX, "%s" COMMIT_BRANCH "%" PRId64, final, manifest_branch(&old));
+    *stays = result != STATUS_OK || manifest_branch(&old) != manifest_branch(manifest);
+    if (result != STATUS_OK)
+        snprintf(start, sizeof start, COMMIT_DAMAGED);
     else
-        used = snprintf(aside, PATH_MAX, "%s" COMMIT_REPLACED "%s", final, manifest->run_id);
+        snprintf(start, sizeof start, COMMIT_BRANCH "%" PRId64, manifest_branch(&old));
     manifest_finish(&old);
-    if (used < 0 || used >= PATH_MAX)
+    if (*stays)
+        return free_name(final, start, aside, error);
+    if ((size_t)snprintf(aside, PATH_MAX, "%s" COMMIT_REPLACED "%s", final, manifest->run_id) >= PATH_MAX)
         return error_set(error, STATUS_STORAGE, "%s: it is there already, and its path is too long to set it aside",
                          final);
-    if (*stays && access(aside, F_OK) == 0)
-        return error_set(error, STATUS_STORAGE, "%s is there already, and so is %s; move one of them away", final,
-                         aside);
     return STATUS_OK;
 }
 
@@ -91,7 +108,7 @@ int commit_folder(const struct file_system *fs, const char *folder, const char *
         (result = stored_folder_sync(fs, partial, error)) != STATUS_OK)
         return result;
     result = fs->rename(fs, partial, final);
-    if (result == -ENOTEMPTY || result == -EEXIST)
+    if (result == -ENOTEMPTY || result == -EEXIST || result == -ENOTDIR)
         result = replace(fs, folder, partial, final, manifest, aside, &stays, error);
     else if (result != 0)
         result =

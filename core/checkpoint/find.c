@@ -94,7 +94,9 @@ static int classify(const struct file_system *fs, const char *folder, struct che
     } else {
         entry->step = -1;
         entry->condition = CHECKPOINT_FOREIGN;
-        snprintf(entry->reason, sizeof entry->reason, "not a checkpoint's name");
+        snprintf(entry->reason, sizeof entry->reason, "%s",
+                 starts_with(rest, COMMIT_DAMAGED) ? "it was damaged when its step was saved again"
+                                                   : "not a checkpoint's name");
     }
     return STATUS_OK;
 }
@@ -242,7 +244,9 @@ int checkpoint_resolve(const struct file_system *fs, const char *given, char pat
     if (result == STATUS_OK)
         result = checkpoint_find_newest(fs, found ? below : given, path, &found, error);
     if (result == STATUS_OK && !found)
-        return error_set(error, STATUS_INPUT, "%s is neither a checkpoint nor a run folder with a complete one", given);
+        return error_set(error, STATUS_INPUT,
+                         "%s is neither a checkpoint nor a run folder with a complete one: there is no " MANIFEST_NAME,
+                         given);
     return result;
 }
 

@@ -76,6 +76,8 @@ int folder_find(const char *path, bool *found, struct error *error)
     struct stat status;
 
     *found = stat(path, &status) == 0;
+    if (!*found && errno == ENOENT && lstat(path, &status) == 0)
+        return error_set(error, STATUS_INPUT, "%s is a symbolic link to what is not there", path);
     if (*found && !S_ISDIR(status.st_mode))
         return error_set(error, STATUS_INPUT, "%s is no folder", path);
     if (!*found && errno != ENOENT && errno != ENOTDIR)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -39,14 +40,20 @@ static void write_holder(int handle)
 int run_lock_acquire(const char *run_folder, struct run_lock *lock, struct error *error)
 {
     char path[PATH_MAX];
+    struct stat status;
     int problem;
 
     lock->handle = -1;
     if (!file_join(path, sizeof path, run_folder, ".lock"))
         return error_set(error, STATUS_USAGE, "the path of the run folder %.200s... is too long", run_folder);
-    lock->handle = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    lock->handle = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
     if (lock->handle < 0)
-        return error_set(error, STATUS_STORAGE, "%s: could not create: %s", path, strerror(errno));
+        return error_set(error, STATUS_STORAGE, "%s: could not create: %s", path, file_problem_text(errno));
+    /* What was written into a pipe or a device would go to somebody else. */
+    if (fstat(lock->handle, &status) != 0 || !S_ISREG(status.st_mode)) {
+        run_lock_release(lock);
+        return error_set(error, STATUS_STORAGE, "%s: could not create: %s", path, file_problem_text(ESPIPE));
+    }
     do
         problem = flock(lock->handle, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
     while (problem == EINTR);

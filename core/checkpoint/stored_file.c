@@ -19,7 +19,7 @@ int stored_file_create(struct stored_file *file, const struct file_system *fs, c
         int problem = -file->handle;
 
         stored_file_abandon(file);
-        return error_set(error, STATUS_STORAGE, "%s: could not create: %s", file->path, strerror(problem));
+        return error_set(error, STATUS_STORAGE, "%s: could not create: %s", file->path, file_problem_text(problem));
     }
     return STATUS_OK;
 }

@@ -277,8 +277,7 @@ void checkpoint_writer_abort(struct checkpoint_writer *writer)
         return;
     stored_file_abandon(&writer->file);
     /* What cannot be removed now is swept by the next save. */
-    if (folder_exists(writer->partial))
-        (void)folder_remove(writer->target.fs, writer->partial, MANIFEST_NAME, NULL);
+    (void)folder_remove(writer->target.fs, writer->partial, MANIFEST_NAME, NULL);
     destroy(writer);
 }
 

@@ -35,7 +35,7 @@ int metrics_open(struct metrics *metrics, const struct file_system *fs, const ch
         return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
     metrics->handle = fs->open(fs, metrics->path, FILE_APPEND);
     if (metrics->handle < 0) {
-        status = error_set(error, STATUS_STORAGE, "%s: %s", metrics->path, strerror(-metrics->handle));
+        status = error_set(error, STATUS_STORAGE, "%s: %s", metrics->path, file_problem_text(-metrics->handle));
         metrics->handle = -1;
         return status;
     }

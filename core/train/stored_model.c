@@ -228,7 +228,8 @@ int stored_model_open(struct stored_model *model, const struct file_system *fs,
     int status;
 
     memset(model, 0, sizeof *model);
-    if (hf_is_directory(fs, options->path))
+    /* A checkpoint that has lost its manifest is no directory of Hugging Face. */
+    if (hf_is_directory(fs, options->path) && !hf_has_file(fs, options->path, SAVER_CONFIG_NAME))
         status = open_directory(model, fs, options, error);
     else
         status = open_checkpoint(model, fs, options, error);

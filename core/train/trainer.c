@@ -121,7 +121,7 @@ static int write_file(struct trainer *trainer, const char *name, const char *tex
     file_join(path, sizeof path, trainer->folder, name);
     handle = fs->open(fs, path, FILE_CREATE);
     if (handle < 0)
-        return error_set(error, STATUS_STORAGE, "%s: %s", path, strerror(-handle));
+        return error_set(error, STATUS_STORAGE, "%s: %s", path, file_problem_text(-handle));
     status = file_write_all(fs, handle, path, text, (size_t)bytes, error);
     if (fs->close(fs, handle) != 0 && status == STATUS_OK)
         status = error_set(error, STATUS_STORAGE, "%s: could not be closed", path);
