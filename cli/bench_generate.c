@@ -127,12 +127,13 @@ static void print_json(const struct generate_bench *bench, double total, const s
 static int run(void *context, const struct config *config, struct error *error)
 {
     struct generate_bench *bench = context;
+    const struct request_work work = {.uses = USE_GENERATE, .text = bench->prompt + bench->tokens};
     int status = step_profile_check(&bench->profile, bench->profiled, error);
 
     bench->config = config;
     bench->error = error;
     if (status == STATUS_OK)
-        status = engine_open(&bench->engine, &file_system_real, config, 0, USE_GENERATE, error);
+        status = engine_open(&bench->engine, &file_system_real, config, 0, &work, error);
     if (status == STATUS_OK)
         status = measure(bench, error);
     if (status == STATUS_OK) {

@@ -46,14 +46,30 @@ static int64_t token_limit(const struct config *config)
     return config_is_given(config, CONFIG_KEY_train_eval_tokens) ? config->train.eval_tokens : 0;
 }
 
+/* The weights are loaded once the text is known: no window is longer than it. */
+static int measure(struct stored_model *model, const struct token_set *set, double *loss, int64_t *tokens,
+                   struct error *error)
+{
+    const struct request_work work = {.uses = USE_EVALUATE, .eval = set, .eval_tokens = token_limit(&model->config)};
+    struct sampler_options sampling = {.pack = model->config.data.pack};
+    struct sampler sampler;
+    int status = stored_model_load(model, &work, error);
+
+    if (status != STATUS_OK)
+        return status;
+    sampling.seq_len = compile_eval_sequence(&model->engine.request);
+    status = sampler_start_evaluation(&sampler, set, &sampling, work.eval_tokens, error);
+    if (status != STATUS_OK)
+        return status;
+    status = engine_evaluate(&model->engine, &sampler, loss, tokens, error);
+    sampler_finish(&sampler);
+    return status;
+}
+
 static int evaluate(struct stored_model *model, const char *data, bool json, struct error *error)
 {
-    struct corpus_options corpus = {
-        .train = &data, .train_count = 1, .vocabulary = (int32_t)model->engine.request.model.vocab_size};
-    const struct sampler_options sampling = {.seq_len = model->engine.request.sequence,
-                                             .pack = model->config.data.pack};
+    struct corpus_options corpus = {.train = &data, .train_count = 1, .vocabulary = (int32_t)model->extents.vocab_size};
     struct token_set set, none;
-    struct sampler sampler;
     double loss;
     int64_t tokens;
     int status;
@@ -62,11 +78,7 @@ static int evaluate(struct stored_model *model, const char *data, bool json, str
     status = corpus_load(&corpus, model->tokenizer, &set, &none, error);
     if (status != STATUS_OK)
         return status;
-    status = sampler_start_evaluation(&sampler, &set, &sampling, token_limit(&model->config), error);
-    if (status == STATUS_OK) {
-        status = engine_evaluate(&model->engine, &sampler, &loss, &tokens, error);
-        sampler_finish(&sampler);
-    }
+    status = measure(model, &set, &loss, &tokens, error);
     if (status == STATUS_OK && !isfinite(loss))
         status = error_set(error, STATUS_NONFINITE, "the loss of %s on %s is not finite", model->folder, data);
     if (status == STATUS_OK && json)
@@ -99,8 +111,8 @@ int command_eval(int argc, char **argv, struct error *error)
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
     if (status == STATUS_OK && !arguments.done) {
-        const struct stored_model_options source = {path,    arguments.flags,     arguments.flag_count,
-                                                    environ, CONFIG_COMMAND_EVAL, USE_EVALUATE};
+        const struct stored_model_options source = {path, arguments.flags, arguments.flag_count, environ,
+                                                    CONFIG_COMMAND_EVAL};
 
         status = stored_model_open(&model, &file_system_real, &source, error);
         if (status == STATUS_OK) {

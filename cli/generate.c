@@ -68,6 +68,7 @@ static int print_text(struct stored_model *model, const char *prompt, const stru
     printer.stream.stops = stops->items;
     printer.stream.stop_count = stops->count;
     stop_listen(NULL);
+    model->engine.stop = stop_asked;
     fputs(prompt, stdout);
     fflush(stdout);
     status = generate(&model->engine, tokens->ids, tokens->count, options, print_token, &printer, error);
@@ -88,8 +89,6 @@ static int run(const struct stored_model_options *source, const char *prompt, st
 
     if (status != STATUS_OK)
         return status;
-    options->stops = model.stops;
-    options->stop_count = model.stop_count;
     options->vocabulary = tokenizer_vocabulary(model.tokenizer);
     status = tokenizer_encode_prompt(model.tokenizer, prompt, (int64_t)strlen(prompt),
                                      request_special_tokens(&model.config) != SPECIAL_NOWHERE, &tokens, error);
@@ -98,6 +97,14 @@ static int run(const struct stored_model_options *source, const char *prompt, st
             error_set(error, STATUS_USAGE,
                       "--prompt is empty, and the tokenizer has no token that begins a text; at least one is needed "
                       "to go on from");
+    if (status == STATUS_OK) {
+        /* The caches have room for the text, not for the whole context. */
+        const struct request_work work = {.uses = USE_GENERATE, .text = tokens.count + options->tokens};
+
+        status = stored_model_load(&model, &work, error);
+    }
+    options->stops = model.stops;
+    options->stop_count = model.stop_count;
     if (status == STATUS_OK)
         status = print_text(&model, prompt, &tokens, options, stops, error);
     free(tokens.ids);
@@ -143,8 +150,8 @@ int command_generate(int argc, char **argv, struct error *error)
     if (status == STATUS_OK && !arguments.done)
         status = check_stops(&stops, error);
     if (status == STATUS_OK && !arguments.done) {
-        const struct stored_model_options source = {path,    arguments.flags,         arguments.flag_count,
-                                                    environ, CONFIG_COMMAND_GENERATE, USE_GENERATE};
+        const struct stored_model_options source = {path, arguments.flags, arguments.flag_count, environ,
+                                                    CONFIG_COMMAND_GENERATE};
 
         generate_options.seed = (uint64_t)seed;
         status = run(&source, prompt, &generate_options, &stops, error);

@@ -105,10 +105,10 @@ static int compile_plan(const struct config *config, struct compile_request *req
 static int plan(const struct config *config, const char *dump, struct error *error)
 {
     const bool evaluates = config->data.valid.count > 0 || config->data.valid_split > 0;
+    const struct request_work work = {.uses = USE_TRAIN | (evaluates ? USE_EVALUATE : 0)};
     struct compile_request request;
     struct compiled compiled;
-    int status =
-        request_make(&file_system_real, config, 0, USE_TRAIN | (evaluates ? USE_EVALUATE : 0), &request, error);
+    int status = request_make(&file_system_real, config, 0, &work, &request, error);
 
     if (status == STATUS_OK)
         status = compile_plan(config, &request, &compiled, error);

@@ -20,13 +20,14 @@ typedef int compile_query(void *context, const struct llmrun_op *op, int64_t *wo
 struct compile_request {
     struct model_config model;
     uint64_t seed;
-    int64_t sequence;     /* tokens of one sequence */
-    int64_t global_batch; /* sequences of a step */
-    int64_t micro_batch;  /* sequences of a microbatch; divides global_batch */
-    int64_t lanes;        /* of a step, with `exact`: passes/lanes.h; 0: lanes_default */
-    int64_t eval_batch;   /* sequences of an evaluation batch; 0: no evaluate section */
-    bool train;           /* forward, backward and update sections */
-    bool generate;        /* prefill and decode sections over a cache of `sequence` tokens */
+    int64_t sequence;      /* tokens of one sequence, and of the caches of `generate` */
+    int64_t global_batch;  /* sequences of a step */
+    int64_t micro_batch;   /* sequences of a microbatch; divides global_batch */
+    int64_t lanes;         /* of a step, with `exact`: passes/lanes.h; 0: lanes_default */
+    int64_t eval_batch;    /* sequences of an evaluation batch; 0: no evaluate section */
+    int64_t eval_sequence; /* tokens of one of them; 0: `sequence` */
+    bool train;            /* forward, backward and update sections */
+    bool generate;         /* prefill and decode sections over a cache of `sequence` tokens */
     float dropout;
     uint32_t compute_dtype; /* LLMRUN_F32 or LLMRUN_BF16 */
     enum recompute recompute;
@@ -58,6 +59,9 @@ int64_t compile_alignment(const struct compiled *compiled, int32_t value);
  */
 void compile_describe(const struct compiled *compiled, const struct op *op, struct llmrun_tensor *tensors,
                       struct llmrun_op *out);
+
+/* Tokens of a sequence of an evaluation. */
+int64_t compile_eval_sequence(const struct compile_request *request);
 
 /* Tokens that a prefill takes at once: the caches have room for the last of them to begin anywhere below the context.
  */

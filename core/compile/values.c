@@ -15,15 +15,29 @@ static int32_t input(struct builder *builder, const char *prefix, const char *na
     return build_value(builder, full, VALUE_INPUT, flags, dtype, 1, &count);
 }
 
-static struct model_batch batch_values(struct builder *builder, const char *prefix, uint32_t flags, int64_t sequences,
-                                       int64_t sequence)
+int64_t compile_eval_sequence(const struct compile_request *request)
+{
+    return request->eval_sequence > 0 ? request->eval_sequence : request->sequence;
+}
+
+/* Where every position of every section lies below. */
+static int64_t context(const struct compile_request *request)
+{
+    const int64_t eval = request->eval_batch > 0 ? compile_eval_sequence(request) : 0;
+    const int64_t others = request->train || request->generate ? request->sequence : 0;
+
+    return eval > others ? eval : others;
+}
+
+static struct model_batch batch_values(struct builder *builder, const struct compile_request *request,
+                                       const char *prefix, uint32_t flags, int64_t sequences, int64_t sequence)
 {
     const int64_t rows = sequences * sequence;
 
     return (struct model_batch){
         .sequences = sequences,
         .sequence = sequence,
-        .context = sequence,
+        .context = context(request),
         .tokens = input(builder, prefix, VALUE_TOKENS, flags, LLMRUN_I32, rows),
         .positions = input(builder, prefix, VALUE_POSITIONS, flags, LLMRUN_I32, rows),
         .segment_starts = input(builder, prefix, VALUE_SEGMENT_STARTS, flags, LLMRUN_I32, rows),
@@ -39,7 +53,7 @@ void values_build_train(struct builder *builder, const struct compile_request *r
     int32_t targets, weights, scale, all_losses, losses, hidden;
 
     builder_section(builder, SECTION_FORWARD);
-    batch = batch_values(builder, "", flags, request->micro_batch, request->sequence);
+    batch = batch_values(builder, request, "", flags, request->micro_batch, request->sequence);
     targets = input(builder, "", VALUE_TARGETS, flags, LLMRUN_I32, rows);
     weights = input(builder, "", VALUE_WEIGHTS, flags, LLMRUN_F32, rows);
     scale = build_value(builder, VALUE_INVERSE_TOKENS, VALUE_INPUT, 0, LLMRUN_F32, 1, &one);
@@ -61,19 +75,19 @@ void values_build_train(struct builder *builder, const struct compile_request *r
 
 void values_build_evaluate(struct builder *builder, const struct compile_request *request)
 {
-    const int64_t rows = request->eval_batch * request->sequence, one = 1;
+    const int64_t sequence = compile_eval_sequence(request), rows = request->eval_batch * sequence, one = 1;
     struct model_batch batch;
     int32_t targets, weights, scale, losses, hidden;
 
     builder_section(builder, SECTION_EVALUATE);
-    batch = batch_values(builder, VALUE_EVAL_PREFIX, 0, request->eval_batch, request->sequence);
+    batch = batch_values(builder, request, VALUE_EVAL_PREFIX, 0, request->eval_batch, sequence);
     targets = input(builder, VALUE_EVAL_PREFIX, VALUE_TARGETS, 0, LLMRUN_I32, rows);
     weights = input(builder, VALUE_EVAL_PREFIX, VALUE_WEIGHTS, 0, LLMRUN_F32, rows);
     scale = build_value(builder, VALUE_INVERSE_TOKENS, VALUE_INPUT, 0, LLMRUN_F32, 1, &one);
     losses = build_value(builder, VALUE_EVAL_PREFIX VALUE_LOSSES, VALUE_RESULT, 0, LLMRUN_F64, 1, &request->eval_batch);
     hidden = model_build_hidden(builder, &request->model, &batch);
     build_linear_cross_entropy(builder, hidden, model_build_head(builder, &request->model), targets, weights, scale,
-                               losses, request->sequence, request->model.vocab_size);
+                               losses, sequence, request->model.vocab_size);
 }
 
 int64_t compile_prefill_rows(const struct compile_request *request)
@@ -99,7 +113,7 @@ void values_build_generate(struct builder *builder, const struct compile_request
     const int64_t rows = compile_prefill_rows(request), capacity = round_up(request->sequence, rows);
     struct model_batch batch = {.sequences = 1,
                                 .sequence = rows,
-                                .context = request->sequence,
+                                .context = context(request),
                                 .segment_starts = NO_VALUE,
                                 .random = NO_VALUE,
                                 .cache_rows = capacity};

@@ -64,8 +64,8 @@ static void fill_row(struct batch *batch, int64_t row, const struct token_set *s
         batch->tokens[base + index] = 0;
         batch->targets[base + index] = 0;
         batch->weights[base + index] = 0.0f;
-        batch->positions[base + index] = (int32_t)(index - inputs);
-        batch->segment_starts[base + index] = (int32_t)inputs;
+        batch->positions[base + index] = 0;
+        batch->segment_starts[base + index] = (int32_t)index;
     }
 }
 

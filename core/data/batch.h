@@ -2,10 +2,10 @@
  *
  *   tokens          the input of each position; 0 in padding
  *   targets         the token to predict there; 0 in padding
- *   weights         1 where the prediction counts, 0 in padding, for masked tokens, and for the first token of a
- * document positions       counts from 0 at the start of the sequence and at each document in it segment_starts  index
- * within the sequence of the first token of the position's document: attention looks no further back. Padding is a
- * segment of its own. */
+ *   weights         1 where the prediction counts; 0 in padding, for masked tokens and for first tokens of documents
+ *   positions       counts from 0 at the start of the sequence and at each document in it; 0 in padding
+ *   segment_starts  index within the sequence of the first token of the position's document: attention looks no further
+ *                   back. A place of padding is a segment of its own, so that it costs no attention. */
 #ifndef LLMRUN_DATA_BATCH_H
 #define LLMRUN_DATA_BATCH_H
 

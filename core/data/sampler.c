@@ -15,6 +15,15 @@ static int64_t max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+int64_t sampler_longest(const struct token_set *set, bool pack)
+{
+    int64_t longest = pack ? set->count - 1 : 1;
+
+    for (int64_t document = 0; !pack && document < set->documents; document++)
+        longest = max_i64(longest, set->starts[document + 1] - set->starts[document] - 1);
+    return max_i64(longest, 1);
+}
+
 static struct window document_window(const struct sampler *sampler, int64_t document)
 {
     const int64_t *starts = sampler->set->starts;

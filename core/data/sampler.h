@@ -42,6 +42,9 @@ int sampler_start_evaluation(struct sampler *sampler, const struct token_set *se
 
 void sampler_finish(struct sampler *sampler);
 
+/* The targets of the longest window that the set can fill, at least 1: a longer seq_len only brings padding. */
+int64_t sampler_longest(const struct token_set *set, bool pack);
+
 /* Any thread. `sample` >= 0. */
 struct window sampler_window(const struct sampler *sampler, int64_t sample);
 

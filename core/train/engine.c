@@ -64,12 +64,12 @@ static int explain_memory(const struct compile_request *request, struct error *e
 }
 
 int engine_open(struct engine *engine, const struct file_system *fs, const struct config *config, int64_t vocabulary,
-                unsigned uses, struct error *error)
+                const struct request_work *work, struct error *error)
 {
     int status;
 
     memset(engine, 0, sizeof *engine);
-    status = request_make(fs, config, vocabulary, uses, &engine->request, error);
+    status = request_make(fs, config, vocabulary, work, &engine->request, error);
     if (status == STATUS_OK)
         status = chosen_device_open(&engine->chosen, config, error);
     if (status == STATUS_OK) {
@@ -133,7 +133,9 @@ int engine_refresh(struct engine *engine, struct error *error)
 
 struct batch engine_batch(struct engine *engine, const struct engine_values *values, int64_t sequences)
 {
-    struct batch batch = {.sequences = sequences, .seq_len = engine->request.sequence};
+    struct batch batch = {.sequences = sequences,
+                          .seq_len = values == &engine->eval ? compile_eval_sequence(&engine->request)
+                                                             : engine->request.sequence};
 
     batch.tokens = executor_input(engine->executor, values->tokens);
     batch.positions = executor_input(engine->executor, values->positions);
@@ -143,6 +145,13 @@ struct batch engine_batch(struct engine *engine, const struct engine_values *val
         batch.weights = executor_input(engine->executor, values->weights);
     }
     return batch;
+}
+
+static int ask_stop(const struct engine *engine, const char *work, int64_t done, int64_t all, struct error *error)
+{
+    if (engine->stop == NULL || !engine->stop())
+        return STATUS_OK;
+    return error_set(error, STATUS_STOPPED, "stopped in %s, after %lld of %lld", work, (long long)done, (long long)all);
 }
 
 int engine_evaluate(struct engine *engine, const struct sampler *sampler, double *loss, int64_t *tokens,
@@ -156,7 +165,9 @@ int engine_evaluate(struct engine *engine, const struct sampler *sampler, double
     for (int64_t first = 0; status == STATUS_OK && first < sampler->samples; first += rows) {
         struct batch batch;
 
-        status = executor_begin(engine->executor, error);
+        status = ask_stop(engine, "the windows of an evaluation", first, sampler->samples, error);
+        if (status == STATUS_OK)
+            status = executor_begin(engine->executor, error);
         if (status != STATUS_OK)
             break;
         batch = engine_batch(engine, &engine->eval, rows);
@@ -205,8 +216,11 @@ int engine_prefill(struct engine *engine, const int32_t *tokens, int64_t count, 
         return error_set(error, STATUS_BUG, "%lld tokens to begin with, 1 to %lld are possible", (long long)count,
                          (long long)engine->request.sequence);
     engine->cached = 0;
-    for (int64_t first = 0; status == STATUS_OK && first < count; first += rows)
-        status = prefill_part(engine, tokens + first, count - first < rows ? count - first : rows, error);
+    for (int64_t first = 0; status == STATUS_OK && first < count; first += rows) {
+        status = ask_stop(engine, "the tokens of a prefill", first, count, error);
+        if (status == STATUS_OK)
+            status = prefill_part(engine, tokens + first, count - first < rows ? count - first : rows, error);
+    }
     if (status == STATUS_OK)
         *logits = executor_result(engine->executor, engine->logits);
     return status;

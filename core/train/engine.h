@@ -23,12 +23,14 @@ struct engine {
     int32_t random, inverse_tokens, learning_rate, bias_correction, losses, grad_norm, finite, eval_losses,
         prefill_cached, prefill_row, logits;
     int64_t cached; /* tokens in the caches */
+    /* Asked between the batches of an evaluation and the parts of a prefill; NULL: nobody is. Once it says true, these
+     * end with STATUS_STOPPED. */
+    bool (*stop)(void);
 };
 
-/* Opens the backend that the config names, compiles for `uses` (enum use) and allocates. `vocabulary` as in
- * request_model. */
+/* Opens the backend that the config names, compiles for `work` and allocates. `vocabulary` as in request_model. */
 int engine_open(struct engine *engine, const struct file_system *fs, const struct config *config, int64_t vocabulary,
-                unsigned uses, struct error *error);
+                const struct request_work *work, struct error *error);
 void engine_close(struct engine *engine); /* accepts a zeroed struct */
 
 /* Initial weights and optimizer state, from the seed. */

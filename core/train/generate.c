@@ -67,7 +67,7 @@ static int go_on(struct engine *engine, struct history *history, const struct ge
         remember(history, token);
         status = see_newest(engine, history, &logits, error);
     }
-    return status;
+    return status == STATUS_STOPPED ? STATUS_OK : status;
 }
 
 static int check_prompt(const struct engine *engine, const int32_t *prompt, int64_t count, struct error *error)

@@ -21,7 +21,7 @@ bool generate_is_stop(const struct generate_options *options, int32_t token);
 typedef bool generate_listener(void *context, int32_t token);
 
 /* Goes on from `prompt`: at least one token; one outside the model's vocabulary is STATUS_INPUT. The engine was opened
- * for USE_GENERATE. The same seed gives the same tokens.
+ * for USE_GENERATE. The same seed gives the same tokens. Where engine->stop says so in a prefill, the text ends there.
  *
  * A prompt that is longer than the context counts with its end alone. When the context is full, the text goes on from
  * the later half of it, as if that were all there is: it is read again from position 0, once for every half context

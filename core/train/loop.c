@@ -235,6 +235,10 @@ static int settle(struct trainer *trainer, int64_t step, struct error *error)
     status = collect_all(trainer, error);
     if (status == STATUS_OK && evaluates)
         status = evaluate(trainer, error);
+    if (status == STATUS_STOPPED) { /* its numbers are lost; the weights are saved where the steps end */
+        trainer->stop_reason = "requested";
+        return STATUS_OK;
+    }
     if (status == STATUS_OK && saves)
         status = saving_start(trainer, error);
     return status == STATUS_OK ? step_clock_start(&trainer->step_clock, now_ns(trainer), error) : status;
@@ -270,6 +274,7 @@ int loop_run(struct trainer *trainer, struct error *error)
     time_limit_start(&trainer->limit, trainer->created_ns, trainer->config->train.time_limit,
                      trainer->saver.list.bytes);
     stop_listen(trainer->folder);
+    trainer->engine.stop = stop_asked;
     status = step_clock_open(&trainer->step_clock, executor_stream(trainer->engine.executor), error);
     if (status == STATUS_OK)
         status = step_clock_start(&trainer->step_clock, now_ns(trainer), error);

@@ -4,8 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/checked.h"
+#include "data/sampler.h"
 #include "huggingface/config.h"
 #include "model/keys.h"
+
+#define EVAL_TOKENS 2048
 
 static int apply_overrides(const struct config *config, struct model_config *model, bool *vocabulary_given,
                            struct error *error)
@@ -92,8 +96,47 @@ static int check_tokens(const struct config *config, const struct compile_reques
         config->data.seq_len > 0 ? "" : " of the model)", INT32_MAX);
 }
 
-int request_make(const struct file_system *fs, const struct config *config, int64_t vocabulary, unsigned uses,
-                 struct compile_request *request, struct error *error)
+/* At most data.seq_len or the context, and no longer than `longest` tokens need (0: not known), but for what makes it a
+ * multiple of 8, as kernels and the parts of positions like it. */
+static int64_t sequence_of(const struct config *config, const struct model_config *model, int64_t longest)
+{
+    const int64_t most = config->data.seq_len > 0 ? config->data.seq_len : model->n_positions;
+    const int64_t needed = round_up(longest, 8);
+
+    return longest > 0 && needed < most && most <= model->n_positions ? needed : most;
+}
+
+/* Sequences of a batch of an evaluation: those of a microbatch where training has memory for them, or the user says so;
+ * else as many as hold EVAL_TOKENS. Batches are of one size, and the last one has as few empty rows as that allows. */
+static int size_evaluation(const struct config *config, const struct request_work *work,
+                           struct compile_request *request, struct error *error)
+{
+    const struct sampler_options options = {.seq_len = request->eval_sequence, .pack = config->data.pack};
+    struct sampler sampler;
+    int64_t batches;
+    int status;
+
+    request->eval_batch = request->micro_batch;
+    if ((work->uses & USE_TRAIN) == 0 && config->train.micro_batch == 0)
+        request->eval_batch = request->eval_sequence < EVAL_TOKENS ? EVAL_TOKENS / request->eval_sequence : 1;
+    if (work->eval == NULL)
+        return STATUS_OK;
+    status = sampler_start_evaluation(&sampler, work->eval, &options, work->eval_tokens, error);
+    if (status != STATUS_OK)
+        return status;
+    batches = (sampler.samples + request->eval_batch - 1) / request->eval_batch;
+    request->eval_batch = (sampler.samples + batches - 1) / batches;
+    sampler_finish(&sampler);
+    return STATUS_OK;
+}
+
+static int64_t longest(const struct config *config, const struct token_set *set)
+{
+    return set != NULL ? sampler_longest(set, config->data.pack) : 0;
+}
+
+int request_make(const struct file_system *fs, const struct config *config, int64_t vocabulary,
+                 const struct request_work *work, struct compile_request *request, struct error *error)
 {
     int status;
 
@@ -102,15 +145,16 @@ int request_make(const struct file_system *fs, const struct config *config, int6
     if (status != STATUS_OK)
         return status;
     request->seed = (uint64_t)config->run.seed;
-    request->sequence = config->data.seq_len > 0 ? config->data.seq_len : request->model.n_positions;
+    request->sequence =
+        sequence_of(config, &request->model, work->uses & USE_GENERATE ? work->text : longest(config, work->train));
+    request->eval_sequence = sequence_of(config, &request->model, longest(config, work->eval));
     request->global_batch = config->train.global_batch;
     request->micro_batch = config->train.micro_batch > 0 ? config->train.micro_batch : config->train.global_batch;
-    if (request->micro_batch > request->global_batch)
+    if (request->micro_batch > request->global_batch && (work->uses & USE_TRAIN) != 0)
         request->micro_batch = request->global_batch;
     request->lanes = config->numerics.lanes;
-    request->train = uses & USE_TRAIN;
-    request->eval_batch = uses & USE_EVALUATE ? request->micro_batch : 0;
-    request->generate = uses & USE_GENERATE;
+    request->train = work->uses & USE_TRAIN;
+    request->generate = work->uses & USE_GENERATE;
     request->dropout = (float)config->model.dropout;
     request->compute_dtype = config->precision.compute == CONFIG_COMPUTE_BF16 ? LLMRUN_BF16 : LLMRUN_F32;
     request->recompute = recompute_mode(config);
@@ -119,7 +163,9 @@ int request_make(const struct file_system *fs, const struct config *config, int6
                                              .epsilon = (float)config->optim.eps,
                                              .weight_decay = (float)config->optim.weight_decay,
                                              .clip = (float)config->optim.clip};
-    return check_tokens(config, request, error);
+    status = check_tokens(config, request, error);
+    return status == STATUS_OK && (work->uses & USE_EVALUATE) != 0 ? size_evaluation(config, work, request, error)
+                                                                   : status;
 }
 
 /* Threads that turn text into tokens; their number changes no token. */

@@ -23,9 +23,19 @@ bool request_keeps_ids(const struct config *config);
 /* data.special */
 enum special_tokens request_special_tokens(const struct config *config);
 
-/* Everything but `exact` and the device's part. `uses`: enum use, or-ed. */
-int request_make(const struct file_system *fs, const struct config *config, int64_t vocabulary, unsigned uses,
-                 struct compile_request *request, struct error *error);
+/* What is going to be computed. Where the texts are known, no sequence is longer than they fill and no batch holds more
+ * of them than there are: padding costs nothing. */
+struct request_work {
+    unsigned uses;                 /* enum use, or-ed */
+    const struct token_set *train; /* NULL: not known */
+    const struct token_set *eval;  /* NULL: not known */
+    int64_t eval_tokens;           /* bound of an evaluation, as in sampler_start_evaluation */
+    int64_t text;                  /* tokens of a text to generate, its prompt among them; 0: not known */
+};
+
+/* Everything but `exact` and the device's part. */
+int request_make(const struct file_system *fs, const struct config *config, int64_t vocabulary,
+                 const struct request_work *work, struct compile_request *request, struct error *error);
 
 /* How files become tokens: all of *options that does not name files. */
 void request_corpus(const struct config *config, struct corpus_options *options);

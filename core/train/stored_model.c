@@ -8,7 +8,6 @@
 #include "huggingface/directory.h"
 #include "huggingface/stop_ids.h"
 #include "train/path_defaults.h"
-#include "train/pretrained.h"
 #include "train/saver.h"
 #include "train/weights.h"
 
@@ -67,8 +66,7 @@ static int open_tokenizer(struct stored_model *model, const struct file_system *
 
 /* A model that began with random weights has the vocabulary of the tokenizer that it was trained with, whichever reads
  * the texts now. One that is not read here came with the weights, whose vocabulary is known. */
-static int trained_vocabulary(const struct stored_model *model, const struct checkpoint *checkpoint,
-                              int64_t *vocabulary, struct error *error)
+static int trained_vocabulary(struct stored_model *model, struct error *error)
 {
     struct tokenizer *tokenizer = NULL;
     struct config stored;
@@ -76,63 +74,19 @@ static int trained_vocabulary(const struct stored_model *model, const struct che
     const char *own;
     int status;
 
-    *vocabulary = tokenizer_vocabulary(model->tokenizer);
+    model->vocabulary = tokenizer_vocabulary(model->tokenizer);
     if (!tokenizer_is_given(model))
         return STATUS_OK;
-    status = stored_model_config(checkpoint, NULL, &stored, error);
+    status = stored_model_config(&model->checkpoint, NULL, &stored, error);
     if (status != STATUS_OK)
         return status;
-    own = stored_model_tokenizer(checkpoint, &stored);
-    if (own != NULL && tokenizer_open_from(checkpoint_files(checkpoint), own, &tokenizer, &ignored) == STATUS_OK) {
-        *vocabulary = tokenizer_vocabulary(tokenizer);
+    own = stored_model_tokenizer(&model->checkpoint, &stored);
+    if (own != NULL &&
+        tokenizer_open_from(checkpoint_files(&model->checkpoint), own, &tokenizer, &ignored) == STATUS_OK) {
+        model->vocabulary = tokenizer_vocabulary(tokenizer);
         tokenizer_close(tokenizer);
     }
     config_free(&stored);
-    return STATUS_OK;
-}
-
-static int load_checkpoint(struct stored_model *model, struct checkpoint *checkpoint, unsigned uses,
-                           struct error *error)
-{
-    struct weight_list list;
-    int64_t vocabulary;
-    int status = trained_vocabulary(model, checkpoint, &vocabulary, error);
-
-    if (status == STATUS_OK)
-        status = engine_open(&model->engine, checkpoint_files(checkpoint), &model->config, vocabulary, uses, error);
-    if (status != STATUS_OK)
-        return status;
-    status = weight_list_make(&executor_compiled(model->engine.executor)->program, &list, error);
-    if (status == STATUS_OK) {
-        status = weights_load(model->engine.executor, &list, checkpoint, error);
-        weight_list_free(&list);
-    }
-    return status == STATUS_OK ? engine_refresh(&model->engine, error) : status;
-}
-
-static int find_stops(struct stored_model *model, const struct file_system *fs, unsigned uses, struct error *error)
-{
-    const int32_t end_of_text = tokenizer_end_of_text(model->tokenizer);
-    const int64_t vocabulary = model->engine.request.model.vocab_size;
-    struct hf_stop_ids named = {.count = 0};
-    int status = STATUS_OK;
-
-    if ((uses & USE_GENERATE) == 0)
-        return STATUS_OK;
-    if (request_keeps_ids(&model->config))
-        status = hf_stop_ids_read(fs, model->folder, vocabulary, &named, error);
-    if (status != STATUS_OK)
-        return status;
-    model->stops = malloc((size_t)(named.count + 1) * sizeof *model->stops);
-    if (model->stops == NULL) {
-        hf_stop_ids_free(&named);
-        return error_set(error, STATUS_MEMORY, "no memory for the tokens that end a text");
-    }
-    if (end_of_text >= 0)
-        model->stops[model->stop_count++] = end_of_text;
-    for (int64_t i = 0; i < named.count; i++)
-        model->stops[model->stop_count++] = named.ids[i];
-    hf_stop_ids_free(&named);
     return STATUS_OK;
 }
 
@@ -143,25 +97,24 @@ static int open_checkpoint(struct stored_model *model, const struct file_system 
                                         .environment = options->environment,
                                         .flags = options->flags,
                                         .flag_count = options->flag_count};
-    struct checkpoint checkpoint = {0};
-    int status = checkpoint_open_given(fs, options->path, &checkpoint, error);
+    struct checkpoint *checkpoint = &model->checkpoint;
+    int status = checkpoint_open_given(fs, options->path, checkpoint, error);
 
     if (status != STATUS_OK)
         return status;
-    memcpy(model->folder, checkpoint.folder, sizeof model->folder);
+    model->files = checkpoint_files(checkpoint);
+    memcpy(model->folder, checkpoint->folder, sizeof model->folder);
     if (status == STATUS_OK)
-        status = stored_model_config(&checkpoint, &above, &model->config, error);
+        status = stored_model_config(checkpoint, &above, &model->config, error);
     if (status == STATUS_OK)
         config_set_log_level(&model->config);
     if (status == STATUS_OK)
-        status = open_tokenizer(model, checkpoint_files(&checkpoint),
-                                stored_model_tokenizer(&checkpoint, &model->config), error);
+        status = open_tokenizer(model, model->files, stored_model_tokenizer(checkpoint, &model->config), error);
     if (status == STATUS_OK)
-        status = load_checkpoint(model, &checkpoint, options->uses, error);
+        status = trained_vocabulary(model, error);
     if (status == STATUS_OK)
-        status = find_stops(model, checkpoint_files(&checkpoint), options->uses, error);
-    model->step = checkpoint.manifest.step;
-    checkpoint_close(&checkpoint);
+        status = request_model(model->files, &model->config, model->vocabulary, &model->extents, error);
+    model->step = checkpoint->manifest.step;
     return status;
 }
 
@@ -190,8 +143,6 @@ static int directory_config(struct stored_model *model, const struct stored_mode
 static int open_directory(struct stored_model *model, const struct file_system *fs,
                           const struct stored_model_options *options, struct error *error)
 {
-    struct pretrained pretrained = {0};
-    struct model_config extents;
     const char *own = NULL;
     int status;
 
@@ -203,23 +154,39 @@ static int open_directory(struct stored_model *model, const struct file_system *
         own = model->config.data.tokenizer;
     if (status == STATUS_OK)
         status = open_tokenizer(model, fs, own, error);
+    if (status != STATUS_OK)
+        return status;
+    model->vocabulary = tokenizer_vocabulary(model->tokenizer);
+    status = request_model(fs, &model->config, model->vocabulary, &model->extents, error);
     if (status == STATUS_OK)
-        status = request_model(fs, &model->config, tokenizer_vocabulary(model->tokenizer), &extents, error);
-    if (status == STATUS_OK)
-        status = pretrained_open(&pretrained, fs, model->folder, &extents, error);
+        status = pretrained_open(&model->pretrained, fs, model->folder, &model->extents, error);
     if (status == STATUS_OK)
         path_defaults_tell_head(&model->config);
-    if (status == STATUS_OK)
-        status = engine_open(&model->engine, fs, &model->config, tokenizer_vocabulary(model->tokenizer), options->uses,
-                             error);
-    if (status == STATUS_OK)
-        status = pretrained_load(&pretrained, model->engine.executor, error);
-    if (status == STATUS_OK)
-        status = engine_refresh(&model->engine, error);
-    if (status == STATUS_OK)
-        status = find_stops(model, fs, options->uses, error);
-    pretrained_close(&pretrained);
     return status;
+}
+
+static int find_stops(struct stored_model *model, struct error *error)
+{
+    const int32_t end_of_text = tokenizer_end_of_text(model->tokenizer);
+    const int64_t vocabulary = model->extents.vocab_size;
+    struct hf_stop_ids named = {.count = 0};
+    int status = STATUS_OK;
+
+    if (request_keeps_ids(&model->config))
+        status = hf_stop_ids_read(model->files, model->folder, vocabulary, &named, error);
+    if (status != STATUS_OK)
+        return status;
+    model->stops = malloc((size_t)(named.count + 1) * sizeof *model->stops);
+    if (model->stops == NULL) {
+        hf_stop_ids_free(&named);
+        return error_set(error, STATUS_MEMORY, "no memory for the tokens that end a text");
+    }
+    if (end_of_text >= 0)
+        model->stops[model->stop_count++] = end_of_text;
+    for (int64_t i = 0; i < named.count; i++)
+        model->stops[model->stop_count++] = named.ids[i];
+    hf_stop_ids_free(&named);
+    return STATUS_OK;
 }
 
 int stored_model_open(struct stored_model *model, const struct file_system *fs,
@@ -228,8 +195,10 @@ int stored_model_open(struct stored_model *model, const struct file_system *fs,
     int status;
 
     memset(model, 0, sizeof *model);
+    model->files = fs;
     /* A checkpoint that has lost its manifest is no directory of Hugging Face. */
-    if (hf_is_directory(fs, options->path) && !hf_has_file(fs, options->path, SAVER_CONFIG_NAME))
+    model->is_directory = hf_is_directory(fs, options->path) && !hf_has_file(fs, options->path, SAVER_CONFIG_NAME);
+    if (model->is_directory)
         status = open_directory(model, fs, options, error);
     else
         status = open_checkpoint(model, fs, options, error);
@@ -238,10 +207,47 @@ int stored_model_open(struct stored_model *model, const struct file_system *fs,
     return status;
 }
 
+static int load_weights(struct stored_model *model, struct error *error)
+{
+    struct executor *executor = model->engine.executor;
+    struct weight_list list;
+    int status;
+
+    if (model->is_directory)
+        return pretrained_load(&model->pretrained, executor, error);
+    status = weight_list_make(&executor_compiled(executor)->program, &list, error);
+    if (status != STATUS_OK)
+        return status;
+    status = weights_load(executor, &list, &model->checkpoint, error);
+    weight_list_free(&list);
+    return status;
+}
+
+static void close_source(struct stored_model *model)
+{
+    checkpoint_close(&model->checkpoint);
+    pretrained_close(&model->pretrained);
+}
+
+int stored_model_load(struct stored_model *model, const struct request_work *work, struct error *error)
+{
+    int status = engine_open(&model->engine, model->files, &model->config, model->vocabulary, work, error);
+
+    if (status == STATUS_OK)
+        status = load_weights(model, error);
+    if (status == STATUS_OK)
+        status = engine_refresh(&model->engine, error);
+    if (status == STATUS_OK && (work->uses & USE_GENERATE) != 0)
+        status = find_stops(model, error);
+    close_source(model);
+    return status;
+}
+
 void stored_model_close(struct stored_model *model)
 {
     free(model->stops);
     engine_close(&model->engine);
+    close_source(model);
     tokenizer_close(model->tokenizer);
     config_free(&model->config);
     memset(model, 0, sizeof *model);

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "data/tokenizer.h"
 #include "train/engine.h"
+#include "train/pretrained.h"
 
 struct stored_model_options {
     const char *path; /* a run folder (its newest complete checkpoint), a checkpoint or a Hugging Face directory */
@@ -15,17 +16,24 @@ struct stored_model_options {
     int64_t flag_count;
     char *const *environment;
     enum config_command command; /* whose keys the environment may set */
-    unsigned uses;               /* enum use */
 };
 
 struct stored_model {
     struct config config; /* as stored, with the flags */
     struct tokenizer *tokenizer;
-    struct engine engine;
-    char folder[4096]; /* the checkpoint or Hugging Face directory */
-    int64_t step;      /* 0 for a Hugging Face directory */
-    int32_t *stops; /* with USE_GENERATE: tokens that end a text, the tokenizer's and those that came with the model */
+    struct model_config extents;
+    struct engine engine; /* once loaded */
+    char folder[4096];    /* the checkpoint or Hugging Face directory */
+    int64_t step;         /* 0 for a Hugging Face directory */
+    int32_t *stops; /* once loaded to generate: tokens that end a text, the tokenizer's and those that came with it */
     int64_t stop_count;
+
+    /* Until it is loaded: where the weights are. */
+    const struct file_system *files; /* that it is read through */
+    bool is_directory;               /* of Hugging Face: then `pretrained`, else `checkpoint` */
+    struct checkpoint checkpoint;
+    struct pretrained pretrained;
+    int64_t vocabulary; /* as in request_model */
 };
 
 /* The config of a checkpoint under the flags and environment of `above` (NULL: none), with model.path, and
@@ -38,9 +46,13 @@ int stored_model_config(const struct checkpoint *checkpoint, const struct config
  * nothing of a tokenizer. */
 const char *stored_model_tokenizer(const struct checkpoint *checkpoint, const struct config *config);
 
-/* STATUS_INPUT when there is no model or it is damaged; STATUS_USAGE when no tokenizer is known. */
+/* Everything but the weights: what is to be computed may depend on the texts that the tokenizer reads. STATUS_INPUT
+ * when there is no model or it is damaged; STATUS_USAGE when no tokenizer is known. */
 int stored_model_open(struct stored_model *model, const struct file_system *fs,
                       const struct stored_model_options *options, struct error *error);
+
+/* Opens the engine for `work` and reads the weights; once. */
+int stored_model_load(struct stored_model *model, const struct request_work *work, struct error *error);
 void stored_model_close(struct stored_model *model);
 
 #endif

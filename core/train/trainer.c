@@ -60,13 +60,25 @@ static int load_data(struct trainer *trainer, struct error *error)
     return STATUS_OK;
 }
 
+static int start_engine(struct trainer *trainer, struct error *error)
+{
+    const struct request_work work = {.uses = USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0),
+                                      .train = &trainer->train_set,
+                                      .eval = trainer->has_valid ? &trainer->valid_set : NULL,
+                                      .eval_tokens = trainer->config->train.eval_tokens};
+
+    return engine_open(&trainer->engine, trainer->origin.fs, &trainer->origin.files,
+                       tokenizer_vocabulary(trainer->tokenizer), &work, error);
+}
+
 static int start_samplers(struct trainer *trainer, struct error *error)
 {
-    const struct sampler_options options = {.seq_len = trainer->engine.request.sequence,
-                                            .pack = trainer->config->data.pack,
-                                            .seed = trainer->engine.request.seed};
+    struct sampler_options options = {.seq_len = trainer->engine.request.sequence,
+                                      .pack = trainer->config->data.pack,
+                                      .seed = trainer->engine.request.seed};
     int status = sampler_start_training(&trainer->train_sampler, &trainer->train_set, &options, error);
 
+    options.seq_len = compile_eval_sequence(&trainer->engine.request);
     if (status == STATUS_OK && trainer->has_valid)
         status = sampler_start_evaluation(&trainer->valid_sampler, &trainer->valid_set, &options,
                                           trainer->config->train.eval_tokens, error);
@@ -299,9 +311,7 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
     if (status == STATUS_OK)
         status = open_pretrained(trainer, error);
     if (status == STATUS_OK)
-        status = engine_open(&trainer->engine, trainer->origin.fs, &trainer->origin.files,
-                             tokenizer_vocabulary(trainer->tokenizer),
-                             USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0), error);
+        status = start_engine(trainer, error);
     if (status == STATUS_OK)
         status = start_samplers(trainer, error);
     if (status == STATUS_OK)

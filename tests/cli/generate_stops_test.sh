@@ -77,7 +77,7 @@ refused() {
     expect 3 "llmrun: base/generation_config.json: $2" -- generate --model base --tokenizer bytes --prompt The
     expect 0 out '*' -- eval --model base --tokenizer bytes --data text.txt
 }
-ulimit -v 400000
+ulimit -v 600000
 refused '{"eos_token_id": "2"}' "'eos_token_id' has the wrong type; *"
 refused '{"eos_token_id": 2' 'not valid JSON*'
 refused "$(awk 'BEGIN { for (i = 0; i < 10000; i++) printf "{\"a\":" }')" 'JSON nested deeper than 64*'

@@ -31,6 +31,22 @@ for signal in TERM INT USR1 HUP STOP; do
     rm -rf straight
 done
 
+# Asked in an evaluation, which would take most of a minute: it is given up. One between the steps, one behind the last.
+for _ in 1 2 3 4 5 6 7; do cat text.txt text.txt text.txt text.txt; done >long.txt
+for steps in 2 100000; do
+    begin evaluating.$steps --steps $steps --train.eval_every 2 --data.valid long.txt --train.eval_tokens 0 \
+        --backend cpu-ref
+    await evaluating.$steps 3
+    sleep 0.1
+    kill -TERM "$process"
+    asked=$(date +%s)
+    reap
+    [ $(($(date +%s) - asked)) -le 3 ] || complain "an evaluation went on for $(($(date +%s) - asked)) s"
+    wants 75 '*SIGTERM: stopping after step 2 with a checkpoint*llmrun: stopped by SIGTERM after step 2; the checkpoint*'
+    grep -q '"event":"eval"' evaluating.$steps/metrics.jsonl && complain 'the evaluation was not given up'
+    expect 0 out '*every byte of * is as it was saved*' -- checkpoint verify evaluating.$steps
+done
+
 # Asked twice: ends at once, and the checkpoint before it stays. A step of cpu-ref with these shapes
 # takes most of a second.
 begin twice --backend cpu-ref --model.overrides '{n_layer: 4, n_positions: 64}' --steps 100000 --checkpoint.every 1

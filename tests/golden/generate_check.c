@@ -59,7 +59,7 @@ static int open_engine(struct engine *engine, const struct safetensors *golden, 
     status = config_load(&config, &inputs, error);
     if (status != STATUS_OK)
         return status;
-    status = engine_open(engine, &file_system_real, &config, 0, USE_GENERATE, error);
+    status = engine_open(engine, &file_system_real, &config, 0, &(struct request_work){.uses = USE_GENERATE}, error);
     config_free(&config);
     return status;
 }

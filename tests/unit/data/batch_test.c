@@ -81,10 +81,10 @@ static void positions_and_segments_restart_at_each_document_and_its_first_token_
     finish(&fixture);
 }
 
-static void the_last_window_is_padded_with_a_segment_of_its_own(void **state)
+static void the_last_window_is_padded_with_segments_of_one_place(void **state)
 {
-    static const int32_t tokens[] = {5, 6, 0, 0}, targets[] = {6, 7, 0, 0}, positions[] = {0, 1, 0, 1};
-    static const int32_t starts[] = {0, 0, 2, 2};
+    static const int32_t tokens[] = {5, 6, 0, 0}, targets[] = {6, 7, 0, 0}, positions[] = {0, 1, 0, 0};
+    static const int32_t starts[] = {0, 0, 2, 3};
     static const int weights[] = {1, 1, 0, 0};
     const int64_t length = 7;
     struct fixture fixture;
@@ -124,7 +124,7 @@ static void a_long_document_goes_on_in_the_next_window_without_seeing_the_one_be
 
 static void samples_past_the_end_of_an_evaluation_are_padding(void **state)
 {
-    static const int32_t zeros[3] = {0}, positions[] = {0, 1, 2};
+    static const int32_t zeros[3] = {0}, starts[] = {0, 1, 2};
     static const int weights[3] = {0};
     const int64_t length = 4;
     struct fixture fixture;
@@ -133,8 +133,8 @@ static void samples_past_the_end_of_an_evaluation_are_padding(void **state)
     start(&fixture, &length, 1, 3, 1, true);
     batch_fill(&fixture.batch, &fixture.sampler, 1, 1);
     assert_i32(fixture.batch.tokens, zeros, 3);
-    assert_i32(fixture.batch.segment_starts, zeros, 3);
-    assert_i32(fixture.batch.positions, positions, 3);
+    assert_i32(fixture.batch.segment_starts, starts, 3);
+    assert_i32(fixture.batch.positions, zeros, 3);
     assert_weights(fixture.batch.weights, weights, 3);
     assert_int_equal(batch_valid_tokens(&fixture.sampler, 1, 4), 0);
     finish(&fixture);
@@ -242,7 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_window_inside_one_document_counts_up_and_weighs_one_everywhere),
         cmocka_unit_test(positions_and_segments_restart_at_each_document_and_its_first_token_is_not_predicted),
-        cmocka_unit_test(the_last_window_is_padded_with_a_segment_of_its_own),
+        cmocka_unit_test(the_last_window_is_padded_with_segments_of_one_place),
         cmocka_unit_test(a_long_document_goes_on_in_the_next_window_without_seeing_the_one_before),
         cmocka_unit_test(samples_past_the_end_of_an_evaluation_are_padding),
         cmocka_unit_test(masked_tokens_have_weight_zero),

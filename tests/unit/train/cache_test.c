@@ -46,7 +46,8 @@ static void open_engine(struct engine *engine, const char *preset, const char *c
     for (; words[0] != NULL; words += 2)
         flags[inputs.flag_count++] = (struct config_flag){words[0], words[1]};
     if (config_load(&config, &inputs, &error) != STATUS_OK ||
-        engine_open(engine, &file_system_real, &config, 0, USE_GENERATE, &error) != STATUS_OK ||
+        engine_open(engine, &file_system_real, &config, 0, &(struct request_work){.uses = USE_GENERATE}, &error) !=
+            STATUS_OK ||
         engine_initialise(engine, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     config_free(&config);

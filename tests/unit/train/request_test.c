@@ -31,7 +31,8 @@ static struct compile_request request_of(struct config config, int64_t vocabular
     struct compile_request request;
     struct error error = {0};
 
-    if (request_make(&file_system_real, &config, vocabulary, uses, &request, &error) != STATUS_OK)
+    if (request_make(&file_system_real, &config, vocabulary, &(struct request_work){.uses = uses}, &request, &error) !=
+        STATUS_OK)
         fail_msg("%s", error.message);
     config_free(&config);
     return request;
@@ -42,7 +43,9 @@ static void assert_refused(struct config config, int64_t vocabulary, const char 
     struct compile_request request;
     struct error error = {0};
 
-    assert_int_equal(request_make(&file_system_real, &config, vocabulary, USE_TRAIN, &request, &error), STATUS_USAGE);
+    assert_int_equal(request_make(&file_system_real, &config, vocabulary, &(struct request_work){.uses = USE_TRAIN},
+                                  &request, &error),
+                     STATUS_USAGE);
     if (strstr(error.message, part) == NULL)
         fail_msg("'%s' has no '%s'", error.message, part);
     config_free(&config);
@@ -115,6 +118,7 @@ static void uses_decide_which_sections_are_built(void **state)
 
     (void)state;
     assert_true(train.train && train.eval_batch == 0 && !train.generate);
+    /* Nobody says how many sequences an evaluation alone computes at once: 16 of 128 tokens are 2,048. */
     assert_true(!other.train && other.eval_batch == 16 && other.generate);
     assert_int_equal(train.seed, 5);
 }
@@ -149,6 +153,88 @@ static void the_schedule_is_that_of_the_config(void **state)
     config_free(&config);
 }
 
+/* Documents of these lengths. */
+static struct token_set set_of(const int64_t *lengths, int64_t count)
+{
+    struct token_set set;
+    struct error error = {0};
+
+    token_set_start(&set, 256);
+    for (int64_t i = 0; i < count; i++) {
+        assert_int_equal(token_set_open_document(&set, &error), STATUS_OK);
+        for (int64_t token = 0; token < lengths[i]; token++)
+            assert_int_equal(token_set_append(&set, (const int32_t[]){(int32_t)(token % 256)}, 1, &error), STATUS_OK);
+    }
+    token_set_close(&set);
+    return set;
+}
+
+#define SET(...)                                                                                                       \
+    set_of((const int64_t[]){__VA_ARGS__}, (int64_t)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
+
+/* By hand: 70 tokens have 69 targets, 72 is the multiple of 8 above; the longest of the others has 35, so 40. */
+static void no_sequence_is_longer_than_the_texts_fill(void **state)
+{
+    struct token_set train = SET(70), eval = SET(20, 36);
+    struct request_work work = {.uses = USE_TRAIN | USE_EVALUATE, .train = &train, .eval = &eval};
+    struct config config = CONFIG("model.preset", "gpt2"), short_one = CONFIG("data.seq_len", "33"),
+                  rows = CONFIG("data.pack", "false"), wrong = CONFIG("data.seq_len", "1000");
+    struct compile_request request;
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(request_make(&file_system_real, &config, 0, &work, &request, &error), STATUS_OK);
+    assert_int_equal(request.sequence, 72);
+    assert_int_equal(request.eval_sequence, 56); /* 55 targets one after the other */
+    assert_int_equal(request_make(&file_system_real, &short_one, 0, &work, &request, &error), STATUS_OK);
+    assert_int_equal(request.sequence, 33);
+    assert_int_equal(request_make(&file_system_real, &rows, 0, &work, &request, &error), STATUS_OK);
+    assert_int_equal(request.eval_sequence, 40);
+    /* A length that the model does not have stays to be refused. */
+    assert_int_equal(request_make(&file_system_real, &wrong, 0, &work, &request, &error), STATUS_OK);
+    assert_int_equal(request.sequence, 1000);
+    work = (struct request_work){.uses = USE_GENERATE, .text = 100};
+    assert_int_equal(request_make(&file_system_real, &config, 0, &work, &request, &error), STATUS_OK);
+    assert_int_equal(request.sequence, 104);
+    work.text = 100000;
+    assert_int_equal(request_make(&file_system_real, &config, 0, &work, &request, &error), STATUS_OK);
+    assert_int_equal(request.sequence, 1024);
+    config_free(&config);
+    config_free(&short_one);
+    config_free(&rows);
+    config_free(&wrong);
+    token_set_finish(&train);
+    token_set_finish(&eval);
+}
+
+/* 801 tokens are 8 windows of 100 and one of 1; by hand: 17 documents in batches of at most 16 are 9 and 8. */
+static void no_batch_of_an_evaluation_has_more_sequences_than_there_are(void **state)
+{
+    struct token_set texts = SET(5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5), text = SET(801);
+    struct config rows = CONFIG("data.pack", "false", "train.micro_batch", "16"), one = CONFIG("data.seq_len", "100"),
+                  few = CONFIG("data.seq_len", "100", "train.micro_batch", "4");
+    struct request_work work = {.uses = USE_EVALUATE, .eval = &texts};
+    struct compile_request request;
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(request_make(&file_system_real, &rows, 0, &work, &request, &error), STATUS_OK);
+    assert_int_equal(request.eval_batch, 9);
+    work.eval = &text;
+    assert_int_equal(request_make(&file_system_real, &one, 0, &work, &request, &error), STATUS_OK);
+    assert_int_equal(request.eval_batch, 8);
+    assert_int_equal(request_make(&file_system_real, &few, 0, &work, &request, &error), STATUS_OK);
+    assert_int_equal(request.eval_batch, 4);
+    work.eval_tokens = 300;
+    assert_int_equal(request_make(&file_system_real, &few, 0, &work, &request, &error), STATUS_OK);
+    assert_int_equal(request.eval_batch, 3);
+    config_free(&rows);
+    config_free(&one);
+    config_free(&few);
+    token_set_finish(&texts);
+    token_set_finish(&text);
+}
+
 /* The ends of the ranges in the table are what the passes take. */
 static void the_most_lanes_of_the_table_are_what_a_step_can_have(void **state)
 {
@@ -177,6 +263,8 @@ int main(void)
         cmocka_unit_test(uses_decide_which_sections_are_built),
         cmocka_unit_test(numbers_of_the_optimizer_arrive),
         cmocka_unit_test(the_schedule_is_that_of_the_config),
+        cmocka_unit_test(no_sequence_is_longer_than_the_texts_fill),
+        cmocka_unit_test(no_batch_of_an_evaluation_has_more_sequences_than_there_are),
         cmocka_unit_test(the_most_lanes_of_the_table_are_what_a_step_can_have),
     };
 
