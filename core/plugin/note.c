@@ -180,6 +180,10 @@ static int scan_file(const struct elf_file *file, struct plugin_note *note)
                              "is cut short: segment %d has %llu bytes from byte %llu, the file ends at %lld", i,
                              (unsigned long long)segments[i].p_filesz, (unsigned long long)segments[i].p_offset,
                              (long long)file->size);
+    if (header.e_shoff != 0 &&
+        !inside(file, header.e_shoff, (uint64_t)header.e_shnum * header.e_shentsize)) /* the last thing in a file */
+        return error_set(file->error, STATUS_BACKEND, "is cut short: its section table lies beyond its %lld bytes",
+                         (long long)file->size);
     for (int i = 0; i < header.e_phnum && result == STATUS_OK; i++)
         if (segments[i].p_type == PT_NOTE)
             result = scan_segment(file, &segments[i], note, &found);

@@ -171,6 +171,7 @@ static bool is_sound(const struct probe_reply *reply)
     const struct plugin_probe *probe = &reply->probe;
 
     return reply->error.status >= 0 && reply->error.status < 128 &&
+           (reply->error.status == STATUS_OK || reply->error.message[0] != '\0') &&
            memchr(reply->error.message, '\0', sizeof reply->error.message) != NULL &&
            memchr(probe->vendor, '\0', sizeof probe->vendor) != NULL && probe->device_count >= 0 &&
            probe->info_count >= 0 && probe->info_count <= PROBE_DEVICES;

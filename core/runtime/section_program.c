@@ -135,8 +135,10 @@ int section_program_create(struct device *device, const struct compiled *compile
         status = bind(compiled, &description, arena, prepared, error);
     }
     if (status == STATUS_OK && prepared->program.workspace_bytes > compiled->plan.region_bytes[REGION_WORKSPACE])
-        status = error_set(error, STATUS_BUG, "section %s needs %lld bytes of workspace, %lld are planned",
-                           section_kind_name(section->kind), (long long)prepared->program.workspace_bytes,
+        status = error_set(error, STATUS_BACKEND,
+                           "%s: section %s, built again, needs %lld bytes of workspace, not at most %lld as before",
+                           device->backend->name, section_kind_name(section->kind),
+                           (long long)prepared->program.workspace_bytes,
                            (long long)compiled->plan.region_bytes[REGION_WORKSPACE]);
     description_free(&description);
     return status;

@@ -40,6 +40,15 @@
 LLMRUN_PLUGIN_NOTE_ABI(NOTE_KIND, VARIANT, "0.1.0", NOTE_MAJOR, NOTE_MINOR);
 #endif
 
+#ifdef TWO_NOTES
+#define llmrun_plugin_note llmrun_second_note
+LLMRUN_PLUGIN_NOTE_ABI(NOTE_KIND, VARIANT, "0.2.0", NOTE_MAJOR, NOTE_MINOR);
+#endif
+#ifdef ENTRY_IS_DATA
+LLMRUN_EXPORT extern const int entry_of_data[4] __asm__("llmrun_backend_entry");
+const int entry_of_data[4] = {1, 2, 3, 4};
+#endif
+
 static int32_t device_count(int32_t *count, struct llmrun_error *error)
 {
     (void)error;

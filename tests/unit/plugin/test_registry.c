@@ -152,6 +152,7 @@ static void the_note_alone_refuses_what_does_not_fit(void **state)
     assert_reason(find_faulty("isa"), "needs the instruction set unknown (level 99)");
     assert_reason(find_faulty("kind"), "is a plugin of kind 7, which this llmrun does not know");
     assert_reason(find_faulty("no-note"), "carries no llmrun note");
+    assert_reason(find_faulty("two-notes"), "carries 2 llmrun notes, a plugin has one");
 }
 
 static void listing_runs_no_code_of_a_plugin(void **state)
@@ -204,6 +205,7 @@ static void loading_refuses_what_the_tables_lack(void **state)
     (void)state;
     scan(FAULTY);
     assert_load_refused("no-symbol", "does not export the symbol llmrun_backend_entry");
+    assert_load_refused("data-entry", "exports llmrun_backend_entry as data, expected a function");
     assert_load_refused("refuses", "refused to start: this host is too old for me");
     assert_load_refused("missing-entry", "lacks the entry event_wait of its device table, required since version 0.1");
     assert_load_refused("short-table", "lacks the entry event_query of its device table");
@@ -212,6 +214,20 @@ static void loading_refuses_what_the_tables_lack(void **state)
     assert_load_refused("no-ops", "has neither a kernel nor a program table");
     assert_load_refused("other-table", "contract 0.9 in its table, 0.1 in its note");
     assert_load_refused("other-name", "it is named 'cpu' in its table, 'faulty-other-name' in its note");
+}
+
+static void a_backend_that_calls_itself_a_collective_is_none(void **state)
+{
+    const struct backend *backend;
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(
+        plugin_search_default(&search, "faulty-collective=" FAULTY "/libllmrun-faulty-collective.so", &error),
+        STATUS_OK);
+    scan(NULL);
+    assert_int_equal(registry_open(&registry, "faulty-collective=x", &backend, &error), STATUS_BACKEND);
+    assert_non_null(strstr(error.message, "faulty-collective.so is a collective, not a backend"));
 }
 
 static void a_refusal_stays_and_the_plugin_is_not_entered_again(void **state)
@@ -419,6 +435,7 @@ int main(void)
         CASE(listing_runs_no_code_of_a_plugin),
         CASE(files_that_are_no_plugins_are_explained),
         CASE(loading_refuses_what_the_tables_lack),
+        CASE(a_backend_that_calls_itself_a_collective_is_none),
         CASE(a_refusal_stays_and_the_plugin_is_not_entered_again),
         CASE(a_table_of_a_later_contract_is_used),
         CASE(a_plugin_is_loaded_once_and_can_log),
