@@ -97,8 +97,7 @@ int device_quiesce(struct device *device, struct error *error)
                          error);
 }
 
-/* Bytes of device memory that are free now, -1 when the plugin does not know. */
-static int64_t free_bytes(const struct device *device)
+int64_t device_free_bytes(const struct device *device)
 {
     struct llmrun_device_info now;
 
@@ -143,7 +142,7 @@ int buffer_create(struct device *device, uint32_t kind, int64_t bytes, struct bu
     code = GUARDED_LONG(device->backend, device, memory_alloc, device->handle, kind, bytes, &address, &reason);
     if (code != LLMRUN_OK) {
         result = backend_error(device->backend, code, &reason, error);
-        left = code == LLMRUN_ERROR_MEMORY ? free_bytes(device) : -1;
+        left = code == LLMRUN_ERROR_MEMORY ? device_free_bytes(device) : -1;
         if (left >= 0 && error != NULL)
             error_prefix(error, "device %d of %s has %lld bytes free, %lld were asked for", device->index,
                          device->backend->name, (long long)left, (long long)bytes);

@@ -34,6 +34,9 @@ int device_given(const struct device *device, const char *call, const void *obje
 /* Blocks until all work of the device has ended; returns its first failure. */
 int device_quiesce(struct device *device, struct error *error);
 
+/* Bytes of device memory that are free now, -1 when the plugin does not know. */
+int64_t device_free_bytes(const struct device *device);
+
 /* Memory of a device. All zero: none. */
 struct buffer {
     struct device *device;

@@ -1,12 +1,10 @@
 #include "train/engine.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
-#include "model/keys.h"
 #include "runtime/constants.h"
+#include "train/memory_advice.h"
 
 static int32_t find(const struct engine *engine, const char *prefix, const char *name)
 {
@@ -42,27 +40,6 @@ static void find_values(struct engine *engine)
     engine->logits = find(engine, "", VALUE_LOGITS);
 }
 
-/* Puts what can be made smaller behind a sentence that says how much was missing. */
-static int explain_memory(const struct compile_request *request, struct error *error)
-{
-    const struct model_config *model = &request->model;
-    const struct error cause = *error;
-    struct text mend = {0};
-
-    text_add(&mend, "a smaller data.seq_len (%lld)", (long long)request->sequence);
-    if (request->train && request->micro_batch > 1)
-        text_add(&mend, " or train.micro_batch (%lld)", (long long)request->micro_batch);
-    if (request->train && request->recompute != RECOMPUTE_FULL)
-        text_add(&mend, ", or parallel.recompute full,");
-    error_set(error, STATUS_MEMORY, "%.500s; the model has %lld parameters (%s %lld, %s %lld); %s takes less",
-              cause.message, (long long)model_parameters(model),
-              keys_name(model->family, offsetof(struct model_config, n_layer)), (long long)model->n_layer,
-              keys_name(model->family, offsetof(struct model_config, n_embd)), (long long)model->n_embd,
-              mend.failed ? "a smaller one" : mend.data);
-    text_free(&mend);
-    return STATUS_MEMORY;
-}
-
 int engine_open(struct engine *engine, const struct file_system *fs, const struct config *config, int64_t vocabulary,
                 const struct request_work *work, struct error *error)
 {
@@ -76,7 +53,7 @@ int engine_open(struct engine *engine, const struct file_system *fs, const struc
         engine->request.exact = engine->chosen.exact;
         status = executor_create(engine->chosen.device, &engine->request, &engine->executor, error);
         if (status == STATUS_MEMORY && error != NULL)
-            status = explain_memory(&engine->request, error);
+            status = memory_advice_add(engine->chosen.device, &engine->request, error);
     }
     if (status == STATUS_OK)
         find_values(engine);

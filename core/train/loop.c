@@ -156,6 +156,10 @@ static int evaluate(struct trainer *trainer, struct error *error)
     double loss;
     int status = engine_evaluate(&trainer->engine, &trainer->valid_sampler, &loss, &tokens, error);
 
+    if (status == STATUS_STOPPED) {
+        trainer->stop_reason = "requested";
+        return STATUS_OK;
+    }
     if (status != STATUS_OK)
         return status;
     if (tokens == 0) {
@@ -248,7 +252,8 @@ static int run_steps(struct trainer *trainer, struct error *error)
 {
     int status = STATUS_OK;
 
-    for (int64_t step = trainer->state.step + 1; status == STATUS_OK && step <= trainer->config->train.steps; step++) {
+    for (int64_t step = trainer->state.step + 1;
+         status == STATUS_OK && trainer->stop_reason == NULL && step <= trainer->config->train.steps; step++) {
         trainer->stop_reason = reason_to_stop(trainer, step);
         if (trainer->stop_reason != NULL)
             break;

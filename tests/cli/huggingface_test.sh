@@ -176,7 +176,7 @@ claims() {
     sed "s/\"$1\": [0-9]*/\"$1\": $2/" "$models/gpt2_fp16/config.json" >large/config.json
     expect "$3" "$4" -- train --data.train text.txt --data.tokenizer bytes --model.path large --run.dir large.run --steps 1
 }
-claims n_positions 100000000 8 '*asked for*(n_layer 2, n_embd 16); a smaller data.seq_len * or train.micro_batch (16)*'
+claims n_positions 100000000 8 '*asked for*(n_layer 2, n_embd 16); *train.micro_batch * with parallel.recompute * needs *'
 claims n_embd 1048576 8 '*asked for*26388610416640 parameters (n_layer 2, n_embd 1048576)*parallel.recompute full*'
 sed 's/"n_positions": [0-9]*/"n_positions": 1073741824/' "$models/gpt2_fp16/config.json" >large/config.json
 expect 2 'llmrun: train.micro_batch is 16 and data.seq_len 1073741824 (not set: the n_positions of the model); at most *' -- \

@@ -62,6 +62,15 @@ refuses 4 'llmrun: *faulty-isa*' --backend faulty-isa="$plugins/faulty/libllmrun
 refuses 4 'llmrun: *neither a kernel nor a program*' \
     --backend faulty-no-ops="$plugins/faulty/libllmrun-faulty-no-ops.so"
 
+# Out of memory: what would fit, with the bytes that `plan` says of it.
+refuses 8 'llmrun: device 0 of cpu has * bytes free, * were asked for: *; train.micro_batch * with parallel.recompute *' \
+    --model.overrides '{n_layer: 24, n_embd: 256, n_positions: 32}' --train.global_batch 524288
+advice='s/.*train.micro_batch \([0-9]*\) with parallel.recompute \([a-z]*\) needs \([0-9]*\) bytes (now 524288 with none)$/\1 \2 \3/p'
+sed -n "$advice" err >advised
+read -r micro recompute bytes <advised
+expect 0 out "* $bytes *" -- plan tiny.yaml --model.overrides '{n_layer: 24, n_embd: 256, n_positions: 32}' --train.global_batch 524288 --train.micro_batch "$micro" \
+    --parallel.recompute "$recompute"
+
 # Numbers that are not finite never reach a checkpoint; the weights before them do, whatever checkpoint.every says.
 train wild --steps 50 --optim.lr 1e30 --optim.clip 0 --checkpoint.every 1 --checkpoint.keep 2
 wants 6 'llmrun: step *: loss *, gradient norm * not finite; the weights are those of step *, saved in wild/ckpt/step_*'
