@@ -7,6 +7,25 @@
 
 #include "checkpoint/branch.h"
 
+/* A run that has no memory for it is not to learn that after hours. */
+static int make_snapshot_memory(struct saver *saver, struct error *error)
+{
+    char *at;
+
+    saver->snapshot = malloc((size_t)saver->list.bytes + 1);
+    saver->data = malloc((size_t)(saver->list.count + 1) * sizeof *saver->data);
+    if (saver->snapshot == NULL || saver->data == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for a snapshot of %lld bytes", (long long)saver->list.bytes);
+    at = saver->snapshot;
+    for (int64_t i = 0; i < saver->list.count; i++) {
+        const struct value *value = &executor_compiled(saver->engine->executor)->program.values[saver->list.values[i]];
+
+        saver->data[i] = at;
+        at += value_bytes(value);
+    }
+    return STATUS_OK;
+}
+
 int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct origin *origin,
                  struct engine *engine, struct error *error)
 {
@@ -28,6 +47,8 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
             return status;
     }
     status = weight_list_make(&executor_compiled(engine->executor)->program, &saver->list, error);
+    if (status == STATUS_OK)
+        status = make_snapshot_memory(saver, error);
     if (status == STATUS_OK)
         status = config_to_text(config, false, &saver->config_text, error);
     if (status == STATUS_OK)
@@ -54,26 +75,6 @@ void saver_destroy(struct saver *saver)
     free(saver->snapshot);
     free(saver->data);
     memset(saver, 0, sizeof *saver);
-}
-
-static int make_snapshot_memory(struct saver *saver, struct error *error)
-{
-    char *at;
-
-    if (saver->snapshot != NULL)
-        return STATUS_OK;
-    saver->snapshot = malloc((size_t)saver->list.bytes + 1);
-    saver->data = malloc((size_t)(saver->list.count + 1) * sizeof *saver->data);
-    if (saver->snapshot == NULL || saver->data == NULL)
-        return error_set(error, STATUS_MEMORY, "no memory for a snapshot of %lld bytes", (long long)saver->list.bytes);
-    at = saver->snapshot;
-    for (int64_t i = 0; i < saver->list.count; i++) {
-        const struct value *value = &executor_compiled(saver->engine->executor)->program.values[saver->list.values[i]];
-
-        saver->data[i] = at;
-        at += value_bytes(value);
-    }
-    return STATUS_OK;
 }
 
 static int describe_state(const struct train_state *state, int64_t branch, struct checkpoint_state *out,
@@ -114,10 +115,7 @@ static int start_save(struct saver *saver, const struct train_state *state, stru
 
 int saver_save(struct saver *saver, const struct train_state *state, struct error *error)
 {
-    int status = make_snapshot_memory(saver, error);
-
-    if (status == STATUS_OK)
-        status = weights_snapshot(saver->engine->executor, &saver->list, saver->snapshot, error);
+    int status = weights_snapshot(saver->engine->executor, &saver->list, saver->snapshot, error);
     if (status == STATUS_OK)
         status = weights_check_finite(&saver->list, saver->snapshot, error);
     if (status == STATUS_OK)

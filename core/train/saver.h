@@ -28,7 +28,7 @@ struct saver {
     char folder[4096];        /* RUN_DIR/ckpt */
     char *config_text;        /* the resolved config, stored with each checkpoint */
     struct model_files model; /* and these */
-    void *snapshot;           /* list.bytes, made at the first save */
+    void *snapshot;           /* list.bytes */
     const void **data;
     struct checkpoint_blob files[1 + MODEL_FILES]; /* the config, and the model's files */
     struct checkpoint_state described;

@@ -14,6 +14,7 @@
 #include "train/path_defaults.h"
 #include "train/run.h"
 #include "train/schedule_notes.h"
+#include "train/space.h"
 
 /* The bound of the data's tokens: the tokenizer's, or the model's where that has fewer. */
 static int find_vocabulary(const struct trainer *trainer, int32_t *vocabulary, struct error *error)
@@ -316,6 +317,9 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
         status = start_samplers(trainer, error);
     if (status == STATUS_OK)
         status = tell_origin(trainer, error);
+    if (status == STATUS_OK)
+        status = space_check(options->fs, &trainer->origin, trainer->folder,
+                             &executor_compiled(trainer->engine.executor)->program, error);
     if (status == STATUS_OK)
         status = open_folder(trainer, error);
     if (status == STATUS_OK)

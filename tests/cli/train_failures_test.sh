@@ -133,10 +133,19 @@ run=disk/$(printf '%0200d' 1)
 mount -t tmpfs -o size=1600k none disk || exit 77
 fill() { dd if=/dev/zero of=disk/filler bs=1k count=$1 2>/dev/null; }
 "$llmrun" tiny.yaml --run.dir $run --steps 2 >out 2>err || exit 1
+# Too little room for all that is kept is said at the start; too little for one ends the run before it trains.
+"$llmrun" tiny.yaml --run.dir disk/many --steps 50 --checkpoint.every 1 --checkpoint.keep 0 >out 2>err
+[ $? -eq 7 ] || { echo "little room: $(cat err)"; exit 1; }
+grep -q '^warning: disk/many/ckpt: 50 more checkpoints of .*make room or keep fewer$' err ||
+    { echo "little room: $(cat err)"; exit 1; }
+rm -r disk/many
 fill 1600
 "$llmrun" tiny.yaml --run.dir $run --steps 4 --checkpoint.every 1 >out 2>err
 [ $? -eq 7 ] || { echo "a full disk: $(cat err)"; exit 1; }
 grep -q "^llmrun: $run/ckpt.* free; make room" err || { echo "a full disk said: $(cat err)"; exit 1; }
+grep '^step' out && { echo "a full disk: the run trained"; exit 1; }
+"$llmrun" tiny.yaml --run.dir disk/new --steps 4 >out 2>err
+[ $? -eq 7 ] && [ ! -e disk/new ] || { echo "a new run on a full disk: $(cat err)"; exit 1; }
 "$llmrun" checkpoint verify $run >out 2>err || { echo "after a full disk: $(cat err)"; exit 1; }
 grep -q step_00000002 out || { echo "after a full disk the newest is: $(cat out)"; exit 1; }
 # Going on without saving: the losses are all there, and the exit code says that the last save failed.
