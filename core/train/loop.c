@@ -77,7 +77,7 @@ static struct step_metrics measure_step(struct trainer *trainer, const struct pe
     const struct engine *engine = &trainer->engine;
     const struct llmrun_device_info *device = &engine->chosen.device->info;
     const double peak = engine->request.compute_dtype == LLMRUN_BF16 ? device->flops_bf16 : device->flops_f32,
-                 seconds = (double)step_clock_read(&trainer->step_clock, now_ns(trainer)) * 1e-9;
+                 seconds = (double)step_clock_read(&trainer->step_clock) * 1e-9;
     struct step_metrics step = {.step = pending->step,
                                 .learning_rate = pending->learning_rate,
                                 .loss = step_loss(trainer, pending->trained_tokens),
@@ -147,7 +147,7 @@ static int submit_step(struct trainer *trainer, int64_t step, struct error *erro
         status = collect_all(trainer, error);
     if (status == STATUS_OK)
         status = executor_submit_rest(executor, EXECUTOR_STEP, error);
-    return status == STATUS_OK ? step_clock_end(&trainer->step_clock, now_ns(trainer), error) : status;
+    return status == STATUS_OK ? step_clock_end(&trainer->step_clock, error) : status;
 }
 
 static int evaluate(struct trainer *trainer, struct error *error)
@@ -156,7 +156,7 @@ static int evaluate(struct trainer *trainer, struct error *error)
     double loss;
     int status = engine_evaluate(&trainer->engine, &trainer->valid_sampler, &loss, &tokens, error);
 
-    if (status == STATUS_STOPPED) {
+    if (status == STATUS_STOPPED) { /* its numbers are lost; the weights are saved where the steps end */
         trainer->stop_reason = "requested";
         return STATUS_OK;
     }
@@ -239,13 +239,9 @@ static int settle(struct trainer *trainer, int64_t step, struct error *error)
     status = collect_all(trainer, error);
     if (status == STATUS_OK && evaluates)
         status = evaluate(trainer, error);
-    if (status == STATUS_STOPPED) { /* its numbers are lost; the weights are saved where the steps end */
-        trainer->stop_reason = "requested";
-        return STATUS_OK;
-    }
     if (status == STATUS_OK && saves)
         status = saving_start(trainer, error);
-    return status == STATUS_OK ? step_clock_start(&trainer->step_clock, now_ns(trainer), error) : status;
+    return status == STATUS_OK ? step_clock_start(&trainer->step_clock, error) : status;
 }
 
 static int run_steps(struct trainer *trainer, struct error *error)
@@ -280,9 +276,10 @@ int loop_run(struct trainer *trainer, struct error *error)
                      trainer->saver.list.bytes);
     stop_listen(trainer->folder);
     trainer->engine.stop = stop_asked;
-    status = step_clock_open(&trainer->step_clock, executor_stream(trainer->engine.executor), error);
+    status =
+        step_clock_open(&trainer->step_clock, executor_stream(trainer->engine.executor), trainer->options.clock, error);
     if (status == STATUS_OK)
-        status = step_clock_start(&trainer->step_clock, now_ns(trainer), error);
+        status = step_clock_start(&trainer->step_clock, error);
     if (status == STATUS_OK)
         status = run_steps(trainer, error);
     step_clock_close(&trainer->step_clock);

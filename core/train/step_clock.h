@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "plugin/stream.h"
 
 /* Two steps in flight, the end of the one before them, and one to spare. */
@@ -20,6 +21,7 @@ struct step_clock_mark {
 /* Zero-initialise. `stream` is that of the steps. */
 struct step_clock {
     const struct stream *stream;
+    const struct clock *host;
     struct step_clock_mark marks[STEP_CLOCK_MARKS];
     int64_t made;    /* marks so far; mark i stands at i % STEP_CLOCK_MARKS */
     int64_t read;    /* the mark that the next step is counted from */
@@ -27,17 +29,18 @@ struct step_clock {
     bool doubtful;   /* the device's times cannot be true: the host's are used */
 };
 
-int step_clock_open(struct step_clock *clock, const struct stream *stream, struct error *error);
+int step_clock_open(struct step_clock *clock, const struct stream *stream, const struct clock *host,
+                    struct error *error);
 void step_clock_close(struct step_clock *clock);
 
 /* Training goes on, with nothing submitted: the next step counts from now. */
-int step_clock_start(struct step_clock *clock, int64_t host_ns, struct error *error);
+int step_clock_start(struct step_clock *clock, struct error *error);
 
 /* A step was submitted whole. */
-int step_clock_end(struct step_clock *clock, int64_t host_ns, struct error *error);
+int step_clock_end(struct step_clock *clock, struct error *error);
 
 /* The time of the oldest step that was not read, once it was collected. Where the device gives none, or one that the
  * host's clock contradicts, the time between two readings, and a warning the first time. */
-int64_t step_clock_read(struct step_clock *clock, int64_t host_ns);
+int64_t step_clock_read(struct step_clock *clock);
 
 #endif
