@@ -83,7 +83,8 @@ static int verify(const char *given, struct error *error)
 static int import(const struct arguments *arguments, struct error *error)
 {
     int64_t parameters;
-    int status = import_directory(&file_system_real, arguments->words[0], arguments->words[1], &parameters, error);
+    int status = import_directory(&file_system_real, arguments->words[0], arguments->words[1], arguments->flags,
+                                  arguments->flag_count, &parameters, error);
 
     if (status == STATUS_OK)
         printf("%s: a checkpoint of %lld parameters\n", arguments->words[1], (long long)parameters);
@@ -156,7 +157,7 @@ int command_checkpoint(int argc, char **argv, struct error *error)
         {"checkpoint list", "The checkpoints of a run", .words = "RUN_DIR", .least_words = 1, .most_words = 1},
         {"checkpoint verify", "Checks every byte of a checkpoint", .words = "CKPT", .least_words = 1, .most_words = 1},
         {"checkpoint import", "Makes a checkpoint of a Hugging Face directory", .words = "HF_DIR CKPT_DIR",
-         .least_words = 2, .most_words = 2},
+         .least_words = 2, .most_words = 2, .takes_keys = true, .keys_of = CONFIG_COMMAND_IMPORT},
         {"checkpoint export", "Makes a Hugging Face directory of a checkpoint", .words = "CKPT HF_DIR",
          .least_words = 2, .most_words = 2, .options = options, .option_count = 2},
     };
@@ -168,7 +169,7 @@ int command_checkpoint(int argc, char **argv, struct error *error)
             chosen = i;
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         puts("usage: llmrun checkpoint list RUN_DIR\n       llmrun checkpoint verify CKPT\n"
-             "       llmrun checkpoint import HF_DIR CKPT_DIR\n"
+             "       llmrun checkpoint import HF_DIR CKPT_DIR [--model.ignore FIELD]\n"
              "       llmrun checkpoint export CKPT HF_DIR [--dtype D] [--shard-size 5GB]");
         return STATUS_OK;
     }

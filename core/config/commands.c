@@ -10,7 +10,8 @@ enum {
     PLAN = CONFIG_COMMAND_PLAN,
     BENCH_STEP = CONFIG_COMMAND_BENCH_STEP,
     BENCH_GENERATE = CONFIG_COMMAND_BENCH_GENERATE,
-    BENCH_GEMM = CONFIG_COMMAND_BENCH_GEMM
+    BENCH_GEMM = CONFIG_COMMAND_BENCH_GEMM,
+    IMPORT = CONFIG_COMMAND_IMPORT
 };
 
 const unsigned config_key_commands[CONFIG_KEYS] = {
@@ -26,8 +27,8 @@ enum row {
 };
 _Static_assert((int)ROWS == (int)CONFIG_KEYS, "every key of keys.def needs a row in commands.def");
 
-static const char *const names[CONFIG_COMMANDS] = {"train",      "eval",           "generate",  "plan",
-                                                   "bench step", "bench generate", "bench gemm"};
+static const char *const names[CONFIG_COMMANDS] = {"train",      "eval",           "generate",   "plan",
+                                                   "bench step", "bench generate", "bench gemm", "checkpoint import"};
 
 const char *config_command_name(int index)
 {

@@ -96,9 +96,10 @@ enum config_command {
     CONFIG_COMMAND_PLAN = 1 << 3,
     CONFIG_COMMAND_BENCH_STEP = 1 << 4,
     CONFIG_COMMAND_BENCH_GENERATE = 1 << 5,
-    CONFIG_COMMAND_BENCH_GEMM = 1 << 6
+    CONFIG_COMMAND_BENCH_GEMM = 1 << 6,
+    CONFIG_COMMAND_IMPORT = 1 << 7
 };
-#define CONFIG_COMMANDS 7
+#define CONFIG_COMMANDS 8
 
 /* The levels above the defaults; each may be absent. */
 struct config_inputs {

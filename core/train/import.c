@@ -40,12 +40,21 @@ char *import_dtype_key(const char *parameter)
     return key.data;
 }
 
-static int load_config(struct import *import, const char *source, struct error *error)
+static int load_config(struct import *import, const char *source, const struct config_flag *given, int64_t given_count,
+                       struct error *error)
 {
-    const struct config_flag flags[] = {{"model.path", source}, {"model.init", "weights"}};
-    const struct config_inputs inputs = {.flags = flags, .flag_count = 2};
-    int status = config_load(&import->config, &inputs, error);
+    const struct config_flag fixed[] = {{"model.path", source}, {"model.init", "weights"}};
+    struct config_flag *flags = malloc(((size_t)given_count + 2) * sizeof *flags);
+    struct config_inputs inputs = {.flags = flags, .flag_count = given_count + 2};
+    int status;
 
+    if (flags == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the flags");
+    memcpy(flags, fixed, sizeof fixed);
+    if (given_count > 0)
+        memcpy(flags + 2, given, (size_t)given_count * sizeof *flags);
+    status = config_load(&import->config, &inputs, error);
+    free(flags);
     if (status == STATUS_OK)
         status = path_defaults_set(import->fs, &import->config, error);
     if (status == STATUS_OK)
@@ -170,11 +179,11 @@ static int write_checkpoint(struct import *import, const char *target, struct er
     return status;
 }
 
-int import_directory(const struct file_system *fs, const char *source, const char *target, int64_t *parameters,
-                     struct error *error)
+int import_directory(const struct file_system *fs, const char *source, const char *target,
+                     const struct config_flag *flags, int64_t flag_count, int64_t *parameters, struct error *error)
 {
     struct import import = {.fs = fs};
-    int status = load_config(&import, source, error);
+    int status = load_config(&import, source, flags, flag_count, error);
 
     if (status == STATUS_OK)
         status = pretrained_open(&import.source, fs, source, &import.model, error);

@@ -40,6 +40,11 @@ for model in gpt2_own_head llama_own_head_shards; do
         --run.dir none --model.init weights --model.overrides.tie_word_embeddings true
     expect 0 out '*overrides: {tie_word_embeddings: false} *# model.path*' -- config show --model.path "$models/$model" \
         --model.init weights
+    case $model in # by hand: two matrices of 259 x 16 outside of the layers
+    gpt2*) count=15392 ;;
+    *) count=12208 ;;
+    esac
+    expect 0 out "model *$count parameters*" -- plan --model.path "$models/$model" --model.init weights
     expect 0 out '*overrides: {} *' -- config show --model.path "$models/$model"
 done
 greedy_of() {
@@ -164,6 +169,9 @@ expect 3 "*the field 'my_note' is not known for LLaMA*model.ignore '\[my_note\]'
 [ "$(loss_of other --model.ignore my_note)" = "$(loss_of "$models/llama_fp32")" ] || complain 'my_note is not ignored'
 expect 2 "*model.ignore names 'my_nose', and other/config.json has no such field" -- eval --model other \
     --data text.txt --tokenizer bytes --model.ignore '[my_note, my_nose]'
+expect 0 out 'other.ckpt: a checkpoint of *' -- checkpoint import other other.ckpt --model.ignore my_note
+expect 0 out '*' -- eval --model other.ckpt --data text.txt --tokenizer bytes
+expect 2 '*checkpoint import does not use train.steps*' -- checkpoint import other other.ckpt2 --train.steps 3
 set -- --data.train text.txt --data.tokenizer bytes --model.path other --train.global_batch 2 --run.dir other.run
 expect 0 err '*' -- train "$@" --model.init weights --model.ignore my_note --steps 1
 expect 0 out '*at step 1 on text.txt*' -- eval --model other.run --data text.txt

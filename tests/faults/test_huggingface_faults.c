@@ -22,7 +22,7 @@ static char source[PATH_MAX], target[PATH_MAX];
 
 static int run_import(const struct file_system *fs, struct error *error)
 {
-    return import_directory(fs, SOURCE, target, NULL, error);
+    return import_directory(fs, SOURCE, target, NULL, 0, NULL, error);
 }
 
 static int run_export(const struct file_system *fs, struct error *error)
@@ -108,7 +108,7 @@ static void a_failed_export_leaves_nothing(void **state)
 
     snprintf(source, sizeof source, "%.3000s/source", fixture->folder);
     snprintf(target, sizeof target, "%.3000s/new", fixture->folder);
-    assert_int_equal(import_directory(&file_system_real, SOURCE, source, NULL, NULL), STATUS_OK);
+    assert_int_equal(import_directory(&file_system_real, SOURCE, source, NULL, 0, NULL, NULL), STATUS_OK);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         fail_each(fixture, kinds[i], run_export, assert_whole_export);
 }

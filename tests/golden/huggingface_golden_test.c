@@ -78,7 +78,7 @@ static void import_then_export_gives_the_same_bytes(void **state)
 
         snprintf(source, sizeof source, LLMRUN_SOURCE_DIR "/tests/golden/huggingface/%s", models[i]);
         snprintf(middle, sizeof middle, "%.200s/%s.ckpt", fixture->folder, models[i]);
-        if (import_directory(&file_system_real, source, middle, NULL, &error) != STATUS_OK)
+        if (import_directory(&file_system_real, source, middle, NULL, 0, NULL, &error) != STATUS_OK)
             fail_msg("%s", error.message);
         for (int sharded = 0; sharded < 2; sharded++) {
             options.shard_bytes = sharded ? 6000 : 1 << 30;
@@ -103,7 +103,7 @@ static void another_type_is_rounded_to(void **state)
     snprintf(middle, sizeof middle, "%.200s/ckpt", fixture->folder);
     snprintf(target, sizeof target, "%.200s/bf16/", fixture->folder);
     assert_int_equal(import_directory(&file_system_real, LLMRUN_SOURCE_DIR "/tests/golden/huggingface/gpt2_fp32_shards",
-                                      middle, NULL, NULL),
+                                      middle, NULL, 0, NULL, NULL),
                      STATUS_OK);
     assert_int_equal(export_checkpoint(&options, &report, NULL), STATUS_OK);
     open_directory(target, &directory);
