@@ -18,6 +18,9 @@ struct line {
 
 static int refuse(const struct line *line, struct error *error)
 {
+    if (line->scan.at == line->scan.end)
+        return error_set(error, STATUS_INPUT,
+                         "the line ends within its object; write each object on a line of its own");
     return error_set(error, STATUS_INPUT, "column %lld: %s", (long long)(line->scan.at - line->scan.begin + 1),
                      line->scan.problem);
 }
@@ -71,7 +74,10 @@ static int read_object(struct line *line, struct error *error)
     int status = STATUS_OK;
 
     if (!json_scan_takes(&line->scan, '{'))
-        return error_set(error, STATUS_INPUT, "the line is not an object");
+        return error_set(error, STATUS_INPUT, "the line is not an object%s",
+                         line->scan.at < line->scan.end && *line->scan.at == '['
+                             ? " but an array; write each object on a line of its own"
+                             : "");
     if (!json_scan_takes(&line->scan, '}')) {
         do
             status = read_field(line, error);

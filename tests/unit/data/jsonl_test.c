@@ -195,6 +195,10 @@ static void fields_that_are_read_are_strings_and_stand_once(void **state)
     assert_refused("{\"Text\": \"a\", \"text \": \"b\"}", "the object has neither 'text' nor 'prompt' and 'answer'");
     assert_refused("\"text\"", "the line is not an object");
     assert_refused("{,}", "column 2: a string is missing");
+    assert_refused("[{\"text\": \"a\"},",
+                   "the line is not an object but an array; write each object on a line of its own");
+    assert_refused("{", "the line ends within its object; write each object on a line of its own");
+    assert_refused("{\"text\": \"a", "the line ends within its object; write each object on a line of its own");
 }
 
 int main(void)
