@@ -22,7 +22,8 @@
 /* What one thread does in plugins. A thread keeps its slot for good: few threads enter plugins. */
 struct slot {
     _Atomic(const char *) plugin;
-    _Atomic(const char *) call; /* NULL: it is in none */
+    _Atomic(const char *) call;    /* NULL: it is in none */
+    _Atomic(const char *) purpose; /* or NULL */
     atomic_bool long_call;
     atomic_uint_fast64_t calls; /* so far, so that the watch tells one call from the next */
 };
@@ -69,6 +70,11 @@ void guard_leave(void)
     if (mirror != NULL)
         mirror[0] = '\0';
     atomic_store_explicit(&own_slot()->call, NULL, memory_order_release);
+}
+
+void guard_purpose(const char *text)
+{
+    atomic_store_explicit(&own_slot()->purpose, text, memory_order_release);
 }
 
 void guard_mirror(char *to)
@@ -259,13 +265,20 @@ void guard_install(void)
 
 static void tell_of_hang(const struct slot *slot, const char *call, int64_t waited_ns)
 {
+    const char *purpose = atomic_load(&slot->purpose);
     struct line line = {.length = 0};
 
-    add(&line, "llmrun: the backend ");
-    add(&line, atomic_load(&slot->plugin));
-    add(&line, " did not return within ");
+    if (purpose != NULL) {
+        add(&line, "llmrun: ");
+        add(&line, purpose);
+    } else {
+        add(&line, "llmrun: the backend ");
+        add(&line, atomic_load(&slot->plugin));
+        add(&line, " did not return");
+    }
+    add(&line, " within ");
     add_number(&line, waited_ns / NS_PER_S);
-    add(&line, " s ");
+    add(&line, " s (parallel.timeout): it hangs ");
     add(&line, call);
     end_with(&line);
 }

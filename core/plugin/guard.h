@@ -13,6 +13,10 @@
 void guard_enter(const char *plugin, const char *call, bool long_call);
 void guard_leave(void);
 
+/* What the calling thread waits for, until it is NULL again: "device 0 of cpu did not finish section forward of step 3"
+ * begins the sentence when a call hangs. */
+void guard_purpose(const char *text);
+
 /* For whoever ends a process: installs handlers of the signals of a crash and of exit, which tell of the plugin whose
  * code was running. Other crashes stay what they were. Not in builds with sanitizers, which tell more. */
 void guard_install(void);

@@ -1,5 +1,6 @@
 #include "plugin/stream.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -136,15 +137,19 @@ int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struc
 int event_finish(const struct event *event, int64_t limit_ns, const char *what, struct error *error)
 {
     struct device *device = event->device;
+    char purpose[192];
     bool ready;
-    int result = event_wait(event, limit_ns, &ready, error);
+    int result;
 
+    snprintf(purpose, sizeof purpose, "device %d of %s did not finish %s", device->index, device->backend->name, what);
+    guard_purpose(purpose);
+    result = event_wait(event, limit_ns, &ready, error);
+    guard_purpose(NULL);
     if (result != STATUS_OK || ready)
         return result;
     device->lost = true;
     guard_abandon();
-    return error_set(error, STATUS_BACKEND, "device %d of %s did not finish %s within %g s (parallel.timeout)",
-                     device->index, device->backend->name, what, (double)limit_ns * 1e-9);
+    return error_set(error, STATUS_BACKEND, "%s within %g s (parallel.timeout)", purpose, (double)limit_ns * 1e-9);
 }
 
 int event_elapsed(const struct event *start, const struct event *end, int64_t *ns, struct error *error)

@@ -10,6 +10,12 @@
  *   memory that enqueued work names stays valid until an event recorded after it has completed; descriptors are read
  *   during the call.
  *
+ * - The host may try a plugin in a child process first: entry, count, info, open, memory, streams, events, quiesce,
+ *   close. So a device that is closed can be opened again, by another process too.
+ * - What a call gives beside LLMRUN_OK is checked: an object that is NULL, a number that its description excludes or
+ *   memory that overlaps other memory in use is a failure of the plugin. A call that does not return in time ends the
+ *   process.
+ *
  * Memory
  * - An address is a number that only the plugin interprets; address + n with n below the allocation's size is an
  *   address in the same allocation. 0 is never an address. The host never reads or writes device memory itself.
@@ -103,7 +109,7 @@ struct llmrun_device_table {
     int32_t (*memory_alloc)(struct llmrun_device *device, uint32_t kind, int64_t bytes, uint64_t *address,
                             struct llmrun_error *error);
     void (*memory_free)(struct llmrun_device *device, uint64_t address);
-    /* Host memory that the device can copy from and to while the host goes on. */
+    /* Host memory that the device can copy from and to while the host goes on; aligned to 8 bytes or more. */
     int32_t (*host_alloc)(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error);
     void (*host_free)(struct llmrun_device *device, void *memory);
 
@@ -123,9 +129,9 @@ struct llmrun_device_table {
     int32_t (*stream_wait)(struct llmrun_stream *stream, struct llmrun_event *event, struct llmrun_error *error);
     /* *state is NOT_READY or READY; a failure of the work before the event is returned as the code. */
     int32_t (*event_query)(struct llmrun_event *event, uint32_t *state, struct llmrun_error *error);
-    /* Blocks; LLMRUN_ERROR_TIMEOUT after timeout_ns, never with timeout_ns < 0. */
+    /* Blocks; LLMRUN_ERROR_TIMEOUT after timeout_ns, never with timeout_ns < 0. The host asks in parts of a second. */
     int32_t (*event_wait)(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error);
-    /* Nanoseconds on the device between two events that are ready. */
+    /* Nanoseconds on the device between two events that are ready, 0 or more. */
     int32_t (*event_elapsed)(struct llmrun_event *start, struct llmrun_event *end, int64_t *ns,
                              struct llmrun_error *error);
 

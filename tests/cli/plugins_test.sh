@@ -63,9 +63,11 @@ apart "$unanswered in open" open-hang 1 &
 apart "$unanswered in close" close-hang 1 &
 apart 'llmrun: device 0 of hostile did not finish section init within 1 s (parallel.timeout)' event-impatient 1 &
 apart 'llmrun: device 0 of hostile did not finish section * of step [12] within 1 s (parallel.timeout)' event-never 6 &
-apart 'llmrun: the backend hostile did not return within * s in launch' launch-hang 70 &
+apart 'llmrun: device 0 of hostile did not finish section * of step 1 within [12] s (parallel.timeout): it hangs in event_wait' \
+    event_wait-hang 6 &
+apart 'llmrun: the backend hostile did not return within * s (parallel.timeout): it hangs in launch' launch-hang 70 &
 small &
-cases=$((cases + 8))
+cases=$((cases + 9))
 
 # Found in a child process, before the plugin is loaded here.
 for where in count info open close quiesce memory_alloc memory_free host_alloc host_free stream_create stream_destroy \
@@ -115,6 +117,12 @@ breaks 'llmrun: *hostile: * fails, ?\[31mas ordered? (code 5, vendor code 999)' 
 breaks 'llmrun: *hostile: a failure with a code that llmrun does not know' event-code
 breaks 'llmrun: section init: hostile: prepare on device 0 succeeded and gave NULL' kernel-null
 breaks 'llmrun: backend hostile cannot do op init: *' workspace-huge workspace-negative support-unknown reason-escape
+FAULTY=event=40 "$llmrun" tiny.yaml --run.dir late --steps 9 --log.level error \
+    --backend faulty="$plugins/libllmrun-faulty.so" >out 2>err
+code=$? command='train, a failure of enqueued work'
+wants 4 'llmrun: step *: faulty: the work before event record 4* failed, as ordered (code 5, vendor code 999)'
+tail -n 1 late/metrics.jsonl | grep -q '"exit_code":4' || complain "$command: $(tail -n 1 late/metrics.jsonl)"
+cases=$((cases + 1))
 HOSTILE_AT=70
 export HOSTILE_AT
 breaks 'llmrun: *hostile: * fails, ?\[31mas ordered?*' launch-fail
@@ -136,6 +144,7 @@ sleep 0.3
 kill -TERM "$process"
 sleep 0.3
 kill -0 "$process" 2>/dev/null || complain 'a run whose device hangs ended with the first signal'
+grep -q '^SIGTERM: ' err || complain "a run whose device hangs does not acknowledge the signal: $(cat err)"
 kill -TERM "$process"
 reap
 wants 143
