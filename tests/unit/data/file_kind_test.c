@@ -90,6 +90,12 @@ static void formats_are_known_by_their_first_bytes(void **state)
          "ELF\x02",
          5, "ELF"},
         {"\x48\0\0\0\0\0\0\0{\"a\":", 12, "safetensors"},
+        {"\x80\x04\x95\x10\0\0\0", 7, "pickle"},
+        {"RIFF\x24\0\0\0WAVEfmt ", 16, "WAV"},
+        {"\0\0\0\x20"
+         "ftypisom",
+         12, "MP4"},
+        {"MZ\x90\0\x03", 5, "Windows"},
         {"{\\rtf1\\ansi", 11, "RTF"},
     };
     char tar[512] = "name.txt";
