@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "checkpoint/checkpoint.h"
 #include "options.h"
 #include "samples.h"
 #include "step_profile.h"
@@ -133,7 +134,7 @@ static int run(void *context, const struct config *config, struct error *error)
     bench->config = config;
     bench->error = error;
     if (status == STATUS_OK)
-        status = engine_open(&bench->engine, &file_system_real, config, 0, &work, error);
+        status = engine_open(&bench->engine, checkpoint_files_anywhere(), config, 0, &work, error);
     if (status == STATUS_OK)
         status = measure(bench, error);
     if (status == STATUS_OK) {

@@ -4,6 +4,7 @@
 
 #include "base/array.h"
 #include "bench.h"
+#include "checkpoint/checkpoint.h"
 #include "options.h"
 #include "passes/flops.h"
 #include "samples.h"
@@ -201,8 +202,8 @@ static int run(void *context, const struct config *config, struct error *error)
 
     bench->config = config;
     if (status == STATUS_OK)
-        status =
-            engine_open(&bench->engine, &file_system_real, config, 0, &(struct request_work){.uses = USE_TRAIN}, error);
+        status = engine_open(&bench->engine, checkpoint_files_anywhere(), config, 0,
+                             &(struct request_work){.uses = USE_TRAIN}, error);
     if (status == STATUS_OK)
         status = measure(bench, error);
     if (status == STATUS_OK) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "checkpoint/checkpoint.h"
 #include "config/keys.h"
 #include "config/scalar.h"
 #include "train/path_defaults.h"
@@ -290,7 +291,7 @@ int arguments_load_config(const struct arguments *arguments, struct config *conf
     if (status != STATUS_OK)
         return status;
     config_set_log_level(config);
-    status = path_defaults_set(&file_system_real, config, error);
+    status = path_defaults_set(checkpoint_files_anywhere(), config, error);
     if (status != STATUS_OK)
         config_free(config);
     return status;

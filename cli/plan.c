@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "checkpoint/checkpoint.h"
 #include "command.h"
 #include "options.h"
 #include "passes/flops.h"
@@ -108,7 +109,7 @@ static int plan(const struct config *config, const char *dump, struct error *err
     const struct request_work work = {.uses = USE_TRAIN | (evaluates ? USE_EVALUATE : 0)};
     struct compile_request request;
     struct compiled compiled;
-    int status = request_make(&file_system_real, config, 0, &work, &request, error);
+    int status = request_make(checkpoint_files_anywhere(), config, 0, &work, &request, error);
 
     if (status == STATUS_OK)
         status = compile_plan(config, &request, &compiled, error);

@@ -128,7 +128,8 @@ const struct file_system file_system_real = {
 
 int file_problem_status(int problem)
 {
-    static const int of_the_file[] = {ENOENT, ENOTDIR, EISDIR, ESPIPE, ELOOP, ENAMETOOLONG, EACCES, EPERM};
+    static const int of_the_file[] = {ENOENT,       ENOTDIR, EISDIR, ESPIPE,      ELOOP,
+                                      ENAMETOOLONG, EACCES,  EPERM,  FILE_DAMAGED};
 
     for (size_t i = 0; i < sizeof of_the_file / sizeof of_the_file[0]; i++)
         if (problem == of_the_file[i])
@@ -138,7 +139,9 @@ int file_problem_status(int problem)
 
 const char *file_problem_text(int problem)
 {
-    return problem == EISDIR   ? "it is a folder, a file is wanted"
+    return problem == FILE_DAMAGED
+               ? "it is damaged: its bytes are not those that the manifest beside it was written with"
+           : problem == EISDIR ? "it is a folder, a file is wanted"
            : problem == ESPIPE ? "it is a pipe, socket or device, a file is wanted"
            : problem == ELOOP  ? "it is a symbolic link, a file is wanted"
                                : strerror(problem);

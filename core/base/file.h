@@ -33,9 +33,12 @@ struct file_system {
 
 extern const struct file_system file_system_real;
 
+/* No errno value: a file was read to be compared, and its bytes are not those that were written. */
+#define FILE_DAMAGED 5000
+
 /* What a negative errno value of the table, given as a positive one, says of a file that was to be read: STATUS_INPUT
- * where the file is missing, is of another kind or may not be read, STATUS_STORAGE where the storage or the system
- * failed (EIO, ESTALE, EMFILE ...), which says nothing about the file. */
+ * where the file is missing, damaged, of another kind or may not be read, STATUS_STORAGE where the storage or the
+ * system failed (EIO, ESTALE, EMFILE ...), which says nothing about the file. */
 int file_problem_status(int problem);
 const char *file_problem_text(int problem); /* for a sentence */
 

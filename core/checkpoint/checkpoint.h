@@ -60,8 +60,12 @@ int checkpoint_read_file(const struct checkpoint *checkpoint, const char *name, 
                          struct error *error);
 
 /* A table for readers that take a folder: under checkpoint->folder it has the small files as they were checked, and
- * nothing that the manifest does not list; elsewhere it is that of checkpoint_open. Valid until checkpoint_close. */
+ * nothing that the manifest does not list; elsewhere it is that of checkpoint_open, and in any folder with a manifest a
+ * small file is compared with that when it is opened (-FILE_DAMAGED). Valid until checkpoint_close. */
 const struct file_system *checkpoint_files(const struct checkpoint *checkpoint);
+
+/* The same over file_system_real, without a checkpoint that is open. */
+const struct file_system *checkpoint_files_anywhere(void);
 
 /* The parts of opening, for lists and verification: the manifest alone; the files' sizes; one file, with its size
  * compared and `path` filled; the header of a shard that is open. */

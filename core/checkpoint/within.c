@@ -1,8 +1,11 @@
 #include "checkpoint/within.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "checkpoint/checkpoint.h"
 
 /* Handles from here on are files of the checkpoint's manifest; those of the system are small numbers. */
@@ -24,10 +27,59 @@ static const char *name_within(const struct checkpoint *checkpoint, const char *
 {
     char start[PATH_MAX];
 
-    if (!file_join(start, sizeof start, checkpoint->folder, "") || strncmp(path, start, strlen(start)) != 0 ||
-        strchr(path + strlen(start), '/') != NULL)
+    if (checkpoint->folder[0] == '\0' || !file_join(start, sizeof start, checkpoint->folder, "") ||
+        strncmp(path, start, strlen(start)) != 0 || strchr(path + strlen(start), '/') != NULL)
         return NULL;
     return path + strlen(start);
+}
+
+/* 0, or what speaks against using the file that `path` and `handle` are: a manifest beside it lists it otherwise. */
+static int compare(const struct file_system *fs, const char *path, int handle)
+{
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    char folder[PATH_MAX], beside[PATH_MAX], *data = NULL;
+    const struct manifest_file *file;
+    struct manifest manifest;
+    int64_t bytes;
+    int result, other;
+
+    if (strlen(path) >= sizeof folder || strcmp(name, MANIFEST_NAME) == 0)
+        return 0;
+    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1, slash != NULL ? path : ".");
+    if (!file_join(beside, sizeof beside, folder, MANIFEST_NAME))
+        return 0;
+    other = fs->open(fs, beside, FILE_READ);
+    if (other < 0)
+        return other == -ENOENT || other == -ENOTDIR ? 0 : -other;
+    fs->close(fs, other);
+    result = checkpoint_read_manifest(fs, folder, &manifest, NULL);
+    file = result == STATUS_OK ? manifest_find_file(&manifest, name) : NULL;
+    if (result == STATUS_OK && file != NULL && file->header_bytes == 0)
+        result = file_read_handle(fs, handle, path, CHECKPOINT_SMALL_LIMIT, &data, &bytes, NULL);
+    if (result == STATUS_OK && data != NULL &&
+        (bytes != file->bytes || hash_bytes(data, (size_t)bytes) != file->checksum))
+        result = STATUS_INPUT;
+    free(data);
+    result = result == STATUS_INPUT     ? FILE_DAMAGED
+             : result == STATUS_MEMORY  ? ENOMEM
+             : result == STATUS_STORAGE ? EIO
+             : file == NULL             ? ENOENT
+                                        : 0;
+    manifest_finish(&manifest);
+    return result;
+}
+
+/* Another folder may be a checkpoint too: a tokenizer that was named, a model's shape. */
+static int open_elsewhere(const struct file_system *fs, const char *path, enum file_mode mode)
+{
+    int handle = fs->open(fs, path, mode), problem = 0;
+
+    if (handle >= 0 && mode == FILE_READ)
+        problem = compare(fs, path, handle);
+    if (problem == 0)
+        return handle;
+    fs->close(fs, handle);
+    return -problem;
 }
 
 static int within_open(const struct file_system *fs, const char *path, enum file_mode mode)
@@ -37,7 +89,7 @@ static int within_open(const struct file_system *fs, const char *path, enum file
     const struct manifest_file *file;
 
     if (name == NULL)
-        return checkpoint->fs->open(checkpoint->fs, path, mode);
+        return open_elsewhere(checkpoint->fs, path, mode);
     if (mode != FILE_READ)
         return -EROFS;
     file = manifest_find_file(&checkpoint->manifest, name);
@@ -113,7 +165,18 @@ static int64_t within_free_bytes(const struct file_system *fs, const char *folde
     return self(fs)->fs->free_bytes(self(fs)->fs, folder);
 }
 
-const struct file_system checkpoint_within = {
-    within_open,  within_read,        within_write,       within_size,   within_truncate, within_sync,
-    within_close, within_sync_folder, within_make_folder, within_rename, within_remove,   within_free_bytes,
-};
+#define WITHIN                                                                                                         \
+    {                                                                                                                  \
+        within_open, within_read, within_write, within_size, within_truncate, within_sync, within_close,               \
+            within_sync_folder, within_make_folder, within_rename, within_remove, within_free_bytes,                   \
+    }
+
+const struct file_system checkpoint_within = WITHIN;
+
+/* No folder is its own. */
+static const struct checkpoint nowhere = {.fs = &file_system_real, .within = WITHIN};
+
+const struct file_system *checkpoint_files_anywhere(void)
+{
+    return &nowhere.within;
+}

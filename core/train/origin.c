@@ -126,7 +126,7 @@ static int compare_model(const struct origin *origin, const char *path, struct e
 
     if (!file_join(name, sizeof name, path, HF_CONFIG_NAME))
         return error_set(error, STATUS_USAGE, "model.path: the path is too long");
-    status = file_read_all(checkpoint->fs, name, MODEL_FILES_LIMIT, &now, &now_bytes, error);
+    status = file_read_all(checkpoint_files(checkpoint), name, MODEL_FILES_LIMIT, &now, &now_bytes, error);
     if (status == STATUS_OK)
         status = checkpoint_read_file(checkpoint, HF_CONFIG_NAME, &stored, &stored_bytes, error);
     if (status == STATUS_OK && (stored_bytes != now_bytes || memcmp(stored, now, (size_t)now_bytes) != 0))
@@ -168,7 +168,7 @@ int origin_find(struct origin *origin, const struct file_system *fs, const struc
     char path[PATH_MAX];
     int status;
 
-    *origin = (struct origin){.config = *given, .files = *given, .fs = fs};
+    *origin = (struct origin){.config = *given, .files = *given, .fs = checkpoint_files_anywhere()};
     status = find_checkpoint(fs, given->run.resume, run_folder, path, &origin->resumed, error);
     if (status != STATUS_OK || !origin->resumed)
         return status;

@@ -13,7 +13,7 @@ struct origin {
     struct checkpoint checkpoint;  /* open until origin_close */
     struct config config, files;   /* the run's, as it is stored, and where to read from */
     int64_t steps_before;          /* train.steps when the checkpoint was saved; 0: a fresh start */
-    const struct file_system *fs;  /* for what `files` names: those in the checkpoint are as they were checked */
+    const struct file_system *fs;  /* for what `files` names: small files of checkpoints are compared */
     struct config_pair *overrides; /* those of `config`, where they are not the given ones */
 };
 

@@ -153,7 +153,7 @@ static int open_directory(struct stored_model *model, const struct file_system *
     if (status == STATUS_OK && model->config.sources[CONFIG_KEY_data_tokenizer].level != CONFIG_DEFAULT)
         own = model->config.data.tokenizer;
     if (status == STATUS_OK)
-        status = open_tokenizer(model, fs, own, error);
+        status = open_tokenizer(model, checkpoint_files_anywhere(), own, error);
     if (status != STATUS_OK)
         return status;
     model->vocabulary = tokenizer_vocabulary(model->tokenizer);

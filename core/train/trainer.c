@@ -209,7 +209,7 @@ static int open_folder(struct trainer *trainer, struct error *error)
 /* What a new run starts with, when nothing can refuse it any more but the disk. */
 static int tell_origin(const struct trainer *trainer, struct error *error)
 {
-    return trainer->origin.resumed ? STATUS_OK : path_defaults_tell(trainer->options.fs, trainer->config, error);
+    return trainer->origin.resumed ? STATUS_OK : path_defaults_tell(trainer->origin.fs, trainer->config, error);
 }
 
 static void make_run_id(struct trainer *trainer)
@@ -230,9 +230,9 @@ static int open_pretrained(struct trainer *trainer, struct error *error)
 
     if (trainer->origin.resumed || config->model.init != CONFIG_INIT_WEIGHTS)
         return STATUS_OK;
-    status = request_model(trainer->options.fs, config, tokenizer_vocabulary(trainer->tokenizer), &model, error);
+    status = request_model(trainer->origin.fs, config, tokenizer_vocabulary(trainer->tokenizer), &model, error);
     if (status == STATUS_OK)
-        status = pretrained_open(&trainer->pretrained, trainer->options.fs, config->model.path, &model, error);
+        status = pretrained_open(&trainer->pretrained, trainer->origin.fs, config->model.path, &model, error);
     return status;
 }
 

@@ -85,6 +85,16 @@ for file in added_tokens.json special_tokens_map.json vocab.json merges.txt toke
     how='that is not listed'
     spoil "$file" $folder
 done
+# A checkpoint that is named as a tokenizer or as the directory of a model.
+cp -r clean spoilt
+flip $folder/tokenizer.json 900
+damaged="llmrun: *$folder/tokenizer.json: it is damaged*"
+expect 3 "$damaged" -- tiny.yaml --run.dir new --steps 1 --data.tokenizer $folder
+expect 3 "$damaged" -- base.yaml --run.dir new --steps 1 --model.path $folder --model.init random
+expect 3 "$damaged" -- eval --model clean --data text.txt --tokenizer $folder
+flip $folder/config.json 30
+expect 3 "llmrun: *$folder/config.json: it is damaged*" -- plan base.yaml --model.path $folder
+cases=$((cases + 4))
 echo "$cases commands on damaged checkpoints"
 [ $cases -ge 450 ] || complain "only $cases cases"
 finish
