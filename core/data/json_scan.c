@@ -69,9 +69,11 @@ static int32_t hex_code(const char *at, const char *end)
     if (end - at < 4)
         return -1;
     for (int i = 0; i < 4; i++) {
-        if (hex_digit(at[i]) < 0)
+        int digit = hex_digit(at[i]);
+
+        if (digit < 0)
             return -1;
-        code = code << 4 | hex_digit(at[i]);
+        code = code * 16 + digit;
     }
     return code;
 }
