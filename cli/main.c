@@ -104,7 +104,6 @@ int main(int argc, char **argv)
     process_start();
     guard_install();
     status = dispatch(argc, argv, &error);
-
     if (fflush(stdout) != 0 || ferror(stdout)) {
         int cause = errno;
 
@@ -113,7 +112,5 @@ int main(int argc, char **argv)
     }
     if (status != STATUS_OK && error.message[0] != '\0')
         fprintf(stderr, "llmrun: %s\n", error.message);
-    if (guard_abandoned()) /* ending a plugin whose device hangs may hang too */
-        _exit(status);
-    return status;
+    process_end(status);
 }

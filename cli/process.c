@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
+
+#include "plugin/guard.h"
 
 void process_start(void)
 {
@@ -15,4 +18,13 @@ void process_start(void)
             _exit(1);
     }
     signal(SIGXFSZ, SIG_IGN);
+}
+
+_Noreturn void process_end(int code)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    if (!guard_abandoned())
+        exit(code);
+#endif
+    _exit(code);
 }

@@ -7,4 +7,9 @@
  * ending the process. */
 void process_start(void);
 
+/* Ends the process with `code`, whatever the destructors of libraries would do that plugins brought along: with little
+ * memory some abort, and of a device that hangs they may wait for ever. Builds with sanitizers, which report at the
+ * end, skip them for such a device alone. Output is flushed before. */
+_Noreturn void process_end(int code);
+
 #endif

@@ -63,7 +63,9 @@ int checkpoint_save(const struct checkpoint_snapshot *snapshot, int64_t *bytes, 
 }
 
 struct checkpoint_async {
-    bool started; /* a thread is to be joined */
+    bool started;  /* a save, whose result was not asked for */
+    bool threaded; /* in a thread that is to be joined */
+    bool said;     /* that there is none */
     pthread_t thread;
     atomic_bool done; /* set by the thread at its end; all else is the owner's before start and after join */
     struct checkpoint_snapshot snapshot;
@@ -112,10 +114,16 @@ int checkpoint_async_start(struct checkpoint_async *async, const struct checkpoi
     async->snapshot = *snapshot;
     async->bytes = 0;
     atomic_store(&async->done, false);
-    result = start_thread(async);
-    if (result != 0)
-        return error_set(error, STATUS_STORAGE, "no thread for saving in the background: %s", strerror(result));
     async->started = true;
+    result = start_thread(async);
+    async->threaded = result == 0;
+    if (async->threaded)
+        return STATUS_OK;
+    if (!async->said)
+        log_line(LOG_WARNING, "there is no thread for saving in the background (%s); training waits for each save",
+                 strerror(result));
+    async->said = true;
+    (void)save_in_thread(async);
     return STATUS_OK;
 }
 
@@ -128,7 +136,8 @@ int checkpoint_async_wait(struct checkpoint_async *async, int64_t *bytes, struct
 {
     if (!async->started)
         return STATUS_OK;
-    pthread_join(async->thread, NULL);
+    if (async->threaded)
+        pthread_join(async->thread, NULL);
     async->started = false;
     if (async->result != STATUS_OK)
         return error_set(error, async->result, "%s", async->error.message);

@@ -36,9 +36,10 @@ struct checkpoint_async;
 
 int checkpoint_async_create(struct checkpoint_async **async, struct error *error);
 
-/* Starts saving and returns at once, or, where the save before it is not done, after that one. The snapshot is copied;
- * what it points to must stay unchanged until checkpoint_async_wait or until checkpoint_async_busy is false. When the
- * save before it failed and nobody has asked yet, its error is returned and nothing is started. */
+/* Starts saving and returns at once, or, where the save before it is not done, after that one; where the system gives
+ * no thread, saves before it returns. The snapshot is copied; what it points to must stay unchanged until
+ * checkpoint_async_wait or until checkpoint_async_busy is false. When the save before it failed and nobody has asked
+ * yet, its error is returned and nothing is started. */
 int checkpoint_async_start(struct checkpoint_async *async, const struct checkpoint_snapshot *snapshot,
                            struct error *error);
 

@@ -83,6 +83,9 @@ int memory_advice_add(struct device *device, const struct compile_request *reque
     const struct error cause = *error;
     struct text mend = {0};
 
+    /* Where the step does fit, something else is wanting: threads, or the host's memory. */
+    if (room >= 0 && bytes_needed(device, request) <= room)
+        return STATUS_MEMORY;
     if (request->train)
         fit = find_fit(device, request, room);
     if (fit.bytes >= 0)
