@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #define LONG_FACTOR 10
 #define LINE_BYTES  512
 #define STACK_BYTES 65536
+#define STACK_WORDS 512 /* a page */
 #define NS_PER_S    INT64_C(1000000000)
 
 /* What one thread does in plugins. A thread keeps its slot for good: few threads enter plugins. */
@@ -173,6 +175,20 @@ static uintptr_t program_counter(const void *context)
 #endif
 }
 
+static uintptr_t stack_pointer(const void *context)
+{
+    const ucontext_t *state = context;
+
+#if defined(__x86_64__)
+    return (uintptr_t)state->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    return (uintptr_t)state->uc_mcontext.sp;
+#else
+    (void)state;
+    return 0;
+#endif
+}
+
 /* The plugin whose code `at` is, or NULL. */
 static const char *plugin_at(uintptr_t at)
 {
@@ -184,6 +200,23 @@ static const char *plugin_at(uintptr_t at)
     return NULL;
 }
 
+/* The plugin that a thread of its own came from when it crashed elsewhere: in the C library, or where no code is. What
+ * looks like a return address into its code is one. The kernel reads the stack, which may end at once. */
+static const char *plugin_on_stack(const void *context)
+{
+    static uintptr_t words[STACK_WORDS];
+    const uintptr_t at = stack_pointer(context) & ~(sizeof words[0] - 1);
+    const size_t first = sizeof words - at % sizeof words; /* to the end of the page; all or nothing of each is read */
+    const struct iovec to = {words, sizeof words};
+    const struct iovec from[] = {{(void *)at, first}, {(void *)(at + first), sizeof words - first}};
+    ssize_t bytes = process_vm_readv(getpid(), &to, 1, from, 2, 0);
+    const char *plugin = NULL;
+
+    for (ssize_t i = 0; i < bytes / (ssize_t)sizeof words[0] && plugin == NULL; i++)
+        plugin = plugin_at(words[i]);
+    return plugin;
+}
+
 static void crashed(int number, siginfo_t *information, void *context)
 {
     const char *call = own != NULL ? atomic_load(&own->call) : NULL;
@@ -191,6 +224,8 @@ static void crashed(int number, siginfo_t *information, void *context)
     struct line line = {.length = 0};
 
     (void)information;
+    if (plugin == NULL && own == NULL)
+        plugin = plugin_on_stack(context);
     if (plugin == NULL) { /* not a plugin's: what it would have been without this handler */
         signal(number, SIG_DFL);
         if (number == SIGABRT)

@@ -116,12 +116,17 @@ const char *machine_architecture(void)
 #endif
 }
 
+/* Signals belong to the host's threads, but for those that the thread itself may cause: blocked, they would kill the
+ * process where the host has a handler that tells why. */
 int machine_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *argument)
 {
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     sigset_t all, before;
     int failure;
 
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof crashes / sizeof crashes[0]; i++)
+        sigdelset(&all, crashes[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     failure = pthread_create(thread, NULL, run, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

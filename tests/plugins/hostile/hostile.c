@@ -1,5 +1,6 @@
 #include "hostile.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,24 @@ __attribute__((constructor)) static void construct(void)
     misbehave("constructor", NULL);
 }
 
+/* In a thread of the plugin's own, in its code or in the C library's; the caller has returned by then. */
+static void *crash_apart(void *where)
+{
+    const struct timespec moment = {0, 5000000};
+
+    nanosleep(&moment, NULL);
+    memset(where, 0, where != NULL ? 65536 : 1);
+    return NULL;
+}
+
+static void crash_in_a_thread(void)
+{
+    pthread_t thread;
+
+    if (is_due("thread-crash"))
+        pthread_create(&thread, NULL, crash_apart, (void *)16);
+}
+
 /* An entry of a table that misbehaves before it does what the CPU backend does, and spoils what that gave behind it. */
 #define ENTRY(table, name, after, parameters, ...)                                                                     \
     static int32_t entry_##name parameters                                                                             \
@@ -133,7 +152,7 @@ ENTRY(kernel, query, spoil_answer(answer), (DEVICE, const struct llmrun_op *op, 
 ENTRY(kernel, prepare, if (is_due("kernel-null")) *kernel = NULL,
       (DEVICE, const struct llmrun_op *op, int64_t most, struct llmrun_kernel **kernel, ERROR), device, op, most,
       kernel, error)
-ENTRY(kernel, launch, NOTHING,
+ENTRY(kernel, launch, crash_in_a_thread(),
       (STREAM, struct llmrun_kernel *kernel, const uint64_t *addresses, uint32_t count, uint64_t workspace, ERROR),
       stream, kernel, addresses, count, workspace, error)
 ENTRY_VOID(kernel, destroy, (struct llmrun_kernel * kernel), kernel)
