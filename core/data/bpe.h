@@ -40,14 +40,17 @@ struct bpe_source {
     int64_t bytes;
 };
 
+struct tokenizer_config; /* tokenizer_config.h */
+
 /* Builds the tokenizer from the contents of vocab.json and merges.txt; every byte of both is checked. STATUS_INPUT
- * names the file and the line or token id. */
-int bpe_parse(const struct bpe_source *vocabulary, const struct bpe_source *merges, struct tokenizer **out,
-              struct error *error);
+ * names the file and the line or token id. `config`: what the files beside them say; NULL: nothing. */
+int bpe_parse(const struct bpe_source *vocabulary, const struct bpe_source *merges,
+              const struct tokenizer_config *config, struct tokenizer **out, struct error *error);
 
 /* Builds the tokenizer from the contents of a tokenizer.json. What it asks for and this program does not do is
  * STATUS_INPUT by its name, as is everything malformed. docs/data.md, "tokenizer.json". */
-int bpe_parse_tokenizer_json(const struct bpe_source *source, struct tokenizer **out, struct error *error);
+int bpe_parse_tokenizer_json(const struct bpe_source *source, const struct tokenizer_config *config,
+                             struct tokenizer **out, struct error *error);
 
 /* An empty tokenizer of this kind for bpe_parse to fill; tokenizer_close frees it however far it got. NULL: no memory.
  */

@@ -9,14 +9,21 @@
 #include "base/strict_json.h"
 #include "data/bpe_vocabulary.h"
 #include "data/end_of_text.h"
+#include "data/side_tokens.h"
 #include "data/tokenizer_file.h"
 #include "data/unicode.h"
 
-static int take_vocabulary(struct bpe *bpe, const struct bpe_source *source, json_t **object, struct error *error)
+/* vocab.json, and what is added to it. */
+struct pair {
+    struct bpe *bpe;
+    json_t *vocabulary;
+    struct added_vocabulary added;
+    uint64_t side_hash; /* of what the files beside it change; 0: nothing */
+};
+
+static int parse_vocabulary(const struct bpe_source *source, json_t **object, struct error *error)
 {
-    struct bpe_key *keys = NULL;
     json_error_t where;
-    int64_t count;
     int result = strict_json_check(source->data, source->bytes, source->name, error);
 
     if (result != STATUS_OK)
@@ -26,16 +33,63 @@ static int take_vocabulary(struct bpe *bpe, const struct bpe_source *source, jso
         return error_set(error, STATUS_INPUT, "%s:%d:%d: %s", source->name, where.line, where.column, where.text);
     if (!json_is_object(*object))
         return error_set(error, STATUS_INPUT, "%s: an object of token texts and ids is wanted", source->name);
-    count = (int64_t)json_object_size(*object);
-    if (count > BPE_MOST_TOKENS)
-        return error_set(error, STATUS_INPUT, "%s has %lld tokens; at most %d are read", source->name, (long long)count,
-                         BPE_MOST_TOKENS);
-    keys = calloc((size_t)count + 1, sizeof *keys);
-    if (keys == NULL)
-        return error_set(error, STATUS_MEMORY, "%s: no memory for %lld tokens", source->name, (long long)count);
-    result = bpe_order_keys(*object, source->name, keys, count, error);
+    if (json_object_size(*object) > BPE_MOST_TOKENS)
+        return error_set(error, STATUS_INPUT, "%s has %zu tokens; at most %d are read", source->name,
+                         json_object_size(*object), BPE_MOST_TOKENS);
+    return STATUS_OK;
+}
+
+static int apply_config(struct pair *pair, const struct tokenizer_config *config, struct error *error)
+{
+    struct bpe *bpe = pair->bpe;
+    enum tokenizer_pipeline pipeline;
+    int result = tokenizer_config_apply(config, bpe, &pipeline, error);
+
     if (result == STATUS_OK)
-        result = bpe_store_tokens(bpe, source->name, keys, count, error);
+        result = side_tokens_add(config, pipeline, false, &pair->added, &bpe->base.begin_of_text, error);
+    if (result == STATUS_OK) {
+        const uint64_t parts[] = {added_vocabulary_hash(&pair->added), (uint64_t)bpe->pattern, bpe->normalize,
+                                  bpe->prefix_space, (uint64_t)(bpe->base.begin_of_text + 1)};
+        const uint64_t nothing[sizeof parts / sizeof parts[0]] = {0};
+
+        if (memcmp(parts, nothing, sizeof parts) != 0)
+            pair->side_hash = hash_bytes(parts, sizeof parts);
+    }
+    return result;
+}
+
+static int take_vocabulary(struct pair *pair, const struct bpe_source *source, const struct tokenizer_config *config,
+                           struct error *error)
+{
+    struct bpe_key *keys = NULL;
+    int64_t base_count, count;
+    int result = parse_vocabulary(source, &pair->vocabulary, error);
+
+    if (result != STATUS_OK)
+        return result;
+    base_count = (int64_t)json_object_size(pair->vocabulary);
+    keys = calloc((size_t)base_count + 1, sizeof *keys);
+    if (keys == NULL)
+        return error_set(error, STATUS_MEMORY, "%s: no memory for %lld tokens", source->name, (long long)base_count);
+    result = bpe_order_keys(pair->vocabulary, source->name, keys, base_count, error);
+    if (result == STATUS_OK)
+        result = added_vocabulary_start(&pair->added, pair->vocabulary, error);
+    if (result == STATUS_OK && config != NULL)
+        result = apply_config(pair, config, error);
+    count = pair->added.largest >= base_count ? pair->added.largest + 1 : base_count;
+    if (result == STATUS_OK && count > base_count) {
+        struct bpe_key *more = realloc(keys, (size_t)(count + 1) * sizeof *keys);
+
+        if (more != NULL)
+            memset(more + base_count, 0, (size_t)(count - base_count) * sizeof *keys);
+        keys = more != NULL ? more : keys;
+        if (more == NULL)
+            result = error_set(error, STATUS_MEMORY, "%s: no memory for %lld tokens", source->name, (long long)count);
+    }
+    if (result == STATUS_OK)
+        result = added_vocabulary_store(&pair->added, source->name, pair->bpe, keys, count, error);
+    if (result == STATUS_OK)
+        result = bpe_store_tokens(pair->bpe, source->name, keys, count, error);
     free(keys);
     return result;
 }
@@ -108,20 +162,21 @@ out:
     return result;
 }
 
-int bpe_parse(const struct bpe_source *vocabulary, const struct bpe_source *merges, struct tokenizer **out,
-              struct error *error)
+int bpe_parse(const struct bpe_source *vocabulary, const struct bpe_source *merges,
+              const struct tokenizer_config *config, struct tokenizer **out, struct error *error)
 {
-    struct bpe *bpe = bpe_create();
-    json_t *object = NULL;
-    uint64_t hashes[3];
+    struct pair pair = {.bpe = bpe_create()};
+    struct bpe *bpe = pair.bpe;
+    uint64_t hashes[4];
     int result;
 
     if (bpe == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for a tokenizer");
-    result = take_vocabulary(bpe, vocabulary, &object, error);
+    result = take_vocabulary(&pair, vocabulary, config, error);
     if (result == STATUS_OK)
-        result = take_merges(bpe, merges, object, error);
-    json_decref(object);
+        result = take_merges(bpe, merges, pair.vocabulary, error);
+    added_vocabulary_finish(&pair.added);
+    json_decref(pair.vocabulary);
     if (result != STATUS_OK) {
         tokenizer_close(&bpe->base);
         return result;
@@ -129,7 +184,8 @@ int bpe_parse(const struct bpe_source *vocabulary, const struct bpe_source *merg
     hashes[0] = hash_bytes(bpe->text, (size_t)bpe->offsets[bpe->base.vocabulary]);
     hashes[1] = hash_bytes(bpe->offsets, (size_t)(bpe->base.vocabulary + 1) * sizeof *bpe->offsets);
     hashes[2] = hash_bytes(merges->data, (size_t)merges->bytes);
-    bpe->base.hash = hash_bytes(hashes, sizeof hashes);
+    hashes[3] = pair.side_hash;
+    bpe->base.hash = hash_bytes(hashes, (pair.side_hash != 0 ? 4 : 3) * sizeof hashes[0]);
     bpe->base.end_of_text = end_of_text_by_name(bpe);
     *out = &bpe->base;
     return STATUS_OK;
@@ -146,7 +202,8 @@ static int read_source(const struct file_system *fs, const char *folder, const c
     return STATUS_OK;
 }
 
-static int open_pair(const struct file_system *fs, const char *folder, struct tokenizer **out, struct error *error)
+static int open_pair(const struct file_system *fs, const char *folder, const struct tokenizer_config *config,
+                     struct tokenizer **out, struct error *error)
 {
     struct tokenizer_file vocabulary_file = {.memory = NULL}, merges_file = {.memory = NULL};
     struct bpe_source vocabulary, merges;
@@ -155,35 +212,39 @@ static int open_pair(const struct file_system *fs, const char *folder, struct to
     if (result == STATUS_OK)
         result = read_source(fs, folder, "merges.txt", &merges_file, &merges, error);
     if (result == STATUS_OK)
-        result = bpe_parse(&vocabulary, &merges, out, error);
+        result = bpe_parse(&vocabulary, &merges, config, out, error);
     free(vocabulary_file.memory);
     free(merges_file.memory);
     return result;
 }
 
-static int open_tokenizer_json(const struct file_system *fs, const char *folder, struct tokenizer **out,
-                               struct error *error)
+static int open_tokenizer_json(const struct file_system *fs, const char *folder, const struct tokenizer_config *config,
+                               struct tokenizer **out, struct error *error)
 {
     struct tokenizer_file file = {.memory = NULL};
     struct bpe_source source;
     int result = read_source(fs, folder, "tokenizer.json", &file, &source, error);
 
     if (result == STATUS_OK)
-        result = bpe_parse_tokenizer_json(&source, out, error);
+        result = bpe_parse_tokenizer_json(&source, config, out, error);
     free(file.memory);
     return result;
 }
 
 int tokenizer_open_bpe(const struct file_system *fs, const char *folder, struct tokenizer **out, struct error *error)
 {
+    struct tokenizer_config config;
     char path[4096];
     bool joined = file_join(path, sizeof path, folder, "tokenizer.json");
-    int result = joined && file_is_there(fs, path) ? open_tokenizer_json(fs, folder, out, error)
-                                                   : open_pair(fs, folder, out, error);
+    int result = tokenizer_config_read(fs, folder, &config, error);
 
-    if (result == STATUS_OK && (result = end_of_text_read(fs, folder, (struct bpe *)*out, error)) != STATUS_OK) {
+    if (result == STATUS_OK)
+        result = joined && file_is_there(fs, path) ? open_tokenizer_json(fs, folder, &config, out, error)
+                                                   : open_pair(fs, folder, &config, out, error);
+    if (result == STATUS_OK && (result = end_of_text_set(&config, (struct bpe *)*out, error)) != STATUS_OK) {
         tokenizer_close(*out);
         *out = NULL;
     }
+    tokenizer_config_finish(&config);
     return result;
 }

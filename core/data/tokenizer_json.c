@@ -7,10 +7,8 @@
 #include "base/strict_json.h"
 #include "data/bpe_vocabulary.h"
 #include "data/end_of_text.h"
-#include "data/normal_form.h"
+#include "data/side_tokens.h"
 #include "data/tokenizer_stages.h"
-
-#define LONGEST_ADDED_TOKEN 4096 /* bytes */
 
 struct reader {
     const char *source;
@@ -18,9 +16,12 @@ struct reader {
     json_t *root;
     json_t *vocabulary; /* borrowed from root, as the others */
     json_t *merges;
-    json_t *added;        /* NULL: none */
+    json_t *added; /* NULL: none */
+    const struct tokenizer_config *config;
+    struct added_vocabulary all_added;
+    uint64_t side_hash;   /* of what the files beside it change; 0: nothing */
     struct bpe_key *keys; /* [count] */
-    int64_t count;
+    int64_t count, largest;
     bool ignore_merges;
 };
 
@@ -110,120 +111,77 @@ static int raise_largest(const struct reader *reader, const char *text, json_t *
     return STATUS_OK;
 }
 
-/* The vocabulary goes up to the largest id. Its size is bounded by the tokens that are there before memory is taken. */
-static int count_ids(struct reader *reader, struct error *error)
+/* Ids of the vocabulary alone. */
+static int check_ids(struct reader *reader, struct error *error)
 {
-    int64_t tokens = (int64_t)json_object_size(reader->vocabulary) + (int64_t)json_array_size(reader->added);
-    int64_t largest = -1;
     const char *key;
     json_t *value;
-    size_t index;
     int result = STATUS_OK;
 
+    reader->largest = -1;
     json_object_foreach(reader->vocabulary, key, value)
     {
-        result = raise_largest(reader, key, value, &largest, error);
+        result = raise_largest(reader, key, value, &reader->largest, error);
         if (result != STATUS_OK)
             return result;
     }
-    for (index = 0; result == STATUS_OK && index < json_array_size(reader->added); index++) {
-        json_t *token = json_array_get(reader->added, index);
-
-        result = raise_largest(reader, json_string_value(json_object_get(token, "content")),
-                               json_object_get(token, "id"), &largest, error);
-    }
-    if (result == STATUS_OK && largest + 1 > tokens + BPE_MOST_HOLES)
-        return error_set(error, STATUS_INPUT, "%s: there is a token id %lld, but only %lld tokens", reader->source,
-                         (long long)largest, (long long)tokens);
-    reader->count = largest + 1;
     return result;
 }
 
-/* The text and flags of one added token, and whether it is found in normalized text. */
-static int read_added(const struct reader *reader, json_t *object, struct added_token *token, bool *normalized,
-                      struct error *error)
+/* The vocabulary goes up to the largest id. Its size is bounded by the tokens that are there before memory is taken. */
+static int count_ids(struct reader *reader, struct error *error)
 {
-    const char *text;
-    int64_t id;
-    int result = strict_json_text(object, "content", reader->source, &text, error);
+    const int64_t tokens = (int64_t)json_object_size(reader->vocabulary) + reader->all_added.count;
+
+    if (reader->all_added.largest > reader->largest)
+        reader->largest = reader->all_added.largest;
+    if (reader->largest + 1 > tokens + BPE_MOST_HOLES)
+        return error_set(error, STATUS_INPUT, "%s: there is a token id %lld, but only %lld tokens", reader->source,
+                         (long long)reader->largest, (long long)tokens);
+    reader->count = reader->largest + 1;
+    return STATUS_OK;
+}
+
+/* One added token of the file. Hugging Face numbers them in their order, whatever their "id" says. */
+static int read_added(struct reader *reader, json_t *object, struct error *error)
+{
+    struct added_definition definition;
+    const char *text = json_string_value(json_object_get(object, "content"));
+    int64_t id, largest = -1;
+    int result = raise_largest(reader, text, json_object_get(object, "id"), &largest, error);
 
     if (result == STATUS_OK)
-        result = strict_json_integer(object, "id", reader->source, 0, &id, error);
-    if (result == STATUS_OK)
-        result = tokenizer_json_flag(object, "special", reader->source, false, &token->special, error);
-    if (result == STATUS_OK)
-        result = tokenizer_json_flag(object, "single_word", reader->source, false, &token->single_word, error);
-    if (result == STATUS_OK)
-        result = tokenizer_json_flag(object, "lstrip", reader->source, false, &token->lstrip, error);
-    if (result == STATUS_OK)
-        result = tokenizer_json_flag(object, "rstrip", reader->source, false, &token->rstrip, error);
-    if (result == STATUS_OK)
-        result = tokenizer_json_flag(object, "normalized", reader->source, true, normalized, error);
+        result = added_definition_read(object, false, reader->source, &definition, error);
     if (result != STATUS_OK)
         return result;
-    token->text = (char *)text;
-    token->bytes = (int64_t)strlen(text);
-    token->id = (int32_t)id;
-    if (token->bytes == 0 || token->bytes > LONGEST_ADDED_TOKEN)
-        return error_set(error, STATUS_INPUT, "%s: the added token %d has %lld bytes; 1 to %d are wanted",
-                         reader->source, token->id, (long long)token->bytes, LONGEST_ADDED_TOKEN);
-    return STATUS_OK;
+    id = added_vocabulary_id(&reader->all_added, definition.text);
+    if (id != largest)
+        return error_set(error, STATUS_INPUT,
+                         "%s: the added token '%.100s' has the id %lld; by its place, or in the vocabulary, it is %lld",
+                         reader->source, definition.text, (long long)largest, (long long)id);
+    return added_vocabulary_add(&reader->all_added, &definition, reader->source, error);
 }
 
-/* Gives the token its id: that of the vocabulary where it stands there too. */
-static int place_added(struct reader *reader, const struct added_token *token, struct error *error)
-{
-    json_t *known = json_object_get(reader->vocabulary, token->text);
-
-    if (known != NULL && json_integer_value(known) != token->id)
-        return error_set(error, STATUS_INPUT, "%s: the added token '%.100s' has the id %d, in the vocabulary %lld",
-                         reader->source, token->text, token->id, (long long)json_integer_value(known));
-    if (known == NULL && reader->keys[token->id].text != NULL)
-        return error_set(error, STATUS_INPUT, "%s: two tokens have the id %d", reader->source, token->id);
-    if (known == NULL)
-        reader->keys[token->id] = (struct bpe_key){token->text, true};
-    return STATUS_OK;
-}
-
-/* A token that is looked for in normalized text is looked for in its own normal form. */
-static int list_added(struct bpe *bpe, struct added_token token, bool normalized, struct error *error)
-{
-    struct byte_list normal = {0};
-    int result = STATUS_OK;
-
-    if (!normalized || !bpe->normalize)
-        return added_token_list_add(normalized ? &bpe->added_normalized : &bpe->added, &token, error);
-    result = normal_form_append(token.text, token.bytes, &normal, error);
-    if (result == STATUS_OK) {
-        token.text = normal.bytes;
-        token.bytes = normal.count;
-        result = added_token_list_add(&bpe->added_normalized, &token, error);
-    }
-    free(normal.bytes);
-    return result;
-}
-
+/* The tokens that are added to the vocabulary, by the file and by those beside it. */
 static int read_all_added(struct reader *reader, struct error *error)
 {
+    enum tokenizer_pipeline pipeline = PIPELINE_FILE;
+    uint64_t hash;
+    int32_t ignored;
     size_t index;
-    int result = STATUS_OK;
+    int result = added_vocabulary_start(&reader->all_added, reader->vocabulary, error);
 
-    for (index = 0; result == STATUS_OK && index < json_array_size(reader->added); index++) {
-        struct added_token token = {0};
-        bool normalized;
-
-        result = read_added(reader, json_array_get(reader->added, index), &token, &normalized, error);
-        if (result == STATUS_OK)
-            result = place_added(reader, &token, error);
-        if (result == STATUS_OK)
-            result = list_added(reader->bpe, token, normalized, error);
-    }
-    if (result != STATUS_OK)
+    for (index = 0; result == STATUS_OK && index < json_array_size(reader->added); index++)
+        result = read_added(reader, json_array_get(reader->added, index), error);
+    if (result != STATUS_OK || reader->config == NULL)
         return result;
-    result = added_token_list_sort(&reader->bpe->added, error);
+    hash = added_vocabulary_hash(&reader->all_added);
+    result = tokenizer_config_compare(reader->config, reader->bpe, reader->ignore_merges, &pipeline, error);
     if (result == STATUS_OK)
-        result = added_token_list_sort(&reader->bpe->added_normalized, error);
-    return result == STATUS_OK ? STATUS_OK : error_prefix(error, "%s", reader->source);
+        result = side_tokens_add(reader->config, pipeline, true, &reader->all_added, &ignored, error);
+    if (result == STATUS_OK && added_vocabulary_hash(&reader->all_added) != hash)
+        reader->side_hash = added_vocabulary_hash(&reader->all_added);
+    return result;
 }
 
 /* "left right", or a list of both. */
@@ -290,8 +248,12 @@ static int read_merges(const struct reader *reader, struct error *error)
 
 static int read_tokens(struct reader *reader, struct error *error)
 {
-    int result = count_ids(reader, error);
+    int result = check_ids(reader, error);
 
+    if (result == STATUS_OK)
+        result = read_all_added(reader, error);
+    if (result == STATUS_OK)
+        result = count_ids(reader, error);
     if (result != STATUS_OK)
         return result;
     reader->keys = calloc((size_t)reader->count + 1, sizeof *reader->keys);
@@ -300,7 +262,8 @@ static int read_tokens(struct reader *reader, struct error *error)
                          (long long)reader->count);
     result = bpe_order_keys(reader->vocabulary, reader->source, reader->keys, reader->count, error);
     if (result == STATUS_OK)
-        result = read_all_added(reader, error);
+        result =
+            added_vocabulary_store(&reader->all_added, reader->source, reader->bpe, reader->keys, reader->count, error);
     if (result == STATUS_OK)
         result = bpe_store_tokens(reader->bpe, reader->source, reader->keys, reader->count, error);
     if (result == STATUS_OK && reader->ignore_merges)
@@ -334,9 +297,10 @@ static int read_root(struct reader *reader, struct error *error)
     return result;
 }
 
-int bpe_parse_tokenizer_json(const struct bpe_source *source, struct tokenizer **out, struct error *error)
+int bpe_parse_tokenizer_json(const struct bpe_source *source, const struct tokenizer_config *config,
+                             struct tokenizer **out, struct error *error)
 {
-    struct reader reader = {.source = source->name, .bpe = bpe_create()};
+    struct reader reader = {.source = source->name, .bpe = bpe_create(), .config = config};
     int result;
 
     if (reader.bpe == NULL)
@@ -345,12 +309,15 @@ int bpe_parse_tokenizer_json(const struct bpe_source *source, struct tokenizer *
     if (result == STATUS_OK)
         result = read_root(&reader, error);
     if (result == STATUS_OK) {
-        reader.bpe->base.hash = hash_bytes(source->data, (size_t)source->bytes);
+        const uint64_t hashes[] = {hash_bytes(source->data, (size_t)source->bytes), reader.side_hash};
+
+        reader.bpe->base.hash = reader.side_hash != 0 ? hash_bytes(hashes, sizeof hashes) : hashes[0];
         reader.bpe->base.end_of_text = end_of_text_by_name(reader.bpe);
         *out = &reader.bpe->base;
     } else {
         tokenizer_close(&reader.bpe->base);
     }
+    added_vocabulary_finish(&reader.all_added);
     free(reader.keys);
     json_decref(reader.root);
     return result;

@@ -21,7 +21,7 @@ expect 3 "llmrun: token 3 of the prompt is 355, outside the model's vocabulary o
 # The same bits as with a row for each token: the logits of rows that no text has are part of no loss here.
 expect 0 out '*' -- checkpoint export run run.hf
 cp -r run.hf more.hf
-sed 's/{"id":355,/{"id":356,"content":"[PAD]","special":true},&/' \
+sed 's/}],"normalizer"/},{"id":356,"content":"[PAD]","special":true}],"normalizer"/' \
     run.hf/tokenizer.json >more.hf/tokenizer.json
 grep -q PAD more.hf/tokenizer.json || complain 'no token was added'
 "$llmrun" eval --model run.hf --data text.txt --json | sed 's/"model":"[^"]*"//' >with

@@ -37,8 +37,10 @@ static void encode_and_decode(const struct tokenizer *tokenizer, const char *tex
 {
     struct token_list ids = {0};
     struct byte_list back = {0};
+    int result = tokenizer_encode(tokenizer, text, bytes, &ids, NULL);
 
-    if (tokenizer_encode(tokenizer, text, bytes, &ids, NULL) != STATUS_OK)
+    /* A vocabulary may lack bytes, in even modes. */
+    if (result != STATUS_OK && result != STATUS_INPUT)
         abort();
     if (tokenizer_decode(tokenizer, ids.ids, ids.count, &back, NULL) != STATUS_OK)
         abort();
@@ -69,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         vocabulary.data = joined;
         vocabulary.bytes += (int64_t)used;
     }
-    if (bpe_parse(&vocabulary, &merges, &tokenizer, &error) == STATUS_OK)
+    if (bpe_parse(&vocabulary, &merges, NULL, &tokenizer, &error) == STATUS_OK)
         encode_and_decode(tokenizer, rest, bytes);
     tokenizer_close(tokenizer);
     free(joined);

@@ -48,11 +48,15 @@ static void encode_and_decode(const struct tokenizer *tokenizer, const char *tex
     struct token_list ids = {0};
     struct byte_list back = {0};
     int64_t cut;
+    int result;
 
     for (cut = 0; cut < bytes; cut = tokenizer_safe_cut(tokenizer, text, bytes, cut + 1))
         continue;
-    if (tokenizer_encode(tokenizer, text, bytes, &ids, NULL) != STATUS_OK ||
-        tokenizer_encode_special(tokenizer, text, bytes, &ids, NULL) != STATUS_OK ||
+    /* A vocabulary may lack bytes, in even modes. */
+    result = tokenizer_encode(tokenizer, text, bytes, &ids, NULL);
+    if (result == STATUS_OK)
+        result = tokenizer_encode_special(tokenizer, text, bytes, &ids, NULL);
+    if ((result != STATUS_OK && result != STATUS_INPUT) ||
         tokenizer_decode(tokenizer, ids.ids, ids.count, &back, NULL) != STATUS_OK)
         abort();
     free(ids.ids);
@@ -86,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         source.data = joined;
         source.bytes += (int64_t)used;
     }
-    if (bpe_parse_tokenizer_json(&source, &tokenizer, &error) == STATUS_OK)
+    if (bpe_parse_tokenizer_json(&source, NULL, &tokenizer, &error) == STATUS_OK)
         encode_and_decode(tokenizer, text, bytes);
     else if (error.message[0] == '\0')
         abort();

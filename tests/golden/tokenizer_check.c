@@ -1,9 +1,9 @@
 /* Encodes records with a tokenizer, for comparison with another library's ids (tokenizer_million.py).
  *
- *   tokenizer_check [--special] [--changes] TOKENIZER INPUT OUTPUT
+ *   tokenizer_check [--special] [--prompt] [--changes] TOKENIZER INPUT OUTPUT
  *
- * --special: special tokens in the text are found. --changes: the tokenizer changes text (normal form, white space that
- * tokens take), so that it need not come back from its ids.
+ * --special: special tokens in the text are found. --prompt: also the token before a text. --changes: the tokenizer
+ * changes text (normal form, white space that tokens take), so that it need not come back from its ids.
  *
  * INPUT: records of a 32-bit length and that many bytes. OUTPUT: for each a 32-bit count and that many 32-bit ids. All
  * numbers are of this machine's byte order. Prints the encoding time; fails if the ids do not decode to the record. */
@@ -18,6 +18,7 @@
 
 struct options {
     bool special;
+    bool prompt;
     bool changes;
 };
 
@@ -39,8 +40,11 @@ static int check_record(const struct tokenizer *tokenizer, const struct options 
 
     ids.count = 0;
     back.count = 0;
-    result = options->special ? tokenizer_encode_special(tokenizer, text, bytes, &ids, error)
-                              : tokenizer_encode(tokenizer, text, bytes, &ids, error);
+    if (options->prompt)
+        result = tokenizer_encode_prompt(tokenizer, text, bytes, true, &ids, error);
+    else
+        result = options->special ? tokenizer_encode_special(tokenizer, text, bytes, &ids, error)
+                                  : tokenizer_encode(tokenizer, text, bytes, &ids, error);
     totals->encode_ns += clock_system.monotonic_ns(&clock_system) - begin;
     if (result == STATUS_OK)
         result = tokenizer_decode(tokenizer, ids.ids, ids.count, &back, error);
@@ -82,7 +86,7 @@ static int check_all(const struct tokenizer *tokenizer, const struct options *op
 int main(int argc, char **argv)
 {
     struct tokenizer *tokenizer = NULL;
-    struct options options = {false, false};
+    struct options options = {false, false, false};
     struct totals totals = {0};
     struct error error;
     char *data = NULL;
@@ -92,10 +96,11 @@ int main(int argc, char **argv)
 
     for (; argc > 1 && strncmp(argv[1], "--", 2) == 0; argc--, argv++) {
         options.special |= strcmp(argv[1], "--special") == 0;
+        options.prompt |= strcmp(argv[1], "--prompt") == 0;
         options.changes |= strcmp(argv[1], "--changes") == 0;
     }
     if (argc != 4) {
-        fprintf(stderr, "usage: tokenizer_check [--special] [--changes] TOKENIZER INPUT OUTPUT\n");
+        fprintf(stderr, "usage: tokenizer_check [--special] [--prompt] [--changes] TOKENIZER INPUT OUTPUT\n");
         return STATUS_USAGE;
     }
     output = fopen(argv[3], "wb");

@@ -22,7 +22,7 @@ static int parse(const char *vocabulary, const char *merges, struct tokenizer **
     struct bpe_source vocabulary_source = {"vocab.json", vocabulary, (int64_t)strlen(vocabulary)};
     struct bpe_source merges_source = {"merges.txt", merges, (int64_t)strlen(merges)};
 
-    return bpe_parse(&vocabulary_source, &merges_source, out, error);
+    return bpe_parse(&vocabulary_source, &merges_source, NULL, out, error);
 }
 
 static void expect_refusal(const char *vocabulary, const char *merges, const char *message)
@@ -123,7 +123,7 @@ static void a_vocabulary_nested_ten_thousand_deep_or_with_a_nul_is_refused_befor
     memset(deep + 10005, ']', 10000);
     deep[20005] = '}';
     expect_refusal(deep, "", "vocab.json: JSON nested deeper than 64 at byte 68");
-    assert_int_equal(bpe_parse(&with_nul, &none, &tokenizer, &error), STATUS_INPUT);
+    assert_int_equal(bpe_parse(&with_nul, &none, NULL, &tokenizer, &error), STATUS_INPUT);
     assert_string_equal(error.message, "vocab.json: not valid JSON at byte 8: it is a NUL");
 }
 
