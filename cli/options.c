@@ -121,18 +121,21 @@ static int take_option(struct walk *walk, int index, const char *flag, size_t fl
     return STATUS_OK;
 }
 
-/* A key that the command does not use, but may have an option for of its own. A name that is no key passes: loading the
- * config says what it is near to. */
+/* A key that is none, or that the command does not use, but may have an option for of its own. */
 static int check_key(const struct walk *walk, const char *name, const char *flag, size_t flag_bytes)
 {
     const struct usage *usage = walk->usage;
     const char *entry;
-    char place[160];
+    char place[160], hint[160];
     int key = config_find_setting(name, &entry);
 
-    if (key < 0 || takes_key(usage, key))
+    if (key >= 0 && takes_key(usage, key))
         return STATUS_OK;
     snprintf(place, sizeof place, "%.*s", flag_bytes < 159 ? (int)flag_bytes : 159, flag);
+    if (key < 0) {
+        config_hint(name, hint, sizeof hint);
+        return error_set(walk->error, STATUS_USAGE, "%s: no key is called %.120s%s", place, name, hint);
+    }
     for (int i = 0; i < usage->option_count; i++)
         if (strcmp(usage->options[i].name, config_keys[key].name) == 0)
             return error_set(walk->error, STATUS_USAGE, "%s: %s does not use %s; its own flag is --%s", place,

@@ -28,11 +28,11 @@ struct batch {
 int batch_create(struct batch *batch, int64_t sequences, int64_t seq_len, struct error *error);
 void batch_destroy(struct batch *batch);
 
-/* Fills rows 0..count-1 with samples first..first+count-1. count <= sequences; seq_len is the sampler's. Allocates
- * nothing. Samples past the end of an evaluation become padding. */
+/* Fills rows 0..count-1 with the samples of the sampler's rows first..first+count-1 (sampler_row). count <= sequences;
+ * seq_len is the sampler's. Allocates nothing. Rows past the end of an evaluation become padding. */
 void batch_fill(struct batch *batch, const struct sampler *sampler, int64_t first, int64_t count);
 
-/* Weights of value 1 in samples first..first+count-1, without filling them: by this a step's loss is divided, whatever
+/* Weights of value 1 in rows first..first+count-1, without filling them: by this a step's loss is divided, whatever
  * its microbatches and ranks. */
 int64_t batch_valid_tokens(const struct sampler *sampler, int64_t first, int64_t count);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "data/permutation.h"
 
 static int64_t min_i64(int64_t a, int64_t b)
@@ -95,6 +96,29 @@ static int64_t rows_within(const struct sampler *sampler, int64_t token_limit)
     return max_i64(row, 1);
 }
 
+/* Puts each sample behind the one before it, or into the next row where it does not fit. */
+static int share_rows(struct sampler *sampler, struct error *error)
+{
+    int64_t used = 0;
+
+    sampler->shared = malloc((size_t)(sampler->samples + 1) * sizeof *sampler->shared);
+    if (sampler->shared == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the list of %lld documents", (long long)sampler->samples);
+    for (int64_t sample = 0; sample < sampler->samples; sample++) {
+        const int64_t inputs = document_window(sampler, sampler->rows[sample]).count - 1;
+        const int64_t start = round_up(used, SAMPLER_ALIGNMENT);
+
+        if (sample > 0 && start + inputs <= sampler->options.seq_len) {
+            used = start + inputs;
+            continue;
+        }
+        sampler->shared[sampler->shared_rows++] = sample;
+        used = inputs;
+    }
+    sampler->shared[sampler->shared_rows] = sampler->samples;
+    return STATUS_OK;
+}
+
 int sampler_start_evaluation(struct sampler *sampler, const struct token_set *set,
                              const struct sampler_options *options, int64_t token_limit, struct error *error)
 {
@@ -109,12 +133,28 @@ int sampler_start_evaluation(struct sampler *sampler, const struct token_set *se
     } else if (token_limit > 0) {
         sampler->samples = rows_within(sampler, token_limit);
     }
-    return STATUS_OK;
+    return options->pack ? STATUS_OK : share_rows(sampler, error);
+}
+
+int64_t sampler_rows(const struct sampler *sampler)
+{
+    return sampler->shared != NULL ? sampler->shared_rows : sampler->samples;
+}
+
+void sampler_row(const struct sampler *sampler, int64_t row, int64_t *first, int64_t *last)
+{
+    *first = row;
+    *last = row + 1;
+    if (sampler->shared == NULL)
+        return;
+    *first = sampler->shared[min_i64(row, sampler->shared_rows)];
+    *last = sampler->shared[min_i64(row + 1, sampler->shared_rows)];
 }
 
 void sampler_finish(struct sampler *sampler)
 {
     free(sampler->rows);
+    free(sampler->shared);
     memset(sampler, 0, sizeof *sampler);
 }
 

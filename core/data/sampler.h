@@ -28,7 +28,13 @@ struct sampler {
     int64_t samples; /* of one epoch; of the whole evaluation */
     int64_t *rows;   /* pack false: [samples] documents that have something to learn; NULL otherwise */
     bool shuffled;
+    int64_t *shared; /* evaluation with pack false: [shared_rows + 1] first sample of each row of a batch; else NULL */
+    int64_t shared_rows;
 };
+
+/* Samples that share a row begin at multiples of this: attention adds up in blocks of so many keys from the row's start
+ * (docs/numerics.md), so a sample has the same bits wherever it stands. */
+#define SAMPLER_ALIGNMENT 64
 
 /* Training: samples 0, 1, 2, ... without end; sample n belongs to epoch n / samples. STATUS_INPUT when the set holds
  * nothing to learn. */
@@ -36,7 +42,8 @@ int sampler_start_training(struct sampler *sampler, const struct token_set *set,
                            struct error *error);
 
 /* Evaluation: samples 0 to samples - 1 in the order of the text, the last one padded; samples past the end are all
- * padding. `token_limit` bounds the targets, 0 for all; one sample at least. */
+ * padding. With pack false, rows of seq_len hold as many samples one after the other as fit. `token_limit` bounds the
+ * targets, 0 for all; one sample at least. */
 int sampler_start_evaluation(struct sampler *sampler, const struct token_set *set,
                              const struct sampler_options *options, int64_t token_limit, struct error *error);
 
@@ -44,6 +51,12 @@ void sampler_finish(struct sampler *sampler);
 
 /* The targets of the longest window that the set can fill, at least 1: a longer seq_len only brings padding. */
 int64_t sampler_longest(const struct token_set *set, bool pack);
+
+/* Rows of a batch that an evaluation takes; short documents share one (pack false), others have one each. */
+int64_t sampler_rows(const struct sampler *sampler);
+
+/* The samples *first to *last - 1 of row `row`: itself, in training. Nothing past the end of shared rows. */
+void sampler_row(const struct sampler *sampler, int64_t row, int64_t *first, int64_t *last);
 
 /* Any thread. `sample` >= 0. */
 struct window sampler_window(const struct sampler *sampler, int64_t sample);

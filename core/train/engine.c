@@ -134,15 +134,15 @@ static int ask_stop(const struct engine *engine, const char *work, int64_t done,
 int engine_evaluate(struct engine *engine, const struct sampler *sampler, double *loss, int64_t *tokens,
                     struct error *error)
 {
-    const int64_t rows = engine->request.eval_batch;
+    const int64_t rows = engine->request.eval_batch, all = sampler_rows(sampler);
     double sum = 0;
     int status = STATUS_OK;
 
     *tokens = 0;
-    for (int64_t first = 0; status == STATUS_OK && first < sampler->samples; first += rows) {
+    for (int64_t first = 0; status == STATUS_OK && first < all; first += rows) {
         struct batch batch;
 
-        status = ask_stop(engine, "the windows of an evaluation", first, sampler->samples, error);
+        status = ask_stop(engine, "the rows of an evaluation", first, all, error);
         if (status == STATUS_OK)
             status = executor_begin(engine->executor, error);
         if (status != STATUS_OK)

@@ -124,8 +124,8 @@ static int size_evaluation(const struct config *config, const struct request_wor
     status = sampler_start_evaluation(&sampler, work->eval, &options, work->eval_tokens, error);
     if (status != STATUS_OK)
         return status;
-    batches = (sampler.samples + request->eval_batch - 1) / request->eval_batch;
-    request->eval_batch = (sampler.samples + batches - 1) / batches;
+    batches = (sampler_rows(&sampler) + request->eval_batch - 1) / request->eval_batch;
+    request->eval_batch = (sampler_rows(&sampler) + batches - 1) / batches;
     sampler_finish(&sampler);
     return STATUS_OK;
 }

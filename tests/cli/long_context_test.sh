@@ -30,4 +30,16 @@ same 'loss and tokens of train and eval' of.train of.long
 # Windows of one document each are as long as the longest of them.
 printf '{"text": "one two three four"}\n{"text": "five"}\n' >lines.jsonl
 expect 0 out '{*"tokens":22,*}' -- eval --model long --data lines.jsonl --data.pack false --json
+
+# Short ones share rows with each other beside a long one, and each has the loss that it has without: by the mean of all.
+"$llmrun" config keys | head -c 3000 | tr -d '"\\' | awk '{ all = all $0 " " } END { print "{\"text\": \"" all "\"}" }' >one.jsonl
+cat lines.jsonl one.jsonl lines.jsonl >all.jsonl
+for lines in lines one all; do
+    expect 0 out '{*}' -- eval --model long --data $lines.jsonl --data.pack false --json
+    "$helpers/json_fields" loss tokens <out
+done >of.lines
+awk '{ loss[NR] = $1; tokens[NR] = $2; sum[NR] = $1 * $2 } END {
+    wanted = 2 * sum[1] + sum[2]
+    exit !(tokens[3] == 2 * tokens[1] + tokens[2] && (sum[3] - wanted) ^ 2 < (1e-7 * wanted) ^ 2) }' of.lines ||
+    complain "documents that share rows: $(cat of.lines)"
 finish

@@ -140,6 +140,40 @@ static void samples_past_the_end_of_an_evaluation_are_padding(void **state)
     finish(&fixture);
 }
 
+/* Documents of 5, 4, 70 and 3 tokens in rows of 72 places, by hand: the second begins at place 64 of the first row, the
+ * third fills a row but for 3 places, and place 128, where the fourth could begin, is none of that row. */
+static void documents_of_an_evaluation_share_a_row_at_places_that_are_multiples_of_64(void **state)
+{
+    const int64_t lengths[] = {5, 4, 70, 3};
+    struct fixture fixture;
+    const struct batch *batch = &fixture.batch;
+    int64_t weights = 0;
+
+    (void)state;
+    start(&fixture, lengths, 4, 72, 3, false);
+    assert_int_equal(fixture.sampler.samples, 4);
+    assert_int_equal(sampler_rows(&fixture.sampler), 3);
+    batch_fill(&fixture.batch, &fixture.sampler, 0, 3);
+    for (int32_t place = 0; place < 72; place++) {
+        const bool first = place < 4, second = place >= 64 && place < 67;
+
+        assert_int_equal(batch->tokens[place], first ? 1 + place : second ? 6 + place - 64 : 0);
+        assert_int_equal(batch->positions[place], first ? place : second ? place - 64 : 0);
+        assert_int_equal(batch->segment_starts[place], first ? 0 : second ? 64 : place);
+        weights += batch->weights[place] == 1.0f;
+    }
+    assert_int_equal(weights, 7);
+    assert_int_equal(batch->tokens[72 + 68], 10 + 68);
+    assert_int_equal(batch->segment_starts[72 + 68], 0);
+    assert_int_equal(batch->segment_starts[72 + 69], 69);
+    assert_int_equal(batch->tokens[144], 80);
+    assert_int_equal(batch_valid_tokens(&fixture.sampler, 0, 1), 7);
+    assert_int_equal(batch_valid_tokens(&fixture.sampler, 0, 9), 4 + 3 + 69 + 2);
+    batch_fill(&fixture.batch, &fixture.sampler, 2, 2);
+    assert_int_equal(batch->tokens[72], 0);
+    finish(&fixture);
+}
+
 static void masked_tokens_have_weight_zero(void **state)
 {
     static const int weights[] = {0, 0, 1, 0, 1};
@@ -245,6 +279,7 @@ int main(void)
         cmocka_unit_test(the_last_window_is_padded_with_segments_of_one_place),
         cmocka_unit_test(a_long_document_goes_on_in_the_next_window_without_seeing_the_one_before),
         cmocka_unit_test(samples_past_the_end_of_an_evaluation_are_padding),
+        cmocka_unit_test(documents_of_an_evaluation_share_a_row_at_places_that_are_multiples_of_64),
         cmocka_unit_test(masked_tokens_have_weight_zero),
         cmocka_unit_test(without_packing_a_row_holds_one_document_cut_or_padded),
         cmocka_unit_test(the_same_samples_come_whatever_the_microbatch),
