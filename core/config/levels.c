@@ -94,11 +94,16 @@ static enum config_level level_of(const struct config *config, int key, const ch
 int config_set_from_path(struct config *config, const char *dotted, const char *value, struct error *error)
 {
     const char *entry;
-    int key = config_find_setting(dotted, &entry);
+    int key = config_find_setting(dotted, &entry), status;
+    struct config_source before;
 
     if (key >= 0 && level_of(config, key, entry) > CONFIG_PATH)
         return STATUS_OK;
-    return level_set(config, dotted, "model.path", value, (struct config_source){CONFIG_PATH, 0}, error);
+    before = config->sources[key >= 0 ? key : 0];
+    status = level_set(config, dotted, "model.path", value, (struct config_source){CONFIG_PATH, 0}, error);
+    if (status == STATUS_OK && before.level > CONFIG_PATH) /* of other entries of the same map */
+        config->sources[key] = before;
+    return status;
 }
 
 /* Empties a text key because `by`, of a higher level, takes its place. */

@@ -18,7 +18,7 @@ enum key_kind {
     KEY_SWITCH,   /* bool */
     KEY_ROPE,     /* the scaling of rotary positions */
     KEY_UNUSED,   /* a whole number from 1, or null, that changes nothing */
-    KEY_NAME,     /* one name that may stand there */
+    KEY_NAME,     /* the name that may stand there, and others of the same function behind it */
     KEY_FIXED     /* the same of other values */
 };
 
@@ -41,7 +41,7 @@ static const struct key gpt2_keys[] = {
     {"vocab_size", KEY_EXTENT, AT(vocab_size)},
     {"layer_norm_epsilon", KEY_FRACTION, AT(layer_norm_epsilon)},
     {"initializer_range", KEY_FRACTION, AT(initializer_range)},
-    {"activation_function", KEY_NAME, 0, "gelu_new"},
+    {"activation_function", KEY_NAME, 0, "gelu_new|gelu_pytorch_tanh|gelu_fast"},
     {"tie_word_embeddings", KEY_SWITCH, AT(tie_word_embeddings)},
     {"scale_attn_weights", KEY_FIXED, 0, "true"},
     {"scale_attn_by_inverse_layer_idx", KEY_FIXED, 0, "false"},
@@ -64,7 +64,7 @@ static const struct key llama_keys[] = {
     {"rope_theta", KEY_BASE, AT(rope_theta)},
     {"rope_scaling", KEY_ROPE, 0, NULL},
     {"rope_parameters", KEY_ROPE, 0, NULL},
-    {"hidden_act", KEY_NAME, 0, "silu"},
+    {"hidden_act", KEY_NAME, 0, "silu|swish"},
     {"attention_bias", KEY_FIXED, 0, "false"},
     {"mlp_bias", KEY_FIXED, 0, "false"},
     {"pretraining_tp", KEY_UNUSED, 0, NULL}, /* in how many parts sums were cut */
@@ -176,6 +176,16 @@ static int unknown_key(enum model_family family, const char *where, int wrong, c
     return status;
 }
 
+static bool is_one_of(const char *value, const char *names)
+{
+    const size_t length = strlen(value);
+
+    for (; *names != '\0'; names += strcspn(names, "|"), names += *names == '|')
+        if (strcspn(names, "|") == length && strncmp(names, value, length) == 0)
+            return true;
+    return false;
+}
+
 int model_set(struct model_config *config, const char *where, int wrong, const char *name, const char *value,
               struct error *error)
 {
@@ -203,10 +213,10 @@ int model_set(struct model_config *config, const char *where, int wrong, const c
     case KEY_FIXED:
         break;
     }
-    if (strcmp(value, key->fixed) == 0)
+    if (is_one_of(value, key->fixed))
         return STATUS_OK;
-    return error_set(error, wrong, "%s%s is '%.80s'; %s here has %s", where, name, value,
-                     model_family_name(config->family), key->fixed);
+    return error_set(error, wrong, "%s%s is '%.80s'; %s here has %.*s", where, name, value,
+                     model_family_name(config->family), (int)strcspn(key->fixed, "|"), key->fixed);
 }
 
 int model_override(struct model_config *config, const char *key, const char *value, struct error *error)

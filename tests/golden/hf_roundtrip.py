@@ -160,7 +160,7 @@ def compare_heads(run, evaluate):
 
 
 def compare_fields(evaluate):
-    """One at a time, in a model that transformers loads to the same logits."""
+    """One at a time, in a model that transformers loads to the same logits; and other names of the activations."""
     ids = torch.randint(0, 259, (2, 32))
     for name in ("gpt2", "llama"):
         make(name).save_pretrained("fields")
@@ -173,6 +173,10 @@ def compare_fields(evaluate):
             if not (name == "gpt2" and key in ("pretraining_tp",)):
                 assert torch.equal(load("fields")(ids).logits, logits), (name, key)
                 assert evaluate("fields") == loss, (name, key)
+        for value in ("gelu_pytorch_tanh", "gelu_fast") if name == "gpt2" else ("swish",):
+            with open("fields/config.json", "w", encoding="utf-8") as file:
+                json.dump(config | {"activation_function" if name == "gpt2" else "hidden_act": value}, file)
+            assert math.isclose(loss_of(load("fields")), evaluate("fields"), rel_tol=1e-5), (name, value)
     print(f"{len(FIELDS)} fields of config.json, in GPT-2 and LLaMA: the same logits and losses")
 
 

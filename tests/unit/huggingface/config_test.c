@@ -187,6 +187,18 @@ static void fields_that_change_nothing_are_read(void **state)
                      32);
 }
 
+/* ACT2FN of transformers 5.24.0: tanh's approximation under three names, x sigmoid(x) under two. */
+static void names_of_the_same_function_are_read(void **state)
+{
+    (void)state;
+    assert_int_equal(read(GPT2 ",\"activation_function\":\"gelu_pytorch_tanh\"}").n_layer, 12);
+    assert_int_equal(read(GPT2 ",\"activation_function\":\"gelu_fast\"}").n_layer, 12);
+    assert_int_equal(read(LLAMA ",\"hidden_act\":\"swish\"}").n_layer, 32);
+    assert_refused(GPT2 ",\"activation_function\":\"gelu_new|gelu_fast\"}", "GPT-2 here has gelu_new");
+    assert_refused(GPT2 ",\"activation_function\":\"gelu_\"}", "activation_function is 'gelu_'");
+    assert_refused(LLAMA ",\"hidden_act\":\"\"}", "hidden_act is ''");
+}
+
 static void the_same_fields_with_values_that_change_the_model_are_refused(void **state)
 {
     static const char *const values[] = {
@@ -438,6 +450,7 @@ int main(void)
         cmocka_unit_test(of_two_places_for_rope_none_wins_by_its_order),
         cmocka_unit_test(a_field_that_may_change_the_computation_is_refused_by_name),
         cmocka_unit_test(fields_that_change_nothing_are_read),
+        cmocka_unit_test(names_of_the_same_function_are_read),
         cmocka_unit_test(the_same_fields_with_values_that_change_the_model_are_refused),
         cmocka_unit_test(a_field_is_passed_over_where_that_is_asked_for),
         cmocka_unit_test(a_name_to_pass_over_that_is_not_there_or_is_read_is_refused),
