@@ -87,7 +87,7 @@ static int classify(const struct file_system *fs, const char *folder, struct che
         snprintf(entry->reason, sizeof entry->reason, "its path is too long");
     } else if (entry->step >= 0 && starts_with(rest, COMMIT_PARTIAL)) {
         entry->condition = CHECKPOINT_PARTIAL;
-        snprintf(entry->reason, sizeof entry->reason, "a save or removal that did not end");
+        snprintf(entry->reason, sizeof entry->reason, "a save or removal that has not ended");
     } else if (entry->step >= 0 && (*rest == '\0' || entry->replaced || starts_with(rest, COMMIT_BRANCH)) &&
                !other_kind(path)) {
         return examine(fs, path, entry);

@@ -28,7 +28,11 @@ static int parse_vocabulary(const struct bpe_source *source, json_t **object, st
 
     if (result != STATUS_OK)
         return result;
+    strict_json_watch_memory();
     *object = json_loadb(source->data, (size_t)source->bytes, JSON_REJECT_DUPLICATES, &where);
+    if (strict_json_lacked_memory())
+        return error_set(error, STATUS_MEMORY, "%s: no memory to parse its %lld bytes", source->name,
+                         (long long)source->bytes);
     if (*object == NULL)
         return error_set(error, STATUS_INPUT, "%s:%d:%d: %s", source->name, where.line, where.column, where.text);
     if (!json_is_object(*object))

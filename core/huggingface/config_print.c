@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/strict_json.h"
 #include "huggingface/config.h"
 
 enum field_kind { FIELD_INTEGER, FIELD_OPTIONAL /* 0 is null */, FIELD_REAL };
@@ -168,11 +169,17 @@ static char *print_shortly(const json_t *object)
 int hf_config_print(const struct model_config *config, const struct hf_config_form *form, char **text,
                     struct error *error)
 {
-    json_t *object = form->original != NULL ? json_loads(form->original, 0, NULL) : json_object();
+    json_t *object;
 
     *text = NULL;
+    strict_json_watch_memory();
+    object = form->original != NULL ? json_loads(form->original, 0, NULL) : json_object();
     if (object != NULL && put_all(object, config, form))
         *text = print_shortly(object);
     json_decref(object);
+    if (strict_json_lacked_memory()) {
+        free(*text);
+        *text = NULL;
+    }
     return *text != NULL ? STATUS_OK : error_set(error, STATUS_MEMORY, "no memory for a config.json");
 }

@@ -11,17 +11,18 @@
 #include "train/saver.h"
 #include "train/stored_model.h"
 
-/* The checkpoint to go on from: *found is false for a fresh start. */
+/* Opens the checkpoint to go on from: *found is false for a fresh start. */
 static int find_checkpoint(const struct file_system *fs, const char *resume, const char *run_folder,
-                           char path[PATH_MAX], bool *found, struct error *error)
+                           struct checkpoint *checkpoint, bool *found, struct error *error)
 {
-    char folder[PATH_MAX];
+    char folder[PATH_MAX], path[PATH_MAX];
     int status;
 
     *found = false;
     if (strcmp(resume, "none") != 0 && strcmp(resume, "auto") != 0) {
-        *found = true;
-        return checkpoint_resolve(fs, resume, path, error);
+        status = checkpoint_open_given(fs, resume, checkpoint, error);
+        *found = status == STATUS_OK;
+        return status;
     }
     if (!file_join(folder, sizeof folder, run_folder, SAVER_FOLDER))
         return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
@@ -30,7 +31,7 @@ static int find_checkpoint(const struct file_system *fs, const char *resume, con
     if (status == STATUS_OK && *found && strcmp(resume, "none") == 0)
         return error_set(error, STATUS_USAGE, "run.resume is none, and %s is there already; name another run.dir",
                          path);
-    return status;
+    return status == STATUS_OK && *found ? checkpoint_open(fs, path, checkpoint, error) : status;
 }
 
 /* Where nobody sets data.tokenizer it follows from what model.path holds; that may be gone. So may be what
@@ -165,16 +166,13 @@ static int locate_files(struct origin *origin, struct error *error)
 int origin_find(struct origin *origin, const struct file_system *fs, const struct config *given, const char *run_folder,
                 struct error *error)
 {
-    char path[PATH_MAX];
     int status;
 
     *origin = (struct origin){.config = *given, .files = *given, .fs = checkpoint_files_anywhere()};
-    status = find_checkpoint(fs, given->run.resume, run_folder, path, &origin->resumed, error);
+    status = find_checkpoint(fs, given->run.resume, run_folder, &origin->checkpoint, &origin->resumed, error);
     if (status != STATUS_OK || !origin->resumed)
         return status;
-    status = checkpoint_open(fs, path, &origin->checkpoint, error);
-    if (status == STATUS_OK)
-        status = compare_config(origin, error);
+    status = compare_config(origin, error);
     if (status == STATUS_OK)
         status = locate_files(origin, error);
     if (status == STATUS_OK)

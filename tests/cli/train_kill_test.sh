@@ -67,7 +67,7 @@ kill_while_running() {
     same_run "$name: left alone, and killed eight times" calm.$name chased.$name 400
     rm -rf chased.$name calm.$name
 }
-kill_while_running slow-saves --steps 400 --checkpoint.every 5
+kill_while_running slow-saves --steps 400 --checkpoint.every 3
 kill_while_running every-step --steps 400 --checkpoint.every 1 --checkpoint.async true --model.dropout 0.2 \
     --precision.compute bf16
 finish

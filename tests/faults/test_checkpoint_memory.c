@@ -18,6 +18,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/find.h"
 #include "checkpoint/verify.h"
+#include "every.h"
 #include "fixture.h"
 
 void *__real_malloc(size_t bytes);
@@ -83,7 +84,7 @@ static void a_save_without_memory_fails_and_leaves_the_old_checkpoint(void **sta
     fixture_save(fixture->ckpt, 1);
     strcpy(old, fixture_path(fixture->ckpt, "step_00000001"));
     log_set_level(LOG_ERROR);
-    for (int n = 1; reached; n++) {
+    for (int n = 1; reached; n += EVERY(7)) {
         struct checkpoint_snapshot snapshot;
         struct error error = {0};
         int result;
@@ -113,7 +114,7 @@ static void a_read_without_memory_finds_no_damage(void **state)
 
     fixture_save(fixture->ckpt, 1);
     strcpy(folder, fixture_path(fixture->ckpt, "step_00000001"));
-    for (int n = 1; reached; n++) {
+    for (int n = 1; reached; n += EVERY(7)) {
         struct error error = {0};
         int result;
 
@@ -137,7 +138,7 @@ static void a_verification_without_memory_finds_no_damage(void **state)
 
     fixture_save(fixture->ckpt, 1);
     strcpy(folder, fixture_path(fixture->ckpt, "step_00000001"));
-    for (int n = 1; reached; n++) {
+    for (int n = 1; reached; n += EVERY(7)) {
         struct error error = {0};
         int result;
 

@@ -19,6 +19,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/find.h"
 #include "checkpoint/verify.h"
+#include "every.h"
 #include "failing_files.h"
 #include "fixture.h"
 
@@ -88,10 +89,12 @@ static int count_calls(job *run, const char *ckpt, enum call call)
 
 static void fail_each_read(const char *ckpt, job *run)
 {
+    int cases = 0;
+
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         const int most = count_calls(run, ckpt, calls[i]);
 
-        for (int n = 1; n <= most; n++)
+        for (int n = 1; n <= most; n += EVERY(5))
             for (size_t j = 0; j < 2 * sizeof problems / sizeof problems[0]; j++) {
                 struct failing_files files;
                 struct error error = {0};
@@ -103,6 +106,7 @@ static void fail_each_read(const char *ckpt, job *run)
                 files.last = j % 2 == 0 ? n : INT_MAX;
                 files.problem = problems[j / 2];
                 status = run(&files.fs, ckpt, &error);
+                cases++;
                 assert_true(files.failed > 0);
                 assert_true(status == STATUS_STORAGE || status == STATUS_OK);
                 if (status != STATUS_OK) {
@@ -111,6 +115,7 @@ static void fail_each_read(const char *ckpt, job *run)
                 }
             }
     }
+    print_message("%d cases\n", cases);
 }
 
 static void with_two_checkpoints(void **state, job *run)
@@ -188,7 +193,7 @@ static void readers_of_a_checkpoint_see_its_files_and_no_others_there(void **sta
     checkpoint_close(&checkpoint);
 }
 
-#define STEPS 200
+#define STEPS (200 / EVERY(4))
 
 /* Saves without a rest, in a process of its own. */
 static void save_all(const char *ckpt)

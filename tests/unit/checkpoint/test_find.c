@@ -66,7 +66,7 @@ static void torn_and_partial_ones_are_ignored_and_reported(void **state)
     assert_non_null(
         strstr(lines, "tensors-00002.safetensors: No such file or directory; the checkpoint needs this file\n"));
     assert_non_null(
-        strstr(lines, "checkpoint step_00000003.partial-r is ignored: a save or removal that did not end\n"));
+        strstr(lines, "checkpoint step_00000003.partial-r is ignored: a save or removal that has not ended\n"));
 }
 
 static void each_entry_has_its_condition(void **state)
