@@ -61,6 +61,24 @@ int bpe_order_keys(json_t *object, const char *name, struct bpe_key *keys, int64
     return STATUS_OK;
 }
 
+/* The bytes 0xC0, 0xC1 and those from 0xF5 on stand in no UTF-8 text. */
+bool bpe_lacks_bytes(json_t *object)
+{
+    int byte_of[ALPHABET_END], character;
+
+    make_alphabet(byte_of);
+    for (character = 0; character < ALPHABET_END; character++) {
+        const int byte = byte_of[character];
+        const char text[] = {(char)(character < 0x80 ? character : 0xC0 | character >> 6),
+                             (char)(0x80 | (character & 0x3F))};
+
+        if (byte >= 0 && byte != 0xC0 && byte != 0xC1 && byte < 0xF5 &&
+            json_object_getn(object, text, character < 0x80 ? 1 : 2) == NULL)
+            return true;
+    }
+    return false;
+}
+
 static int64_t key_bytes(const struct bpe_key *key)
 {
     return key->text != NULL ? (int64_t)strlen(key->text) : 0;

@@ -20,6 +20,9 @@ struct bpe_key {
  * empty token. */
 int bpe_order_keys(json_t *object, const char *name, struct bpe_key *keys, int64_t count, struct error *error);
 
+/* Whether a byte that UTF-8 text may have is no token of the vocabulary. */
+bool bpe_lacks_bytes(json_t *object);
+
 /* Stores the bytes of all tokens. Some byte must be a token of the vocabulary: without any it is of another kind. */
 int bpe_store_tokens(struct bpe *bpe, const char *name, const struct bpe_key *keys, int64_t count, struct error *error);
 

@@ -219,7 +219,7 @@ static int find_file(const struct tokenizer_config *config, enum tokenizer_pipel
 
 /* The first part that differs from that of the class; NULL: none does. */
 static const char *differing_part(enum tokenizer_pipeline pipeline, bool prefix_space, const struct bpe *bpe,
-                                  bool ignore_merges)
+                                  bool ignore_merges, bool lacks_bytes)
 {
     if (pipeline == PIPELINE_OTHER)
         return "pipeline";
@@ -231,13 +231,13 @@ static const char *differing_part(enum tokenizer_pipeline pipeline, bool prefix_
         return "'add_prefix_space'";
     if (ignore_merges)
         return "'ignore_merges'";
-    if (bpe->unknown != BPE_NO_UNKNOWN)
+    if (bpe->unknown != BPE_NO_UNKNOWN && lacks_bytes)
         return "'unk_token' of the model";
     return pipeline == PIPELINE_NEOX && bpe->base.begin_of_text >= 0 ? "begin of a text" : NULL;
 }
 
 int tokenizer_config_compare(const struct tokenizer_config *config, const struct bpe *bpe, bool ignore_merges,
-                             enum tokenizer_pipeline *pipeline, struct error *error)
+                             bool lacks_bytes, enum tokenizer_pipeline *pipeline, struct error *error)
 {
     const char *where, *name, *part;
     bool prefix_space = false;
@@ -247,7 +247,7 @@ int tokenizer_config_compare(const struct tokenizer_config *config, const struct
         result = read_flag(config, "add_prefix_space", &prefix_space, error);
     if (result != STATUS_OK || *pipeline == PIPELINE_FILE)
         return result;
-    part = differing_part(*pipeline, prefix_space, bpe, ignore_merges);
+    part = differing_part(*pipeline, prefix_space, bpe, ignore_merges, lacks_bytes);
     if (part == NULL)
         return STATUS_OK;
     if (config->of_checkpoint) {

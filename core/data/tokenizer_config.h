@@ -40,6 +40,6 @@ int tokenizer_config_apply(const struct tokenizer_config *config, struct bpe *bp
 /* Compares the stages of a tokenizer.json, which are in *bpe, with those of the class that AutoTokenizer takes: it
  * overrules them, so they must be the same. */
 int tokenizer_config_compare(const struct tokenizer_config *config, const struct bpe *bpe, bool ignore_merges,
-                             enum tokenizer_pipeline *pipeline, struct error *error);
+                             bool lacks_bytes, enum tokenizer_pipeline *pipeline, struct error *error);
 
 #endif

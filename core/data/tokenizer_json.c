@@ -176,7 +176,8 @@ static int read_all_added(struct reader *reader, struct error *error)
     if (result != STATUS_OK || reader->config == NULL)
         return result;
     hash = added_vocabulary_hash(&reader->all_added);
-    result = tokenizer_config_compare(reader->config, reader->bpe, reader->ignore_merges, &pipeline, error);
+    result = tokenizer_config_compare(reader->config, reader->bpe, reader->ignore_merges,
+                                      bpe_lacks_bytes(reader->vocabulary), &pipeline, error);
     if (result == STATUS_OK)
         result = side_tokens_add(reader->config, pipeline, true, &reader->all_added, &ignored, error);
     if (result == STATUS_OK && added_vocabulary_hash(&reader->all_added) != hash)

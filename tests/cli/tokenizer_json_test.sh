@@ -39,6 +39,21 @@ case $(cat out) in *'data     20 training tokens'*) ;; *) complain "data.special
 train characters --steps 2 --data.train chat.jsonl --data.tokenizer "$tokenizers/gpt2" --data.pack false --data.special find
 wants 2 '*data.special is find, but the run to resume has text*'
 
+# Files beside the vocabulary travel too: a token that one of them adds is one in the run, in what goes on, in its texts.
+cp -r "$tokenizers/../tokenizer_tiny" side
+printf '{"<|user|>": 800}' >side/added_tokens.json
+printf '{"model_type": "gpt2"}' >side/config.json
+printf '<|user|>one<|user|>two' >user.txt
+train beside --steps 1 --data.train user.txt --data.tokenizer side --data.seq_len 16
+wants 0
+case $(cat out) in *'vocabulary 801'*) ;; *) complain "added_tokens.json: $(cat out)" ;; esac
+tokens=$(sed -n 's/^data *\([0-9]*\) training.*/\1/p' out)
+rm -r side
+train beside --steps 2 --data.train user.txt --data.tokenizer side --data.seq_len 16
+wants 0
+expect 0 out "*\"tokens\":$((tokens - 1)),*" -- eval --model beside --data user.txt --json
+expect 0 out '<|user|>one*' -- generate --model beside --prompt '<|user|>one' --tokens 4
+
 # What is malformed ends with 3 and names the file.
 mkdir broken
 refused() {

@@ -52,6 +52,28 @@ static void use_tokenizer_json(const char *name)
     assert_int_equal(symlink(target, path), 0);
 }
 
+/* In place of the file: that of gpt2, whose vocabulary lacks no byte, with "?" for the unknown token. */
+static void name_unknown_token(void)
+{
+    static const char from[] = "\"unk_token\":null", to[] = "\"unk_token\":\"?\" ";
+    static char text[65536];
+    char path[512];
+    FILE *file;
+    size_t bytes;
+
+    use_tokenizer_json("gpt2");
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    file = fopen(path, "rb");
+    assert_non_null(file);
+    bytes = fread(text, 1, sizeof text - 1, file);
+    assert_int_equal(fclose(file), 0);
+    text[bytes] = '\0';
+    unlink(path);
+    assert_non_null(strstr(text, from));
+    memcpy(strstr(text, from), to, sizeof to - 1);
+    write_text(folder, "tokenizer.json", text);
+}
+
 static void expect_refusal(const char *message)
 {
     struct tokenizer *tokenizer = NULL;
@@ -146,6 +168,13 @@ static void a_class_with_other_stages_than_tokenizer_json_is_refused(void **stat
     tokenizer_close(open_folder());
     write_text(folder, "tokenizer_config.json", "{\"tokenizer_class\": \"GPTNeoXTokenizer\"}");
     expect_refusal("transformers takes another split");
+
+    /* The unknown token of the file matters only where the vocabulary lacks a byte. */
+    use_tokenizer_json("gaps_unknown");
+    write_text(folder, "tokenizer_config.json", "{\"tokenizer_class\": \"GPT2Tokenizer\"}");
+    expect_refusal("transformers takes another 'unk_token' of the model");
+    name_unknown_token();
+    tokenizer_close(open_folder());
 
     /* The model's type may say that the class counts for nothing, and a checkpoint that its run has begun with it. */
     use_tokenizer_json("llama3");
