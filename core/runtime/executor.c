@@ -402,12 +402,15 @@ int executor_collect(struct executor *executor, struct error *error)
 }
 
 /* Blocks until the compute stream has done what was enqueued. */
-static int settle(struct executor *executor, struct error *error)
+static int settle(struct executor *executor, int32_t value, struct error *error)
 {
     struct event *event = &executor->sets[executor->submitted % SETS].done;
     int status = stream_record(&executor->compute, event, error);
 
-    return status == STATUS_OK ? event_finish(event, executor->device->timeout_ns, "a copy", error) : status;
+    char what[96];
+
+    snprintf(what, sizeof what, "copying %.80s", executor->compiled.program.values[value].name);
+    return status == STATUS_OK ? event_finish(event, executor->device->timeout_ns, what, error) : status;
 }
 
 static int64_t arena_offset(const struct executor *executor, int32_t value)
@@ -428,7 +431,7 @@ int executor_read(struct executor *executor, int32_t value, void *data, struct e
         status = stream_download(&executor->compute, &executor->transfer, 0, &executor->arena,
                                  arena_offset(executor, value) + done, part, error);
         if (status == STATUS_OK)
-            status = settle(executor, error);
+            status = settle(executor, value, error);
         if (status == STATUS_OK)
             memcpy((char *)data + done, executor->transfer.memory, (size_t)part);
         done += part;
@@ -448,7 +451,7 @@ int executor_write(struct executor *executor, int32_t value, const void *data, s
         status = stream_upload(&executor->compute, &executor->arena, arena_offset(executor, value) + done,
                                &executor->transfer, 0, part, error);
         if (status == STATUS_OK)
-            status = settle(executor, error);
+            status = settle(executor, value, error);
         done += part;
     }
     return status;

@@ -139,6 +139,21 @@ breaks 'llmrun: hostile: stream_create fails, *' stream_create-fail
 unset HOSTILE_AT
 bears table-escape info-unterminated info-escape name-escape log-escape log-level elapsed-negative
 
+# Other commands that open a device.
+train model --steps 1
+wants 0
+HOSTILE=event-never HOSTILE_AT=3
+export HOSTILE HOSTILE_AT
+hangs='llmrun: device 0 of hostile did not finish copying * within 1 s (parallel.timeout)'
+expect 4 "$hangs" -- eval --model model --data text.txt --backend hostile="$hostile" --parallel.timeout 1
+expect 4 "$hangs" -- generate --model model --prompt x --backend hostile="$hostile" --parallel.timeout 1
+HOSTILE=launch-crash HOSTILE_AT=1
+for command in "eval --model model --data text.txt" "generate --model model --prompt x" "bench step --model.preset gpt2-tiny"; do
+    expect 4 'llmrun: the backend hostile crashed in launch *' -- $command --backend hostile="$hostile"
+done
+unset HOSTILE HOSTILE_AT
+cases=$((cases + 5))
+
 # A device that hangs can be left at once: the second signal ends the process.
 HOSTILE=event-never HOSTILE_AT=9
 export HOSTILE HOSTILE_AT
