@@ -57,6 +57,12 @@ static void printer_end(struct printer *printer)
     free(printer->shown.bytes);
 }
 
+static bool ask_stop(void *context)
+{
+    (void)context;
+    return stop_asked();
+}
+
 static int print_text(struct stored_model *model, const char *prompt, const struct token_list *tokens,
                       const struct generate_options *options, const struct option_texts *stops, struct error *error)
 {
@@ -68,7 +74,7 @@ static int print_text(struct stored_model *model, const char *prompt, const stru
     printer.stream.stops = stops->items;
     printer.stream.stop_count = stops->count;
     stop_listen(NULL);
-    model->engine.stop = stop_asked;
+    model->engine.stop = ask_stop;
     fputs(prompt, stdout);
     fflush(stdout);
     status = generate(&model->engine, tokens->ids, tokens->count, options, print_token, &printer, error);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "config/keys.h"
 #include "config/levels.h"
 
@@ -38,11 +39,39 @@ static bool uses(enum config_command command, enum config_key_id key)
     return command == CONFIG_COMMAND_ANY || (config_key_commands[key] & command) != 0;
 }
 
+/* A file name may hold any bytes, but the config of a run is written in UTF-8. */
+static int check_writable(const struct config *config, struct error *error)
+{
+    char place[300];
+
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        const void *member = (const char *)config + config_keys[key].offset;
+        bool good = true;
+
+        if (config_keys[key].type == CONFIG_TYPE_TEXT)
+            good = text_is_utf8(*(char *const *)member);
+        for (int64_t i = 0;
+             config_keys[key].type == CONFIG_TYPE_LIST && i < ((const struct config_list *)member)->count; i++)
+            good &= text_is_utf8(((const struct config_list *)member)->items[i]);
+        if (good)
+            continue;
+        config_source_text(config, (enum config_key_id)key, place, sizeof place);
+        return error_set(error, STATUS_USAGE,
+                         "%s: the value of %s is not UTF-8, in which the config of a run is written; a link with "
+                         "another name helps",
+                         place, config_keys[key].dotted);
+    }
+    return STATUS_OK;
+}
+
 /* Each sentence begins with the place of the key that is easiest to change. */
 int config_check(const struct config *config, enum config_command command, struct error *error)
 {
     char place[300];
 
+    if ((command == CONFIG_COMMAND_ANY || command == CONFIG_COMMAND_TRAIN) &&
+        check_writable(config, error) != STATUS_OK)
+        return STATUS_USAGE;
     if (config->model.path[0] == '\0' && config->model.preset[0] == '\0') {
         config_source_text(config, CONFIG_KEY_model_preset, place, sizeof place);
         return error_set(error, STATUS_USAGE,

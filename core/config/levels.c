@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/nearest.h"
-#include "base/text.h"
 #include "config/document.h"
 #include "config/keys.h"
 #include "config/value.h"
@@ -28,9 +27,6 @@ static int set_verbatim(struct config *config, enum config_key_id key, const cha
     struct document_node node = {.kind = DOCUMENT_SCALAR, .quoted = true, .first = -1, .next = -1};
     const struct document document = {.name = place, .nodes = &node, .count = 1};
 
-    if (!text_is_utf8(text))
-        return error_set(error, STATUS_USAGE, "%s: the value of %s is not UTF-8, which config files are written in",
-                         place, config_keys[key].dotted);
     node.text = (char *)text; /* only read */
     return value_read(config, key, &document, 0, source, error);
 }

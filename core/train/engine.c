@@ -126,7 +126,7 @@ struct batch engine_batch(struct engine *engine, const struct engine_values *val
 
 static int ask_stop(const struct engine *engine, const char *work, int64_t done, int64_t all, struct error *error)
 {
-    if (engine->stop == NULL || !engine->stop())
+    if (engine->stop == NULL || !engine->stop(engine->stop_context))
         return STATUS_OK;
     return error_set(error, STATUS_STOPPED, "stopped in %s, after %lld of %lld", work, (long long)done, (long long)all);
 }

@@ -25,7 +25,8 @@ struct engine {
     int64_t cached; /* tokens in the caches */
     /* Asked between the batches of an evaluation and the parts of a prefill; NULL: nobody is. Once it says true, these
      * end with STATUS_STOPPED. */
-    bool (*stop)(void);
+    bool (*stop)(void *context);
+    void *stop_context;
 };
 
 /* Opens the backend that the config names, compiles for `work` and allocates. `vocabulary` as in request_model. */

@@ -156,10 +156,8 @@ static int evaluate(struct trainer *trainer, struct error *error)
     double loss;
     int status = engine_evaluate(&trainer->engine, &trainer->valid_sampler, &loss, &tokens, error);
 
-    if (status == STATUS_STOPPED) { /* its numbers are lost; the weights are saved where the steps end */
-        trainer->stop_reason = "requested";
+    if (status == STATUS_STOPPED) /* its numbers are lost; the weights are saved where the steps end */
         return STATUS_OK;
-    }
     if (status != STATUS_OK)
         return status;
     if (tokens == 0) {
@@ -264,6 +262,18 @@ static int run_steps(struct trainer *trainer, struct error *error)
     return status == STATUS_NONFINITE ? keep_last_good(trainer, error) : status;
 }
 
+/* Asked in an evaluation, which is given up for what ends a run too. */
+static bool ends_evaluation(void *context)
+{
+    struct trainer *trainer = context;
+
+    if (stop_asked())
+        trainer->stop_reason = "requested";
+    else if (time_limit_reached(&trainer->limit, now_ns(trainer)))
+        trainer->stop_reason = "time_limit";
+    return trainer->stop_reason != NULL;
+}
+
 int loop_run(struct trainer *trainer, struct error *error)
 {
     const struct program *program = &executor_compiled(trainer->engine.executor)->program;
@@ -275,7 +285,8 @@ int loop_run(struct trainer *trainer, struct error *error)
     time_limit_start(&trainer->limit, trainer->created_ns, trainer->config->train.time_limit,
                      trainer->saver.list.bytes);
     stop_listen(trainer->folder);
-    trainer->engine.stop = stop_asked;
+    trainer->engine.stop = ends_evaluation;
+    trainer->engine.stop_context = trainer;
     status =
         step_clock_open(&trainer->step_clock, executor_stream(trainer->engine.executor), trainer->options.clock, error);
     if (status == STATUS_OK)

@@ -22,6 +22,12 @@ for name in 'a #b: c' '-d ' '[e]' '[f, g' "'h'" "i\n%s${tab}j${newline}k" 'Ã©ðŸ˜
     cd ..
 done
 
+# What is not UTF-8 cannot be written into the config of a run; a model and a text to evaluate may be called so.
+latin=$(printf 'caf\351')
+expect 2 'llmrun: --run.dir: the value of run.dir is not UTF-8, *' -- tiny.yaml --steps 1 --run.dir "$latin"
+cp -r "$tests/golden/huggingface/llama_fp32" "$latin" && cp text.txt "$latin.txt"
+expect 0 out '*' -- eval --model "$latin" --data "$latin.txt" --tokenizer bytes
+
 # Two files in one list; the environment is read the same way.
 head -c 500 text.txt >'one #1'
 head -c 500 text.txt >two

@@ -85,6 +85,11 @@ start=$(date +%s)
 train limited --steps 100000000 --train.time_limit 2s
 wants 75 'llmrun: stopped by train.time_limit after step *; the checkpoint is saved'
 [ $(($(date +%s) - start)) -le 6 ] || complain "a limit of 2 s took $(($(date +%s) - start)) s"
+# So does an evaluation, which would take most of a minute, when the time is over in it.
+train timed --steps 100 --train.eval_every 2 --data.valid long.txt --train.eval_tokens 0 --backend cpu-ref \
+    --train.time_limit 2s
+wants 75 '*llmrun: stopped by train.time_limit after step 2; the checkpoint is saved'
+grep -q '"event":"eval"' timed/metrics.jsonl && complain 'the evaluation was not given up when the time was over'
 grep -q '"reason":"time_limit"' limited/metrics.jsonl || complain 'no stop event names the time limit'
 
 # A folder in use, by a process that would go on for ever.

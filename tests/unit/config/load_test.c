@@ -124,8 +124,10 @@ static void a_text_of_a_flag_or_variable_is_taken_as_it_is(void **state)
         config_free(&again);
         config_free(&config);
     }
-    assert_refused(NULL, NULL, FLAGS("run.dir", "caf\xe9"),
-                   "--run.dir: the value of run.dir is not UTF-8, which config files are written in");
+    assert_refused(
+        NULL, NULL, FLAGS("run.dir", "caf\xe9"),
+        "--run.dir: the value of run.dir is not UTF-8, in which the config of a run is written; a link with another "
+        "name helps");
 }
 
 static void one_name_of_a_list_is_taken_as_it_is(void **state)
