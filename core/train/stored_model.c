@@ -215,7 +215,9 @@ static int load_weights(struct stored_model *model, struct error *error)
 
     if (model->is_directory)
         return pretrained_load(&model->pretrained, executor, error);
-    status = weight_list_make(&executor_compiled(executor)->program, &list, error);
+    status = weights_check_surplus(&model->checkpoint, &model->engine.request.model, error);
+    if (status == STATUS_OK)
+        status = weight_list_make(&executor_compiled(executor)->program, &list, error);
     if (status != STATUS_OK)
         return status;
     status = weights_load(executor, &list, &model->checkpoint, error);

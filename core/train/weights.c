@@ -62,6 +62,41 @@ int weights_find(const struct checkpoint *checkpoint, const struct safetensors_f
     return STATUS_OK;
 }
 
+/* "h.0.ln_1.weight.m": what the optimizer keeps of a parameter, whose name stands before the last dot. */
+static bool is_moment(const struct checkpoint *checkpoint, const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    char *parameter;
+    bool found;
+
+    if (dot == NULL || (strcmp(dot, ".m") != 0 && strcmp(dot, ".v") != 0))
+        return false;
+    parameter = strndup(name, (size_t)(dot - name));
+    found = parameter == NULL || checkpoint_tensor_find(checkpoint, parameter) != NULL;
+    free(parameter);
+    return found;
+}
+
+int weights_check_surplus(const struct checkpoint *checkpoint, const struct model_config *model, struct error *error)
+{
+    const struct manifest *manifest = &checkpoint->manifest;
+    struct program program;
+    struct weight_list list;
+    int status = weight_list_of_model(model, &program, &list, error);
+
+    for (int64_t i = 0; i < manifest->tensor_count && status == STATUS_OK; i++) {
+        const char *name = manifest->tensors[i].name;
+
+        if (program_find(&program, name) == NO_VALUE && !is_moment(checkpoint, name))
+            status = error_set(error, STATUS_INPUT,
+                               "%s: tensor %.200s is not of the model that its config and model.overrides describe",
+                               checkpoint->folder, name);
+    }
+    weight_list_free(&list);
+    program_free(&program);
+    return status;
+}
+
 static int load_one(struct executor *executor, int32_t value, const struct safetensors_form *form,
                     struct checkpoint *checkpoint, void *memory, struct error *error)
 {

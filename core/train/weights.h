@@ -31,6 +31,9 @@ int weights_load(struct executor *executor, const struct weight_list *list, stru
 int weights_find(const struct checkpoint *checkpoint, const struct safetensors_form *form,
                  const struct manifest_tensor **tensor, struct error *error);
 
+/* STATUS_INPUT, naming it, when the checkpoint holds a parameter that the model does not have. */
+int weights_check_surplus(const struct checkpoint *checkpoint, const struct model_config *model, struct error *error);
+
 /* Copies every value of the list to `memory` (list->bytes), one after the other. */
 int weights_snapshot(struct executor *executor, const struct weight_list *list, void *memory, struct error *error);
 

@@ -34,6 +34,8 @@ for model in gpt2_own_head llama_own_head_shards; do
     set -- --data.train "$models/text.txt" --data.tokenizer bytes --model.path "$models/$model" \
         --train.global_batch 2 --optim.lr 0
     expect 0 err "$said" -- train "$@" --run.dir $model.run --model.init weights --steps 1
+    expect 3 '*: tensor lm_head.weight is not of the model that *model.overrides*' -- eval --model $model.ckpt \
+        --data "$models/text.txt" --tokenizer bytes --model.overrides.tie_word_embeddings true
     [ "$(loss_of $model.run)" = "$(loss_of "$models/$model")" ] || complain "$model has another loss in training"
     expect 0 err '*resuming from*' -- train "$@" --run.dir $model.run --model.init weights --steps 2
     expect 3 "*lm_head.weight differs from the token embedding, and tie_word_embeddings is true; *" -- train "$@" \
