@@ -1,6 +1,8 @@
 #include "failing_files.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static struct failing_files *self(const struct file_system *fs)
 {
@@ -23,17 +25,33 @@ static int problem(const struct file_system *fs, enum call call)
     return -files->problem;
 }
 
+static void must_be_open(const struct file_system *fs, int handle)
+{
+    if (handle >= 0 && handle < FAILING_FILES_HANDLES && self(fs)->is_open[handle])
+        return;
+    fprintf(stderr, "handle %d is none of the %d that are open\n", handle, self(fs)->open);
+    abort();
+}
+
 static int failing_open(const struct file_system *fs, const char *path, enum file_mode mode)
 {
+    struct failing_files *files = self(fs);
     int result = problem(fs, CALL_OPEN);
 
-    return result != 0 ? result : file_system_real.open(&file_system_real, path, mode);
+    if (result == 0)
+        result = file_system_real.open(&file_system_real, path, mode);
+    if (result < 0 || result >= FAILING_FILES_HANDLES)
+        return result;
+    files->is_open[result] = true;
+    files->open++;
+    return result;
 }
 
 static int64_t failing_read(const struct file_system *fs, int handle, void *data, size_t bytes, int64_t offset)
 {
     int result = problem(fs, CALL_READ);
 
+    must_be_open(fs, handle);
     return result != 0 ? result : file_system_real.read(&file_system_real, handle, data, bytes, offset);
 }
 
@@ -42,6 +60,7 @@ static int64_t failing_write(const struct file_system *fs, int handle, const voi
     int result = problem(fs, CALL_WRITE);
     size_t limit = (size_t)self(fs)->short_write;
 
+    must_be_open(fs, handle);
     if (result != 0)
         return result;
     return file_system_real.write(&file_system_real, handle, data, limit > 0 && bytes > limit ? limit : bytes);
@@ -51,19 +70,24 @@ static int64_t failing_size(const struct file_system *fs, int handle)
 {
     int result = problem(fs, CALL_SIZE);
 
+    must_be_open(fs, handle);
     return result != 0 ? result : file_system_real.size(&file_system_real, handle);
 }
 
 static int failing_sync(const struct file_system *fs, int handle)
 {
-    (void)handle;
+    must_be_open(fs, handle);
     return problem(fs, CALL_SYNC); /* nothing reads the disk behind the cache: the real call would only take time */
 }
 
 static int failing_close(const struct file_system *fs, int handle)
 {
-    int result = problem(fs, CALL_CLOSE), real = file_system_real.close(&file_system_real, handle);
+    int result = problem(fs, CALL_CLOSE), real;
 
+    must_be_open(fs, handle);
+    self(fs)->is_open[handle] = false;
+    self(fs)->open--;
+    real = file_system_real.close(&file_system_real, handle);
     return result != 0 ? result : real;
 }
 

@@ -1,10 +1,13 @@
-/* A file system that passes everything on to the real one, except the calls that it was told to fail. */
+/* A file system that passes everything on to the real one, except the calls that it was told to fail. A handle that is
+ * none of the open ones aborts the test. */
 #ifndef LLMRUN_TESTS_FAILING_FILES_H
 #define LLMRUN_TESTS_FAILING_FILES_H
 
 #include <stdbool.h>
 
 #include "base/file.h"
+
+#define FAILING_FILES_HANDLES 1024
 
 enum call {
     CALL_OPEN,
@@ -30,6 +33,8 @@ struct failing_files {
     int calls[CALL_KINDS];
     int failed;      /* calls that were failed */
     int interrupted; /* the interrupts are counted over all kinds */
+    bool is_open[FAILING_FILES_HANDLES];
+    int open; /* handles */
 };
 
 void failing_files_init(struct failing_files *files);

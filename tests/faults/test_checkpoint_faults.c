@@ -66,6 +66,7 @@ static int save_with_fault(const char *ckpt, int64_t step, enum call call, int f
     files.problem = problem;
     fixture_snapshot(&files.fs, ckpt, step, &snapshot);
     result = checkpoint_save(&snapshot, NULL, &error);
+    assert_int_equal(files.open, 0);
     newest = newest_step(ckpt, path);
     assert_true(fixture_is_step(path, newest));
     if (result == STATUS_OK) {
@@ -187,6 +188,7 @@ static void any_call_of_a_read_that_fails_is_a_storage_error_that_names_the_file
             files.problem = EIO;
             result = read_with(&files.fs, folder, &error);
             failed = files.failed;
+            assert_int_equal(files.open, 0);
             assert_int_equal(result, failed > 0 ? STATUS_STORAGE : STATUS_OK);
             if (failed > 0)
                 assert_non_null(strstr(error.message, folder));

@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,6 +109,7 @@ static void fail_each_read(const char *ckpt, job *run)
                 status = run(&files.fs, ckpt, &error);
                 cases++;
                 assert_true(files.failed > 0);
+                assert_int_equal(files.open, 0);
                 assert_true(status == STATUS_STORAGE || status == STATUS_OK);
                 if (status != STATUS_OK) {
                     assert_non_null(strstr(error.message, ckpt));
@@ -193,6 +195,62 @@ static void readers_of_a_checkpoint_see_its_files_and_no_others_there(void **sta
     checkpoint_close(&checkpoint);
 }
 
+/* Whole, one tensor after the other and back, so that the shards take turns; `held` files are open at most. */
+static int read_both_ways(struct checkpoint *checkpoint, const struct failing_files *files, int held,
+                          struct error *error)
+{
+    unsigned char memory[512];
+    const int64_t count = checkpoint->manifest.tensor_count;
+    int status = STATUS_OK;
+
+    for (int64_t i = 0; status == STATUS_OK && i < 2 * count; i++) {
+        const struct manifest_tensor *tensor = &checkpoint->manifest.tensors[i < count ? i : 2 * count - 1 - i];
+
+        status = checkpoint_read(checkpoint, tensor, memory, tensor->bytes, error);
+        assert_in_range(files->open, 1, held);
+    }
+    return status;
+}
+
+/* By hand: a quarter of 12 is 3, and 5 tensors lie in 5 shards. */
+static void a_process_of_few_descriptors_holds_a_quarter_of_them(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rlimit before, few;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint checkpoint;
+    struct failing_files files;
+    struct error error = {0};
+    int opened;
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+    snapshot.target.shard_bytes = 1;
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){12, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    assert_int_equal(checkpoint_most_held(), 3);
+    failing_files_init(&files);
+    assert_int_equal(checkpoint_open(&files.fs, fixture_path(fixture->ckpt, "step_00000001"), &checkpoint, &error),
+                     STATUS_OK);
+    opened = files.calls[CALL_OPEN];
+    assert_int_equal(read_both_ways(&checkpoint, &files, 3, &error), STATUS_OK);
+    assert_true(files.calls[CALL_OPEN] > opened);
+    /* One that cannot be opened again is not taken for another file, then or later. */
+    files.call = CALL_OPEN;
+    files.problem = EIO;
+    files.first = files.last = files.calls[CALL_OPEN] + 1;
+    assert_int_equal(read_both_ways(&checkpoint, &files, 3, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, strerror(EIO)));
+    assert_int_equal(read_both_ways(&checkpoint, &files, 3, &error), STATUS_OK);
+    checkpoint_close(&checkpoint);
+    assert_int_equal(files.open, 0);
+    few.rlim_cur = 1024 < before.rlim_max ? 1024 : before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    assert_int_equal(checkpoint_most_held(), few.rlim_cur / 4);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 #define STEPS (200 / EVERY(4))
 
 /* Saves without a rest, in a process of its own. */
@@ -274,6 +332,7 @@ int main(void)
         TEST(a_verification_that_cannot_read_finds_no_damage),
         TEST(a_save_that_cannot_read_loses_nothing),
         TEST(a_checkpoint_that_is_removed_after_it_was_opened_is_read_to_the_end),
+        TEST(a_process_of_few_descriptors_holds_a_quarter_of_them),
         TEST(readers_of_a_checkpoint_see_its_files_and_no_others_there),
         TEST(a_run_that_keeps_one_checkpoint_is_read_while_it_saves),
     };

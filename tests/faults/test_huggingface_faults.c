@@ -75,6 +75,7 @@ static void fail_each(const struct fixture *fixture, enum call call,
         files.problem = ENOSPC;
         status = run(&files.fs, &error);
         failed = files.failed;
+        assert_int_equal(files.open, 0);
         if (status == STATUS_OK || folder_exists(target))
             assert_whole();
         else if (error.message[0] == '\0')

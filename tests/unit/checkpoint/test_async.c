@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "checkpoint/folder.h"
 #include "fixture.h"
 
@@ -107,6 +108,40 @@ static void the_error_of_a_save_comes_with_the_next_call_once(void **state)
     checkpoint_async_destroy(async);
 }
 
+static int said;
+
+static void hear(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    assert_int_equal(level, LOG_WARNING);
+    assert_non_null(strstr(line, "the last checkpoint was not saved: "));
+    assert_non_null(strstr(line, "No space left on device"));
+    said++;
+}
+
+static void ending_says_that_the_last_save_failed_and_nothing_of_one_that_did_not(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_system fs = file_system_real;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_async *async;
+
+    fs.sync = full_disk;
+    said = 0;
+    log_set_sink(hear, NULL);
+    for (int failed = 0; failed < 2; failed++) {
+        fixture_snapshot(failed ? &fs : &file_system_real, fixture->ckpt, 1 + failed, &snapshot);
+        assert_int_equal(checkpoint_async_create(&async, NULL), STATUS_OK);
+        assert_int_equal(checkpoint_async_start(async, &snapshot, NULL), STATUS_OK);
+        checkpoint_async_destroy(async);
+        assert_int_equal(said, failed);
+    }
+    assert_int_equal(checkpoint_async_create(&async, NULL), STATUS_OK);
+    checkpoint_async_destroy(async);
+    log_set_sink(NULL, NULL);
+    assert_int_equal(said, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -115,6 +150,7 @@ int main(void)
         TEST(the_next_save_waits_for_the_one_in_flight),
         TEST(busy_tells_without_blocking),
         TEST(the_error_of_a_save_comes_with_the_next_call_once),
+        TEST(ending_says_that_the_last_save_failed_and_nothing_of_one_that_did_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,6 +122,70 @@ static void a_request_gets_the_sections_that_it_asks_for(void **state)
     compiled_free(&compiled);
 }
 
+/* By hand: microbatches of 2 sequences of 8 tokens, 3 sequences of 6 in an evaluation, a prefill of 8 rows. */
+static void inputs_and_results_have_the_size_of_what_the_host_writes_and_reads(void **state)
+{
+    static const struct {
+        const char *name;
+        enum value_kind kind;
+        uint32_t dtype, flags;
+        int64_t elements;
+    } wanted[] = {
+        {"tokens", VALUE_INPUT, LLMRUN_I32, VALUE_PER_MICROBATCH, 16},
+        {"targets", VALUE_INPUT, LLMRUN_I32, VALUE_PER_MICROBATCH, 16},
+        {"weights", VALUE_INPUT, LLMRUN_F32, VALUE_PER_MICROBATCH, 16},
+        {"positions", VALUE_INPUT, LLMRUN_I32, VALUE_PER_MICROBATCH, 16},
+        {"segment_starts", VALUE_INPUT, LLMRUN_I32, VALUE_PER_MICROBATCH, 16},
+        {"random", VALUE_INPUT, LLMRUN_U32, VALUE_PER_MICROBATCH, 4},
+        {"inverse_tokens", VALUE_INPUT, LLMRUN_F32, 0, 1},
+        {"learning_rate", VALUE_INPUT, LLMRUN_F32, 0, 1},
+        {"bias_correction", VALUE_INPUT, LLMRUN_F32, 0, 2},
+        {"eval.tokens", VALUE_INPUT, LLMRUN_I32, 0, 18},
+        {"eval.targets", VALUE_INPUT, LLMRUN_I32, 0, 18},
+        {"eval.weights", VALUE_INPUT, LLMRUN_F32, 0, 18},
+        {"eval.positions", VALUE_INPUT, LLMRUN_I32, 0, 18},
+        {"eval.segment_starts", VALUE_INPUT, LLMRUN_I32, 0, 18},
+        {"prefill.tokens", VALUE_INPUT, LLMRUN_I32, 0, 8},
+        {"prefill.positions", VALUE_INPUT, LLMRUN_I32, 0, 8},
+        {"prefill.cached", VALUE_INPUT, LLMRUN_I32, 0, 1},
+        {"prefill.row", VALUE_INPUT, LLMRUN_I32, 0, 1},
+        {"decode.tokens", VALUE_INPUT, LLMRUN_I32, 0, 1},
+        {"decode.positions", VALUE_INPUT, LLMRUN_I32, 0, 1},
+        {"losses", VALUE_RESULT, LLMRUN_F64, 0, 6},
+        {"losses.microbatch", VALUE_RESULT, LLMRUN_F64, VALUE_PER_MICROBATCH, 2},
+        {"eval.losses", VALUE_RESULT, LLMRUN_F64, 0, 3},
+        {"grad_norm", VALUE_RESULT, LLMRUN_F32, 0, 1},
+        {"finite", VALUE_RESULT, LLMRUN_U32, 0, 1},
+        {"logits", VALUE_RESULT, LLMRUN_F32, 0, 256},
+    };
+    const int count = (int)(sizeof wanted / sizeof wanted[0]);
+    struct compile_request request = demo();
+    struct compiled compiled;
+    int found = 0;
+
+    (void)state;
+    request.dropout = 0.1f;
+    request.eval_batch = 3;
+    request.eval_sequence = 6;
+    request.generate = true;
+    compile(&request, &compiled);
+    for (int i = 0; i < count; i++) {
+        const int32_t id = program_find(&compiled.program, wanted[i].name);
+        const struct value *value = &compiled.program.values[id];
+
+        if (id == NO_VALUE)
+            fail_msg("there is no %s", wanted[i].name);
+        if (value->kind != wanted[i].kind || value->dtype != wanted[i].dtype || value->flags != wanted[i].flags ||
+            value_elements(value) != wanted[i].elements)
+            fail_msg("%s: kind %d, type %u, flags %u, %lld elements", wanted[i].name, (int)value->kind, value->dtype,
+                     value->flags, (long long)value_elements(value));
+    }
+    for (int64_t i = 0; i < compiled.program.value_count; i++)
+        found += compiled.program.values[i].kind == VALUE_INPUT || compiled.program.values[i].kind == VALUE_RESULT;
+    assert_int_equal(found, count);
+    compiled_free(&compiled);
+}
+
 /* Answers 100 bytes more for each op asked. */
 struct device {
     int asked;
@@ -236,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_sizes_are_a_usage_error_with_what_to_change),
         cmocka_unit_test(a_request_gets_the_sections_that_it_asks_for),
+        cmocka_unit_test(inputs_and_results_have_the_size_of_what_the_host_writes_and_reads),
         cmocka_unit_test(the_workspace_is_the_largest_that_any_op_asks_for),
         cmocka_unit_test(an_op_that_the_device_cannot_do_ends_compiling_with_its_reason),
         cmocka_unit_test(an_op_is_described_in_the_words_of_the_contract),

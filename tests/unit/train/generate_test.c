@@ -145,6 +145,41 @@ static void the_ends_of_the_uniform_range_choose_the_first_and_the_last(void **s
     assert_int_equal(generate_pick(logits, TOKENS, &options, 1 - 0x1p-53, scratch), 3);
 }
 
+/* Sums in another order differ in their last bits; whatever that makes of the ends of a range, the last of the tokens
+ * that may be picked is the least probable one. */
+static void rounding_never_leads_beyond_the_last_token(void **state)
+{
+    enum { COUNT = 37 };
+    const double below_1 = 1 - 0x1p-53;
+    struct candidate_token scratch[COUNT + 1];
+    float logits[COUNT];
+    uint32_t random = 1;
+
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        int32_t least = 0;
+
+        for (int i = 0; i < COUNT; i++) {
+            random = random * 1664525 + 1013904223;
+            logits[i] = (float)(random >> 8) * 0x1p-22f;
+            least = logits[i] <= logits[least] ? i : least;
+        }
+        for (int i = 0; i < 3; i++) {
+            const struct generate_options options = {
+                .temperature = 1, .top_p = i == 1 ? below_1 : 1, .top_k = i == 2 ? COUNT - 1 : 0};
+            int32_t token;
+
+            scratch[COUNT] = (struct candidate_token){0, 1000}; /* of nobody */
+            token = generate_pick(logits, COUNT, &options, below_1, scratch);
+            assert_in_range(token, 0, COUNT - 1);
+            assert_true(i == 2 ? token != least : i == 1 || token == least);
+            /* No number reaches all there is: the last token is the answer. */
+            token = generate_pick(logits, COUNT, &options, 2, scratch);
+            assert_true(i == 2 ? token != least : token == least);
+        }
+    }
+}
+
 /* Of tokens 0 to 4 the most probable is 2: with a tokenizer of two tokens it has no text. */
 static void tokens_without_a_text_are_never_picked_but_for_stops(void **state)
 {
@@ -181,6 +216,7 @@ int main(void)
         cmocka_unit_test(ties_go_to_the_lower_token),
         cmocka_unit_test(tokens_without_a_text_are_never_picked_but_for_stops),
         cmocka_unit_test(the_ends_of_the_uniform_range_choose_the_first_and_the_last),
+        cmocka_unit_test(rounding_never_leads_beyond_the_last_token),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

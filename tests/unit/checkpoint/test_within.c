@@ -1,0 +1,125 @@
+/* The files of an open checkpoint as a table of files: what was read and checked when it was opened, and the folder's
+ * other files as they are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/checkpoint.h"
+#include "fixture.h"
+
+static struct checkpoint checkpoint;
+static char stored[PATH_MAX], other[PATH_MAX]; /* a file of the manifest; one beside the checkpoint */
+static char *text;                             /* of the first */
+static int64_t bytes;
+
+static int open_one(void **state)
+{
+    struct fixture *fixture;
+
+    if (fixture_setup(state) != 0)
+        return -1;
+    fixture = *state;
+    fixture_save(fixture->ckpt, 1);
+    strcpy(other, fixture_path(fixture->folder, "other"));
+    fixture_write(other, "abcdef", 6);
+    assert_int_equal(
+        checkpoint_open(&file_system_real, fixture_path(fixture->ckpt, "step_00000001"), &checkpoint, NULL), STATUS_OK);
+    strcpy(stored, fixture_path(checkpoint.folder, "vocab.json"));
+    text = fixture_read(stored, &bytes);
+    return 0;
+}
+
+static int close_it(void **state)
+{
+    checkpoint_close(&checkpoint);
+    free(text);
+    return fixture_teardown(state);
+}
+
+static void a_stored_file_is_read_from_any_byte_to_its_end(void **state)
+{
+    const struct file_system *fs = checkpoint_files(&checkpoint);
+    int handle = fs->open(fs, stored, FILE_READ);
+    char memory[4096];
+
+    (void)state;
+    assert_true(handle >= 0);
+    assert_int_equal(fs->size(fs, handle), bytes);
+    fixture_write(stored, "", 0); /* what is on the disk no longer matters */
+    assert_true(bytes > 3 && bytes < (int64_t)sizeof memory);
+    for (int64_t offset = 0; offset < bytes; offset++) {
+        assert_int_equal(fs->read(fs, handle, memory, sizeof memory, offset), bytes - offset);
+        assert_memory_equal(memory, text + offset, (size_t)(bytes - offset));
+    }
+    memory[2] = '#';
+    assert_int_equal(fs->read(fs, handle, memory, 2, 1), 2);
+    assert_memory_equal(memory, text + 1, 2);
+    assert_int_equal(memory[2], '#');
+    assert_int_equal(fs->read(fs, handle, memory, 1, bytes), 0);
+    assert_int_equal(fs->read(fs, handle, memory, 1, bytes + 1), 0);
+    assert_int_equal(fs->read(fs, handle, memory, 1, -1), 0);
+    assert_int_equal(fs->close(fs, handle), 0);
+}
+
+static void nothing_changes_a_stored_file(void **state)
+{
+    const struct file_system *fs = checkpoint_files(&checkpoint);
+    int handle = fs->open(fs, stored, FILE_READ);
+    char memory[4096];
+
+    (void)state;
+    assert_int_equal(fs->write(fs, handle, "x", 1), -EBADF);
+    assert_int_equal(fs->truncate(fs, handle, 0), -EBADF);
+    assert_int_equal(fs->sync(fs, handle), 0);
+    assert_int_equal(fs->read(fs, handle, memory, sizeof memory, 0), bytes);
+    assert_int_equal(fs->close(fs, handle), 0);
+    assert_int_equal(fs->open(fs, stored, FILE_CREATE), -EROFS);
+    assert_int_equal(fs->open(fs, stored, FILE_APPEND), -EROFS);
+    assert_int_equal(fs->open(fs, fixture_path(checkpoint.folder, "manifest.json"), FILE_READ), -ENOENT);
+    assert_int_equal(fs->open(fs, fixture_path(checkpoint.folder, "new"), FILE_READ), -ENOENT);
+}
+
+static void other_files_are_those_of_the_table_below(void **state)
+{
+    const struct file_system *fs = checkpoint_files(&checkpoint);
+    int handle = fs->open(fs, other, FILE_READ);
+    char memory[8], *found;
+    int64_t length;
+
+    (void)state;
+    assert_int_equal(fs->size(fs, handle), 6);
+    assert_int_equal(fs->read(fs, handle, memory, sizeof memory, 2), 4);
+    assert_memory_equal(memory, "cdef", 4);
+    assert_int_equal(fs->sync(fs, handle), 0);
+    assert_int_equal(fs->close(fs, handle), 0);
+    assert_int_equal(fs->read(fs, handle, memory, 1, 0), -EBADF); /* it is closed indeed */
+
+    handle = fs->open(fs, other, FILE_APPEND);
+    assert_int_equal(fs->write(fs, handle, "gh", 2), 2);
+    assert_int_equal(fs->truncate(fs, handle, 7), 0);
+    assert_int_equal(fs->close(fs, handle), 0);
+    assert_int_equal(fs->sync(fs, handle), -EBADF);
+    found = fixture_read(other, &length);
+    assert_int_equal(length, 7);
+    assert_memory_equal(found, "abcdefg", 7);
+    free(found);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_one, close_it)
+    const struct CMUnitTest tests[] = {
+        TEST(a_stored_file_is_read_from_any_byte_to_its_end),
+        TEST(nothing_changes_a_stored_file),
+        TEST(other_files_are_those_of_the_table_below),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

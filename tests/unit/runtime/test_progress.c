@@ -1,0 +1,98 @@
+/* Marks behind the sections of a submission, and the time that each may take. */
+#include "tiny.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "plugin/stream.h"
+#include "runtime/progress.h"
+
+static bool near(double a, double b)
+{
+    return fabs(a - b) <= 1e-9 * fabs(b);
+}
+
+/* 2e9 operations a second for the host's processor and for who tells no peak; else a hundredth of the peak. */
+static void the_slowest_rate_is_that_of_the_host_or_a_hundredth_of_the_peak(void **state)
+{
+    struct device device = {.info = {.domain = "host", .flops_f32 = 1e15}};
+
+    (void)state;
+    assert_true(near(progress_seconds(&device, 6e9), 3));
+    device.info.flops_f32 = 0;
+    assert_true(near(progress_seconds(&device, 6e9), 3));
+    strcpy(device.info.domain, "gpu");
+    assert_true(near(progress_seconds(&device, 6e9), 3));
+    device.info.flops_f32 = 1e15;
+    assert_true(near(progress_seconds(&device, 6e13), 6));
+}
+
+struct marked {
+    int64_t expected; /* launches that are announced */
+    int launches;     /* that come */
+    int marks;        /* wanted */
+    int every;
+};
+
+static void marks_are_evenly_behind_the_launches_and_never_more_than_there_are(void **state)
+{
+    /* By hand: at most 32 marks, so from 32 launches on each second one has a mark, from 64 on each third. */
+    static const struct marked cases[] = {{1, 1, 1, 1},    {31, 31, 31, 1}, {32, 32, 16, 2}, {63, 63, 31, 2},
+                                          {64, 64, 21, 3}, {5, 40, 32, 1},  {5, 3, 3, 1}};
+    struct device *device = tiny_device("cpu", NULL, NULL);
+    struct progress progress;
+    struct stream stream = {0};
+    struct event done = {0};
+    struct error error = {0};
+
+    (void)state;
+    tiny_ok_(stream_create(device, LLMRUN_LANE_COMPUTE, &stream, &error), &error);
+    tiny_ok_(event_create(device, &done, &error), &error);
+    tiny_ok_(progress_create(device, &progress, &error), &error);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const int every = cases[i].every;
+        int unmarked;
+
+        progress_begin(&progress, cases[i].expected, 7);
+        for (int n = 0; n < cases[i].launches; n++)
+            tiny_ok_(progress_mark(&progress, &stream, n % 2 == 0 ? SECTION_FORWARD : SECTION_BACKWARD, n,
+                                   2e9 * (n + 1), &error),
+                     &error); /* n + 1 seconds */
+        assert_int_equal(progress.count, cases[i].marks);
+        for (int mark = 0; mark < progress.count; mark++) {
+            const int last = (mark + 1) * every - 1; /* the launch before it */
+            double seconds = 0;
+
+            for (int n = last - every + 1; n <= last; n++)
+                seconds += n + 1;
+            assert_int_equal(progress.marks[mark].microbatch, last);
+            assert_string_equal(progress.marks[mark].section, last % 2 == 0 ? "forward" : "backward");
+            assert_true(near(progress.marks[mark].seconds, seconds));
+        }
+        unmarked = 0;
+        for (int n = progress.count * every; n < cases[i].launches; n++)
+            unmarked += n + 1;
+        assert_true(unmarked == 0 ? progress.unmarked == 0 : near(progress.unmarked, unmarked));
+        tiny_ok_(stream_record(&stream, &done, &error), &error);
+        tiny_ok_(progress_await(&progress, &done, &error), &error);
+    }
+    progress_destroy(&progress);
+    event_destroy(&done);
+    stream_destroy(&stream);
+    device_close(device);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_slowest_rate_is_that_of_the_host_or_a_hundredth_of_the_peak),
+        cmocka_unit_test(marks_are_evenly_behind_the_launches_and_never_more_than_there_are),
+    };
+
+    return cmocka_run_group_tests_name("progress", tests, NULL, NULL);
+}
