@@ -9,7 +9,7 @@
 #include "huggingface/config.h"
 #include "model/keys.h"
 
-#define EVAL_TOKENS 2048
+#define EVAL_TOKENS 2048 /* of a batch of an evaluation: more would take memory and little time less */
 
 static int apply_overrides(const struct config *config, struct model_config *model, bool *vocabulary_given,
                            struct error *error)

@@ -53,6 +53,28 @@ expect 2 'llmrun: eval has no flag --stpes; *' -- eval --model run --data text.t
 expect 0 out '*Keys: run.backend *data.mask*' -- eval --help
 expect 2 'llmrun: --data is given twice; once is wanted' -- eval --model run --data a.txt --data text.txt
 
+# changes FLAG... -- COMMAND...: each flag, a key and its value in one word, changes what the command prints.
+changes() {
+    flags=
+    while [ "$1" != -- ]; do
+        flags="$flags $1"
+        shift
+    done
+    shift
+    "$llmrun" "$@" >first 2>/dev/null || complain "$* failed"
+    for flag in $flags; do
+        "$llmrun" "$@" "--$flag" 2>&1 | cmp -s first - && complain "$* --$flag changes nothing"
+    done
+}
+changes run.seed=5 model.dropout=0.1 model.preset=gpt2-8 model.overrides.n_layer=3 data.valid=x data.valid_split=0.1 \
+    data.seq_len=16 train.global_batch=8 train.micro_batch=2 optim.beta1=0.8 optim.beta2=0.8 optim.eps=1e-6 \
+    optim.weight_decay=0.2 optim.clip=0 precision.compute=bf16 numerics.exact=false numerics.lanes=2 \
+    parallel.recompute=full -- plan tiny.yaml --dump step
+changes data.pack=false data.seq_len=16 train.eval_tokens=64 model.overrides.layer_norm_epsilon=0.1 precision.compute=bf16 -- \
+    eval --model run --data tiny.yaml --json
+changes model.overrides.layer_norm_epsilon=9 precision.compute=bf16 -- \
+    generate --model run --prompt The --tokens 60 --seed 3 --temperature 1
+
 # What a run was trained with holds in eval. Two prompts with answers of 3 and 5 bytes, whose prompts are not learned:
 # with the bytes 0 that end the documents, 3 + 1 + 5 + 1 targets (by hand).
 printf '{"prompt": "one", "answer": "uno"}\n{"prompt": "four?", "answer": "cinco"}\n' >pairs.jsonl
