@@ -11,6 +11,16 @@
 #include "train/saver.h"
 #include "train/stored_model.h"
 
+int origin_damaged(int status, struct error *error)
+{
+    char found[sizeof error->message];
+
+    if (status != STATUS_INPUT || error == NULL)
+        return status;
+    memcpy(found, error->message, sizeof found);
+    return error_set(error, status, "%.900s; run.resume can name an older checkpoint", found);
+}
+
 /* Opens the checkpoint to go on from: *found is false for a fresh start. */
 static int find_checkpoint(const struct file_system *fs, const char *resume, const char *run_folder,
                            struct checkpoint *checkpoint, bool *found, struct error *error)
@@ -31,7 +41,9 @@ static int find_checkpoint(const struct file_system *fs, const char *resume, con
     if (status == STATUS_OK && *found && strcmp(resume, "none") == 0)
         return error_set(error, STATUS_USAGE, "run.resume is none, and %s is there already; name another run.dir",
                          path);
-    return status == STATUS_OK && *found ? checkpoint_open(fs, path, checkpoint, error) : status;
+    if (status == STATUS_OK && *found)
+        status = origin_damaged(checkpoint_open(fs, path, checkpoint, error), error);
+    return status;
 }
 
 /* Where nobody sets data.tokenizer it follows from what model.path holds; that may be gone. So may be what

@@ -25,6 +25,9 @@ struct origin {
 int origin_find(struct origin *origin, const struct file_system *fs, const struct config *given, const char *run_folder,
                 struct error *error);
 
+/* For a failure of reading the checkpoint: where it is damaged the sentence says what to do. Returns `status`. */
+int origin_damaged(int status, struct error *error);
+
 /* Closes the checkpoint; `config` may still be used, until origin_free, `files` and `fs` no more. Both accept a zeroed
  * struct.
  */

@@ -187,7 +187,7 @@ int saver_restore(struct saver *saver, struct checkpoint *checkpoint, struct tra
                                 !checkpoint_state_integer(&checkpoint->manifest.state, "tokens", &state->tokens)))
         status = error_set(error, STATUS_INPUT, "%s: its manifest has no step and tokens", checkpoint->folder);
     if (status == STATUS_OK)
-        status = weights_load(saver->engine->executor, &saver->list, checkpoint, error);
+        status = origin_damaged(weights_load(saver->engine->executor, &saver->list, checkpoint, error), error);
     if (status == STATUS_OK)
         status = engine_refresh(saver->engine, error);
     if (status == STATUS_OK) {
