@@ -51,20 +51,50 @@ static int check_rotation(const json_t *root, const char *source, struct error *
 {
     const json_t *scaling = json_object_get(root, "rope_scaling"), *theta = json_object_get(root, "rope_theta");
     const json_t *parameters = json_object_get(root, "rope_parameters");
-    const json_t *inner = json_object_get(parameters, "rope_theta");
+    const json_t *objects[] = {scaling, parameters};
 
     if (scaling != NULL && parameters != NULL && !json_is_null(scaling) && !json_is_null(parameters) &&
         !json_equal(scaling, parameters))
         return error_set(error, STATUS_INPUT, "%s: rope_scaling and rope_parameters are both there and differ", source);
-    if (theta != NULL && inner != NULL && json_number_value(theta) != json_number_value(inner))
-        return error_set(error, STATUS_INPUT, "%s: rope_theta and rope_parameters.rope_theta are both there and differ",
-                         source);
+    for (int i = 0; i < 2; i++) {
+        const json_t *inner = json_object_get(objects[i], "rope_theta");
+
+        if (theta != NULL && inner != NULL && json_number_value(theta) != json_number_value(inner))
+            return error_set(error, STATUS_INPUT, "%s: rope_theta and %s.rope_theta are both there and differ", source,
+                             i == 0 ? "rope_scaling" : "rope_parameters");
+    }
     return STATUS_OK;
 }
 
 static bool is_no_scaling(const char *key, const json_t *value)
 {
     return json_is_null(value) && (strcmp(key, "rope_scaling") == 0 || strcmp(key, "rope_parameters") == 0);
+}
+
+/* What transformers takes for another name of a field (attribute_map of GPT2Config); NULL: nothing. */
+static const char *field_meant(enum model_family family, const char *key)
+{
+    static const char *const names[][2] = {{"hidden_size", "n_embd"},
+                                           {"max_position_embeddings", "n_positions"},
+                                           {"num_attention_heads", "n_head"},
+                                           {"num_hidden_layers", "n_layer"}};
+
+    for (size_t i = 0; family == MODEL_GPT2 && i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i][0], key) == 0)
+            return names[i][1];
+    return NULL;
+}
+
+static int set_other_name(const json_t *root, struct model_config *config, const char *source, const char *key,
+                          const json_t *value, struct error *error)
+{
+    const char *meant = field_meant(config->family, key);
+    const json_t *same = json_object_get(root, meant);
+
+    if (same != NULL && !json_equal(same, value))
+        return error_set(error, STATUS_INPUT, "%s: %s and %s, which mean the same, are both there and differ", source,
+                         key, meant);
+    return set_field(config, source, meant, value, error);
 }
 
 static bool names_field(const struct hf_ignored *ignored, const char *field)
@@ -80,7 +110,8 @@ static bool is_read(enum model_family family, const char *field)
     for (int i = 0; hf_dropout_field(family, i) != NULL; i++)
         if (strcmp(field, hf_dropout_field(family, i)) == 0)
             return true;
-    return strcmp(field, "model_type") == 0 || strcmp(field, "eos_token_id") == 0 || model_has_key(family, field);
+    return strcmp(field, "model_type") == 0 || strcmp(field, "eos_token_id") == 0 || model_has_key(family, field) ||
+           field_meant(family, field) != NULL;
 }
 
 /* A name that does nothing is a slip, and a field that is read would be another model without it. */
@@ -115,6 +146,8 @@ static int read_fields(const json_t *root, const char *source, const struct hf_i
             continue;
         if (strcmp(key, "n_ctx") != 0 && model_has_key(config->family, key))
             status = set_field(config, source, key, value, error);
+        else if (field_meant(config->family, key) != NULL)
+            status = set_other_name(root, config, source, key, value, error);
         else if (!hf_field_changes_nothing(key, value))
             status = error_set(error, STATUS_INPUT,
                                "%s: the field '%.100s' is not known for %s, and what the model computes may depend on "

@@ -23,7 +23,11 @@ static const char *const harmless[] = {
     "attn_pdrop",
     "auto_map",
     "bad_words_ids",
+    "base_model_ep_plan",
+    "base_model_pp_plan",
+    "base_model_tp_plan",
     "begin_suppress_tokens",
+    "bos_token",
     "bos_token_id",
     "bos_token_ids",
     "chunk_size_feed_forward",
@@ -37,10 +41,12 @@ static const char *const harmless[] = {
     "embd_pdrop",
     "embed_dropout",
     "encoder_no_repeat_ngram_size",
+    "eos_token",
     "eos_token_id",
     "eos_token_ids",
     "exponential_decay_length_penalty",
     "finetuning_task",
+    "flash_attention",
     "forced_bos_token_id",
     "forced_eos_token_id",
     "gradient_checkpointing",
@@ -51,26 +57,34 @@ static const char *const harmless[] = {
     "keys_to_ignore_at_inference",
     "label2id",
     "length_penalty",
+    "line_by_line",
+    "logits_to_keep",
+    "loss_type",
     "mask_token_id",
     "max_length",
     "max_new_tokens",
     "max_seq_len",
+    "max_seq_length",
     "max_sequence_length",
+    "max_window_layers",
     "min_length",
     "model_max_length",
     "model_type",
     "n_ctx",
     "name_or_path",
+    "neftune_noise_alpha",
     "no_repeat_ngram_size",
     "num_beam_groups",
     "num_beams",
     "num_labels",
+    "num_logits_to_keep",
     "num_return_sequences",
     "output_attentions",
     "output_hidden_states",
     "output_logits",
     "output_past",
     "output_scores",
+    "pad_token",
     "pad_token_id",
     "pad_token_ids",
     "predict_special_tokens",
@@ -84,6 +98,7 @@ static const char *const harmless[] = {
     "return_dict",
     "return_dict_in_generate",
     "sep_token_id",
+    "seq_length",
     "summary_activation",
     "summary_first_dropout",
     "summary_last_dropout",
@@ -102,12 +117,16 @@ static const char *const harmless[] = {
     "transformers.js_config",
     "transformers_version",
     "typical_p",
+    "unk_token",
     "unk_token_id",
     "unsloth_fixed",
     "unsloth_version",
     "use_bfloat16",
     "use_cache",
     "use_flash_attention",
+    "use_flash_attention_2",
+    "use_flash_attn",
+    "use_flash_attn_2",
     "use_return_dict",
     "xla_device",
 };
@@ -116,10 +135,21 @@ static const char *const harmless[] = {
 static const struct {
     const char *name, *value; /* JSON */
 } harmless_as[] = {
-    {"add_cross_attention", "false"}, {"is_encoder_decoder", "false"}, {"tie_encoder_decoder", "false"},
-    {"rope_interleaved", "false"},    {"use_sliding_window", "false"}, {"qkv_bias", "false"},
-    {"use_qk_norm", "false"},         {"is_llama_config", "true"},     {"is_causal", "true"},
-    {"partial_rotary_factor", "1.0"}, {"pruned_heads", "{}"},
+    {"add_cross_attention", "false"},
+    {"is_encoder_decoder", "false"},
+    {"tie_encoder_decoder", "false"},
+    {"rope_interleaved", "false"},
+    {"use_sliding_window", "false"},
+    {"qkv_bias", "false"},
+    {"use_qk_norm", "false"},
+    {"is_llama_config", "true"},
+    {"is_causal", "true"},
+    {"partial_rotary_factor", "1.0"},
+    {"pruned_heads", "{}"},
+    {"n_special", "0"},
+    {"bias", "true"},
+    {"use_parallel_residual", "false"},
+    {"logit_scale", "1.0"},
 };
 
 static int compare(const void *name, const void *row)
@@ -138,6 +168,20 @@ static bool is_value(const json_t *value, const char *text)
     return same;
 }
 
+/* The kind of attention of each layer, which of these families all have one. */
+static bool is_full_attention(const json_t *value)
+{
+    size_t i;
+    const json_t *layer;
+
+    json_array_foreach((json_t *)value, i, layer)
+    {
+        if (!json_is_string(layer) || strcmp(json_string_value(layer), "full_attention") != 0)
+            return false;
+    }
+    return json_is_array(value);
+}
+
 bool hf_field_changes_nothing(const char *name, const json_t *value)
 {
     if (json_is_null(value) ||
@@ -146,5 +190,5 @@ bool hf_field_changes_nothing(const char *name, const json_t *value)
     for (size_t i = 0; i < sizeof harmless_as / sizeof harmless_as[0]; i++)
         if (strcmp(harmless_as[i].name, name) == 0)
             return is_value(value, harmless_as[i].value);
-    return false;
+    return strcmp(name, "layer_types") == 0 && is_full_attention(value);
 }

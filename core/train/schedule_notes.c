@@ -55,8 +55,8 @@ static void note_extension(const struct learning_rate *schedule, const char *nam
     struct learning_rate before = *schedule;
 
     before.steps = steps_before;
-    if (steps_before == 0 || steps_before == schedule->steps || schedule->decay == DECAY_CONSTANT ||
-        (schedule->decay != DECAY_WSD && schedule->decay_steps > 0))
+    if (steps_before == 0 || steps_before == schedule->steps || schedule->peak <= 0 ||
+        schedule->decay == DECAY_CONSTANT || (schedule->decay != DECAY_WSD && schedule->decay_steps > 0))
         return;
     log_line(LOG_WARNING,
              "train.steps was %lld when the checkpoint was saved and is %lld now: optim.decay %s ends at another step, "

@@ -110,6 +110,9 @@ static void of_two_places_for_rope_none_wins_by_its_order(void **state)
                    "rope_scaling and rope_parameters are both there and differ");
     assert_refused(LLAMA ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":1e4},\"rope_theta\":5e5}",
                    "rope_theta and rope_parameters.rope_theta are both there and differ");
+    /* transformers takes the inner one */
+    assert_refused(LLAMA ",\"rope_scaling\":{\"rope_type\":\"default\",\"rope_theta\":1e4},\"rope_theta\":5e5}",
+                   "rope_theta and rope_scaling.rope_theta are both there and differ");
     assert_true(read(LLAMA ",\"rope_theta\":5e5,\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":5e5}}")
                     .rope_theta == 5e5);
 }
@@ -169,6 +172,9 @@ static void fields_that_change_nothing_are_read(void **state)
         "\"_pre_quantization_dtype\":\"bfloat16\"",
         ",\"auto_map\":{\"AutoModelForCausalLM\":\"m.C\"},\"hidden_dropout\":0.1,"
         "\"max_sequence_length\":2048,\"partial_rotary_factor\":1",
+        ",\"layer_types\":[\"full_attention\",\"full_attention\"],\"max_window_layers\":28,\"loss_type\":"
+        "\"ForCausalLM\","
+        "\"base_model_tp_plan\":{\"layers.*.self_attn.q_proj\":\"colwise\"},\"neftune_noise_alpha\":5",
         ",\"pretraining_tp\":null,\"use_sliding_window\":false,\"is_causal\":true,\"qkv_bias\":false",
     };
 
@@ -217,6 +223,9 @@ static void the_same_fields_with_values_that_change_the_model_are_refused(void *
         "\"pretraining_tp\":\"2\"",
         "\"attention_bias\":true",
         "\"rope_interleaved\":0",
+        "\"layer_types\":[\"full_attention\",\"sliding_attention\"]",
+        "\"layer_types\":\"full_attention\"",
+        "\"hidden_size\":0",
         "\"rope_parameters\":{\"rope_theta\":1e4,\"partial_rotary_factor\":0.5}",
     };
     char text[256], name[64];
@@ -227,6 +236,28 @@ static void the_same_fields_with_values_that_change_the_model_are_refused(void *
         snprintf(name, sizeof name, "%.*s", (int)strcspn(values[i] + 1, "\""), values[i] + 1);
         assert_refused(text, name);
     }
+}
+
+/* GPT2Config of transformers 5.24 takes them for n_embd and so on; in LLaMA they are the fields themselves. */
+static void gpt2_has_other_names_for_its_extents(void **state)
+{
+    char *names[] = {"hidden_size"};
+    const struct hf_ignored ignored = {names, 1};
+    static const char text[] = GPT2 ",\"hidden_size\":96}";
+    struct model_config config =
+        read(GPT2 ",\"hidden_size\":96,\"num_attention_heads\":6,\"num_hidden_layers\":3,\"n_layer\":3,"
+                  "\"max_position_embeddings\":40}");
+    struct error error;
+
+    (void)state;
+    assert_int_equal(config.n_embd, 96);
+    assert_int_equal(config.n_head, 6);
+    assert_int_equal(config.n_layer, 3);
+    assert_int_equal(config.n_positions, 40);
+    assert_refused(GPT2 ",\"hidden_size\":96,\"n_embd\":48}",
+                   "hidden_size and n_embd, which mean the same, are both there and differ");
+    assert_refused(GPT2 ",\"hidden_size\":\"96\"}", "n_embd is '96', a string");
+    assert_int_equal(hf_config_parse(text, sizeof text - 1, "c", &ignored, &config, &error), STATUS_USAGE);
 }
 
 static int ignore(const char *text, char **names, int64_t count, struct error *error)
@@ -452,6 +483,7 @@ int main(void)
         cmocka_unit_test(fields_that_change_nothing_are_read),
         cmocka_unit_test(names_of_the_same_function_are_read),
         cmocka_unit_test(the_same_fields_with_values_that_change_the_model_are_refused),
+        cmocka_unit_test(gpt2_has_other_names_for_its_extents),
         cmocka_unit_test(a_field_is_passed_over_where_that_is_asked_for),
         cmocka_unit_test(a_name_to_pass_over_that_is_not_there_or_is_read_is_refused),
         cmocka_unit_test(what_cannot_be_a_model_is_refused),
