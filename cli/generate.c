@@ -137,7 +137,7 @@ int command_generate(int argc, char **argv, struct error *error)
          .target = &path},
         {"prompt", OPTION_TEXT, "TEXT", "text to go on from", .required = true, .target = &prompt},
         {"tokens", OPTION_INTEGER, "N", "tokens to make, 100", "[0, 1e9]", .target = &generate_options.tokens},
-        {"temperature", OPTION_NUMBER, "T", "0: the most probable token; 1", "[0, 100]",
+        {"temperature", OPTION_NUMBER, "T", "0: the most probable token, whatever the next three say; 1", "[0, 100]",
          .target = &generate_options.temperature},
         {"top-k", OPTION_INTEGER, "K", "only the K most probable tokens; 0: all", "[0, 1e9]",
          .target = &generate_options.top_k},

@@ -101,7 +101,7 @@ static int take_option(struct walk *walk, int index, const char *flag, size_t fl
     const char *value;
 
     if ((walk->seen >> index & 1) != 0 && option->type != OPTION_TEXTS)
-        return error_set(walk->error, STATUS_USAGE, "%s%s is given twice; once is wanted", dashes(option->name),
+        return error_set(walk->error, STATUS_USAGE, "%s%s is given twice; expected once", dashes(option->name),
                          option->name);
     walk->seen |= UINT64_C(1) << index;
     if (option->type == OPTION_SWITCH) {
@@ -121,6 +121,14 @@ static int take_option(struct walk *walk, int index, const char *flag, size_t fl
     return STATUS_OK;
 }
 
+/* --seed is what run.seed would be, --model what model.path or model.preset, --data what data.train or data.valid. */
+static bool stands_for(const struct command_option *option, const struct config_key *key)
+{
+    const bool names = key->type == CONFIG_TYPE_TEXT || key->type == CONFIG_TYPE_LIST;
+
+    return strcmp(option->name, key->name) == 0 || (names && strcmp(option->name, key->section) == 0);
+}
+
 /* A key that is none, or that the command does not use, but may have an option for of its own. */
 static int check_key(const struct walk *walk, const char *name, const char *flag, size_t flag_bytes)
 {
@@ -137,7 +145,7 @@ static int check_key(const struct walk *walk, const char *name, const char *flag
         return error_set(walk->error, STATUS_USAGE, "%s: no key is called %.120s%s", place, name, hint);
     }
     for (int i = 0; i < usage->option_count; i++)
-        if (strcmp(usage->options[i].name, config_keys[key].name) == 0)
+        if (stands_for(&usage->options[i], &config_keys[key]))
             return error_set(walk->error, STATUS_USAGE, "%s: %s does not use %s; its own flag is --%s", place,
                              usage->command, config_keys[key].dotted, usage->options[i].name);
     return config_check_command((enum config_key_id)key, usage->keys_of, place, walk->error);

@@ -64,7 +64,13 @@ static struct fit find_fit(struct device *device, const struct compile_request *
 /* What takes less, for a request that nothing in find_fit helps. */
 static void add_smaller(const struct compile_request *request, struct text *mend)
 {
-    text_add(mend, "; a smaller data.seq_len (%lld) or model takes less", (long long)request->sequence);
+    const bool evaluates = !request->train && request->eval_batch > 0;
+    const int64_t sequence = evaluates ? compile_eval_sequence(request) : request->sequence;
+
+    text_add(mend, "; a smaller data.seq_len (%lld)", (long long)sequence);
+    if (evaluates && request->eval_batch > 1)
+        text_add(mend, ", train.micro_batch (%lld)", (long long)request->eval_batch);
+    text_add(mend, " or model takes less");
 }
 
 static void add_fit(const struct compile_request *request, const struct fit *fit, int64_t room, struct text *mend)

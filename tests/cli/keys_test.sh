@@ -49,9 +49,13 @@ expect 0 out '*steps: 3 *' -- config show
 unset LLMRUN_TRAIN_STEPS
 expect 0 out '*memory of one rank*' -- plan tiny.yaml
 expect 2 'llmrun: --steps: eval does not use train.steps, *' -- eval --model run --data text.txt --steps 3
+expect 2 'llmrun: --data.valid: eval does not use data.valid; its own flag is --data' -- \
+    eval --model run --data text.txt --data.valid text.txt
+expect 2 'llmrun: --model.preset: bench gemm does not use model.preset; its own flag is --model' -- \
+    bench gemm --model.preset gpt2
 expect 2 'llmrun: eval has no flag --stpes; *' -- eval --model run --data text.txt --stpes 3
 expect 0 out '*Keys: run.backend *data.mask*' -- eval --help
-expect 2 'llmrun: --data is given twice; once is wanted' -- eval --model run --data a.txt --data text.txt
+expect 2 'llmrun: --data is given twice; expected once' -- eval --model run --data a.txt --data text.txt
 
 # changes FLAG... -- COMMAND...: each flag, a key and its value in one word, changes what the command prints.
 changes() {
