@@ -6,6 +6,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 #define BAR_CELLS  24
 #define LINE_BYTES 512
 
@@ -38,9 +40,8 @@ static void flush(struct progress *progress)
 
 void progress_end(struct progress *progress)
 {
-    if (progress->open)
+    if (atomic_exchange(&progress->open, false))
         fputc('\n', progress->out);
-    progress->open = false;
     flush(progress);
 }
 
@@ -50,6 +51,23 @@ int progress_check(struct progress *progress, struct error *error)
     if (progress->failure == 0)
         return STATUS_OK;
     return error_set(error, STATUS_STORAGE, "the output could not be written: %s", strerror(progress->failure));
+}
+
+/* Threads that save log too: the bar's line is ended once. */
+static void log_beside(void *context, enum log_level level, const char *line)
+{
+    struct progress *progress = context;
+
+    if (atomic_exchange(&progress->open, false)) {
+        fputc('\n', progress->out);
+        fflush(progress->out);
+    }
+    log_to_stderr(NULL, level, line);
+}
+
+void progress_catch_log(struct progress *progress)
+{
+    log_set_sink(log_beside, progress);
 }
 
 /* "1h02m", "3m05s", "12s". */
@@ -123,7 +141,7 @@ static void draw(struct progress *progress, const struct trainer *trainer, const
     if ((int)(strlen(bar) + strlen(line)) > room)
         bar[0] = '\0';
     fprintf(progress->out, "\r\033[K%s%.*s", bar, room - (int)strlen(bar), line);
-    progress->open = true;
+    atomic_store(&progress->open, true);
 }
 
 static void stepped(void *context, const struct trainer *trainer, const struct step_metrics *step)

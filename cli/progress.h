@@ -2,6 +2,7 @@
 #ifndef LLMRUN_CLI_PROGRESS_H
 #define LLMRUN_CLI_PROGRESS_H
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "train/trainer.h"
@@ -9,16 +10,19 @@
 struct progress {
     FILE *out;
     bool terminal;
-    int64_t every;  /* steps between plain lines */
-    double step_ms; /* smoothed, for the time left */
-    bool open;      /* the bar's line has no end yet */
-    int failure;    /* errno of the first write that failed; 0: none */
+    int64_t every;    /* steps between plain lines */
+    double step_ms;   /* smoothed, for the time left */
+    atomic_bool open; /* the bar's line has no end yet */
+    int failure;      /* errno of the first write that failed; 0: none */
 };
 
 void progress_init(struct progress *progress, FILE *out, int64_t every);
 
 /* Listens to a trainer; `progress` outlives it. */
 struct trainer_observer progress_observer(struct progress *progress);
+
+/* Lines of the log begin on a line of their own from now on. Before threads start; `progress` outlives them. */
+void progress_catch_log(struct progress *progress);
 
 /* Ends the bar's line, so that other text can follow. */
 void progress_end(struct progress *progress);

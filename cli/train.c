@@ -1,24 +1,20 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "command.h"
 #include "data/builtin.h"
 #include "options.h"
 #include "progress.h"
 
-static int train(void *context, const struct config *config, struct error *error)
+static int run(const struct config *config, struct progress *progress, struct error *error)
 {
-    struct progress progress;
     struct trainer_options options = {.config = config, .fs = &file_system_real, .clock = &clock_system};
     struct trainer *trainer;
     int status;
 
-    (void)context;
-    /* A reader of the output that goes away is no reason to end a run. */
-    signal(SIGPIPE, SIG_IGN);
-    progress_init(&progress, stdout, config->log.every);
     options.builtin = builtin_text(&options.builtin_bytes);
-    options.observer = progress_observer(&progress);
+    options.observer = progress_observer(progress);
     status = trainer_create(&options, &trainer, error);
     if (status != STATUS_OK)
         return status;
@@ -28,9 +24,24 @@ static int train(void *context, const struct config *config, struct error *error
     else
         status = trainer_run(trainer, error);
     trainer_destroy(trainer);
+    return status;
+}
+
+static int train(void *context, const struct config *config, struct error *error)
+{
+    struct progress progress;
+    int status;
+
+    (void)context;
+    /* A reader of the output that goes away is no reason to end a run. */
+    signal(SIGPIPE, SIG_IGN);
+    progress_init(&progress, stdout, config->log.every);
+    progress_catch_log(&progress);
+    status = run(config, &progress, error);
     if (status == STATUS_OK)
-        return progress_check(&progress, error);
+        status = progress_check(&progress, error);
     progress_end(&progress);
+    log_set_sink(NULL, NULL);
     return status;
 }
 

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void log_to_stderr(void *context, enum log_level level, const char *line)
+void log_to_stderr(void *context, enum log_level level, const char *line)
 {
     static const char *const prefix[] = {"error: ", "warning: ", "", "debug: "};
 

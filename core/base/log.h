@@ -12,6 +12,9 @@ typedef void log_sink(void *context, enum log_level level, const char *line);
 void log_set_sink(log_sink *sink, void *context);
 void log_set_level(enum log_level level);
 
+/* Where lines go at first, for a sink that does more besides. */
+void log_to_stderr(void *context, enum log_level level, const char *line);
+
 /* Any thread. Lines over 1,000 characters are cut. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -11,8 +11,11 @@
 #include "runtime/progress.h"
 #include "runtime/section.h"
 
-#define SETS           PLAN_INPUT_SETS
-#define RESULT_SETS    (SETS + 1) /* what was collected last stays while two submissions write theirs */
+#define SETS        PLAN_INPUT_SETS
+#define RESULT_SETS (SETS + 1) /* what was collected last stays while two submissions write theirs */
+/* Of the next step while the one before it runs: enough to keep a device busy, and less than it takes before enqueueing
+ * blocks (the CPU's takes 512). */
+#define LAUNCHES_AHEAD 256
 #define TRANSFER_BYTES ((int64_t)8 << 20)
 
 /* The host's side of one submission. */
@@ -268,14 +271,35 @@ static int launch_entry(struct executor *executor, const struct schedule_entry *
     }
 }
 
-/* Entries of the schedule that are launched ahead: as far as the first forward section. */
-static int64_t first_entries(const struct schedule *schedule)
+/* Launches of an entry of the schedule. */
+static int64_t entry_launches(const struct executor *executor, const struct schedule_entry *entry)
 {
-    int64_t i = 0;
+    const struct program *program = &executor->compiled.program;
+    const enum section_kind kind = entry->action == SCHEDULE_FORWARD    ? SECTION_FORWARD
+                                   : entry->action == SCHEDULE_BACKWARD ? SECTION_BACKWARD
+                                                                        : SECTION_CLOSE;
 
-    while (i < schedule->count && schedule->entries[i].action != SCHEDULE_FORWARD)
-        i++;
-    return i < schedule->count ? i + 1 : i;
+    for (int64_t i = 0; entry->action != SCHEDULE_ZERO && i < program->section_count; i++)
+        if (program->sections[i].kind == kind && program->sections[i].chunk == entry->chunk)
+            return program->sections[i].op_count;
+    return 1;
+}
+
+/* Entries of the schedule that are launched ahead: as far as the first forward section, and further while these are few
+ * launches. */
+static int64_t first_entries(const struct executor *executor)
+{
+    const struct schedule *schedule = &executor->compiled.schedule;
+    int64_t launches = 0, i = 0;
+    bool busy = false;
+
+    for (; i < schedule->count; i++) {
+        launches += entry_launches(executor, &schedule->entries[i]);
+        if (busy && launches > LAUNCHES_AHEAD)
+            break;
+        busy |= schedule->entries[i].action == SCHEDULE_FORWARD;
+    }
+    return i;
 }
 
 static int launch_entries(struct executor *executor, int64_t first, int64_t end, struct error *error)
@@ -289,8 +313,7 @@ static int launch_entries(struct executor *executor, int64_t first, int64_t end,
 
 static int launch_rest_of_step(struct executor *executor, struct error *error)
 {
-    const struct schedule *schedule = &executor->compiled.schedule;
-    int status = launch_entries(executor, first_entries(schedule), schedule->count, error);
+    int status = launch_entries(executor, first_entries(executor), executor->compiled.schedule.count, error);
 
     return status == STATUS_OK ? launch(executor, SECTION_UPDATE, 0, 0, error) : status;
 }
@@ -318,7 +341,7 @@ static int launch_job(struct executor *executor, enum executor_job job, struct e
     case EXECUTOR_REFRESH:
         return launch(executor, SECTION_REFRESH, 0, 0, error);
     case EXECUTOR_STEP:
-        return launch_entries(executor, 0, first_entries(&executor->compiled.schedule), error);
+        return launch_entries(executor, 0, first_entries(executor), error);
     case EXECUTOR_EVALUATE:
         return launch(executor, SECTION_EVALUATE, 0, 0, error);
     case EXECUTOR_PREFILL:

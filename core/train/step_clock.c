@@ -49,6 +49,7 @@ int step_clock_start(struct step_clock *clock, struct error *error)
 {
     clock->read = clock->made;
     clock->read_ns = host_ns(clock);
+    clock->started = true;
     return make_mark(clock, error);
 }
 
@@ -76,6 +77,7 @@ static bool device_time(struct step_clock *clock, int64_t *ns)
 
 int64_t step_clock_read(struct step_clock *clock)
 {
+    bool by_host = clock->started;
     int64_t ns = 0, now;
 
     if (!clock->doubtful && !device_time(clock, &ns)) {
@@ -83,8 +85,9 @@ int64_t step_clock_read(struct step_clock *clock)
         log_line(LOG_WARNING, "the device's clock gives no time of a step that can be true; step_ms is the host's");
     }
     now = host_ns(clock);
-    if (clock->doubtful)
+    if (by_host || clock->doubtful)
         ns = now - clock->read_ns;
+    clock->started = false;
     clock->read++;
     clock->read_ns = now;
     return ns;

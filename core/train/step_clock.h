@@ -1,6 +1,7 @@
-/* How long each step takes on the device: from the end of the step before it, or from where training goes on after
- * something else, to its own end. The host notices these ends late: two steps are in flight, and a device that takes
- * only so much work ahead blocks the host while it enqueues more. So the device's events tell the time. */
+/* How long each step takes: from the end of the step before it, or from where training goes on after something else, to
+ * its own end. The host notices these ends late: two steps are in flight, and a device that takes only so much work
+ * ahead blocks the host while it enqueues more. So the device's events tell the time. Of the first step after something
+ * else the host's clock does: its start is the host's, and nobody keeps the host from seeing its end. */
 #ifndef LLMRUN_TRAIN_STEP_CLOCK_H
 #define LLMRUN_TRAIN_STEP_CLOCK_H
 
@@ -26,6 +27,7 @@ struct step_clock {
     int64_t made;    /* marks so far; mark i stands at i % STEP_CLOCK_MARKS */
     int64_t read;    /* the mark that the next step is counted from */
     int64_t read_ns; /* the host's time of it */
+    bool started;    /* that mark is a start */
     bool doubtful;   /* the device's times cannot be true: the host's are used */
 };
 

@@ -28,6 +28,14 @@ else
     tr -d '\r' <out | grep -q '^checkpoint bar/ckpt/step_00000025$' ||
         complain "no line for the checkpoint: $(tail -c 600 out)"
     tr -d '\r' <out | tail -n 1 | grep -q "$escape" && complain 'the last line of a terminal run is half a bar'
+    # What is said meanwhile begins a line of its own.
+    printf '{"prompt": "%0500d", "answer": "1"}\n' 1 >masked.jsonl
+    "$helpers/on_terminal" 0 0 "$llmrun" tiny.yaml --run.dir said --steps 25 --data.train masked.jsonl \
+        --data.mask prompt --train.global_batch 1 >out 2>err
+    code=$? command='train on a terminal with a warning'
+    wants 0
+    tr -d '\r' <out | grep -q '^warning: step [0-9]* has no token to learn from' ||
+        complain "$command: $(tr -d '\r' <out | grep -F 'warning: step')"
     # As wide as the terminal is at that moment, so that nothing wraps: the text alone, cut, where there is no room.
     "$helpers/on_terminal" 40 140 "$llmrun" tiny.yaml --run.dir narrow --steps 200 >out 2>err
     code=$? command='train on a terminal of 40, then 140 columns'

@@ -64,6 +64,33 @@ static void two_submissions_in_flight_give_the_results_of_one_at_a_time(void **s
     tiny_close(&tiny);
 }
 
+static void a_step_may_be_collected_while_the_next_one_is_submitted_in_part(void **state)
+{
+    const char *const backends[] = {"cpu", "fakegpu", "fakegraph"};
+    struct compile_request request = tiny_request();
+    double wanted[LOSSES], found[LOSSES];
+    struct tiny tiny;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        train(backends[i], &request, wanted);
+        tiny_open(&tiny, backends[i], NULL, NULL, &request);
+        for (int step = 1; step <= STEPS + 1; step++) {
+            if (step <= STEPS) {
+                tiny_fill(&tiny, step);
+                tiny_ok(&tiny, executor_submit_first(tiny.executor, EXECUTOR_STEP, &tiny.error));
+            }
+            assert_int_equal(executor_pending(tiny.executor), step > 1);
+            if (step > 1)
+                tiny_collect(&tiny, found + (step - 2) * TINY_BATCH);
+            if (step <= STEPS)
+                tiny_ok(&tiny, executor_submit_rest(tiny.executor, EXECUTOR_STEP, &tiny.error));
+        }
+        tiny_close(&tiny);
+        assert_memory_equal(found, wanted, sizeof wanted);
+    }
+}
+
 static void results_stay_readable_until_the_next_collect(void **state)
 {
     struct compile_request request = tiny_request();
@@ -298,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_lowers_the_loss_of_a_batch_that_comes_again),
         cmocka_unit_test(two_submissions_in_flight_give_the_results_of_one_at_a_time),
+        cmocka_unit_test(a_step_may_be_collected_while_the_next_one_is_submitted_in_part),
         cmocka_unit_test(results_stay_readable_until_the_next_collect),
         cmocka_unit_test(a_third_submission_and_a_collect_of_nothing_are_refused),
         cmocka_unit_test(a_job_that_was_not_compiled_is_refused),
