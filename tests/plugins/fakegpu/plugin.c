@@ -16,6 +16,7 @@ static int32_t device_count(int32_t *count, struct llmrun_error *error)
 static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
 {
     struct llmrun_device_info found = {.size = sizeof found};
+    const char *flops = getenv("FAKEGPU_FLOPS");
     uint32_t size = info->size < sizeof found ? info->size : (uint32_t)sizeof found;
     int32_t code;
 
@@ -30,6 +31,8 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
     snprintf(found.name, sizeof found.name, "fake GPU %d", index);
     strcpy(found.architecture, "fakegpu");
     strcpy(found.domain, "fakegpu");
+    found.flops_f32 = flops != NULL ? strtod(flops, NULL) : 0;
+    found.flops_bf16 = 2 * found.flops_f32;
     memcpy(info, &found, size);
     return LLMRUN_OK;
 }
