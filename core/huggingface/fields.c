@@ -21,6 +21,7 @@ static const char *const harmless[] = {
     "attention_probs_dropout_prob",
     "attn_implementation",
     "attn_pdrop",
+    "author",
     "auto_map",
     "bad_words_ids",
     "base_model_ep_plan",
@@ -32,6 +33,7 @@ static const char *const harmless[] = {
     "bos_token_ids",
     "chunk_size_feed_forward",
     "classifier_dropout",
+    "created_date",
     "decoder_start_token_id",
     "diversity_penalty",
     "do_sample",
@@ -57,6 +59,7 @@ static const char *const harmless[] = {
     "keys_to_ignore_at_inference",
     "label2id",
     "length_penalty",
+    "license",
     "line_by_line",
     "logits_to_keep",
     "loss_type",
@@ -150,6 +153,7 @@ static const struct {
     {"bias", "true"},
     {"use_parallel_residual", "false"},
     {"logit_scale", "1.0"},
+    {"activation", "\"swiglu\""},
 };
 
 static int compare(const void *name, const void *row)

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/strict_json.h"
 #include "huggingface/config.h"
+#include "huggingface/dropout.h"
 #include "huggingface/stop_ids.h"
 #include "model/rope.h"
 
@@ -73,6 +75,22 @@ static void read_and_print(const char *text, int64_t bytes)
     free(copy);
 }
 
+static void read_dropout(const char *text, int64_t bytes)
+{
+    struct hf_dropout dropout;
+    struct error error = {0};
+    json_t *root;
+
+    if (strict_json_parse(text, bytes, "fuzz", &root, &error) != STATUS_OK)
+        return;
+    for (int family = 0; family < MODEL_FAMILIES; family++)
+        if (hf_dropout_parse(root, (enum model_family)family, "fuzz", &dropout, &error) == STATUS_OK)
+            for (int i = 0; i < dropout.count; i++)
+                if (!(dropout.values[i] >= 0 && dropout.values[i] < 1))
+                    abort();
+    json_decref(root);
+}
+
 static void read_stops(const char *text, int64_t bytes)
 {
     struct hf_stop_ids ids;
@@ -99,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] % 2 == 0) {
         read_and_print((const char *)data + 1, (int64_t)size - 1);
         read_stops((const char *)data + 1, (int64_t)size - 1);
+        read_dropout((const char *)data + 1, (int64_t)size - 1);
         return 0;
     }
     type = types[data[0] / 2 % 2];
@@ -106,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(joined, type, strlen(type));
     memcpy(joined + strlen(type), data + 1, size - 1);
     read_and_print(joined, (int64_t)(strlen(type) + size - 1));
+    read_dropout(joined, (int64_t)(strlen(type) + size - 1));
     free(joined);
     return 0;
 }

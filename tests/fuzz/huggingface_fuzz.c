@@ -134,8 +134,12 @@ static void use(const struct hf_directory *directory, const struct model *model)
 {
     struct error error = {0};
     float memory[128];
+    bool own;
     int status;
 
+    if (hf_weights_own_head(directory, &model->config, &own, &error) != STATUS_OK &&
+        (error.status != STATUS_INPUT || error.message[0] == '\0'))
+        abort();
     if (hf_weights_check_layers(directory, &model->config, &error) != STATUS_OK)
         return;
     status = hf_weights_check(directory, &model->config, model->forms, model->count, &error);

@@ -162,7 +162,7 @@ static struct model_config read_with(const char *family, const char *fields)
     return read(text);
 }
 
-/* Fields of public models, by their config.json: SmolLM2, Unsloth's copies, Llama-2, distilgpt2. */
+/* Fields of public models, by their config.json: SmolLM2, Unsloth's copies, Llama-2, Falcon3, distilgpt2, KoGPT2. */
 static void fields_that_change_nothing_are_read(void **state)
 {
     static const char *const llamas[] = {
@@ -179,12 +179,14 @@ static void fields_that_change_nothing_are_read(void **state)
     };
 
     (void)state;
+    assert_int_equal(read_with(LLAMA, ",\"activation\":\"swiglu\"").n_layer, 32);
     assert_false(read_with(LLAMA, everything).tie_word_embeddings);
     for (size_t i = 0; i < sizeof llamas / sizeof llamas[0]; i++)
         assert_int_equal(read_with(LLAMA, llamas[i]).n_layer, 32);
     assert_int_equal(read_with(GPT2, ",\"_num_labels\":1,\"predict_special_tokens\":true,\"eos_token_ids\":[1],"
                                      "\"output_past\":true,\"pruned_heads\":{},\"is_decoder\":true,"
-                                     "\"num_labels\":2,\"gradient_checkpointing\":false")
+                                     "\"num_labels\":2,\"n_special\":0,\"author\":\"x\",\"created_date\":\"x\","
+                                     "\"license\":\"x\",\"gradient_checkpointing\":false")
                          .n_layer,
                      12);
     assert_int_equal(read_with(LLAMA, ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":1e4,"
@@ -208,6 +210,8 @@ static void names_of_the_same_function_are_read(void **state)
 static void the_same_fields_with_values_that_change_the_model_are_refused(void **state)
 {
     static const char *const values[] = {
+        "\"n_special\":2",
+        "\"activation\":\"gelu\"",
         "\"rope_interleaved\":true",
         "\"is_llama_config\":false",
         "\"pruned_heads\":{\"0\":[1]}",
