@@ -101,8 +101,14 @@ static bool put_llama(json_t *object, const struct model_config *config)
            json_object_set_new(object, "mlp_bias", json_false()) == 0 && put_rope(object, config);
 }
 
+/* Other names of the original for extents that may be others now are left out. */
 static bool put_gpt2(json_t *object, const struct model_config *config)
 {
+    static const char *const others[] = {"hidden_size", "max_position_embeddings", "num_attention_heads",
+                                         "num_hidden_layers"};
+
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        json_object_del(object, others[i]);
     return json_object_set_new(object, "activation_function", json_string("gelu_new")) == 0 && put_tie(object, config);
 }
 

@@ -459,6 +459,18 @@ static void other_fields_of_the_original_stay(void **state)
     assert_prints_the_same(&config, original, false, parts);
 }
 
+static void other_names_of_extents_do_not_contradict_new_ones(void **state)
+{
+    static const char *const parts[] = {"\"n_layer\": 3", NULL};
+    static const char original[] = GPT2 ",\"num_hidden_layers\":2,\"hidden_size\":24}";
+    struct model_config config = read(original);
+
+    (void)state;
+    assert_int_equal(config.n_embd, 24);
+    config.n_layer = 3;
+    assert_prints_the_same(&config, original, false, parts);
+}
+
 static void ids_of_another_vocabulary_are_replaced(void **state)
 {
     static const char *const parts[] = {"\"bos_token_id\": 7", "\"eos_token_id\": 7", "\"resid_pdrop\": 0.3", NULL};
@@ -497,6 +509,7 @@ int main(void)
         cmocka_unit_test(a_nul_between_tokens_is_refused),
         cmocka_unit_test(what_is_written_reads_back_as_the_same),
         cmocka_unit_test(other_fields_of_the_original_stay),
+        cmocka_unit_test(other_names_of_extents_do_not_contradict_new_ones),
         cmocka_unit_test(ids_of_another_vocabulary_are_replaced),
     };
 
