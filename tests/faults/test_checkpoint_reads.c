@@ -251,6 +251,30 @@ static void a_process_of_few_descriptors_holds_a_quarter_of_them(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+/* A tensor a shard, and room for three files. */
+static void more_shards_than_can_be_held_are_read_one_after_the_other(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct rlimit before, few;
+    struct failing_files files;
+    char path[PATH_MAX];
+
+    failing_files_init(&files);
+    fixture_snapshot(&files.fs, fixture->ckpt, 1, &snapshot);
+    snapshot.target.shard_bytes = 1;
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    strcpy(path, fixture_path(fixture->ckpt, "step_00000001"));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 12;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    assert_int_equal(checkpoint_most_held(), 3);
+    assert_true(fixture_is_step(path, 1));
+    assert_int_equal(checkpoint_verify(&file_system_real, path, NULL, NULL, NULL, NULL), STATUS_OK);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 #define STEPS (200 / EVERY(4))
 
 /* Saves without a rest, in a process of its own. */
@@ -334,6 +358,7 @@ int main(void)
         TEST(a_checkpoint_that_is_removed_after_it_was_opened_is_read_to_the_end),
         TEST(a_process_of_few_descriptors_holds_a_quarter_of_them),
         TEST(readers_of_a_checkpoint_see_its_files_and_no_others_there),
+        TEST(more_shards_than_can_be_held_are_read_one_after_the_other),
         TEST(a_run_that_keeps_one_checkpoint_is_read_while_it_saves),
     };
 
