@@ -163,8 +163,9 @@ int corpus_load(const struct corpus_options *options, const struct tokenizer *to
         token_set_close(train);
         token_set_close(valid);
         if (options->train_count > 0 && train->count == 0)
-            result = error_set(error, STATUS_INPUT, "the files of data.train hold no text to train on%s",
-                               options->valid_split > 0 ? "; valid_split takes it all" : "");
+            result = error_set(error, STATUS_INPUT, "%s%s no text but empty ones%s", options->train[0],
+                               options->train_count > 1 ? " and the other files of data.train hold" : " holds",
+                               options->valid_split > 0 ? ", or data.valid_split takes it all" : "");
         else if ((options->valid_count > 0 || options->valid_split > 0) && valid->count == 0)
             result = error_set(error, STATUS_INPUT, "the validation part holds no text; raise data.valid_split");
     }

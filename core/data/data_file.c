@@ -62,8 +62,45 @@ static bool looks_like_jsonl(const char *text, int64_t bytes)
     return is_one;
 }
 
+static const char *past_blanks(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
+        at++;
+    return at;
+}
+
+/* An object with a first name, alone or in an array, over as many lines as it likes. */
+static bool looks_like_json(const char *text, int64_t bytes)
+{
+    const char *end = text + bytes, *at = past_blanks(text, end), *name;
+
+    if (at < end && *at == '[')
+        at = past_blanks(at + 1, end);
+    if (at == end || *at != '{')
+        return false;
+    at = past_blanks(at + 1, end);
+    if (at == end || *at != '"')
+        return false;
+    name = ++at;
+    while (at < end && at - name < 128 && *at != '"' && *at != '\n')
+        at++;
+    if (at == end || *at != '"')
+        return false;
+    at = past_blanks(at + 1, end);
+    return at < end && *at == ':';
+}
+
+static void warn_of_json(const struct data_file *file)
+{
+    log_line(LOG_WARNING,
+             "%s: it begins as JSON does, and is read as plain text, with braces and names; write one object a line "
+             "and name it .jsonl (of an array: jq -c '.[]')",
+             file->name);
+}
+
 static int look_at_text(struct data_file *file, const struct file_name_kind *kind, struct error *error)
 {
+    const char *text;
     int status = STATUS_MEMORY;
 
     file->head = malloc((size_t)HEAD_BYTES);
@@ -76,11 +113,16 @@ static int look_at_text(struct data_file *file, const struct file_name_kind *kin
         status = error_set(error, STATUS_INPUT, "%s is empty", file->name);
     if (status != STATUS_OK)
         return status;
+    text = file->head + file->head_done;
     file->jsonl = kind->jsonl;
     status = file_kind_check(file->name, file->head, file->head_bytes, file->jsonl, error);
-    if (status != STATUS_OK || file->jsonl ||
-        !looks_like_jsonl(file->head + file->head_done, file->head_bytes - file->head_done))
+    if (status != STATUS_OK || file->jsonl)
         return status;
+    if (!looks_like_jsonl(text, file->head_bytes - file->head_done)) {
+        if (looks_like_json(text, file->head_bytes - file->head_done))
+            warn_of_json(file);
+        return STATUS_OK;
+    }
     file->jsonl = kind->open;
     if (!file->jsonl)
         log_line(LOG_WARNING,

@@ -28,18 +28,18 @@ static const struct {
     const char *names; /* endings, each with a space behind it */
     enum kind kind;
 } endings[] = {
-    {"json geojson ipynb ", JSON},
-    {"csv tsv xls xlsx xlsm ods ", TABLE},
-    {"parquet arrow feather orc avro ", COLUMNS},
+    {"json geojson json5 jsonc jsonld ipynb ", JSON},
+    {"csv tsv psv arff xls xlsx xlsm ods ", TABLE},
+    {"parquet arrow feather orc avro lance ", COLUMNS},
     {"html htm xhtml mhtml ", MARKUP},
-    {"pdf doc docx odt rtf epub mobi azw3 djvu ppt pptx odp ", DOCUMENT},
-    {"zip tar tgz tbz tbz2 txz tzst 7z rar jar whl deb rpm iso warc ", ARCHIVE},
-    {"bz2 xz lzma lz4 lzo ", COMPRESSED},
-    {"idx bin npy npz ", NUMBERS},
+    {"pdf doc docx docm odt rtf epub mobi azw3 djvu ppt pptx odp ", DOCUMENT},
+    {"zip tar tgz tbz tbz2 txz tzst 7z rar jar whl deb rpm iso warc wet ", ARCHIVE},
+    {"bz2 xz lzma lz4 lzo br sz snappy z ", COMPRESSED},
+    {"idx bin npy npz mat ", NUMBERS},
     {"pt pth ckpt safetensors gguf ggml onnx tflite h5 hdf5 pkl pickle msgpack ", WEIGHTS},
     {"tfrecord tfrecords mds lmdb mdb db sqlite sqlite3 rds rdata ", DATABASE},
     {"png jpg jpeg gif webp bmp tif tiff ico mp3 wav flac ogg opus m4a mp4 mkv avi mov webm ", MEDIA},
-    {"exe dll dylib pyc pyd class wasm ", PROGRAM},
+    {"exe dll so dylib pyc pyd class wasm ", PROGRAM},
 };
 
 static const struct {
@@ -135,7 +135,7 @@ int file_kind_of_name(const char *name, struct file_name_kind *kind, struct erro
                                                                                            : COMPRESSION_NONE};
     if (kind->compression != COMPRESSION_NONE)
         bytes = last_ending(name, length - bytes - 1, &ending);
-    kind->jsonl = is_one_of(ending, bytes, "jsonl ndjson jsonlines ");
+    kind->jsonl = is_one_of(ending, bytes, "jsonl ndjson jsonlines ldjson ");
     kind->open = bytes == 0;
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
         if (is_one_of(ending, bytes, endings[i].names))

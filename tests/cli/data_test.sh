@@ -26,6 +26,8 @@ reads 0 lines.txt 'warning: lines.txt: its first line is an object of JSONL*'
 printf 'Stra\337e\n' >latin.txt
 reads 0 latin.txt 'warning: latin.txt: 1 of 7 bytes are not UTF-8, the first at byte 4*'
 
+echo '{"text": ""}' >hollow.jsonl
+reads 3 hollow.jsonl 'llmrun: hollow.jsonl holds no text*'
 echo '[{"text": "a"}]' >array.json
 reads 2 array.json "llmrun: array.json: *JSON*jq -c '.[]'*"
 cp array.json array.jsonl

@@ -249,9 +249,32 @@ static void jsonl_is_found_where_the_name_says_nothing_and_named_where_it_says_t
     write_text(folder, "lines.txt", line);
     expect_text("lines.txt", line, sizeof line - 1, false);
     assert_non_null(strstr(warnings, "lines.txt: its first line is an object of JSONL"));
-    write_text(folder, "code", "{\"a\": 1}\n");
-    expect_text("code", "{\"a\": 1}\n", 9, false);
+    write_text(folder, "code", "{{a}: 1}\n");
+    expect_text("code", "{{a}: 1}\n", 9, false);
     assert_string_equal(warnings, "");
+}
+
+static void json_under_another_name_is_learned_with_a_warning(void **state)
+{
+    static const char *const json[] = {"[\n  {\"text\": \"a\"}\n]\n", "{\n \"a\" : 1\n}\n", "[{\"text\": \"a\"}]",
+                                       " {\"a\": 1}"},
+                             *const text[] = {"[\"a\"]",         "{ \"quoted\" words }", "{\"a",          "[{",
+                                              "{\"a\" and b: c", "[1] {\"a\": 1}",       "{\n\"a\nb\": 1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof json / sizeof *json; i++) {
+        write_text(folder, "t.txt", json[i]);
+        warnings[0] = '\0';
+        expect_text("t.txt", json[i], (int64_t)strlen(json[i]), false);
+        if (strstr(warnings, "t.txt: it begins as JSON does") == NULL)
+            fail_msg("no warning of %s", json[i]);
+    }
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        write_text(folder, "t.txt", text[i]);
+        warnings[0] = '\0';
+        expect_text("t.txt", text[i], (int64_t)strlen(text[i]), false);
+        assert_string_equal(warnings, "");
+    }
 }
 
 static void bytes_that_are_not_utf_8_are_counted_and_many_are_refused(void **state)
@@ -280,6 +303,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_never_changes_the_text),
         cmocka_unit_test(names_that_promise_and_texts_that_are_something_else),
         cmocka_unit_test(jsonl_is_found_where_the_name_says_nothing_and_named_where_it_says_text),
+        cmocka_unit_test(json_under_another_name_is_learned_with_a_warning),
         cmocka_unit_test(bytes_that_are_not_utf_8_are_counted_and_many_are_refused),
     };
 

@@ -15,6 +15,7 @@ static void endings_of_other_kinds_are_refused_with_what_to_do(void **state)
         {"paper.pdf.gz", "extract"},      {"x.txt.xz", "gzip and zstd are read"},
         {"x.tgz", "unpack it"},           {"tokens.bin", "give the text"},
         {"model.safetensors", "weights"}, {"notes.ipynb", "JSON"},
+        {"a.json5", "jq -c '.[]'"},       {"x.txt.br", "gzip and zstd are read"},
     };
 
     (void)state;
@@ -42,7 +43,7 @@ static void any_other_ending_is_text_or_jsonl(void **state)
         {"json", {COMPRESSION_NONE, false, true}},          {"part-0001.gz", {COMPRESSION_GZIP, false, true}},
         {"a.TXT.GZ", {COMPRESSION_GZIP, false, false}},     {"DATA.JSONL", {COMPRESSION_NONE, true, false}},
         {"a.ndjson", {COMPRESSION_NONE, true, false}},      {"a.jsonl.zst", {COMPRESSION_ZSTD, true, false}},
-        {"a.Jsonl.gzip", {COMPRESSION_GZIP, true, false}},
+        {"a.Jsonl.gzip", {COMPRESSION_GZIP, true, false}},  {"a.ldjson", {COMPRESSION_NONE, true, false}},
     };
 
     (void)state;
