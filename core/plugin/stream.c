@@ -115,22 +115,26 @@ static void pause_briefly(int64_t at_most_ns)
 int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struct error *error)
 {
     const struct backend *backend = event->device->backend;
-    const int64_t begin = clock_system.monotonic_ns(&clock_system);
+    int64_t waited = 0;
 
     for (;;) {
-        const int64_t before = clock_system.monotonic_ns(&clock_system);
-        const int64_t left = timeout_ns < 0 ? 2 * WAIT_NS : begin + timeout_ns - before;
+        const int64_t left = timeout_ns < 0 ? 2 * WAIT_NS : timeout_ns - waited;
         const int64_t part = left < WAIT_NS ? left > 0 ? left : 0 : WAIT_NS;
+        const int64_t before = clock_system.monotonic_ns(&clock_system);
         struct llmrun_error reason = {0};
         int32_t code = GUARDED(backend, device, event_wait, event->handle, part, &reason);
+        int64_t took;
 
         *ready = code == LLMRUN_OK;
         if (code != LLMRUN_ERROR_TIMEOUT)
             return backend_error(backend, code, &reason, error);
         if (left <= part)
             return STATUS_OK;
-        if (clock_system.monotonic_ns(&clock_system) - before < part / 2)
+        took = clock_system.monotonic_ns(&clock_system) - before;
+        if (took < part / 2)
             pause_briefly(left - part);
+        /* A process that was stopped meanwhile, and its device's threads with it, has not waited all of that. */
+        waited += took < part / 2 ? took + PAUSE_NS : part;
     }
 }
 

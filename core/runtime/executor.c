@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "passes/flops.h"
 #include "plugin/guard.h"
 #include "plugin/stream.h"
 #include "runtime/device_compile.h"
@@ -37,8 +36,8 @@ struct executor {
     struct host_buffer transfer;
     struct prepared_section *sections; /* those of the program; owned */
     int64_t submitted, collected;
-    int64_t step;                        /* for messages: number of the step that is submitted next */
-    double section_flops[SECTION_KINDS]; /* of one launch */
+    int64_t step;                          /* for messages: number of the step that is submitted next */
+    double section_seconds[SECTION_KINDS]; /* of one launch, at most */
     struct timeline *timeline;
 };
 
@@ -105,11 +104,10 @@ static void expect_sections(struct executor *executor)
     double longest = 0;
 
     for (int kind = 0; kind < SECTION_KINDS; kind++) {
-        double flops = program_flops(&executor->compiled.program, (enum section_kind)kind, false);
+        double seconds = progress_seconds(executor->device, &executor->compiled.program, (enum section_kind)kind);
 
-        executor->section_flops[kind] = flops;
-        longest =
-            progress_seconds(executor->device, flops) > longest ? progress_seconds(executor->device, flops) : longest;
+        executor->section_seconds[kind] = seconds;
+        longest = seconds > longest ? seconds : longest;
     }
     guard_allow(longest);
 }
@@ -242,7 +240,7 @@ static int launch(struct executor *executor, enum section_kind kind, int32_t chu
                                section_kind_name(kind), chunk);
     status = prepared_section_launch(&executor->sections[i], &executor->compute, microbatch, error);
     return status == STATUS_OK ? progress_mark(&executor->sets[executor->submitted % SETS].progress, &executor->compute,
-                                               kind, microbatch, executor->section_flops[kind], error)
+                                               kind, microbatch, executor->section_seconds[kind], error)
                                : status;
 }
 

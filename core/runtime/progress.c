@@ -3,13 +3,44 @@
 #include <stdio.h>
 #include <string.h>
 
-double progress_seconds(const struct device *device, double flops)
+#include "passes/flops.h"
+#include "program/op_table.h"
+
+/* Rates of a slow host: operations of matrix products, bytes of operands, numbers drawn for initial weights. */
+#define HOST_FLOPS_PER_S 2e9
+#define BYTES_PER_S      1e9
+#define NUMBERS_PER_S    2e7
+
+static double operand_bytes(const struct program *program, const struct op *op)
+{
+    const int32_t *operands = program_operands(program, op);
+    double bytes = 0;
+
+    for (uint32_t i = 0; i < op_operand_count(op_info_find(op->op)); i++)
+        if (operands[i] != NO_VALUE)
+            bytes += (double)value_bytes(&program->values[operands[i]]);
+    return bytes;
+}
+
+double progress_flops_per_s(const struct device *device)
 {
     const double peak = device->info.flops_f32;
 
-    if (strcmp(device->info.domain, "host") == 0 || peak <= 0)
-        return flops / PROGRESS_HOST_FLOPS;
-    return flops / (peak / 100);
+    return strcmp(device->info.domain, "host") == 0 || peak <= 0 ? HOST_FLOPS_PER_S : peak / 100;
+}
+
+double progress_seconds(const struct device *device, const struct program *program, enum section_kind section)
+{
+    double seconds = program_flops(program, section, false) / progress_flops_per_s(device);
+
+    for (int64_t s = 0; s < program->section_count; s++)
+        for (int32_t i = 0; program->sections[s].kind == section && i < program->sections[s].op_count; i++) {
+            const struct op *op = &program->ops[program->sections[s].first_op + i];
+            const double bytes = operand_bytes(program, op);
+
+            seconds += bytes / BYTES_PER_S + (section == SECTION_INIT ? bytes / sizeof(float) / NUMBERS_PER_S : 0);
+        }
+    return seconds;
 }
 
 int progress_create(struct device *device, struct progress *progress, struct error *error)
@@ -38,11 +69,11 @@ void progress_begin(struct progress *progress, int64_t launches, int64_t step)
 }
 
 int progress_mark(struct progress *progress, const struct stream *stream, enum section_kind section, int32_t microbatch,
-                  double flops, struct error *error)
+                  double seconds, struct error *error)
 {
     struct progress_mark *mark = &progress->marks[progress->count];
 
-    progress->unmarked += progress_seconds(stream->device, flops);
+    progress->unmarked += seconds;
     if (++progress->launches % progress->every != 0 || progress->count == PROGRESS_MARKS)
         return STATUS_OK;
     mark->section = section_kind_name(section);

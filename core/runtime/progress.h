@@ -8,17 +8,12 @@
 
 #define PROGRESS_MARKS 32
 
-/* A device that computes less than this a second counts as hung once the device's time is over, too: a section gets the
- * longer of that time and what it takes at this rate. For devices of the host's own processor, whose peak rate is that
- * of all cores; others get a hundredth of their peak, where they tell it. */
-#define PROGRESS_HOST_FLOPS 2e9
-
 struct progress {
     struct progress_mark {
         struct event event;
         const char *section; /* name */
         int32_t microbatch;
-        double seconds; /* that it may take at the rate above */
+        double seconds; /* progress_seconds */
     } marks[PROGRESS_MARKS];
     int count;
     int64_t launches; /* of the submission so far */
@@ -32,14 +27,19 @@ void progress_destroy(struct progress *progress);
 
 /* At the start of a submission of about `launches` sections. */
 void progress_begin(struct progress *progress, int64_t launches, int64_t step);
-/* Behind a section that was enqueued on `stream`; `flops` of it. */
+/* Behind a section that was enqueued on `stream`, which may take `seconds`. */
 int progress_mark(struct progress *progress, const struct stream *stream, enum section_kind section, int32_t microbatch,
-                  double flops, struct error *error);
+                  double seconds, struct error *error);
 /* Waits for one mark after the other, then for `done`. A section that takes too long is named: "device 0 of cpu did not
  * finish section forward of step 3 within 60 s". */
 int progress_await(const struct progress *progress, const struct event *done, struct error *error);
 
-/* Seconds of `flops` operations at the slowest rate that a device is known to have. */
-double progress_seconds(const struct device *device, double flops);
+/* Floating-point operations a second of the slowest device that is one: for the host's own processor what one busy core
+ * without vectors has; others are held to a hundredth of their peak, where they tell it. */
+double progress_flops_per_s(const struct device *device);
+
+/* Seconds that the sections of a kind take such a device, from their operations, the bytes of their operands, and the
+ * numbers that init draws. A device counts as hung when neither its timeout nor this was enough. */
+double progress_seconds(const struct device *device, const struct program *program, enum section_kind section);
 
 #endif

@@ -56,6 +56,19 @@ small() (
     finish
     touch done
 )
+# A run that is stopped for longer than parallel.timeout, and goes on, is not one whose device hangs.
+stopped() (
+    mkdir apart.stopped && cp tiny.yaml text.txt apart.stopped && cd apart.stopped || exit 1
+    begin run --steps 3000 --parallel.timeout 1
+    await run 2
+    kill -STOP "$process"
+    sleep 3
+    kill -CONT "$process"
+    reap
+    wants 0
+    finish
+    touch done
+)
 unanswered='llmrun: *so did not answer within 1.0 s: it hung'
 apart "$unanswered when it was loaded" constructor-hang 1 &
 apart "$unanswered in llmrun_backend_entry" entry-hang 1 &
@@ -67,7 +80,8 @@ apart 'llmrun: device 0 of hostile did not finish section * of step 1 within [12
     event_wait-hang 6 &
 apart 'llmrun: the backend hostile did not return within * s (parallel.timeout): it hangs in launch' launch-hang 70 &
 small &
-cases=$((cases + 9))
+stopped &
+cases=$((cases + 10))
 
 # Found in a child process, before the plugin is loaded here.
 for where in count info open close quiesce memory_alloc memory_free host_alloc host_free stream_create stream_destroy \
