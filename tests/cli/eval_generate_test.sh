@@ -42,6 +42,10 @@ text_of b --seed 7
 text_of c --seed 8
 same 'two texts of one seed' a b
 cmp -s a c && complain 'two seeds gave the same text'
+for seed in 4294967303 9223372036854775807; do # 7 + 2^32: all 64 bits count
+    text_of c --seed $seed
+    cmp -s a c && complain "the seeds 7 and $seed gave the same text"
+done
 [ "$(head -c 7 a)" = 'The run' ] || complain "the text begins with $(head -c 7 a)"
 text_of a --temperature 0 --seed 1
 text_of b --temperature 0 --seed 2

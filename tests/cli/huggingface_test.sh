@@ -16,6 +16,11 @@ for model in gpt2_fp32_shards gpt2_bf16 gpt2_fp16 llama_fp32 llama_bf16_tied_sha
         complain "$model has the loss $found, transformers says $wanted"
     expect 0 out "$model.ckpt: a checkpoint of * parameters" -- checkpoint import "$models/$model" $model.ckpt
     expect 0 out '*every byte*' -- checkpoint verify $model.ckpt
+    manifest=$(tr -d ' \n' <$model.ckpt/manifest.json)
+    case $manifest in # nothing was trained yet
+    *'"step":0,'*'"tokens":0'[,}]*) ;;
+    *) complain "$model is imported with the state $(printf %s "$manifest" | head -c 600)" ;;
+    esac
     [ "$(loss_of $model.ckpt)" = "$found" ] || complain "$model has another loss after import"
     expect 0 out "$model.back: * tensors, * in 1 file" -- checkpoint export $model.ckpt $model.back
     [ "$(loss_of $model.back)" = "$found" ] || complain "$model has another loss after import and export"

@@ -48,4 +48,42 @@ for flags in '' '--train.micro_batch 2'; do
         complain "$command: $(steps pairs step tokens step_tokens trained_tokens tokens_per_s trained_tokens_per_s step_ms)"
     rm -rf pairs
 done
+
+# What is random in a step follows from all 64 bits of the seed, the step and the sequence: with one text of 20 bytes,
+# weights that are given and a learning rate of 0 nothing else differs.
+printf 'abcdefghijklmnopqrst' >short.txt
+train maker --steps 1
+wants 0
+expect 0 out '*' -- checkpoint export maker maker.hf
+losses() {
+    run=$1
+    shift
+    train $run --steps 3 --data.train short.txt --data.tokenizer bytes --model.path maker.hf --model.init weights \
+        --model.dropout 0.5 --optim.lr 0 "$@"
+    wants 0
+    steps $run loss_bits >losses.$run
+}
+losses first --run.seed 7
+losses again --run.seed 7 --train.micro_batch 2
+same 'random numbers of the same sequences in other microbatches' losses.first losses.again
+[ "$(sort -u losses.first | wc -l)" -eq 3 ] || complain "three steps with the random numbers of one: $(cat losses.first)"
+for seed in 8 4294967303 8589934599; do
+    losses other --run.seed $seed
+    cat losses.first losses.other | sort | uniq -d | grep -q . && complain "seed $seed has random numbers of seed 7"
+    rm -rf other
+done
+losses one --run.seed 7 --train.global_batch 1
+cat losses.first losses.one | sort | uniq -d | grep -q . && complain 'four sequences have the random numbers of one'
+
+# A folder has the name of the preset or of the directory, whatever ends it.
+for path in maker.hf maker.hf/ ./maker.hf// "$PWD/maker.hf"; do
+    "$llmrun" tiny.yaml --steps 1 --data.train short.txt --data.tokenizer bytes --model.path "$path" >out 2>err ||
+        complain "a run of $path: $(cat err)"
+done
+[ "$(ls runs | grep -c '^maker\.hf-20[0-9]*T[0-9]*Z\(\.[2-4]\)*$')" -eq 4 ] || complain "four runs of a directory: $(ls runs)"
+long=$(printf '%0120d' 0)
+cp -r maker.hf "$long"
+"$llmrun" tiny.yaml --steps 1 --data.train short.txt --data.tokenizer bytes --model.path "$long" >out 2>err ||
+    complain "a run of a long name: $(cat err)"
+ls runs | grep -q "^$(printf '%0100d' 0)-20" || complain "the folder of a long name is $(ls runs)"
 finish

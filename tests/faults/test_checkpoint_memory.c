@@ -154,6 +154,36 @@ static void a_verification_without_memory_finds_no_damage(void **state)
     }
 }
 
+/* Three steps; never an older one than the newest. */
+static void a_search_without_memory_finds_no_older_checkpoint(void **state)
+{
+    struct fixture *fixture = *state;
+    bool reached = true;
+
+    for (int64_t step = 1; step <= 3; step++)
+        fixture_save(fixture->ckpt, step);
+    for (int n = 1; reached; n++) {
+        struct error error = {0};
+        char path[PATH_MAX];
+        bool found = false;
+        int result;
+
+        assert_true(n < 10000);
+        allocations = 0;
+        failing = n;
+        result = checkpoint_find_newest(&file_system_real, fixture->ckpt, path, &found, &error);
+        failing = 0;
+        reached = allocations >= n;
+        if (result != STATUS_OK && result != STATUS_MEMORY)
+            fail_msg("allocation %d: %d, %s", n, result, error.message);
+        if (result == STATUS_OK) {
+            assert_true(found);
+            assert_string_equal(path, fixture_path(fixture->ckpt, "step_00000003"));
+        }
+        assert_true(reached || result == STATUS_OK);
+    }
+}
+
 static int use_failing_allocator(void **state)
 {
     (void)state;
@@ -168,6 +198,7 @@ int main(void)
         TEST(a_save_without_memory_fails_and_leaves_the_old_checkpoint),
         TEST(a_read_without_memory_finds_no_damage),
         TEST(a_verification_without_memory_finds_no_damage),
+        TEST(a_search_without_memory_finds_no_older_checkpoint),
     };
 
     return cmocka_run_group_tests(tests, use_failing_allocator, NULL);

@@ -79,6 +79,7 @@ static const struct refusal refusals[] = {
      ": tensor 'a': its data [9223372036854775800,9223372036854775807) are not within the file's 8 bytes of data"},
     {"{\"a\":{" F32_2 ",\"data_offsets\":[0,9223372036854775808]}}", 8, ": not valid JSON at byte "},
     {"{\"a\":{" F32_2 ",\"data_offsets\":[0,7]}}", 7, ": tensor 'a': it has 7 bytes of data, dtype and shape need 8"},
+    {"{\"a\":{" F32_2 ",\"data_offsets\":[5,12]}}", 12, ": tensor 'a': it has 7 bytes of data, dtype and shape need 8"},
     {"{\"a\":{" F32_2 ",\"data_offsets\":[1,9]}}", 9,
      ": tensor 'a' starts at byte 1 of the data, the one before it ends at 0"},
     {"{\"a\":{" F32_2 ",\"data_offsets\":[0,8]},\"b\":{" F32_2 ",\"data_offsets\":[12,20]}}", 20,

@@ -135,10 +135,13 @@ static void a_context_takes_no_token_more_than_it_has(void **state)
     (void)state;
     OPEN(&engine, "gpt2-tiny", "20", "run.backend", "cpu");
     assert_int_equal(engine_decode(&engine, 1, &logits, &error), STATUS_BUG);
+    assert_string_equal(error.message, "a token after 0, 1 to 19 are possible");
     assert_int_equal(engine_prefill(&engine, text(), 0, &logits, &error), STATUS_BUG);
+    assert_string_equal(error.message, "0 tokens to begin with, 1 to 20 are possible");
     assert_int_equal(engine_prefill(&engine, text(), 21, &logits, &error), STATUS_BUG);
     prefill(&engine, text(), 20, kept);
     assert_int_equal(engine_decode(&engine, 1, &logits, &error), STATUS_BUG);
+    assert_string_equal(error.message, "a token after 20, 1 to 19 are possible");
     engine_close(&engine);
 }
 
