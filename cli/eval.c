@@ -79,6 +79,11 @@ static int evaluate(struct stored_model *model, const char *data, bool json, str
     if (status != STATUS_OK)
         return status;
     status = measure(model, &set, &loss, &tokens, error);
+    if (status == STATUS_OK && tokens == 0)
+        status =
+            error_set(error, STATUS_INPUT, "%s: there is no token to predict in %s of it%s", data,
+                      token_limit(&model->config) > 0 ? "the first train.eval_tokens" : "all",
+                      model->config.data.mask == CONFIG_MASK_PROMPT ? "; data.mask prompt leaves prompts out" : "");
     if (status == STATUS_OK && !isfinite(loss))
         status = error_set(error, STATUS_NONFINITE, "the loss of %s on %s is not finite", model->folder, data);
     if (status == STATUS_OK && json)

@@ -95,6 +95,8 @@ tokens_of() {
     "$llmrun" eval --model "$@" --json >out 2>err || complain "eval $*: $(cat err)"
     "$helpers/json_fields" tokens <out
 }
+expect 3 'llmrun: pairs.jsonl: there is no token to predict in the first train.eval_tokens of it; data.mask prompt *' -- \
+    eval --model masked --data pairs.jsonl --data.pack true --data.seq_len 2 --train.eval_tokens 2 --json
 all=$(tokens_of masked --data pairs.jsonl --data.mask none)
 [ "$all" -gt 10 ] || complain "data.mask none in eval counts $all tokens"
 [ "$(tokens_of run --data text.txt --train.eval_tokens 96)" = 96 ] ||
