@@ -50,9 +50,11 @@ static int first_ids_with_gaps(const struct bpe *bpe, const char *text, int64_t 
         if (begins)
             end += utf8_read(text + index, bytes - index, &code);
         if (id < 0 && begins && end == index + 1 && byte >= 0x80)
-            return error_set(error, STATUS_INPUT,
-                             "the byte 0x%02x belongs to no UTF-8 character, and the tokenizer has no token for it",
-                             byte);
+            return error_set(
+                error, STATUS_INPUT,
+                "the byte 0x%02x belongs to no UTF-8 character, and the tokenizer has no token for it; save the "
+                "text as UTF-8",
+                byte);
         if (id < 0 && bpe->unknown == BPE_UNKNOWN_MISSING)
             return error_set(error, STATUS_INPUT,
                              "the tokenizer has no token for the byte 0x%02x, and its 'unk_token' is not in its "
