@@ -74,7 +74,11 @@ for file in $files; do
             cp "clean/ckpt/step_00000001/$file" "$folder/$file"
             ;;
         esac
-        spoil "$file" $folder spoilt
+        # What is missing or of another step is looked for as a part of a run too.
+        case $how:$positions in
+        missing:* | swapped:* | *:???*) spoil "$file" $folder spoilt ;;
+        *) spoil "$file" $folder ;;
+        esac
     done
 done
 
@@ -96,5 +100,5 @@ flip $folder/config.json 30
 expect 3 "llmrun: *$folder/config.json: it is damaged*" -- plan base.yaml --model.path $folder
 cases=$((cases + 4))
 echo "$cases commands on damaged checkpoints"
-[ $cases -ge 450 ] || complain "only $cases cases"
+[ $cases -ge 350 ] || complain "only $cases cases"
 finish

@@ -49,7 +49,7 @@ train kept --model.overrides.n_layer 1 --steps 1 --checkpoint.keep 1
 wants 0
 begin kept --model.overrides.n_layer 1 --steps 1500 --checkpoint.every 1 --checkpoint.keep 1
 reads=0
-while kill -0 "$process" 2>/dev/null && [ $reads -lt 25 ]; do
+while kill -0 "$process" 2>/dev/null && [ $reads -lt 10 ]; do
     rm -rf exported
     expect 0 out 'kept/ckpt/step_* at step *: loss *' -- eval --model kept --data text.txt
     expect 0 out 'The run*' -- generate --model kept --prompt 'The run' --tokens 2
