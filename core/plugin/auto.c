@@ -13,6 +13,7 @@ struct choice {
     struct probe_child child;
     uint32_t rank;
     struct error failure; /* the first that was no refusal, STATUS_OK: none */
+    bool refused;         /* somebody was, in this round */
 };
 
 static void choose_none(struct choice *choice)
@@ -26,6 +27,7 @@ static void choose_none(struct choice *choice)
 static void pass_over(struct choice *choice, struct candidate *candidate, const struct error *failure, bool by_path)
 {
     candidate_refuse(candidate, failure);
+    choice->refused = true;
     if (choice->failure.status == STATUS_OK)
         choice->failure = *failure;
     log_line(LOG_WARNING, "backend auto passes over %s: %s%s%s", candidate->note.name, by_path ? candidate->path : "",
@@ -77,6 +79,7 @@ static void ask_some(struct choice *choice, int64_t timeout_ns, struct candidate
             pass_over(choice, some[i], &failure, true);
         else
             candidate_refuse(some[i], &failure);
+        choice->refused = true;
     }
 }
 
@@ -106,18 +109,17 @@ struct candidate *auto_choose(struct registry *registry, int *status)
     for (;;) {
         struct error failure;
         bool fatal;
-        int result = STATUS_OK;
 
+        choice.refused = false;
         choose(registry, &choice);
         best = choice.candidate;
-        if (best != NULL && best->state == CANDIDATE_USABLE) {
-            result = probe_trial(&choice.child, &fatal, &failure);
-            if (result != STATUS_OK)
-                pass_over(&choice, best, &failure, fatal);
-        }
+        if (!choice.refused && best != NULL && best->state == CANDIDATE_USABLE &&
+            probe_trial(&choice.child, &fatal, &failure) != STATUS_OK)
+            pass_over(&choice, best, &failure, fatal);
         choose_none(&choice);
-        if (result == STATUS_OK)
+        if (!choice.refused)
             break;
+        registry_unshadow(registry); /* and once more: what they hid counts now */
     }
     *status = choice.failure.status == STATUS_MEMORY ? STATUS_MEMORY : STATUS_BACKEND;
     return best;

@@ -52,6 +52,18 @@ static const struct candidate *shadow_of(const struct registry *registry, const 
     return NULL;
 }
 
+void registry_unshadow(struct registry *registry)
+{
+    for (int64_t i = 0; i < registry->count; i++) {
+        struct candidate *candidate = &registry->items[i];
+
+        if (candidate->state == CANDIDATE_SHADOWED && shadow_of(registry, candidate) == NULL) {
+            candidate->state = CANDIDATE_USABLE;
+            candidate->reason[0] = '\0';
+        }
+    }
+}
+
 static int check_file(struct candidate *candidate, int missing, const char *named, struct error *error)
 {
     int result;

@@ -34,6 +34,9 @@ struct registry {
 void candidate_refuse(struct candidate *candidate, const struct error *error);
 const char *candidate_state_name(enum candidate_state state); /* "usable" ... */
 
+/* Shadowed candidates whose shadow was refused meanwhile become usable. */
+void registry_unshadow(struct registry *registry);
+
 /* Looks through `search` and checks each file without running any plugin's code. A refused candidate is no failure.
  * One thread at a time uses a registry. */
 int registry_create(const struct plugin_search *search, struct registry *registry, struct error *error);

@@ -7,6 +7,10 @@
 
 #include <llmrun/backend.h>
 
+#ifdef NAMED
+#undef VARIANT
+#define VARIANT NAMED
+#endif
 #ifndef NOTE_MAJOR
 #define NOTE_MAJOR LLMRUN_ABI_MAJOR
 #endif

@@ -413,6 +413,21 @@ static void auto_takes_the_highest_rank_that_has_a_device(void **state)
     assert_reason(find_faulty("crash"), "crashed");
 }
 
+static void auto_takes_what_a_bad_one_hid(void **state)
+{
+    const struct backend *backend;
+    struct error error = {0};
+
+    (void)state;
+    scan(FAULTY "/libllmrun-faulty-twin-crash.so:" FAULTY "/libllmrun-faulty-ranked.so:" FAULTY
+                "/libllmrun-faulty-ranked-more.so");
+    assert_int_equal(registry_open(&registry, "auto", &backend, &error), STATUS_OK);
+    assert_string_equal(backend->name, "faulty-ranked-more");
+    assert_non_null(strstr(backend->path, "faulty-ranked-more.so"));
+    assert_non_null(strstr(logged, "backend auto passes over faulty-ranked-more: "));
+    assert_non_null(strstr(logged, "twin-crash.so crashed in llmrun_backend_entry"));
+}
+
 static void auto_never_takes_rank_0(void **state)
 {
     const struct backend *backend;
@@ -446,6 +461,7 @@ int main(void)
         CASE(a_probe_survives_plugins_that_crash_end_or_hang),
         CASE(a_probe_tells_what_the_backend_has),
         CASE(auto_takes_the_highest_rank_that_has_a_device),
+        CASE(auto_takes_what_a_bad_one_hid),
         CASE(auto_never_takes_rank_0),
     };
 
