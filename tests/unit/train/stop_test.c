@@ -1,8 +1,11 @@
 /* Signals that ask a run to stop. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +34,60 @@ static void listening_anew_forgets_an_earlier_request(void **state)
     raise(SIGTERM);
     stop_listen(NULL);
     assert_null(stop_requested());
+}
+
+/* A signal whose answer goes to nobody. */
+static void raise_quietly(int signal)
+{
+    int before = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY);
+
+    assert_true(before >= 0 && nowhere >= 0 && dup2(nowhere, STDERR_FILENO) == STDERR_FILENO);
+    raise(signal);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    close(nowhere);
+}
+
+static void the_step_that_a_signal_found_is_the_last_one(void **state)
+{
+    char folder[] = "/tmp/llmrun-stop-XXXXXX";
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    stop_listen(folder);
+    assert_false(stop_before(1));
+    assert_false(stop_before(2));
+    raise_quietly(SIGTERM);
+    assert_true(stop_asked());
+    assert_false(stop_before(2)); /* it may be submitted already */
+    assert_true(stop_before(3));
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void a_file_stop_asks_until_the_run_is_done_with_it(void **state)
+{
+    char folder[] = "/tmp/llmrun-stop-XXXXXX", path[64];
+    int file;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/STOP", folder);
+    close(creat(path, 0600));
+    stop_listen(folder);
+    assert_int_equal(access(path, F_OK), -1); /* it was of an earlier run */
+    assert_false(stop_asked());
+    assert_false(stop_before(7));
+    file = creat(path, 0600);
+    assert_true(file >= 0 && close(file) == 0);
+    assert_null(stop_requested());
+    assert_true(stop_asked());
+    assert_string_equal(stop_requested(), path);
+    assert_false(stop_before(7));
+    assert_true(stop_before(8));
+    assert_int_equal(access(path, F_OK), 0);
+    stop_done();
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(rmdir(folder), 0);
 }
 
 /* The exit code of a child that gets two signals. */
@@ -62,6 +119,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_signal_is_a_request),
         cmocka_unit_test(listening_anew_forgets_an_earlier_request),
+        cmocka_unit_test(the_step_that_a_signal_found_is_the_last_one),
+        cmocka_unit_test(a_file_stop_asks_until_the_run_is_done_with_it),
         cmocka_unit_test(a_second_signal_ends_with_128_and_its_number),
     };
 
