@@ -9,6 +9,16 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+/* Somebody has put it there, so the file that it stands for is missed: caches of downloads are full of links. */
+static bool is_link(const char *path)
+{
+    struct stat status;
+    bool link = lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+
+    errno = ENOENT;
+    return link;
+}
+
 static int real_open(const struct file_system *fs, const char *path, enum file_mode mode)
 {
     static const int flags[] = {O_RDONLY, O_WRONLY | O_CREAT | O_NOFOLLOW, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW};
@@ -19,7 +29,7 @@ static int real_open(const struct file_system *fs, const char *path, enum file_m
     /* A pipe whose other end nobody has would keep an open waiting. */
     handle = open(path, flags[mode] | O_NONBLOCK | O_CLOEXEC, 0666);
     if (handle < 0)
-        return errno == ENXIO ? -ESPIPE : -errno;
+        return errno == ENXIO ? -ESPIPE : errno == ENOENT && is_link(path) ? -ENOLINK : -errno;
     if (fstat(handle, &status) != 0)
         problem = errno;
     else if (!S_ISREG(status.st_mode))
@@ -128,8 +138,8 @@ const struct file_system file_system_real = {
 
 int file_problem_status(int problem)
 {
-    static const int of_the_file[] = {ENOENT,       ENOTDIR, EISDIR, ESPIPE,      ELOOP,
-                                      ENAMETOOLONG, EACCES,  EPERM,  FILE_DAMAGED};
+    static const int of_the_file[] = {ENOENT,  ENOTDIR,      EISDIR, ESPIPE, ELOOP,
+                                      ENOLINK, ENAMETOOLONG, EACCES, EPERM,  FILE_DAMAGED};
 
     for (size_t i = 0; i < sizeof of_the_file / sizeof of_the_file[0]; i++)
         if (problem == of_the_file[i])
@@ -141,10 +151,11 @@ const char *file_problem_text(int problem)
 {
     return problem == FILE_DAMAGED
                ? "it is damaged: its bytes are not those that the manifest beside it was written with"
-           : problem == EISDIR ? "it is a folder, a file is wanted"
-           : problem == ESPIPE ? "it is a pipe, socket or device, a file is wanted"
-           : problem == ELOOP  ? "it is a symbolic link, a file is wanted"
-                               : strerror(problem);
+           : problem == EISDIR  ? "it is a folder, a file is wanted"
+           : problem == ESPIPE  ? "it is a pipe, socket or device, a file is wanted"
+           : problem == ENOLINK ? "it is a symbolic link to a file that is not there"
+           : problem == ELOOP   ? "it is a symbolic link, a file is wanted"
+                                : strerror(problem);
 }
 
 static int open_to_read(const struct file_system *fs, const char *path)

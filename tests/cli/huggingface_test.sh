@@ -221,6 +221,12 @@ printf 'a\377b\n' | ruin chat_template.jinja 'llmrun: ruined/chat_template.jinja
 printf '#version: 0.2\na\n' | ruin merges.txt 'llmrun: ruined/merges.txt:2*'
 printf '{"eos_token_id": "x"}' | ruin generation_config.json 'llmrun: ruined/generation_config.json*'
 head -c 9000 "$models/gpt2_fp16/model.safetensors" | ruin model.safetensors 'llmrun: ruined/model.safetensors*'
+for file in tokenizer.json generation_config.json model.safetensors; do
+    rm -rf ruined
+    cp -r "$models/gpt2_fp16" ruined
+    ln -sf nowhere ruined/$file
+    expect 3 "llmrun: *ruined/$file: it is a symbolic link to a file that is not there" -- checkpoint import ruined ruined.ckpt
+done
 rm -rf ruined
 cp -r "$models/gpt2_fp16" ruined
 echo '{"version": "1.0", "model": {"type": "Unigram", "vocab": []}}' >ruined/tokenizer.json
