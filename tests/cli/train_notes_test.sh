@@ -56,4 +56,12 @@ says 1 'has no token to learn from: every target of its 1 sequences is masked or
 "$helpers/json_fields" event step trained_tokens step_tokens tokens <masked/metrics.jsonl | sed -n 's/^step //p' |
     awk '{ sum += $2; none += $2 == 0; if ($3 != 32 || $4 != sum) exit 1 } END { exit !(none > 0 && none < NR) }' ||
     complain "$command: tokens of the steps: $("$helpers/json_fields" event step trained_tokens tokens <masked/metrics.jsonl)"
+
+# An evaluation of prompts alone: no number, said once.
+printf '{"prompt": "%070d", "answer": "x"}\n' 1 2 >none.jsonl
+train blind --steps 4 --data.valid none.jsonl --data.mask prompt --train.eval_tokens 32 --train.eval_every 2
+wants 0
+says 1 'the evaluation has no token to predict: every target of the validation data is masked; its loss is unknown'
+"$helpers/json_fields" event loss perplexity tokens <blind/metrics.jsonl | sed -n 's/^eval //p' >evals
+[ "$(sort -u evals)" = 'null null 0' ] && [ "$(wc -l <evals)" -eq 2 ] || complain "$command: evaluations: $(cat evals)"
 finish

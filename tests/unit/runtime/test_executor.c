@@ -138,6 +138,27 @@ static void a_third_submission_and_a_collect_of_nothing_are_refused(void **state
     tiny_close(&tiny);
 }
 
+/* A device that runs its queues late, when something waits, must not find memory that is gone. */
+static void an_executor_ends_with_submissions_in_flight(void **state)
+{
+    static const char *const backends[] = {"cpu", "fakegpu"};
+    struct compile_request request = tiny_request();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++)
+        for (int steps = 1; steps <= 2; steps++) {
+            struct tiny tiny;
+
+            tiny_open(&tiny, backends[i], NULL, NULL, &request);
+            for (int step = 1; step <= steps; step++) {
+                tiny_fill(&tiny, step);
+                tiny_submit(&tiny);
+            }
+            tiny_close(&tiny);
+        }
+    executor_destroy(NULL);
+}
+
 static void a_job_that_was_not_compiled_is_refused(void **state)
 {
     struct compile_request request = tiny_request();
@@ -328,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_step_may_be_collected_while_the_next_one_is_submitted_in_part),
         cmocka_unit_test(results_stay_readable_until_the_next_collect),
         cmocka_unit_test(a_third_submission_and_a_collect_of_nothing_are_refused),
+        cmocka_unit_test(an_executor_ends_with_submissions_in_flight),
         cmocka_unit_test(a_job_that_was_not_compiled_is_refused),
         cmocka_unit_test(microbatches_of_1_2_and_4_give_the_same_losses),
         cmocka_unit_test(recompute_changes_no_bit),

@@ -1,4 +1,5 @@
 /* Generation with the caches of keys and values against reading the whole text again, on the backends of this build. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -277,6 +278,65 @@ static void a_listener_ends_the_text(void **state)
     engine_close(&engine);
 }
 
+static void logits_that_are_not_finite_end_the_text(void **state)
+{
+    const struct generate_options options = {.tokens = 4, .top_p = 1};
+    struct made made = {.most = MOST_TOKENS};
+    struct engine engine;
+    struct error error;
+    float *weights;
+    int32_t value;
+    int64_t elements;
+
+    (void)state;
+    OPEN(&engine, "gpt2-tiny", "20", "run.backend", "cpu");
+    value = program_find(&executor_compiled(engine.executor)->program, "wte.weight");
+    elements = value_elements(&executor_compiled(engine.executor)->program.values[value]);
+    weights = malloc((size_t)elements * sizeof *weights);
+    assert_non_null(weights);
+    assert_int_equal(executor_read(engine.executor, value, weights, &error), STATUS_OK);
+    /* The last token of the vocabulary alone, which is not in the prompt. */
+    weights[VOCABULARY * elements / model_padded_vocabulary(&engine.request.model) - 1] = NAN;
+    assert_int_equal(executor_write(engine.executor, value, weights, &error), STATUS_OK);
+    free(weights);
+    assert_int_equal(generate(&engine, (const int32_t[]){1, 2, 3}, 3, &options, note, &made, &error), STATUS_NONFINITE);
+    assert_string_equal(error.message, "the model's logits are not finite");
+    assert_int_equal(made.count, 0);
+    engine_close(&engine);
+}
+
+static int asked_before; /* how often a stop is asked for in vain */
+
+static bool asked(void *context)
+{
+    (void)context;
+    return asked_before-- <= 0;
+}
+
+/* 65 tokens are two parts of a prefill. */
+static void a_stop_ends_a_prefill_between_its_parts_and_with_it_the_text(void **state)
+{
+    const struct generate_options options = {.tokens = 4, .top_p = 1};
+    struct engine engine;
+    struct error error = {0};
+    const float *logits;
+
+    (void)state;
+    OPEN(&engine, "gpt2-tiny", "150", "run.backend", "cpu");
+    engine.stop = asked;
+    for (int parts = 0; parts <= 2; parts++) {
+        struct made made = {.most = MOST_TOKENS};
+
+        asked_before = parts;
+        assert_int_equal(generate(&engine, text(), PREFILL_ROWS + 1, &options, note, &made, &error), STATUS_OK);
+        assert_int_equal(made.count, parts < 2 ? 0 : options.tokens);
+    }
+    asked_before = 1;
+    assert_int_equal(engine_prefill(&engine, text(), PREFILL_ROWS + 1, &logits, &error), STATUS_STOPPED);
+    assert_string_equal(error.message, "stopped in the tokens of a prefill, after 64 of 65");
+    engine_close(&engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +346,8 @@ int main(void)
         cmocka_unit_test(a_full_context_goes_on_with_its_later_half),
         cmocka_unit_test(a_stop_token_ends_the_text_and_is_not_passed_on),
         cmocka_unit_test(a_listener_ends_the_text),
+        cmocka_unit_test(logits_that_are_not_finite_end_the_text),
+        cmocka_unit_test(a_stop_ends_a_prefill_between_its_parts_and_with_it_the_text),
     };
 
     setenv("LLMRUN_BACKEND_PATH", LLMRUN_BUILD_DIR "/lib/llmrun:" LLMRUN_BUILD_DIR "/lib/llmrun-test", 1);

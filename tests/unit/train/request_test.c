@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -109,6 +110,57 @@ static void a_microbatch_is_the_batch_unless_it_is_given(void **state)
     assert_int_equal(request_of(CONFIG("train.global_batch", "12"), 0, USE_TRAIN).micro_batch, 12);
     assert_int_equal(request_of(CONFIG("train.global_batch", "12", "train.micro_batch", "4"), 0, USE_TRAIN).micro_batch,
                      4);
+}
+
+/* A microbatch is no more than the batch of a step; an evaluation alone has none of these. By hand: as many sequences
+ * as hold 2,048 tokens, one at least. */
+static void an_evaluation_alone_computes_2048_tokens_or_what_is_asked_for(void **state)
+{
+    static const struct {
+        const char *sequence;
+        int64_t rows;
+    } cases[] = {{"4096", 1}, {"2048", 1}, {"2047", 1}, {"1025", 1}, {"1024", 2}, {"100", 20}, {"1", 2048}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(request_of(CONFIG("model.overrides.n_positions", "4096", "data.seq_len", cases[i].sequence), 0,
+                                    USE_EVALUATE)
+                             .eval_batch,
+                         cases[i].rows);
+    for (int train = 0; train < 2; train++) {
+        struct config large = CONFIG("train.global_batch", "4");
+        struct compile_request request;
+
+        large.train.micro_batch = 16;
+        request = request_of(large, 0, train ? USE_TRAIN | USE_EVALUATE : USE_EVALUATE);
+        assert_int_equal(request.micro_batch, train ? 4 : 16);
+        assert_int_equal(request.eval_batch, train ? 4 : 16);
+    }
+    assert_int_equal(
+        request_of(CONFIG("train.global_batch", "4", "train.micro_batch", "2"), 0, USE_TRAIN | USE_EVALUATE).eval_batch,
+        2);
+    assert_int_equal(request_of(CONFIG("train.global_batch", "4"), 0, USE_TRAIN | USE_EVALUATE).eval_batch, 4);
+}
+
+static void texts_are_read_by_as_many_threads_as_asked_for_or_processors_up_to_8(void **state)
+{
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    struct config any = CONFIG("data.mask", "none"), given = CONFIG("run.threads", "11", "data.mask", "prompt"),
+                  one = CONFIG("run.threads", "1");
+    struct corpus_options options;
+
+    (void)state;
+    request_corpus(&any, &options);
+    assert_int_equal(options.threads, online < 8 ? online : 8);
+    assert_false(options.mask_prompt);
+    request_corpus(&given, &options);
+    assert_int_equal(options.threads, 11);
+    assert_true(options.mask_prompt);
+    request_corpus(&one, &options);
+    assert_int_equal(options.threads, 1);
+    config_free(&any);
+    config_free(&given);
+    config_free(&one);
 }
 
 static void uses_decide_which_sections_are_built(void **state)
@@ -260,6 +312,8 @@ int main(void)
         cmocka_unit_test(what_cannot_be_a_model_is_refused_by_name),
         cmocka_unit_test(the_sequence_is_the_context_unless_it_is_given),
         cmocka_unit_test(a_microbatch_is_the_batch_unless_it_is_given),
+        cmocka_unit_test(an_evaluation_alone_computes_2048_tokens_or_what_is_asked_for),
+        cmocka_unit_test(texts_are_read_by_as_many_threads_as_asked_for_or_processors_up_to_8),
         cmocka_unit_test(uses_decide_which_sections_are_built),
         cmocka_unit_test(numbers_of_the_optimizer_arrive),
         cmocka_unit_test(the_schedule_is_that_of_the_config),
