@@ -13,7 +13,7 @@
 
 int added_vocabulary_start(struct added_vocabulary *added, json_t *base, struct error *error)
 {
-    *added = (struct added_vocabulary){.base = base, .places = json_object(), .largest = -1};
+    *added = (struct added_vocabulary){.base = base, .places = json_object()};
     return added->places != NULL ? STATUS_OK : error_set(error, STATUS_MEMORY, "no memory for added tokens");
 }
 
@@ -72,12 +72,11 @@ const struct added_entry *added_vocabulary_find(const struct added_vocabulary *a
 int64_t added_vocabulary_id(const struct added_vocabulary *added, const char *text)
 {
     const struct added_entry *entry = find(added, text);
-    const int64_t base_size = (int64_t)json_object_size(added->base);
     json_t *known = json_object_get(added->base, text);
 
     if (entry != NULL || known != NULL)
         return entry != NULL ? entry->id : json_integer_value(known);
-    return added->largest >= base_size || (base_size == 0 && added->largest >= 0) ? added->largest + 1 : base_size;
+    return (int64_t)json_object_size(added->base) + added->outside;
 }
 
 static int append(struct added_vocabulary *added, const struct added_definition *definition, int64_t id,
@@ -92,8 +91,7 @@ static int append(struct added_vocabulary *added, const struct added_definition 
     if (json_object_set_new(added->places, definition->text, json_integer(added->count)) != 0)
         return error_set(error, STATUS_MEMORY, "no memory for %lld added tokens", (long long)added->count + 1);
     entries[added->count++] = (struct added_entry){.definition = *definition, .id = (int32_t)id};
-    if (id > added->largest)
-        added->largest = id;
+    added->outside += json_object_get(added->base, definition->text) == NULL;
     return STATUS_OK;
 }
 
@@ -119,6 +117,18 @@ int added_vocabulary_add(struct added_vocabulary *added, const struct added_defi
     }
     entry->special |= definition->special;
     entry->definition = *definition;
+    return STATUS_OK;
+}
+
+int added_vocabulary_count(const struct added_vocabulary *added, int64_t largest_of_base, const char *source,
+                           int64_t *count, struct error *error)
+{
+    const int64_t tokens = (int64_t)json_object_size(added->base) + added->outside;
+
+    *count = (largest_of_base >= tokens ? largest_of_base : tokens - 1) + 1;
+    if (*count > tokens + BPE_MOST_HOLES)
+        return error_set(error, STATUS_INPUT, "%s: there is a token id %lld, but only %lld tokens", source,
+                         (long long)*count - 1, (long long)tokens);
     return STATUS_OK;
 }
 

@@ -26,7 +26,7 @@ struct added_vocabulary {
     json_t *places; /* text to index of `entries` */
     struct added_entry *entries;
     int64_t count, capacity;
-    int64_t largest; /* id; -1: none */
+    int64_t outside; /* how many of them the vocabulary lacks: they are numbered behind its tokens */
 };
 
 /* Release with added_vocabulary_finish, also after a failure. */
@@ -52,6 +52,11 @@ int64_t added_vocabulary_id(const struct added_vocabulary *added, const char *te
 /* STATUS_INPUT, naming `source`, for an empty or very long text and for an id out of range. */
 int added_vocabulary_add(struct added_vocabulary *added, const struct added_definition *definition, const char *source,
                          struct error *error);
+
+/* How many ids there are: up to the largest, also of the vocabulary. Bounded by the tokens that are there, before
+ * memory is taken: STATUS_INPUT, naming `source`, for more than BPE_MOST_HOLES without a token. */
+int added_vocabulary_count(const struct added_vocabulary *added, int64_t largest_of_base, const char *source,
+                           int64_t *count, struct error *error);
 
 /* Gives each its place in keys[0..count - 1], where no other token may stand, and puts it into the lists of *bpe. */
 int added_vocabulary_store(const struct added_vocabulary *added, const char *source, struct bpe *bpe,

@@ -66,30 +66,23 @@ static int take_vocabulary(struct pair *pair, const struct bpe_source *source, c
                            struct error *error)
 {
     struct bpe_key *keys = NULL;
-    int64_t base_count, count;
+    int64_t largest, count;
     int result = parse_vocabulary(source, &pair->vocabulary, error);
 
-    if (result != STATUS_OK)
-        return result;
-    base_count = (int64_t)json_object_size(pair->vocabulary);
-    keys = calloc((size_t)base_count + 1, sizeof *keys);
-    if (keys == NULL)
-        return error_set(error, STATUS_MEMORY, "%s: no memory for %lld tokens", source->name, (long long)base_count);
-    result = bpe_order_keys(pair->vocabulary, source->name, keys, base_count, error);
+    if (result == STATUS_OK)
+        result = bpe_largest_id(pair->vocabulary, source->name, &largest, error);
     if (result == STATUS_OK)
         result = added_vocabulary_start(&pair->added, pair->vocabulary, error);
     if (result == STATUS_OK && config != NULL)
         result = apply_config(pair, config, error);
-    count = pair->added.largest >= base_count ? pair->added.largest + 1 : base_count;
-    if (result == STATUS_OK && count > base_count) {
-        struct bpe_key *more = realloc(keys, (size_t)(count + 1) * sizeof *keys);
-
-        if (more != NULL)
-            memset(more + base_count, 0, (size_t)(count - base_count) * sizeof *keys);
-        keys = more != NULL ? more : keys;
-        if (more == NULL)
-            result = error_set(error, STATUS_MEMORY, "%s: no memory for %lld tokens", source->name, (long long)count);
-    }
+    if (result == STATUS_OK)
+        result = added_vocabulary_count(&pair->added, largest, source->name, &count, error);
+    if (result != STATUS_OK)
+        return result;
+    keys = calloc((size_t)count + 1, sizeof *keys);
+    if (keys == NULL)
+        return error_set(error, STATUS_MEMORY, "%s: no memory for %lld tokens", source->name, (long long)count);
+    result = bpe_order_keys(pair->vocabulary, source->name, keys, count, error);
     if (result == STATUS_OK)
         result = added_vocabulary_store(&pair->added, source->name, pair->bpe, keys, count, error);
     if (result == STATUS_OK)

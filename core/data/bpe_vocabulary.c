@@ -37,6 +37,37 @@ static bool in_alphabet(const int *byte_of, const char *key)
     return true;
 }
 
+int bpe_raise_largest(json_t *id, const char *text, const char *name, int64_t *largest, struct error *error)
+{
+    const json_int_t value = json_integer_value(id);
+
+    if (!json_is_integer(id))
+        return error_set(error, STATUS_INPUT, "%s: the id of the token '%.100s' is not an integer", name,
+                         text != NULL ? text : "");
+    if (value < 0 || value >= BPE_MOST_TOKENS)
+        return error_set(error, STATUS_INPUT, "%s: there is a token id %lld; ids are 0 to %d", name, (long long)value,
+                         BPE_MOST_TOKENS - 1);
+    if (value > *largest)
+        *largest = value;
+    return STATUS_OK;
+}
+
+int bpe_largest_id(json_t *object, const char *name, int64_t *largest, struct error *error)
+{
+    const char *key;
+    json_t *value;
+    int result = STATUS_OK;
+
+    *largest = -1;
+    json_object_foreach(object, key, value)
+    {
+        result = bpe_raise_largest(value, key, name, largest, error);
+        if (result != STATUS_OK)
+            return result;
+    }
+    return result;
+}
+
 int bpe_order_keys(json_t *object, const char *name, struct bpe_key *keys, int64_t count, struct error *error)
 {
     const char *key;
@@ -44,14 +75,11 @@ int bpe_order_keys(json_t *object, const char *name, struct bpe_key *keys, int64
 
     json_object_foreach(object, key, value)
     {
-        json_int_t id = json_integer_value(value);
+        const json_int_t id = json_integer_value(value);
 
-        if (!json_is_integer(value))
-            return error_set(error, STATUS_INPUT, "%s: the id of the token '%.100s' is not an integer", name, key);
         if (id < 0 || id >= count)
-            return error_set(error, STATUS_INPUT,
-                             "%s: there is a token id %lld, but %lld tokens have the ids 0 to %lld", name,
-                             (long long)id, (long long)count, (long long)count - 1);
+            return error_set(error, STATUS_BUG, "%s: the token id %lld is not below %lld", name, (long long)id,
+                             (long long)count);
         if (keys[id].text != NULL)
             return error_set(error, STATUS_INPUT, "%s: two tokens have the id %lld", name, (long long)id);
         if (key[0] == '\0')

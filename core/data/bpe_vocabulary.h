@@ -16,8 +16,15 @@ struct bpe_key {
     bool added;       /* the text stands for itself */
 };
 
-/* Fills keys[0..count - 1] from the object: STATUS_INPUT for ids that are no integers of that range, an id twice, or an
- * empty token. */
+/* The largest id of the object, -1 where it is empty: STATUS_INPUT for ids that are no integers from 0 to
+ * BPE_MOST_TOKENS - 1. */
+int bpe_largest_id(json_t *object, const char *name, int64_t *largest, struct error *error);
+
+/* The same for one id, that of the token `text` (NULL: unknown), and an older *largest. */
+int bpe_raise_largest(json_t *id, const char *text, const char *name, int64_t *largest, struct error *error);
+
+/* Fills keys[0..count - 1] from the object, whose ids are below count: STATUS_INPUT for an id twice and an empty token.
+ */
 int bpe_order_keys(json_t *object, const char *name, struct bpe_key *keys, int64_t count, struct error *error);
 
 /* Whether a byte that UTF-8 text may have is no token of the vocabulary. */

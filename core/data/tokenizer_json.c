@@ -21,7 +21,7 @@ struct reader {
     struct added_vocabulary all_added;
     uint64_t side_hash;   /* of what the files beside it change; 0: nothing */
     struct bpe_key *keys; /* [count] */
-    int64_t count, largest;
+    int64_t count;
     bool ignore_merges;
 };
 
@@ -96,59 +96,13 @@ static int read_model(struct reader *reader, struct error *error)
     return result == STATUS_OK ? strict_json_array(model, "merges", reader->source, &reader->merges, error) : result;
 }
 
-/* `text` is that of the token, or NULL. */
-static int raise_largest(const struct reader *reader, const char *text, json_t *id, int64_t *largest,
-                         struct error *error)
-{
-    if (!json_is_integer(id))
-        return error_set(error, STATUS_INPUT, "%s: the id of the token '%.100s' is not an integer", reader->source,
-                         text != NULL ? text : "");
-    if (json_integer_value(id) < 0 || json_integer_value(id) >= BPE_MOST_TOKENS)
-        return error_set(error, STATUS_INPUT, "%s: there is a token id %lld; ids are 0 to %d", reader->source,
-                         (long long)json_integer_value(id), BPE_MOST_TOKENS - 1);
-    if (json_integer_value(id) > *largest)
-        *largest = json_integer_value(id);
-    return STATUS_OK;
-}
-
-/* Ids of the vocabulary alone. */
-static int check_ids(struct reader *reader, struct error *error)
-{
-    const char *key;
-    json_t *value;
-    int result = STATUS_OK;
-
-    reader->largest = -1;
-    json_object_foreach(reader->vocabulary, key, value)
-    {
-        result = raise_largest(reader, key, value, &reader->largest, error);
-        if (result != STATUS_OK)
-            return result;
-    }
-    return result;
-}
-
-/* The vocabulary goes up to the largest id. Its size is bounded by the tokens that are there before memory is taken. */
-static int count_ids(struct reader *reader, struct error *error)
-{
-    const int64_t tokens = (int64_t)json_object_size(reader->vocabulary) + reader->all_added.count;
-
-    if (reader->all_added.largest > reader->largest)
-        reader->largest = reader->all_added.largest;
-    if (reader->largest + 1 > tokens + BPE_MOST_HOLES)
-        return error_set(error, STATUS_INPUT, "%s: there is a token id %lld, but only %lld tokens", reader->source,
-                         (long long)reader->largest, (long long)tokens);
-    reader->count = reader->largest + 1;
-    return STATUS_OK;
-}
-
 /* One added token of the file. Hugging Face numbers them in their order, whatever their "id" says. */
 static int read_added(struct reader *reader, json_t *object, struct error *error)
 {
     struct added_definition definition;
     const char *text = json_string_value(json_object_get(object, "content"));
     int64_t id, largest = -1;
-    int result = raise_largest(reader, text, json_object_get(object, "id"), &largest, error);
+    int result = bpe_raise_largest(json_object_get(object, "id"), text, reader->source, &largest, error);
 
     if (result == STATUS_OK)
         result = added_definition_read(object, false, reader->source, &definition, error);
@@ -249,12 +203,13 @@ static int read_merges(const struct reader *reader, struct error *error)
 
 static int read_tokens(struct reader *reader, struct error *error)
 {
-    int result = check_ids(reader, error);
+    int64_t largest;
+    int result = bpe_largest_id(reader->vocabulary, reader->source, &largest, error);
 
     if (result == STATUS_OK)
         result = read_all_added(reader, error);
     if (result == STATUS_OK)
-        result = count_ids(reader, error);
+        result = added_vocabulary_count(&reader->all_added, largest, reader->source, &reader->count, error);
     if (result != STATUS_OK)
         return result;
     reader->keys = calloc((size_t)reader->count + 1, sizeof *reader->keys);

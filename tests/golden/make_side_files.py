@@ -78,6 +78,9 @@ def bases():
     merges = "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in MERGES)
     pairs = {"pair": TOKENS[:1], "pair_more": TOKENS[:3], "pair_less": []}
     result = {name: {"vocab.json": vocabulary(more), "merges.txt": merges} for name, more in pairs.items()}
+    gap = vocabulary(TOKENS[:3])
+    gap[TOKENS[2]] += 20
+    result["pair_gap"] = {"vocab.json": gap, "merges.txt": merges}
     return result | {name: {"tokenizer.json": root} for name, root in files.items()}
 
 
