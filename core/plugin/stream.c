@@ -128,13 +128,15 @@ int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struc
         *ready = code == LLMRUN_OK;
         if (code != LLMRUN_ERROR_TIMEOUT)
             return backend_error(backend, code, &reason, error);
-        if (left <= part)
-            return STATUS_OK;
         took = clock_system.monotonic_ns(&clock_system) - before;
-        if (took < part / 2)
-            pause_briefly(left - part);
         /* A process that was stopped meanwhile, and its device's threads with it, has not waited all of that. */
-        waited += took < part / 2 ? took + PAUSE_NS : part;
+        waited += took < part ? took : part;
+        if (timeout_ns >= 0 && waited >= timeout_ns)
+            return STATUS_OK;
+        if (took < part / 2) {
+            pause_briefly(left - took);
+            waited += PAUSE_NS;
+        }
     }
 }
 

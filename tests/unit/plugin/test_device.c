@@ -10,7 +10,7 @@
 
 #include "plugin/stream.h"
 
-static int queries;
+static int queries, waits, destroyed;
 static int64_t alignment;
 static uint64_t next_address;
 static struct llmrun_answer next_answer;
@@ -89,6 +89,17 @@ static int32_t create_event(struct llmrun_device *device, struct llmrun_event **
 static void destroy_event(struct llmrun_event *event)
 {
     (void)event;
+    destroyed++;
+}
+
+/* Says at once that the time is over, whatever the time. */
+static int32_t wait_for_event(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error)
+{
+    (void)event;
+    (void)timeout_ns;
+    (void)error;
+    waits++;
+    return LLMRUN_ERROR_TIMEOUT;
 }
 
 static int32_t query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
@@ -114,7 +125,8 @@ static const struct backend backend = {.name = "counted",
                                                   .stream_create = create,
                                                   .stream_destroy = destroy,
                                                   .event_create = create_event,
-                                                  .event_destroy = destroy_event},
+                                                  .event_destroy = destroy_event,
+                                                  .event_wait = wait_for_event},
                                        .kernel = {.query = query}};
 
 static struct device *devices[2];
@@ -164,6 +176,50 @@ static void an_address_that_breaks_the_alignment_is_refused(void **state)
     assert_int_equal(buffer_create(devices[0], LLMRUN_MEMORY_DEVICE, 64, &buffer, &error), STATUS_BACKEND);
     next_address = 0;
     assert_int_equal(buffer_create(devices[0], LLMRUN_MEMORY_DEVICE, 64, &buffer, &error), STATUS_BACKEND);
+}
+
+static void memory_that_lies_in_other_memory_is_refused(void **state)
+{
+    static const uint64_t inside[] = {4096, 4160, 4032}; /* the last one ends in it */
+    struct buffer buffer, other;
+
+    (void)state;
+    assert_int_equal(buffer_create(devices[0], LLMRUN_MEMORY_DEVICE, 100, &buffer, &error), STATUS_OK);
+    for (int i = 0; i < 3; i++) {
+        next_address = inside[i];
+        assert_int_equal(buffer_create(devices[0], LLMRUN_MEMORY_DEVICE, 100, &other, &error), STATUS_BACKEND);
+        assert_null(other.device);
+    }
+    assert_string_equal(error.message, "counted: memory_alloc gave the address 4032 for 100 bytes, in the midst of 100 "
+                                       "bytes at 4096 that are in use");
+    assert_int_equal(buffer_create(devices[1], LLMRUN_MEMORY_DEVICE, 100, &other, &error), STATUS_OK);
+    buffer_destroy(&other); /* another device has addresses of its own */
+    next_address = 4224;
+    assert_int_equal(buffer_create(devices[0], LLMRUN_MEMORY_DEVICE, 100, &other, &error), STATUS_OK);
+    buffer_destroy(&buffer);
+    next_address = 4096; /* free again */
+    assert_int_equal(buffer_create(devices[0], LLMRUN_MEMORY_DEVICE, 128, &buffer, &error), STATUS_OK);
+    buffer_destroy(&buffer);
+    buffer_destroy(&other);
+    next_address = UINT64_MAX - 63;
+    assert_int_equal(buffer_create(devices[0], LLMRUN_MEMORY_DEVICE, 100, &other, &error), STATUS_BACKEND);
+    assert_non_null(strstr(error.message, "which ends beyond 2^64"));
+}
+
+static void an_event_that_is_never_ready_makes_its_device_lost(void **state)
+{
+    struct event event;
+
+    (void)state;
+    waits = destroyed = 0;
+    assert_int_equal(event_create(devices[0], &event, &error), STATUS_OK);
+    assert_int_equal(event_finish(&event, 30000000, "section forward of step 3", &error), STATUS_BACKEND);
+    assert_string_equal(error.message, "device 0 of counted did not finish section forward of step 3 within 0.03 s "
+                                       "(parallel.timeout)");
+    assert_in_range(waits, 2, 40); /* a millisecond apart, though the plugin does not wait */
+    event_destroy(&event);
+    assert_int_equal(destroyed, 0); /* that may block */
+    devices[0]->lost = false;
 }
 
 static void a_range_outside_the_buffer_is_refused(void **state)
@@ -331,6 +387,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(facts_are_made_safe),
         CASE(an_address_that_breaks_the_alignment_is_refused),
+        CASE(memory_that_lies_in_other_memory_is_refused),
+        CASE(an_event_that_is_never_ready_makes_its_device_lost),
         CASE(a_range_outside_the_buffer_is_refused),
         CASE(what_belongs_to_another_device_is_refused),
         CASE(the_same_description_is_asked_once),
