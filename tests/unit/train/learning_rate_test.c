@@ -81,6 +81,29 @@ static void wsd_decays_over_a_tenth_when_no_length_is_given(void **state)
     assert_rate(&given, 100, 6e-5);
 }
 
+/* By hand; a tenth of 101 and of 109 steps is 11 steps, rounded up. */
+static void the_shortest_decay_and_an_odd_tenth(void **state)
+{
+    struct learning_rate given = schedule(DECAY_WSD);
+
+    (void)state;
+    given.decay_steps = 1;
+    assert_rate(&given, 99, 6e-4);
+    assert_rate(&given, 100, 6e-5);
+    given.decay_steps = 0;
+    for (given.steps = 101; given.steps <= 109; given.steps += 8) {
+        assert_rate(&given, given.steps - 11, 6e-4);
+        assert_rate(&given, given.steps - 10, 6e-4 - 5.4e-4 / 11);
+        assert_rate(&given, given.steps, 6e-5);
+    }
+    given.decay_steps = 1;
+    given.warmup = 0;
+    for (given.decay = DECAY_COSINE; given.decay <= DECAY_LINEAR; given.decay++) {
+        assert_rate(&given, 1, 6e-5);
+        assert_rate(&given, 2, 6e-5);
+    }
+}
+
 static void constant_stays_at_the_peak(void **state)
 {
     struct learning_rate given = schedule(DECAY_CONSTANT);
@@ -132,6 +155,7 @@ int main(void)
         cmocka_unit_test(linear_is_that_of_pytorch),
         cmocka_unit_test(wsd_is_constant_and_then_linear_over_its_last_steps),
         cmocka_unit_test(wsd_decays_over_a_tenth_when_no_length_is_given),
+        cmocka_unit_test(the_shortest_decay_and_an_odd_tenth),
         cmocka_unit_test(constant_stays_at_the_peak),
         cmocka_unit_test(a_decay_that_ends_early_stays_at_its_end),
         cmocka_unit_test(without_warm_up_the_decay_begins_with_the_first_step),
