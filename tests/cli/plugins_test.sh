@@ -38,7 +38,7 @@ apart() (
     mkdir "apart.$2" && cp tiny.yaml text.txt "apart.$2" && cd "apart.$2" || exit 1
     HOSTILE=$2 HOSTILE_AT=$3
     export HOSTILE HOSTILE_AT
-    train run --steps 9 --log.level error --parallel.timeout 1 --backend hostile="$hostile"
+    train run --steps 9 --log.level error --parallel.timeout 2 --backend hostile="$hostile"
     unset HOSTILE HOSTILE_AT
     wants 4 "$1"
     [ "$(grep -c '' err)" -eq 1 ] || complain "$2: not one sentence: $(cat err)"
@@ -59,24 +59,24 @@ small() (
 # A run that is stopped for longer than parallel.timeout, and goes on, is not one whose device hangs.
 stopped() (
     mkdir apart.stopped && cp tiny.yaml text.txt apart.stopped && cd apart.stopped || exit 1
-    begin run --steps 3000 --parallel.timeout 1
+    begin run --steps 3000 --parallel.timeout 2
     await run 2
     kill -STOP "$process"
-    sleep 3
+    sleep 5
     kill -CONT "$process"
     reap
     wants 0
     finish
     touch done
 )
-unanswered='llmrun: *so did not answer within 1.0 s: it hung'
+unanswered='llmrun: *so did not answer within 2.0 s: it hung'
 apart "$unanswered when it was loaded" constructor-hang 1 &
 apart "$unanswered in llmrun_backend_entry" entry-hang 1 &
 apart "$unanswered in open" open-hang 1 &
 apart "$unanswered in close" close-hang 1 &
-apart 'llmrun: device 0 of hostile did not finish section init within 1 s (parallel.timeout)' event-impatient 1 &
-apart 'llmrun: device 0 of hostile did not finish section * of step [0-9] within 1 s (parallel.timeout)' event-never 30 &
-apart 'llmrun: device 0 of hostile did not finish section * of step [0-9] within [12] s (parallel.timeout): it hangs in event_wait' \
+apart 'llmrun: device 0 of hostile did not finish section init within 2 s (parallel.timeout)' event-impatient 1 &
+apart 'llmrun: device 0 of hostile did not finish section * of step [0-9] within 2 s (parallel.timeout)' event-never 30 &
+apart 'llmrun: device 0 of hostile did not finish section * of step [0-9] within [23] s (parallel.timeout): it hangs in event_wait' \
     event_wait-hang 30 &
 apart 'llmrun: the backend hostile did not return within * s (parallel.timeout): it hangs in launch' launch-hang 70 &
 small &
@@ -158,9 +158,9 @@ train model --steps 1
 wants 0
 HOSTILE=event-never HOSTILE_AT=3
 export HOSTILE HOSTILE_AT
-hangs='llmrun: device 0 of hostile did not finish copying * within 1 s (parallel.timeout)'
-expect 4 "$hangs" -- eval --model model --data text.txt --backend hostile="$hostile" --parallel.timeout 1
-expect 4 "$hangs" -- generate --model model --prompt x --backend hostile="$hostile" --parallel.timeout 1
+hangs='llmrun: device 0 of hostile did not finish copying * within 2 s (parallel.timeout)'
+expect 4 "$hangs" -- eval --model model --data text.txt --backend hostile="$hostile" --parallel.timeout 2
+expect 4 "$hangs" -- generate --model model --prompt x --backend hostile="$hostile" --parallel.timeout 2
 HOSTILE=launch-crash HOSTILE_AT=1
 for command in "eval --model model --data text.txt" "generate --model model --prompt x" "bench step --model.preset gpt2-tiny"; do
     expect 4 'llmrun: the backend hostile crashed in launch *' -- $command --backend hostile="$hostile"
