@@ -110,7 +110,8 @@ static int collect_step(struct trainer *trainer, struct error *error)
     metrics_step(&trainer->metrics, &step);
     if (step.trained_tokens == 0)
         say_no_targets(trainer, step.step);
-    if (*(const uint32_t *)executor_result(trainer->engine.executor, trainer->engine.finite) == 0)
+    trainer->broken = *(const uint32_t *)executor_result(trainer->engine.executor, trainer->engine.finite) == 0;
+    if (trainer->broken)
         return error_set(error, STATUS_NONFINITE, "step %lld: loss %g, gradient norm %g are not finite",
                          (long long)step.step, (double)step.loss, (double)step.grad_norm);
     trainer->state.step = step.step;
@@ -259,7 +260,7 @@ static int run_steps(struct trainer *trainer, struct error *error)
         status = collect_all(trainer, error);
     if (status == STATUS_OK)
         return trainer->stop_reason != NULL ? stop(trainer, error) : saving_end(trainer, error);
-    return status == STATUS_NONFINITE ? keep_last_good(trainer, error) : status;
+    return trainer->broken ? keep_last_good(trainer, error) : status;
 }
 
 /* Asked in an evaluation, which is given up for what ends a run too. */
