@@ -73,7 +73,7 @@ static int print_text(struct stored_model *model, const char *prompt, const stru
 
     printer.stream.stops = stops->items;
     printer.stream.stop_count = stops->count;
-    stop_listen(NULL);
+    stop_listen(NULL, 0);
     model->engine.stop = ask_stop;
     fputs(prompt, stdout);
     fflush(stdout);

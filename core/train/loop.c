@@ -285,7 +285,6 @@ int loop_run(struct trainer *trainer, struct error *error)
         (program_flops(program, SECTION_FORWARD, true) + program_flops(program, SECTION_BACKWARD, true));
     time_limit_start(&trainer->limit, trainer->created_ns, trainer->config->train.time_limit,
                      trainer->saver.list.bytes);
-    stop_listen(trainer->folder);
     trainer->engine.stop = ends_evaluation;
     trainer->engine.stop_context = trainer;
     status =

@@ -126,11 +126,11 @@ static void install_handlers(void)
     }
 }
 
-void stop_listen(const char *folder)
+void stop_listen(const char *folder, int64_t next_step)
 {
     atomic_store(&stop_state.signal, 0);
     atomic_store(&stop_state.file_asked, 0);
-    atomic_store(&stop_state.next_step, 0);
+    atomic_store(&stop_state.next_step, next_step);
     stop_state.terminal = isatty(STDERR_FILENO) == 1;
     stop_state.file[0] = stop_state.promise[0] = '\0';
     if (folder != NULL && file_join(stop_state.file, sizeof stop_state.file, folder, "STOP")) {

@@ -7,11 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Installs the handlers and forgets earlier requests. `folder`, that of the run, is where STOP is looked for and what
- * the answer names; NULL: no file, and no answer, for what ends at once anyway. A STOP that is there already was meant
- * for an earlier run: it is removed, with a line in the log. A SIGHUP that is ignored, as nohup has it, stays ignored.
+/* Installs the handlers and forgets earlier requests. `next_step` is the first that stop_before will be asked about.
+ * `folder`, that of the run, is where STOP is looked for and what the answer names; NULL: no file, and no answer, for
+ * what ends at once anyway. A STOP that is there already was meant for an earlier run: it is removed, with a line in
+ * the log. A SIGHUP that is ignored, as nohup has it, stays ignored.
  */
-void stop_listen(const char *folder);
+void stop_listen(const char *folder, int64_t next_step);
 
 /* The step that is submitted next: what is asked from now on comes after it. Says whether something asked before, and
  * the step is not to be submitted. Looks for the file. */

@@ -15,6 +15,7 @@
 #include "train/run.h"
 #include "train/schedule_notes.h"
 #include "train/space.h"
+#include "train/stop.h"
 
 /* The bound of the data's tokens: the tokenizer's, or the model's where that has fewer. */
 static int find_vocabulary(const struct trainer *trainer, int32_t *vocabulary, struct error *error)
@@ -359,6 +360,7 @@ int trainer_run(struct trainer *trainer, struct error *error)
 {
     int status;
 
+    stop_listen(trainer->folder, trainer->first_step + 1);
     report_start(trainer);
     say_schedule(trainer);
     status = loop_run(trainer, error);

@@ -32,6 +32,7 @@ for signal in TERM ${long:+INT USR1 HUP}; do
     stopped "$signal in training" $signal training
     begin training $slow --steps 100000
     await training $(($(cat training/metrics.jsonl | wc -l) + 1))
+    sleep 0.1
     kill -$signal "$process"
     sleep 0.05
     kill -INT "$process"

@@ -51,6 +51,7 @@ done
 # takes most of a second.
 begin twice --backend cpu-ref --model.overrides '{n_layer: 4, n_positions: 64}' --steps 100000 --checkpoint.every 1
 await twice 3
+sleep 0.2
 kill -TERM "$process"
 sleep 0.1
 kill -TERM "$process"

@@ -20,7 +20,7 @@ static void one_signal_is_a_request(void **state)
 {
     (void)state;
     for (int i = 0; i < 4; i++) {
-        stop_listen(NULL);
+        stop_listen(NULL, 0);
         assert_null(stop_requested());
         raise(signals[i]);
         assert_string_equal(stop_requested(), names[i]);
@@ -30,9 +30,9 @@ static void one_signal_is_a_request(void **state)
 static void listening_anew_forgets_an_earlier_request(void **state)
 {
     (void)state;
-    stop_listen(NULL);
+    stop_listen(NULL, 0);
     raise(SIGTERM);
-    stop_listen(NULL);
+    stop_listen(NULL, 0);
     assert_null(stop_requested());
 }
 
@@ -54,7 +54,7 @@ static void the_step_that_a_signal_found_is_the_last_one(void **state)
 
     (void)state;
     assert_non_null(mkdtemp(folder));
-    stop_listen(folder);
+    stop_listen(folder, 1);
     assert_false(stop_before(1));
     assert_false(stop_before(2));
     raise_quietly(SIGTERM);
@@ -73,7 +73,7 @@ static void a_file_stop_asks_until_the_run_is_done_with_it(void **state)
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/STOP", folder);
     close(creat(path, 0600));
-    stop_listen(folder);
+    stop_listen(folder, 1);
     assert_int_equal(access(path, F_OK), -1); /* it was of an earlier run */
     assert_false(stop_asked());
     assert_false(stop_before(7));
@@ -97,7 +97,7 @@ static int twice(int first, int second)
     pid_t child = fork();
 
     if (child == 0) {
-        stop_listen(NULL);
+        stop_listen(NULL, 0);
         raise(first);
         raise(second);
         _exit(0);
