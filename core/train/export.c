@@ -12,6 +12,7 @@
 #include "huggingface/files.h"
 #include "huggingface/stop_ids.h"
 #include "tensor/convert.h"
+#include "train/exported_class.h"
 #include "train/import.h"
 #include "train/model_files.h"
 #include "train/new_folder.h"
@@ -210,6 +211,26 @@ static int write_file(struct export *export, const char *name, const void *data,
     return status;
 }
 
+/* generation_config.json names ids of the vocabulary that came with the model. */
+static int write_tokenizer(struct export *export, const struct model_files *files, struct error *error)
+{
+    char *class = NULL;
+    int status = export->keeps_ids ? STATUS_OK : exported_class_print(files, &class, error);
+
+    for (int i = 0; i < files->count && status == STATUS_OK; i++) {
+        const struct checkpoint_blob *file = &files->blobs[i];
+
+        if (strcmp(file->name, HF_CONFIG_NAME) != 0 &&
+            (export->keeps_ids || strcmp(file->name, HF_GENERATION_NAME) != 0) &&
+            (class == NULL || strcmp(file->name, EXPORTED_CLASS_FILE) != 0))
+            status = write_file(export, file->name, file->data, file->bytes, error);
+    }
+    if (status == STATUS_OK && class != NULL)
+        status = write_file(export, EXPORTED_CLASS_FILE, class, (int64_t)strlen(class), error);
+    free(class);
+    return status;
+}
+
 /* config.json says the widest type of the tensors, which come in that order. */
 static int write_small_files(struct export *export, struct error *error)
 {
@@ -227,9 +248,8 @@ static int write_small_files(struct export *export, struct error *error)
     status = hf_config_print(&export->model, &form, &text, error);
     if (status == STATUS_OK)
         status = write_file(export, HF_CONFIG_NAME, text, (int64_t)strlen(text), error);
-    for (int i = 0; i < files.count && status == STATUS_OK; i++)
-        if (&files.blobs[i] != original && (export->keeps_ids || strcmp(files.blobs[i].name, HF_GENERATION_NAME) != 0))
-            status = write_file(export, files.blobs[i].name, files.blobs[i].data, files.blobs[i].bytes, error);
+    if (status == STATUS_OK)
+        status = write_tokenizer(export, &files, error);
     if (status == STATUS_OK && export->files.index != NULL)
         status = write_file(export, HF_INDEX_NAME, export->files.index, (int64_t)strlen(export->files.index), error);
     free(text);

@@ -14,7 +14,16 @@ printf '{"eos_token": "<left>"}' >mine/tokenizer_config.json
 train run --steps 8 --data.tokenizer mine --data.seq_len 16
 wants 2 '*data.tokenizer: tokenizer holds other contents*'
 
+# Its class is named in what is exported: transformers would take GPT-2's split by the model_type of config.json.
 rm -r mine
+expect 0 out '{*}' -- eval --model run --data text.txt --json
+"$helpers/json_fields" tokens loss <out >of.run
+expect 0 out 'exported: *' -- checkpoint export run exported
+expect 0 out '{*}' -- eval --model exported --data text.txt --data.seq_len 16 --json
+"$helpers/json_fields" tokens loss <out >of.export
+same 'eval of a run and of its export' of.run of.export
+grep -q '"tokenizer_class": "PreTrainedTokenizerFast"' exported/tokenizer_config.json &&
+    grep -q '"content": "<right>"' exported/tokenizer_config.json || complain "$(cat exported/tokenizer_config.json)"
 expect 0 out 'The run*' -- generate --model run --prompt 'The run' --tokens 8 --seed 1
 expect 0 out '{*}' -- eval --model run --data text.txt --json
 
