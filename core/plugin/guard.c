@@ -293,6 +293,23 @@ static void handle_crashes(void)
         sigaction(signals[i], &action, NULL);
 }
 
+void guard_ended(int code, uintptr_t caller)
+{
+    const char *plugin = mirror == NULL ? plugin_at(caller) : NULL; /* in a trial the parent tells */
+    const char *call = own != NULL ? atomic_load(&own->call) : NULL;
+    struct line line = {.length = 0};
+
+    if (plugin == NULL)
+        return;
+    add(&line, "llmrun: the backend ");
+    add(&line, plugin);
+    add(&line, " called _exit(");
+    add_number(&line, code & 0xff);
+    add(&line, ") ");
+    add(&line, call != NULL ? call : "in a thread of its own");
+    end_with(&line);
+}
+
 void guard_install(void)
 {
     if (HANDLES_CRASHES)

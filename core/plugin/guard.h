@@ -21,6 +21,10 @@ void guard_purpose(const char *text);
  * code was running. Other crashes stay what they were. Not in builds with sanitizers, which tell more. */
 void guard_install(void);
 
+/* Where `_exit(code)` is called from `caller`: ends the process with a sentence if that is a plugin's code, else
+ * returns. A signal handler may call it. */
+void guard_ended(int code, uintptr_t caller);
+
 /* Starts a thread that ends the process when a call takes longer than `timeout_ns`, a long one ten times that. Called
  * again it sets the time anew. */
 void guard_watch(int64_t timeout_ns);

@@ -126,6 +126,7 @@ done
 breaks 'llmrun: the backend hostile crashed in launch (signal 6, Aborted)' launch-abort
 breaks 'llmrun: the backend hostile called exit(7) in *' launch-exit7 query-exit7 event_wait-exit7
 breaks 'llmrun: the backend hostile called exit(0) in launch' launch-exit0
+breaks 'llmrun: the backend hostile called _exit(0) in *' launch-_exit query-_exit
 breaks 'llmrun: *hostile: * fails, ?\[31mas ordered? (code 5, vendor code 999)' query-fail prepare-fail launch-fail \
     copy-fail fill-fail event_record-fail event_wait-fail
 breaks 'llmrun: *hostile: a failure with a code that llmrun does not know' event-code
