@@ -15,6 +15,7 @@
 #include "checkpoint/branch.h"
 #include "checkpoint/find.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/retain.h"
 #include "fixture.h"
 
 static void save(const char *ckpt, int64_t step, int64_t branch, int64_t keep)
@@ -152,6 +153,39 @@ static void one_that_cannot_be_read_leaves_the_branch_unknown(void **state)
     manifest_finish(&manifest);
 }
 
+/* Of 10, 15 and 20 with one to keep: the two lowest go, but never what was saved a moment ago. */
+static void what_was_just_saved_is_kept_whatever_its_step(void **state)
+{
+    static const struct {
+        int64_t saved;
+        const char *left;
+    } cases[] = {{10, "00000010"}, {15, "00000015"}, {20, "00000020"}, {25, "00000020"}};
+    const struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int64_t step = 10; step <= 20; step += 5)
+            save(fixture->ckpt, step, 0, 0);
+        assert_int_equal(checkpoint_retain(&file_system_real, fixture->ckpt, 0, 0, cases[i].saved, NULL), STATUS_OK);
+        expect_names(fixture->ckpt, "00000010 00000015 00000020"); /* 0 keeps all */
+        assert_int_equal(checkpoint_retain(&file_system_real, fixture->ckpt, 3, 0, cases[i].saved, NULL), STATUS_OK);
+        expect_names(fixture->ckpt, "00000010 00000015 00000020");
+        assert_int_equal(checkpoint_retain(&file_system_real, fixture->ckpt, 1, 0, cases[i].saved, NULL), STATUS_OK);
+        expect_names(fixture->ckpt, cases[i].left);
+        fixture_remove(fixture->ckpt);
+    }
+}
+
+/* A save that had not ended, or something else under such a name. */
+static void a_file_with_the_name_of_an_unfinished_save_is_swept(void **state)
+{
+    const struct fixture *fixture = *state;
+
+    save(fixture->ckpt, 1, 0, 0);
+    fixture_write(fixture_path(fixture->ckpt, "step_00000002.partial-run-1"), "x", 1);
+    assert_int_equal(checkpoint_sweep(&file_system_real, fixture->ckpt, NULL), STATUS_OK);
+    expect_names(fixture->ckpt, "00000001");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -160,6 +194,8 @@ int main(void)
         TEST(a_checkpoint_whose_name_another_branch_takes_stays_under_a_second_one),
         TEST(a_run_that_goes_on_from_the_newest_stays_on_its_line),
         TEST(one_that_cannot_be_read_leaves_the_branch_unknown),
+        TEST(what_was_just_saved_is_kept_whatever_its_step),
+        TEST(a_file_with_the_name_of_an_unfinished_save_is_swept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,6 +69,40 @@ static void a_folder_that_cannot_be_written_is_a_storage_error(void **state)
     assert_int_equal(lock.handle, -1);
 }
 
+/* A process that was started without standard input. */
+static void descriptor_0_is_a_lock_like_any_other(void **state)
+{
+    struct fixture *fixture = *state;
+    struct run_lock first, second;
+    const int input = dup(STDIN_FILENO);
+
+    assert_true(input > 0);
+    close(STDIN_FILENO);
+    assert_int_equal(run_lock_acquire(fixture->folder, &first, NULL), STATUS_OK);
+    assert_int_equal(first.handle, 0);
+    run_lock_release(&first);
+    assert_int_equal(first.handle, -1);
+    run_lock_release(&first); /* of nothing */
+    assert_int_equal(run_lock_acquire(fixture->folder, &second, NULL), STATUS_OK);
+    assert_int_equal(second.handle, 0);
+    run_lock_release(&second);
+    assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+    close(input);
+}
+
+static void a_holder_that_wrote_nothing_is_unknown(void **state)
+{
+    struct fixture *fixture = *state;
+    struct run_lock first, second;
+    struct error error = {0};
+
+    assert_int_equal(run_lock_acquire(fixture->folder, &first, NULL), STATUS_OK);
+    assert_int_equal(truncate(fixture_path(fixture->folder, ".lock"), 0), 0);
+    assert_int_equal(run_lock_acquire(fixture->folder, &second, &error), STATUS_USAGE);
+    assert_non_null(strstr(error.message, " is in use by another run (unknown); wait for it or give another run.dir"));
+    run_lock_release(&first);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -76,6 +110,8 @@ int main(void)
         TEST(a_folder_in_use_is_refused_with_its_holder),
         TEST(a_killed_holder_leaves_the_folder_free),
         TEST(a_folder_that_cannot_be_written_is_a_storage_error),
+        TEST(descriptor_0_is_a_lock_like_any_other),
+        TEST(a_holder_that_wrote_nothing_is_unknown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
