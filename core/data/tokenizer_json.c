@@ -61,6 +61,11 @@ static int read_unknown(struct reader *reader, json_t *model, struct error *erro
     return tokenizer_json_flag(model, "fuse_unk", reader->source, false, &reader->bpe->fuse_unknown, error);
 }
 
+static bool is_zero(const json_t *value)
+{
+    return json_is_number(value) && json_number_value(value) == 0;
+}
+
 static int read_model(struct reader *reader, struct error *error)
 {
     static const char *const known[] = {
@@ -76,7 +81,7 @@ static int read_model(struct reader *reader, struct error *error)
                          reader->source, type);
     if (result == STATUS_OK)
         result = tokenizer_json_known(model, "the model", known, reader->source, error);
-    if (result == STATUS_OK)
+    if (result == STATUS_OK && !is_zero(json_object_get(model, "dropout")))
         result = refuse_unless(reader, model, "dropout", NULL, error);
     if (result == STATUS_OK)
         result = refuse_unless(reader, model, "continuing_subword_prefix", "", error);

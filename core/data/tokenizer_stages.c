@@ -172,7 +172,7 @@ static int read_pre_tokenizer(json_t *stage, const char *source, struct bpe *bpe
                                : result;
 }
 
-/* The token that the template of a single text puts first, if there is one. */
+/* The token that the template of a single text puts first, if there is one; more than one is refused. */
 static int read_template(json_t *stage, const char *source, struct bpe *bpe, struct error *error)
 {
     json_t *single, *first, *ids, *id;
@@ -189,6 +189,11 @@ static int read_template(json_t *stage, const char *source, struct bpe *bpe, str
         return result;
     ids = json_object_get(json_object_get(json_object_get(stage, "special_tokens"), name), "ids");
     id = json_array_get(ids, 0);
+    if (json_array_size(ids) > 1 || json_object_get(json_array_get(single, 1), "SpecialToken") != NULL)
+        return error_set(error, STATUS_INPUT,
+                         "%s: the post_processor's template puts several tokens before a text, '%.100s' first; one is "
+                         "understood",
+                         source, name);
     if (!json_is_integer(id))
         return error_set(error, STATUS_INPUT, "%s: the template's token '%.100s' has no 'ids'", source, name);
     if (json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)

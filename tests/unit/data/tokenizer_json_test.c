@@ -158,6 +158,13 @@ static void stages_that_are_not_understood_are_refused_by_name(void **state)
         {{.post_processor = "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"s\"}}], "
                             "\"special_tokens\": {\"s\": {\"ids\": [-1]}}}"},
          "the template's token 's' has the id -1"},
+        {{.post_processor = "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"s\"}}, "
+                            "{\"SpecialToken\": {\"id\": \"t\"}}], \"special_tokens\": {\"s\": {\"ids\": [1]}, "
+                            "\"t\": {\"ids\": [2]}}}"},
+         "the post_processor's template puts several tokens before a text, 's' first; one is understood"},
+        {{.post_processor = "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"s\"}}], "
+                            "\"special_tokens\": {\"s\": {\"ids\": [1, 2]}}}"},
+         "the post_processor's template puts several tokens before a text, 's' first; one is understood"},
         {{.decoder = "{\"type\": \"WordPiece\"}"}, "the decoder is of type 'WordPiece'; only ByteLevel is understood"},
         {{.decoder = "null"}, "the decoder is no object"},
     };
@@ -166,6 +173,13 @@ static void stages_that_are_not_understood_are_refused_by_name(void **state)
     (void)state;
     for (number = 0; number < sizeof cases / sizeof cases[0]; number++)
         expect_refusal(&cases[number].parts, cases[number].message);
+}
+
+/* tokenizers 0.23.3 merges with a dropout of 0 as it does without. */
+static void a_dropout_of_0_is_none(void **state)
+{
+    (void)state;
+    tokenizer_close(parse(&(struct parts){.model = "\"dropout\": 0.0,"}));
 }
 
 static void a_model_that_asks_for_more_is_refused_by_name(void **state)
@@ -390,6 +404,7 @@ static void a_text_is_never_cut_where_an_added_token_may_stand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_dropout_of_0_is_none),
         cmocka_unit_test(a_prompt_begins_with_the_templates_token_once),
         cmocka_unit_test(stages_that_are_not_understood_are_refused_by_name),
         cmocka_unit_test(a_model_that_asks_for_more_is_refused_by_name),
