@@ -44,8 +44,8 @@ done
 around 'a locale that is not there' env LC_ALL=xx_XX.nowhere
 
 # Time zones, and an environment without anything, or with too much.
-set -- '' ../../etc/passwd "$(printf '%05000d' 7)"
-[ -z "$long" ] || set -- "$@" : Nowhere/Else 'X-99:99:99' 'EST5EDT,M3.2.0,M11.1.0'
+set -- ../../etc/passwd "$(printf '%05000d' 7)"
+[ -z "$long" ] || set -- "$@" '' : Nowhere/Else 'X-99:99:99' 'EST5EDT,M3.2.0,M11.1.0'
 for zone in "$@"; do
     around "TZ=$(printf %.20s "$zone")" env TZ="$zone"
 done
@@ -75,8 +75,8 @@ ends 'a deleted folder, and a run.dir in it' 7
 # Names. The folder of the run, its data and its config are called so.
 tab=$(printf '\t') newline='
 '
-set -- ' outer blanks ' "with${newline}a newline" 'ünïcödé 日本語' 'a #b' 'null' '$(touch pwned)'
-[ -z "$long" ] || set -- "$@" 'with blanks' ' #c' 'a#b' "it's" 'a"b' 'a\b' "tab${tab}tab" '*' '[x]' '{a: b}' '~' '-x' '1e3' \
+set -- ' outer blanks ' "with${newline}a newline" 'ünïcödé 日本語' 'a #b'
+[ -z "$long" ] || set -- "$@" 'null' '$(touch pwned)' 'with blanks' ' #c' 'a#b' "it's" 'a"b' 'a\b' "tab${tab}tab" '*' '[x]' '{a: b}' '~' '-x' '1e3' \
     'a:b' "$(printf '%0200d' 1)"
 for name in "$@"; do
     mkdir -p paths/"$name"
