@@ -65,6 +65,25 @@ expect 0 out '*' -- checkpoint export shape shape.hf
 grep -q '"eos_token_id": 0' shape.hf/config.json || complain "config.json of another vocabulary: $(grep eos shape.hf/config.json)"
 expect 0 out 'The*' -- generate --model shape.hf --tokenizer bytes --prompt The --tokens 3
 
+# With the tokenizer of the same directory the ids are the model's, whatever its weights: where all of them end a text
+# there is none. Also when the directory is gone, and not with another tokenizer.
+train maker --steps 1 --data.tokenizer "$tests/golden/tokenizer_tiny"
+wants 0
+expect 0 out '*' -- checkpoint export maker own.hf
+vocabulary=$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' own.hf/config.json)
+echo "{\"eos_token_id\": [$(seq -s , 0 $((vocabulary - 1)))]}" >own.hf/generation_config.json
+train own --steps 1 --model.path own.hf
+wants 0
+train byted --steps 1 --model.path own.hf --data.tokenizer bytes
+wants 0
+expect 0 out 'The' -- generate --model own --prompt The --tokens 3 --temperature 0
+expect 0 out 'The?*' -- generate --model byted --prompt The --tokens 3 --temperature 0
+expect 0 out '*' -- checkpoint export own own.again
+[ -e own.again/generation_config.json ] || complain 'generation_config.json of the same tokenizer was not exported'
+mv own.hf elsewhere
+expect 0 out 'The' -- generate --model own --prompt The --tokens 3 --temperature 0
+expect 0 out 'The?*' -- generate --model byted --prompt The --tokens 3 --temperature 0
+
 # Ids that no token of the model has never come.
 files '{"eos_token_id": [259, -1]}' 259
 expect 0 out 'The*' -- generate --model base --tokenizer bytes --prompt The --tokens 3
