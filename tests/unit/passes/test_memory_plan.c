@@ -79,6 +79,57 @@ static void check_activations(const struct program *program, const struct memory
         }
 }
 
+struct life {
+    int64_t first, last, bytes, offset;
+};
+
+/* Whether `a` comes before `b` in "greedy by size" (Pisarchyk and Lee 2020): the larger one, then the one alive first,
+ * then that of the lower number, as they lie in memory. */
+static bool before(const struct life *a, const struct life *b)
+{
+    return a->bytes != b->bytes ? a->bytes > b->bytes : a->first != b->first ? a->first < b->first : a < b;
+}
+
+/* Whether `life` could lie at an offset beside all of those before it. */
+static bool fits(const struct life *life, int64_t offset, const struct life *others, int64_t count)
+{
+    for (const struct life *other = others; other < others + count; other++)
+        if (before(other, life) && life->first <= other->last && other->first <= life->last &&
+            offset < other->offset + other->bytes && other->offset < offset + life->bytes)
+            return false;
+    return true;
+}
+
+/* Each activation lies at the lowest offset that fits: 0, or the end of one before it. */
+static void check_layout(const struct program *program, const struct memory_plan *plan)
+{
+    struct life *lives = calloc((size_t)program->value_count + 1, sizeof *lives);
+
+    assert_non_null(lives);
+    for (int group = 1; group <= 4; group++) {
+        int64_t count = 0;
+
+        for (int32_t value = 0; value < program->value_count; value++)
+            if (program->values[value].kind == VALUE_ACTIVATION &&
+                lifetime(program, value, group, &lives[count].first, &lives[count].last)) {
+                lives[count].bytes = round_up(value_bytes(&program->values[value]), PLAN_ALIGNMENT);
+                lives[count++].offset = plan->placements[value].offset;
+            }
+        for (int64_t i = 0; i < count; i++) {
+            int64_t lowest = fits(&lives[i], 0, lives, count) ? 0 : INT64_MAX;
+
+            for (int64_t j = 0; j < count; j++) {
+                const int64_t end = lives[j].offset + lives[j].bytes;
+
+                if (end < lowest && before(&lives[j], &lives[i]) && fits(&lives[i], end, lives, count))
+                    lowest = end;
+            }
+            assert_int_equal(lives[i].offset, lowest);
+        }
+    }
+    free(lives);
+}
+
 static int64_t span(const struct program *program, const struct memory_plan *plan, int32_t value, int32_t microbatches)
 {
     return value_bytes(&program->values[value]) + plan->placements[value].stride * (microbatches - 1);
@@ -128,6 +179,7 @@ static void values_that_are_alive_together_share_no_byte(void **state)
             golden_read(goldens[g], &program);
             assert_int_equal(memory_plan_make(&program, microbatches, 4097, false, &plan, &error), STATUS_OK);
             check_activations(&program, &plan);
+            check_layout(&program, &plan);
             check_persistent(&program, &plan, microbatches);
             memory_plan_free(&plan);
             program_free(&program);
@@ -164,6 +216,7 @@ static void so_it_is_for_a_whole_model_with_every_section(void **state)
         if (compile_step(&request, &compiled, &error) != STATUS_OK)
             fail_msg("%s", error.message);
         check_activations(&compiled.program, &compiled.plan);
+        check_layout(&compiled.program, &compiled.plan);
         check_persistent(&compiled.program, &compiled.plan, compiled.microbatches);
         compiled_free(&compiled);
     }
@@ -181,6 +234,7 @@ static void constants_keep_their_type_and_lie_in_a_region_of_their_own(void **st
     if (compile_step(&request, &compiled, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     check_activations(&compiled.program, &compiled.plan);
+    check_layout(&compiled.program, &compiled.plan);
     check_persistent(&compiled.program, &compiled.plan, compiled.microbatches);
     for (int64_t i = 0; i < compiled.program.value_count; i++) {
         if (compiled.program.values[i].kind != VALUE_CONSTANT)
