@@ -182,6 +182,27 @@ static void tensors_come_in_the_order_of_the_forms(void **state)
     assert_false(folder_exists(fixture_path(fixture->ckpt, "step_00000001.partial-run-1")));
 }
 
+static void a_tensor_behind_the_last_one_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_writer *writer;
+    struct error error = {0};
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+    assert_int_equal(
+        checkpoint_writer_begin(&snapshot.target, snapshot.forms, snapshot.count, snapshot.state, &writer, &error),
+        STATUS_OK);
+    for (int64_t i = 0; i < snapshot.count; i++)
+        assert_int_equal(checkpoint_writer_add(writer, snapshot.forms[i].name, snapshot.data[i],
+                                               safetensors_form_bytes(&snapshot.forms[i]), &error),
+                         STATUS_OK);
+    assert_int_equal(checkpoint_writer_add(writer, "more", "", 1, &error), STATUS_BUG);
+    assert_string_equal(error.message, "the checkpoint waits for tensor 'none', not for 'more'");
+    checkpoint_writer_abort(writer);
+    assert_false(folder_exists(fixture_path(fixture->ckpt, "step_00000001")));
+}
+
 static void a_tensor_takes_no_more_bytes_than_its_shape(void **state)
 {
     static const char bytes[513];
@@ -265,6 +286,7 @@ int main(void)
         TEST(tensors_are_cut_into_shards_at_the_limit_and_where_alignment_ends),
         TEST(a_shard_is_a_safetensors_file_of_its_own),
         TEST(only_the_newest_checkpoints_stay),
+        TEST(a_tensor_behind_the_last_one_is_refused),
         TEST(keep_zero_keeps_all),
         TEST(a_checkpoint_of_the_same_step_is_replaced),
         TEST(a_save_sweeps_what_a_broken_save_left),
