@@ -240,7 +240,11 @@ int checkpoint_resolve(const struct file_system *fs, const char *given, char pat
     }
     if (!file_join(below, sizeof below, given, "ckpt"))
         return error_set(error, STATUS_INPUT, "%.200s...: the path is too long", given);
-    result = folder_find(below, &found, error);
+    result = folder_find(given, &found, error);
+    if (result == STATUS_OK && !found)
+        return error_set(error, STATUS_INPUT, "there is no folder %s", given);
+    if (result == STATUS_OK)
+        result = folder_find(below, &found, error);
     if (result == STATUS_OK)
         result = checkpoint_find_newest(fs, found ? below : given, path, &found, error);
     if (result == STATUS_OK && !found)

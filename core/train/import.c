@@ -88,10 +88,8 @@ static int check_tokenizer(const struct import *import, const char *source, stru
 static int check_files(const struct import *import, const char *source, struct error *error)
 {
     struct hf_stop_ids stops = {.count = 0};
-    int status = model_files_check(&import->files, source, error);
+    int status = hf_stop_ids_read(import->fs, source, import->model.vocab_size, &stops, error);
 
-    if (status == STATUS_OK)
-        status = hf_stop_ids_read(import->fs, source, import->model.vocab_size, &stops, error);
     hf_stop_ids_free(&stops);
     return status == STATUS_OK ? check_tokenizer(import, source, error) : status;
 }

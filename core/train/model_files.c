@@ -36,47 +36,6 @@ static bool is_there(const struct file_system *fs, const char *folder, const cha
     return file_join(path, PATH_MAX, folder, name) && file_is_there(fs, path);
 }
 
-int model_files_read(const struct file_system *fs, const struct config *config, struct model_files *files,
-                     struct error *error)
-{
-    char path[PATH_MAX], *data;
-    int64_t bytes;
-    int status = STATUS_OK;
-
-    *files = (struct model_files){.count = 0};
-    for (int i = 0; i < MODEL_FILES && status == STATUS_OK; i++) {
-        const char *folder = names[i].of_model ? config->model.path : config->data.tokenizer;
-
-        if (folder[0] == '\0' || !is_there(fs, folder, names[i].name, path))
-            continue;
-        status = file_read_all(fs, path, MODEL_FILES_LIMIT, &data, &bytes, error);
-        if (status == STATUS_OK)
-            add(files, names[i].name, data, bytes);
-    }
-    if (status != STATUS_OK)
-        model_files_free(files);
-    return status;
-}
-
-int model_files_read_checkpoint(const struct checkpoint *checkpoint, struct model_files *files, struct error *error)
-{
-    char *data;
-    int64_t bytes;
-    int status = STATUS_OK;
-
-    *files = (struct model_files){.count = 0};
-    for (int i = 0; i < MODEL_FILES && status == STATUS_OK; i++) {
-        if (manifest_find_file(&checkpoint->manifest, names[i].name) == NULL)
-            continue;
-        status = checkpoint_read_file(checkpoint, names[i].name, &data, &bytes, error);
-        if (status == STATUS_OK)
-            add(files, names[i].name, data, bytes);
-    }
-    if (status != STATUS_OK)
-        model_files_free(files);
-    return status;
-}
-
 static bool is_utf8(const struct checkpoint_blob *blob)
 {
     return memchr(blob->data, '\0', (size_t)blob->bytes) == NULL && text_is_utf8(blob->data);
@@ -104,19 +63,47 @@ static int check_file(const struct checkpoint_blob *blob, const char *path, stru
     return status;
 }
 
-int model_files_check(const struct model_files *files, const char *folder, struct error *error)
+int model_files_read(const struct file_system *fs, const struct config *config, struct model_files *files,
+                     struct error *error)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], *data;
+    int64_t bytes;
+    int status = STATUS_OK;
 
-    for (int i = 0; i < files->count; i++) {
-        int status = file_join(path, sizeof path, folder, files->blobs[i].name)
-                         ? check_file(&files->blobs[i], path, error)
-                         : error_set(error, STATUS_INPUT, "%.200s...: the path is too long", folder);
+    *files = (struct model_files){.count = 0};
+    for (int i = 0; i < MODEL_FILES && status == STATUS_OK; i++) {
+        const char *folder = names[i].of_model ? config->model.path : config->data.tokenizer;
 
+        if (folder[0] == '\0' || !is_there(fs, folder, names[i].name, path))
+            continue;
+        status = file_read_all(fs, path, MODEL_FILES_LIMIT, &data, &bytes, error);
         if (status != STATUS_OK)
-            return status;
+            break;
+        add(files, names[i].name, data, bytes);
+        status = check_file(&files->blobs[files->count - 1], path, error);
     }
-    return STATUS_OK;
+    if (status != STATUS_OK)
+        model_files_free(files);
+    return status;
+}
+
+int model_files_read_checkpoint(const struct checkpoint *checkpoint, struct model_files *files, struct error *error)
+{
+    char *data;
+    int64_t bytes;
+    int status = STATUS_OK;
+
+    *files = (struct model_files){.count = 0};
+    for (int i = 0; i < MODEL_FILES && status == STATUS_OK; i++) {
+        if (manifest_find_file(&checkpoint->manifest, names[i].name) == NULL)
+            continue;
+        status = checkpoint_read_file(checkpoint, names[i].name, &data, &bytes, error);
+        if (status == STATUS_OK)
+            add(files, names[i].name, data, bytes);
+    }
+    if (status != STATUS_OK)
+        model_files_free(files);
+    return status;
 }
 
 void model_files_free(struct model_files *files)

@@ -15,13 +15,11 @@ struct model_files {
     int count;
 };
 
-/* Reads those that are there: tokenizer files from the folder data.tokenizer, others from model.path. */
+/* Reads those that are there: tokenizer files from the folder data.tokenizer, others from model.path. STATUS_INPUT
+ * names one that cannot be what its name says: JSON, UTF-8, and not a Git LFS pointer or empty. What a tokenizer or a
+ * model says in it is for their readers. */
 int model_files_read(const struct file_system *fs, const struct config *config, struct model_files *files,
                      struct error *error);
-
-/* Whether each file can be what its name says: JSON, UTF-8, and not a Git LFS pointer or empty. STATUS_INPUT names the
- * file in `folder`, from which they were read. What a tokenizer or a model says in it is for their readers. */
-int model_files_check(const struct model_files *files, const char *folder, struct error *error);
 
 /* Reads those that a checkpoint holds. */
 int model_files_read_checkpoint(const struct checkpoint *checkpoint, struct model_files *files, struct error *error);

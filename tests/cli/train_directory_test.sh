@@ -11,6 +11,17 @@ refused() {
     wants 2 "llmrun: $wanted"
 }
 
+# What a checkpoint would keep is read first: a broken file would be found by generate, after the training.
+cp -r maker.hf base
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 150\n' >base/generation_config.json
+train broken --steps 1 --model.path base --model.init weights
+wants 3 'llmrun: base/generation_config.json is a Git LFS pointer*'
+echo '{"eos_token_id": 5' >base/generation_config.json
+train broken --steps 1 --model.path base --model.init weights
+wants 3 'llmrun: base/generation_config.json: *'
+[ ! -d broken/ckpt ] || [ -z "$(ls broken/ckpt)" ] || complain 'a run with a broken file left a checkpoint'
+rm -r base broken
+
 # directory_goes NAME FLAG...: a run of 5 steps, and one of 3 that goes on without the directories.
 directory_goes() {
     name=$1
