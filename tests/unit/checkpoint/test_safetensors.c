@@ -139,6 +139,37 @@ static void each_rule_of_the_format_is_checked(void **state)
     }
 }
 
+/* The types of safetensors 0.8.0 (enum Dtype) and their bits: 8 elements take as many bytes. */
+static void each_type_of_the_format_has_its_size(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t bits;
+    } types[] = {{"BOOL", 8},    {"U8", 8},   {"I8", 8},      {"F8_E5M2", 8}, {"F8_E4M3", 8},
+                 {"F8_E8M0", 8}, {"F4", 4},   {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"I16", 16},
+                 {"U16", 16},    {"F16", 16}, {"BF16", 16},   {"I32", 32},    {"U32", 32},
+                 {"F32", 32},    {"F64", 64}, {"I64", 64},    {"U64", 64},    {"C64", 64}};
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        for (size_t bytes = types[i].bits - 1; bytes <= types[i].bits + 1; bytes++) {
+            struct safetensors file;
+            struct error error = {0};
+            char header[200];
+            int status;
+
+            snprintf(header, sizeof header, "{\"a\":{\"dtype\":\"%s\",\"shape\":[8],\"data_offsets\":[0,%zu]}}",
+                     types[i].name, bytes);
+            status = open_made(fixture->folder, header, strlen(header), bytes, &file, &error);
+            if (status != (bytes == types[i].bits ? STATUS_OK : STATUS_INPUT))
+                fail_msg("8 x %s in %zu bytes: %d, %s", types[i].name, bytes, status, error.message);
+            if (status == STATUS_OK) {
+                assert_int_equal(file.tensors[0].bytes, bytes);
+                safetensors_close(&file);
+            }
+        }
+}
+
 static void a_file_shorter_than_its_length_field_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -330,6 +361,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(each_rule_of_the_format_is_checked),
+        TEST(each_type_of_the_format_has_its_size),
         TEST(a_file_shorter_than_its_length_field_is_refused),
         TEST(a_header_larger_than_file_or_limit_is_refused_without_memory_for_it),
         TEST(nesting_ten_thousand_deep_is_refused),

@@ -6,11 +6,14 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "train/stop.h"
 
 static const int signals[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
@@ -90,6 +93,53 @@ static void a_file_stop_asks_until_the_run_is_done_with_it(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+static char said[1024];
+
+static void hear(void *context, enum log_level level, const char *line)
+{
+    const size_t length = strlen(said);
+
+    (void)context;
+    snprintf(said + length, sizeof said - length, "%s%s\n", level == LOG_WARNING ? "warning: " : "", line);
+}
+
+/* A STOP that somebody else removes is gone as wanted; one that is a folder stays, which is said. A file that nobody
+ * looked at is not this run's. */
+static void what_becomes_of_the_file_is_said_where_it_stays(void **state)
+{
+    char folder[] = "/tmp/llmrun-stop-XXXXXX", path[64], wanted[256];
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/STOP", folder);
+    log_set_sink(hear, NULL);
+    for (int stays = 0; stays < 2; stays++) {
+        said[0] = '\0';
+        stop_listen(folder, 3);
+        assert_int_equal(stays ? mkdir(path, 0700) : close(creat(path, 0600)), 0);
+        assert_false(stop_before(3));
+        assert_true(stop_asked());
+        assert_true(stop_asked()); /* said once */
+        snprintf(wanted, sizeof wanted, "%s: stopping after step 3 with a checkpoint\n", path);
+        assert_string_equal(said, wanted);
+        said[0] = '\0';
+        if (!stays)
+            assert_int_equal(unlink(path), 0);
+        stop_done();
+        snprintf(wanted, sizeof wanted, "warning: %s could not be removed: Is a directory\n", path);
+        assert_string_equal(said, stays ? wanted : "");
+    }
+    assert_int_equal(rmdir(path), 0);
+    said[0] = '\0';
+    stop_listen(folder, 1);
+    assert_int_equal(close(creat(path, 0600)), 0);
+    stop_done();
+    assert_int_equal(unlink(path), 0);
+    log_set_sink(NULL, NULL);
+    assert_string_equal(said, "");
+    assert_int_equal(rmdir(folder), 0);
+}
+
 /* The exit code of a child that gets two signals. */
 static int twice(int first, int second)
 {
@@ -121,6 +171,7 @@ int main(void)
         cmocka_unit_test(listening_anew_forgets_an_earlier_request),
         cmocka_unit_test(the_step_that_a_signal_found_is_the_last_one),
         cmocka_unit_test(a_file_stop_asks_until_the_run_is_done_with_it),
+        cmocka_unit_test(what_becomes_of_the_file_is_said_where_it_stays),
         cmocka_unit_test(a_second_signal_ends_with_128_and_its_number),
     };
 
