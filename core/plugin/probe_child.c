@@ -24,6 +24,20 @@ static void end_at_once(int code, void *context)
     _exit(code);
 }
 
+/* Makes room below the limit of descriptors, however many the parent has. */
+static void close_others(int one, int other)
+{
+    const unsigned low = (unsigned)(one < other ? one : other), high = (unsigned)(one < other ? other : one);
+
+    if (one >= 0 && other >= 0) {
+        if (low > 0)
+            close_range(0, low - 1, 0);
+        if (high > low + 1)
+            close_range(low + 1, high - 1, 0);
+        close_range(high + 1, ~0U, 0);
+    }
+}
+
 /* A process of its own: silent, without the parent's files, handlers and signal mask; it leaves no core file. */
 static void isolate(int parent, int silence)
 {
@@ -38,6 +52,7 @@ static void isolate(int parent, int silence)
         signal(i, SIG_DFL);
     sigemptyset(&nothing);
     sigprocmask(SIG_SETMASK, &nothing, NULL);
+    close_others(parent, silence);
     /* Out of the way of the numbers that they get. */
     parent = fcntl(parent, F_DUPFD_CLOEXEC, FIRST_OF_OTHERS);
     silence = fcntl(silence, F_DUPFD_CLOEXEC, FIRST_OF_OTHERS);
