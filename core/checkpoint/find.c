@@ -242,7 +242,7 @@ int checkpoint_resolve(const struct file_system *fs, const char *given, char pat
         return error_set(error, STATUS_INPUT, "%.200s...: the path is too long", given);
     result = folder_find(given, &found, error);
     if (result == STATUS_OK && !found)
-        return error_set(error, STATUS_INPUT, "there is no folder %s", given);
+        return error_set(error, STATUS_INPUT, "%s: there is no such folder", given);
     if (result == STATUS_OK)
         result = folder_find(below, &found, error);
     if (result == STATUS_OK)

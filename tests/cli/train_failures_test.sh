@@ -46,7 +46,7 @@ wants 0
 printf '{"text": "good"}\n{"text": 3}\n' >bad.jsonl
 refuses 3 'llmrun: *bad.jsonl:2*' --data.train bad.jsonl
 train nowhere --run.resume nothing
-wants 3 'llmrun: nothing *'
+wants 3 'llmrun: nothing: *'
 printf 'train: [steps\n' >broken.yaml
 expect 2 'llmrun: broken.yaml:2:1: *' -- train broken.yaml
 expect 2 'llmrun: the config file could not be read: none.yaml: *' -- train none.yaml

@@ -152,7 +152,7 @@ static void a_run_a_ckpt_folder_and_a_checkpoint_resolve_to_a_checkpoint(void **
     assert_int_equal(checkpoint_resolve(&file_system_real, fixture->folder, path, &error), STATUS_INPUT);
     assert_non_null(strstr(error.message, "is neither a checkpoint nor a run folder with a complete one"));
     assert_int_equal(checkpoint_resolve(&file_system_real, "/nowhere/run", path, &error), STATUS_INPUT);
-    assert_string_equal(error.message, "there is no folder /nowhere/run");
+    assert_string_equal(error.message, "/nowhere/run: there is no such folder");
     fixture_save(fixture->ckpt, 6);
     strcpy(wanted, fixture_path(fixture->ckpt, "step_00000006"));
     assert_int_equal(checkpoint_resolve(&file_system_real, fixture->folder, path, NULL), STATUS_OK);
