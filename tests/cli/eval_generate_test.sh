@@ -25,6 +25,10 @@ expect 0 out 'run/ckpt/step_00000012 at step 12 on valid.txt: loss *, perplexity
 expect 0 out '{*}' -- eval --model run --data valid.txt --json --backend cpu-ref
 "$helpers/json_fields" loss perplexity tokens <out >of.reference
 same 'eval on cpu and cpu-ref' of.command of.reference
+# What is said beside the result goes by log.level.
+{ cat valid.txt && printf ' \377 \n'; } >odd_byte.txt
+expect 0 err 'warning: *odd_byte.txt*' -- eval --model run --data odd_byte.txt
+expect 0 err '' -- eval --model run --data odd_byte.txt --log.level error
 cp valid.txt 'odd "name\.txt'
 expect 0 out '{*}' -- eval --model run --data 'odd "name\.txt' --json
 "$helpers/json_fields" data <out >name || complain "eval --json of an odd name: $(cat out)"

@@ -28,4 +28,12 @@ expect 2 'llmrun: tensor * holds *, which f16 cannot hold; choose another --dtyp
     checkpoint export huge huge.fp16 --dtype fp16
 [ ! -e huge.fp16 ] || complain 'an export that was refused left a folder'
 expect 0 out '*' -- checkpoint export huge huge.bf16 --dtype bf16
+
+# One number is enough, also the first of a tensor: 10^6 in the place of the first number of the file.
+cp -r large.fp32 first
+begins=$(($(od -An -t u8 -N 8 first/model.safetensors) + 8))
+printf '\000\044\164\111' | dd of=first/model.safetensors bs=1 seek="$begins" conv=notrunc 2>dd.err || complain "$(cat dd.err)"
+expect 0 out '*' -- checkpoint import first first.ckpt
+expect 2 'llmrun: tensor * holds 1e+06, which f16 cannot hold; choose another --dtype' -- \
+    checkpoint export first.ckpt first.fp16 --dtype fp16
 finish

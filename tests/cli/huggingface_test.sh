@@ -199,6 +199,11 @@ expect 2 'llmrun: train.micro_batch is 16 and data.seq_len 1073741824 (not set: 
 claims n_layer 10000 3 'llmrun: large/config.json: model: n_layer is 10000; at most 1000 layers can be built'
 [ ! -e large.run ] || complain 'a run that is too large left a folder'
 
+# What is said beside the result goes by log.level.
+{ cat "$models/text.txt" && printf ' \377 \n'; } >odd_byte.txt
+expect 0 err '*warning: *odd_byte.txt*' -- eval --model "$models/gpt2_fp16" --tokenizer bytes --data odd_byte.txt
+expect 0 err '' -- eval --model "$models/gpt2_fp16" --tokenizer bytes --data odd_byte.txt --log.level error
+
 # An import reads what it copies: nothing broken becomes a file with a checksum.
 ruin() {
     rm -rf ruined
@@ -227,7 +232,13 @@ for file in tokenizer.json generation_config.json model.safetensors; do
     ln -sf nowhere ruined/$file
     expect 3 "llmrun: *ruined/$file: it is a symbolic link to a file that is not there" -- checkpoint import ruined ruined.ckpt
 done
+# A byte-order mark before JSON, as Notepad writes it, is no part of it.
 rm -rf ruined
+cp -r "$models/gpt2_fp16" ruined
+cp "$tests"/golden/tokenizer_tiny/* ruined
+printf '\357\273\277{"model_max_length": 32}\n' >ruined/tokenizer_config.json
+expect 0 out 'ruined.ckpt: a checkpoint of *' -- checkpoint import ruined ruined.ckpt
+rm -rf ruined ruined.ckpt
 cp -r "$models/gpt2_fp16" ruined
 echo '{"version": "1.0", "model": {"type": "Unigram", "vocab": []}}' >ruined/tokenizer.json
 echo '{"model_max_length": 1000000000000000019884624838656}' >ruined/tokenizer_config.json

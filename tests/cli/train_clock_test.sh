@@ -62,4 +62,20 @@ for backend in cpu fakegpu; do
         check $run $async
     done
 done
+
+# A save of a second and more stops training that long, or, in the background, not at all.
+if [ -f "$helpers/kill_at.so" ] && ! ldd "$llmrun" | grep -q libasan; then
+    for async in false true; do
+        LD_PRELOAD=$helpers/kill_at.so WAIT_AT=fsync:2
+        export LD_PRELOAD WAIT_AT
+        train slow.$async --steps 4 --checkpoint.every 2 --checkpoint.async $async
+        unset LD_PRELOAD WAIT_AT
+        wants 0
+        grep '"checkpoint","step":2,' slow.$async/metrics.jsonl | "$helpers/json_fields" save_ms blocked_ms >saved
+        awk -v async=$async '{ exit !($1 >= 1000 && (async == "true" ? $2 < 700 : $2 >= 1000)) }' saved ||
+            complain "checkpoint.async $async: a save of a second has save_ms and blocked_ms $(cat saved)"
+    done
+else
+    echo 'skipped: a save that takes a second, for this build takes no preloaded library'
+fi
 finish

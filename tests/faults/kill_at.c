@@ -1,6 +1,7 @@
 /* A library to preload: KILL_AT=fsync:3 kills the process at its third call of fsync, before the call. Of a write, the
- * first half is still done: a torn file. STOP_AT=mkdir:1 stops it there until it gets SIGCONT. The calls are those that
- * change what is stored: open (of a file that may be made), write, ftruncate, fsync, rename, remove and mkdir. */
+ * first half is still done: a torn file. STOP_AT=mkdir:1 stops it there until it gets SIGCONT, WAIT_AT=fsync:1 makes
+ * the call a second long. The calls are those that change what is stored: open (of a file that may be made), write,
+ * ftruncate, fsync, rename, remove and mkdir. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -49,6 +50,8 @@ static bool is_the_one(struct tally *tally)
 
     if (names("STOP_AT", tally, call))
         kill(getpid(), SIGSTOP);
+    if (names("WAIT_AT", tally, call))
+        sleep(1);
     return names("KILL_AT", tally, call);
 }
 

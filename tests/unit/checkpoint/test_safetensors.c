@@ -356,11 +356,35 @@ static void forms_that_no_reader_would_take_are_not_written(void **state)
     assert_int_equal(safetensors_make_header(twice, 2, NULL, 0, &header, &bytes, NULL), STATUS_BUG);
 }
 
+/* Each number of pairs of text, and none, is what a reader finds; the object is compared as the format writes it. */
+static void a_header_holds_each_of_its_pairs(void **state)
+{
+    static const char *const wanted[] = {"{}", "{\"__metadata__\":{\"a\":\"1\"}}",
+                                         "{\"__metadata__\":{\"a\":\"1\",\"b\":\"2\"}}"};
+    const struct safetensors_pair pairs[] = {{"a", "1"}, {"b", "2"}};
+    struct error error = {0};
+
+    (void)state;
+    for (int count = 0; count <= 2; count++) {
+        char *header;
+        int64_t bytes;
+
+        if (safetensors_make_header(NULL, 0, pairs, count, &header, &bytes, &error) != STATUS_OK)
+            fail_msg("%s", error.message);
+        assert_int_equal(bytes % 64, 0);
+        assert_memory_equal(header + 8, wanted[count], strlen(wanted[count]));
+        for (int64_t i = 8 + (int64_t)strlen(wanted[count]); i < bytes; i++)
+            assert_int_equal(header[i], ' ');
+        free(header);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(each_rule_of_the_format_is_checked),
+        TEST(a_header_holds_each_of_its_pairs),
         TEST(each_type_of_the_format_has_its_size),
         TEST(a_file_shorter_than_its_length_field_is_refused),
         TEST(a_header_larger_than_file_or_limit_is_refused_without_memory_for_it),

@@ -13,6 +13,7 @@
 #include "checkpoint/find.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/shards.h"
 #include "checkpoint/verify.h"
 #include "fixture.h"
 
@@ -59,6 +60,23 @@ static void tensors_are_cut_into_shards_at_the_limit_and_where_alignment_ends(vo
     assert_int_equal(file[3], 1);
     assert_int_equal(file[4], 1);
     checkpoint_close(&checkpoint);
+}
+
+static void forms_without_a_size_are_our_own_mistake(void **state)
+{
+    const struct safetensors_form untyped = {"a", LLMRUN_NONE, {1, {1}}}, negative = {"a", LLMRUN_F32, {1, {-1}}},
+                                  endless = {"a", LLMRUN_F32, {2, {INT64_MAX / 4, 4}}};
+    const struct safetensors_form *const forms[] = {&untyped, &negative, &endless};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        struct shards shards = {0};
+        struct error error = {0};
+
+        assert_int_equal(shards_plan(forms[i], 1, 600, "run", 1, &shards, &error), STATUS_BUG);
+        assert_string_equal(error.message, "tensor 'a' has a dtype or shape that cannot be stored");
+        shards_finish(&shards);
+    }
 }
 
 static void a_shard_is_a_safetensors_file_of_its_own(void **state)
@@ -284,6 +302,7 @@ int main(void)
         TEST(a_saved_checkpoint_comes_back_with_every_byte),
         TEST(a_saved_checkpoint_verifies),
         TEST(tensors_are_cut_into_shards_at_the_limit_and_where_alignment_ends),
+        TEST(forms_without_a_size_are_our_own_mistake),
         TEST(a_shard_is_a_safetensors_file_of_its_own),
         TEST(only_the_newest_checkpoints_stay),
         TEST(a_tensor_behind_the_last_one_is_refused),
