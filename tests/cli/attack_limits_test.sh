@@ -44,7 +44,8 @@ done
 chmod 777 .
 nobody='setpriv --reuid 54321 --clear-groups --inh-caps=-all'
 [ "$(id -u)" -eq 0 ] || nobody=
-if ! command -v prlimit >/dev/null || ! $nobody "$llmrun" --version >/dev/null 2>&1 ||
+# Through prlimit, as below: the first program that setpriv starts may still be found by who was root.
+if ! $nobody prlimit --nproc=1000 "$llmrun" --version >/dev/null 2>&1 ||
     $nobody prlimit --nproc=1 sh -c 'sh -c "exit 0" & wait' 2>/dev/null; then
     echo 'skipped: limits of processes; they bind no user here, or the binary cannot be run as one'
 else
