@@ -6,12 +6,12 @@
 
 #include <llmrun/backend.h>
 
-#include "layout/schedule.h"
 #include "model/model.h"
 #include "passes/lanes.h"
 #include "passes/memory_plan.h"
 #include "passes/recompute.h"
 #include "passes/update.h"
+#include "schedule/schedule.h"
 
 /* Asks a device about an op; *workspace_bytes is what a launch needs. An op that it cannot do is an error with its
  * reason. */

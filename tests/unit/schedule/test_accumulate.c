@@ -1,4 +1,4 @@
-#include "layout/schedule.h"
+#include "schedule/schedule.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -135,5 +135,5 @@ int main(void)
         cmocka_unit_test(a_negative_microbatch_is_refused),
     };
 
-    return cmocka_run_group_tests_name("layout schedule", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("schedule accumulate", tests, NULL, NULL);
 }

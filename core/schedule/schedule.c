@@ -1,4 +1,4 @@
-#include "layout/schedule.h"
+#include "schedule/schedule.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* The order in which one rank runs the sections of its microbatches: a table, made on the host and checked there. One
  * file a pipeline schedule; a single stage has gradient accumulation only. */
-#ifndef LLMRUN_LAYOUT_SCHEDULE_H
-#define LLMRUN_LAYOUT_SCHEDULE_H
+#ifndef LLMRUN_SCHEDULE_SCHEDULE_H
+#define LLMRUN_SCHEDULE_SCHEDULE_H
 
 #include <stdbool.h>
 #include <stdint.h>

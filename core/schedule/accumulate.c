@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "layout/schedule.h"
+#include "schedule/schedule.h"
 
 /* Units whose sums meet after unit u: as many levels as u + 1 has factors of two. */
 static int32_t closed_levels(int32_t unit)
