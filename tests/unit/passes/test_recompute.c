@@ -130,6 +130,44 @@ static void selective_recomputes_a_chain_of_cheap_ops_from_what_is_there(void **
     program_free(&program);
 }
 
+/* Layers without a residual stream: v = gelu(w1 g), g = gelu(w0 e). Of what the second takes from the first `g` is kept,
+ * and what lies within a layer is not. */
+static void full_keeps_what_a_layer_takes_from_another_without_a_stream(void **state)
+{
+    const int64_t table[] = {8, 4}, square[] = {4, 4}, rows = 6, one = 1;
+    struct text text = {0};
+    struct program program;
+    struct builder b;
+    struct error error;
+    int32_t x, ids, weights, losses;
+
+    (void)state;
+    program_init(&program);
+    builder_init(&b, &program, &error);
+    builder_section(&b, SECTION_FORWARD);
+    ids = build_value(&b, "ids", VALUE_INPUT, 0, LLMRUN_I32, 1, &rows);
+    weights = build_value(&b, "weights", VALUE_INPUT, 0, LLMRUN_F32, 1, &rows);
+    losses = build_value(&b, "losses", VALUE_RESULT, 0, LLMRUN_F64, 1, &one);
+    x = build_embedding(&b, ids, build_parameter(&b, "table", VALUE_TRAINABLE, 2, table), NO_VALUE, "e");
+    b.layer = 0;
+    x = build_linear(&b, x, build_parameter(&b, "w0", VALUE_TRAINABLE, 2, square), NO_VALUE, "h");
+    x = build_gelu(&b, x, "g");
+    b.layer = 1;
+    x = build_linear(&b, x, build_parameter(&b, "w1", VALUE_TRAINABLE, 2, square), NO_VALUE, "u");
+    x = build_gelu(&b, x, "v");
+    b.layer = -1;
+    build_linear_cross_entropy(&b, x, build_parameter(&b, "head", 0, 2, table), ids, weights,
+                               build_value(&b, "scale", VALUE_INPUT, 0, LLMRUN_F32, 1, &one), losses, rows, 8);
+    assert_int_equal(b.status, STATUS_OK);
+    if (pass_backward(&program, &error) != STATUS_OK || pass_recompute(&program, RECOMPUTE_FULL, &error) != STATUS_OK ||
+        program_verify(&program, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    print_kept(&program, &text);
+    assert_string_equal(text.data, "e\ng\nd.v\n");
+    text_free(&text);
+    program_free(&program);
+}
+
 static void clones_are_the_same_ops_with_the_same_random_numbers(void **state)
 {
     (void)state;
@@ -314,6 +352,7 @@ int main(void)
         cmocka_unit_test(full_keeps_one_value_of_the_residual_stream_a_layer),
         cmocka_unit_test(selective_keeps_streams_and_the_inputs_of_matmuls_that_are_not_cheap),
         cmocka_unit_test(selective_recomputes_a_chain_of_cheap_ops_from_what_is_there),
+        cmocka_unit_test(full_keeps_what_a_layer_takes_from_another_without_a_stream),
         cmocka_unit_test(clones_are_the_same_ops_with_the_same_random_numbers),
         cmocka_unit_test(the_forward_section_stays_as_it_was),
         cmocka_unit_test(full_keeps_as_much_of_llama),

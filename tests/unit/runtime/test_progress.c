@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -109,12 +110,96 @@ static void marks_are_evenly_behind_the_launches_and_never_more_than_there_are(v
     device_close(device);
 }
 
+static int32_t wait_code;
+
+static int32_t ordered_wait(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error)
+{
+    (void)event, (void)timeout_ns;
+    snprintf(error->message, sizeof error->message, "as ordered");
+    return wait_code;
+}
+
+/* A device whose events all fail with `code`, and one submission of `step`, 0 for none, with a forward section of
+ * `seconds` for `microbatch` in it; `marked` says whether a mark stands behind that. */
+static void fail_submission(int32_t code, int64_t step, int32_t microbatch, double seconds, bool marked,
+                            const char *wanted)
+{
+    struct device *device = tiny_device("cpu", NULL, NULL);
+    const struct backend *real = device->backend;
+    struct backend failing = *real;
+    struct progress progress;
+    struct stream stream = {0};
+    struct event done = {0};
+    struct error error = {0};
+
+    tiny_ok_(stream_create(device, LLMRUN_LANE_COMPUTE, &stream, &error), &error);
+    tiny_ok_(event_create(device, &done, &error), &error);
+    tiny_ok_(progress_create(device, &progress, &error), &error);
+    progress_begin(&progress, marked ? 1 : 100, step);
+    tiny_ok_(progress_mark(&progress, &stream, SECTION_FORWARD, microbatch, seconds, &error), &error);
+    tiny_ok_(stream_record(&stream, &done, &error), &error);
+    failing.device.event_wait = ordered_wait;
+    device->backend = &failing;
+    device->timeout_ns = 1000000;
+    wait_code = code;
+    assert_int_equal(progress_await(&progress, &done, &error), STATUS_BACKEND);
+    assert_string_equal(error.message, wanted);
+    assert_int_equal(device->lost, code == LLMRUN_ERROR_TIMEOUT);
+    device->lost = false;
+    device->backend = real;
+    tiny_ok_(device_quiesce(device, &error), &error);
+    progress_destroy(&progress);
+    event_destroy(&done);
+    stream_destroy(&stream);
+    device_close(device);
+}
+
+static void a_failure_names_the_step_where_there_is_one(void **state)
+{
+    (void)state;
+    for (int marked = 0; marked < 2; marked++) {
+        fail_submission(LLMRUN_ERROR_DEVICE, 0, 0, 0, marked, "cpu: as ordered");
+        fail_submission(LLMRUN_ERROR_DEVICE, 1, 0, 0, marked, "step 1: cpu: as ordered");
+        fail_submission(LLMRUN_ERROR_DEVICE, 12, 0, 0, marked, "step 12: cpu: as ordered");
+    }
+}
+
+/* Microbatches are counted from 1 for people. The time is that of the section where it is more than the limit of 1 ms. */
+static void a_device_that_does_not_finish_is_told_with_what_and_in_which_time(void **state)
+{
+    static const char begin[] = "device 0 of cpu did not finish";
+    static const struct {
+        int64_t step;
+        int32_t microbatch;
+        double seconds;
+        bool marked;
+        const char *what;
+    } cases[] = {{0, 0, 0, true, "section forward within 0.001 s"},
+                 {1, 0, 0, true, "section forward of step 1 within 0.001 s"},
+                 {1, 1, 0, true, "section forward of step 1, microbatch 2, within 0.001 s"},
+                 {7, 2, 0.001, true, "section forward of step 7, microbatch 3, within 0.001 s"},
+                 {0, 0, 0.003, true, "section forward within 0.003 s"},
+                 {0, 0, 0, false, "copying the results within 0.001 s"},
+                 {7, 1, 0.003, false, "copying the results within 0.003 s"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char wanted[200];
+
+        snprintf(wanted, sizeof wanted, "%s %s (parallel.timeout)", begin, cases[i].what);
+        fail_submission(LLMRUN_ERROR_TIMEOUT, cases[i].step, cases[i].microbatch, cases[i].seconds, cases[i].marked,
+                        wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_slowest_rate_is_that_of_the_host_or_a_hundredth_of_the_peak),
         cmocka_unit_test(initial_weights_get_time_for_their_numbers),
         cmocka_unit_test(marks_are_evenly_behind_the_launches_and_never_more_than_there_are),
+        cmocka_unit_test(a_failure_names_the_step_where_there_is_one),
+        cmocka_unit_test(a_device_that_does_not_finish_is_told_with_what_and_in_which_time),
     };
 
     return cmocka_run_group_tests_name("progress", tests, NULL, NULL);

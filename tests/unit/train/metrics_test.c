@@ -381,6 +381,74 @@ static void a_file_that_cannot_be_opened_is_named(void **state)
     put_file(""); /* for the end of the test */
 }
 
+static int refuse_to_cut(const struct file_system *fs, int handle, int64_t bytes)
+{
+    (void)fs, (void)handle, (void)bytes;
+    return -EIO;
+}
+
+static int64_t read_nothing(const struct file_system *fs, int handle, void *data, size_t bytes, int64_t offset)
+{
+    (void)fs, (void)handle, (void)data, (void)bytes, (void)offset;
+    return 0;
+}
+
+static void assert_not_opened(struct failing_files *files, const char *sentence)
+{
+    struct metrics metrics;
+    struct error error = {0};
+
+    assert_int_equal(metrics_open(&metrics, &files->fs, folder, &error), STATUS_STORAGE);
+    if (strstr(error.message, sentence) == NULL)
+        fail_msg("'%s' has no '%s'", error.message, sentence);
+    assert_int_equal(files->open, 0);
+    metrics_step(&metrics, &ordinary); /* dropped */
+    metrics_close(&metrics);
+}
+
+static void a_last_line_that_cannot_be_looked_at_or_cut_ends_the_start(void **state)
+{
+    static const char text[] = "{\"event\":\"a\"}\n{\"event\":\"st";
+    struct failing_files files;
+    struct metrics metrics;
+
+    (void)state;
+    put_file(text);
+    for (int read = 1; read <= 13; read++) { /* the first to the last look at the 12 bytes behind the end of a line */
+        failing_files_init(&files);
+        files.call = CALL_READ;
+        files.first = files.last = read;
+        files.problem = EIO;
+        assert_not_opened(&files, "metrics.jsonl: could not read its last line");
+    }
+    failing_files_init(&files);
+    files.fs.read = read_nothing;
+    assert_not_opened(&files, "metrics.jsonl: could not read its last line");
+    failing_files_init(&files);
+    files.fs.truncate = refuse_to_cut;
+    assert_not_opened(&files, "metrics.jsonl: could not cut its torn last line");
+    assert_string_equal(get_file(), text);
+    /* Nothing is cut from a file without a torn line. */
+    put_file("{}\n");
+    open_well(&metrics, &files.fs);
+    metrics_close(&metrics);
+}
+
+static void a_folder_whose_name_leaves_no_room_for_the_file_is_refused(void **state)
+{
+    struct metrics metrics;
+    struct error error = {0};
+    char name[sizeof metrics.path];
+
+    (void)state;
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    assert_int_equal(metrics_open(&metrics, &file_system_real, name, &error), STATUS_USAGE);
+    assert_string_equal(error.message, "run.dir: the path is too long");
+    metrics_close(&metrics);
+    put_file(""); /* for the end of the test */
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
@@ -400,6 +468,8 @@ int main(void)
         EACH(lines_wait_in_bounded_memory_and_leave_no_hole),
         EACH(interrupted_and_short_writes_lose_nothing),
         EACH(a_file_that_cannot_be_opened_is_named),
+        EACH(a_last_line_that_cannot_be_looked_at_or_cut_ends_the_start),
+        EACH(a_folder_whose_name_leaves_no_room_for_the_file_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,49 @@ static void texts_are_read_by_as_many_threads_as_asked_for_or_processors_up_to_8
     config_free(&one);
 }
 
+static void words_of_the_config_are_those_of_what_reads_them(void **state)
+{
+    static const struct {
+        const char *word;
+        enum special_tokens tokens;
+    } special[] = {{"auto", SPECIAL_IN_PROMPTS}, {"text", SPECIAL_NOWHERE}, {"find", SPECIAL_EVERYWHERE}};
+    static const struct {
+        const char *word;
+        enum recompute mode;
+    } modes[] = {{"none", RECOMPUTE_NONE}, {"selective", RECOMPUTE_SELECTIVE}, {"full", RECOMPUTE_FULL}};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct config config = CONFIG("data.special", special[i].word);
+
+        assert_int_equal(request_special_tokens(&config), special[i].tokens);
+        config_free(&config);
+        assert_int_equal(request_of(CONFIG("parallel.recompute", modes[i].word), 0, USE_TRAIN).recompute,
+                         modes[i].mode);
+    }
+}
+
+/* Counts are of 32 bits: 2^31 - 1 tokens are 2,147,483,647 sequences of one, and 2,097,151 of 1,024. */
+static void no_more_tokens_are_computed_at_once_than_32_bits_count(void **state)
+{
+    static const struct {
+        int64_t rows;
+        const char *length;
+        bool fits;
+    } cases[] = {{2147483647, "1", true}, {2147483648, "1", false}, {2097151, "1024", true}, {2097152, "1024", false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config config = CONFIG("model.preset", "gpt2", "data.seq_len", cases[i].length);
+
+        config.train.global_batch = cases[i].rows;
+        if (cases[i].fits)
+            assert_int_equal(request_of(config, 0, USE_TRAIN).micro_batch, cases[i].rows);
+        else
+            assert_refused(config, 0, "at most 2147483647 tokens are computed at once");
+    }
+}
+
 static void uses_decide_which_sections_are_built(void **state)
 {
     const struct compile_request train = request_of(CONFIG("run.seed", "5"), 0, USE_TRAIN);
@@ -314,6 +357,8 @@ int main(void)
         cmocka_unit_test(a_microbatch_is_the_batch_unless_it_is_given),
         cmocka_unit_test(an_evaluation_alone_computes_2048_tokens_or_what_is_asked_for),
         cmocka_unit_test(texts_are_read_by_as_many_threads_as_asked_for_or_processors_up_to_8),
+        cmocka_unit_test(words_of_the_config_are_those_of_what_reads_them),
+        cmocka_unit_test(no_more_tokens_are_computed_at_once_than_32_bits_count),
         cmocka_unit_test(uses_decide_which_sections_are_built),
         cmocka_unit_test(numbers_of_the_optimizer_arrive),
         cmocka_unit_test(the_schedule_is_that_of_the_config),

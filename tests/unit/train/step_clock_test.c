@@ -137,6 +137,90 @@ static void a_device_that_the_host_contradicts_is_said_once_and_not_believed(voi
     close_bench(&bench);
 }
 
+/* A host's clock that a test moves on, and a device that says what a test orders. */
+static int64_t host_now, said_ns;
+static int32_t elapsed_code, wait_code;
+
+static int64_t ordered_now(const struct clock *clock)
+{
+    (void)clock;
+    return host_now;
+}
+
+static int32_t ordered_wait(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error)
+{
+    (void)event, (void)timeout_ns, (void)error;
+    return wait_code;
+}
+
+static int32_t ordered_elapsed(struct llmrun_event *start, struct llmrun_event *end, int64_t *ns,
+                               struct llmrun_error *error)
+{
+    (void)start, (void)end, (void)error;
+    *ns = said_ns;
+    return elapsed_code;
+}
+
+static void order(int64_t ns, int32_t elapsed, int32_t wait)
+{
+    said_ns = ns;
+    elapsed_code = elapsed;
+    wait_code = wait;
+}
+
+/* What the clock says of a step during which the host's went on by so much. */
+static int64_t step_lasting(struct bench *bench, int64_t ns)
+{
+    host_now += ns;
+    tiny_ok(bench, step_clock_end(&bench->clock, &bench->error));
+    return step_clock_read(&bench->clock);
+}
+
+/* By hand: between the marks around a step the host's clock went on by 150 ms. With a part in a hundred and 1 ms for
+ * two clocks that differ, the device may say up to 152.5 ms. */
+static void a_time_longer_than_the_host_saw_is_not_believed(void **state)
+{
+    static const struct {
+        int64_t ns;
+        int32_t elapsed, wait;
+        bool believed;
+    } cases[] = {{0, LLMRUN_OK, LLMRUN_OK, true},
+                 {1, LLMRUN_OK, LLMRUN_OK, true},
+                 {152500000, LLMRUN_OK, LLMRUN_OK, true},
+                 {152500001, LLMRUN_OK, LLMRUN_OK, false},
+                 {3600 * 1000 * MS, LLMRUN_OK, LLMRUN_OK, false},
+                 {INT64_MAX, LLMRUN_OK, LLMRUN_OK, false},
+                 {-1, LLMRUN_OK, LLMRUN_OK, false},
+                 {120 * MS, LLMRUN_ERROR_DEVICE, LLMRUN_OK, false},
+                 {120 * MS, LLMRUN_OK, LLMRUN_ERROR_DEVICE, false}};
+    const struct clock host = {ordered_now, NULL};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct backend *real;
+        struct backend lying;
+        struct bench bench;
+
+        host_now = 7000000 * MS;
+        open_bench(&bench, &host);
+        real = bench.device->backend;
+        lying = *real;
+        lying.device.event_wait = ordered_wait;
+        lying.device.event_elapsed = ordered_elapsed;
+        bench.device->backend = &lying;
+        order(100 * MS, LLMRUN_OK, LLMRUN_OK);
+        assert_int_equal(step_lasting(&bench, 100 * MS), 100 * MS);
+        order(cases[i].ns, cases[i].elapsed, cases[i].wait);
+        assert_int_equal(step_lasting(&bench, 150 * MS), cases[i].believed ? cases[i].ns : 150 * MS);
+        assert_int_equal(warnings, cases[i].believed ? 0 : 1);
+        order(33 * MS, LLMRUN_OK, LLMRUN_OK); /* who lied once is not believed again */
+        assert_int_equal(step_lasting(&bench, 40 * MS), cases[i].believed ? 33 * MS : 40 * MS);
+        assert_int_equal(warnings, cases[i].believed ? 0 : 1);
+        bench.device->backend = real;
+        close_bench(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +228,7 @@ int main(void)
         cmocka_unit_test(steps_that_are_read_late_have_their_own_times),
         cmocka_unit_test(what_lies_between_a_step_and_a_start_is_not_counted),
         cmocka_unit_test(a_device_that_the_host_contradicts_is_said_once_and_not_believed),
+        cmocka_unit_test(a_time_longer_than_the_host_saw_is_not_believed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,7 @@
 /* Signals that ask a run to stop. */
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -140,6 +142,87 @@ static void what_becomes_of_the_file_is_said_where_it_stays(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+/* Standard error that takes at most so many bytes a call (0: it is the real one), and none once `room` bytes came. */
+static struct {
+    size_t at_most, room;
+    ssize_t refusal; /* what a call returns for which there is no room */
+    int refused;
+    char text[2 * PATH_MAX];
+    size_t length;
+} taker;
+
+ssize_t __real_write(int handle, const void *data, size_t bytes);
+ssize_t __wrap_write(int handle, const void *data, size_t bytes);
+
+ssize_t __wrap_write(int handle, const void *data, size_t bytes)
+{
+    const size_t left = taker.room - taker.length;
+    size_t put = bytes < taker.at_most ? bytes : taker.at_most;
+
+    if (handle != STDERR_FILENO || taker.at_most == 0)
+        return __real_write(handle, data, bytes);
+    put = put < left ? put : left;
+    if (put == 0) {
+        taker.refused++;
+        errno = EAGAIN;
+        return taker.refusal;
+    }
+    memcpy(taker.text + taker.length, data, put);
+    taker.length += put;
+    taker.text[taker.length] = '\0';
+    return (ssize_t)put;
+}
+
+/* What SIGTERM is answered while `step` is the next one. */
+static void raise_to_taker(const char *folder, int64_t step, size_t at_most, size_t room, ssize_t refusal)
+{
+    stop_listen(folder, step);
+    memset(&taker, 0, sizeof taker);
+    taker.at_most = at_most;
+    taker.room = room;
+    taker.refusal = refusal;
+    errno = EDOM;
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(errno, EDOM); /* as it was before the handler */
+    taker.at_most = 0;
+    assert_string_equal(stop_requested(), "SIGTERM");
+}
+
+static void the_answer_is_whole_where_standard_error_takes_a_part_at_a_time(void **state)
+{
+    static const int64_t steps[] = {0, 9, 10, 1203, INT64_MAX};
+    static const size_t parts[] = {1, 7, 40, 100000};
+    char longest[PATH_MAX - 5], wanted[2 * PATH_MAX];
+
+    (void)state;
+    memset(longest, 'x', sizeof longest - 1);
+    longest[0] = '/';
+    longest[sizeof longest - 1] = '\0';
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
+            const char *folder = (i + k) % 2 == 0 ? "/nowhere/run" : longest;
+
+            snprintf(wanted, sizeof wanted,
+                     "SIGTERM: stopping after step %lld with a checkpoint in %s; a second signal ends at once\n",
+                     (long long)steps[i], folder);
+            raise_to_taker(folder, steps[i], parts[k], SIZE_MAX, -1);
+            assert_string_equal(taker.text, wanted);
+            assert_int_equal(taker.refused, 0);
+        }
+}
+
+static void an_answer_that_nobody_takes_keeps_no_run(void **state)
+{
+    (void)state;
+    for (ssize_t refusal = -1; refusal <= 0; refusal++) {
+        raise_to_taker("/nowhere/run", 3, 4, 10, refusal);
+        assert_string_equal(taker.text, "SIGTERM: s");
+        assert_int_equal(taker.refused, 1);
+        raise_to_taker("/nowhere/run", 3, 4, 0, refusal);
+        assert_int_equal(taker.refused, 1);
+    }
+}
+
 /* The exit code of a child that gets two signals. */
 static int twice(int first, int second)
 {
@@ -172,6 +255,8 @@ int main(void)
         cmocka_unit_test(the_step_that_a_signal_found_is_the_last_one),
         cmocka_unit_test(a_file_stop_asks_until_the_run_is_done_with_it),
         cmocka_unit_test(what_becomes_of_the_file_is_said_where_it_stays),
+        cmocka_unit_test(the_answer_is_whole_where_standard_error_takes_a_part_at_a_time),
+        cmocka_unit_test(an_answer_that_nobody_takes_keeps_no_run),
         cmocka_unit_test(a_second_signal_ends_with_128_and_its_number),
     };
 
