@@ -130,8 +130,8 @@ static void selective_recomputes_a_chain_of_cheap_ops_from_what_is_there(void **
     program_free(&program);
 }
 
-/* Layers without a residual stream: v = gelu(w1 g), g = gelu(w0 e). Of what the second takes from the first `g` is kept,
- * and what lies within a layer is not. */
+/* Layers without a residual stream: v = gelu(w1 g), g = gelu(w0 e). Of what the second takes from the first `g` is
+ * kept, and what lies within a layer is not. */
 static void full_keeps_what_a_layer_takes_from_another_without_a_stream(void **state)
 {
     const int64_t table[] = {8, 4}, square[] = {4, 4}, rows = 6, one = 1;

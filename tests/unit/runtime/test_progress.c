@@ -164,7 +164,8 @@ static void a_failure_names_the_step_where_there_is_one(void **state)
     }
 }
 
-/* Microbatches are counted from 1 for people. The time is that of the section where it is more than the limit of 1 ms. */
+/* Microbatches are counted from 1 for people. The time is that of the section where it is more than the limit of 1 ms.
+ */
 static void a_device_that_does_not_finish_is_told_with_what_and_in_which_time(void **state)
 {
     static const char begin[] = "device 0 of cpu did not finish";
