@@ -53,7 +53,7 @@ static int free_name(const char *final, const char *start, char aside[PATH_MAX],
         if (lstat(aside, &status) != 0 && errno == ENOENT)
             return STATUS_OK;
     }
-    return error_set(error, STATUS_STORAGE, "%s: it is there already, and there is no name to set it aside", final);
+    return error_set(error, STATUS_STORAGE, "there is no name to set aside what is there already: %s", final);
 }
 
 /* The name for what has the name `final` by now; *stays where nobody but a user removes it. */
@@ -76,8 +76,8 @@ static int name_aside(const struct file_system *fs, const char *final, const str
     if (*stays)
         return free_name(final, start, aside, error);
     if ((size_t)snprintf(aside, PATH_MAX, "%s" COMMIT_REPLACED "%s", final, manifest->run_id) >= PATH_MAX)
-        return error_set(error, STATUS_STORAGE, "%s: it is there already, and its path is too long to set it aside",
-                         final);
+        return error_set(error, STATUS_STORAGE,
+                         "%.200s...: it is there already, and its path is too long to set it aside", final);
     return STATUS_OK;
 }
 

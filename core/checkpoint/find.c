@@ -83,6 +83,7 @@ static int classify(const struct file_system *fs, const char *folder, struct che
     entry->step = step_of_name(entry->name, &rest);
     entry->replaced = starts_with(rest, COMMIT_REPLACED);
     if (!file_join(path, sizeof path, folder, entry->name)) {
+        entry->step = -1;
         entry->condition = CHECKPOINT_FOREIGN;
         snprintf(entry->reason, sizeof entry->reason, "its path is too long");
     } else if (entry->step >= 0 && starts_with(rest, COMMIT_PARTIAL)) {
@@ -238,8 +239,7 @@ int checkpoint_resolve(const struct file_system *fs, const char *given, char pat
         snprintf(path, PATH_MAX, "%s", given);
         return STATUS_OK;
     }
-    if (!file_join(below, sizeof below, given, "ckpt"))
-        return error_set(error, STATUS_INPUT, "%.200s...: the path is too long", given);
+    file_join(below, sizeof below, given, "ckpt"); /* shorter than the manifest's */
     result = folder_find(given, &found, error);
     if (result == STATUS_OK && !found)
         return error_set(error, STATUS_INPUT, "%s: there is no such folder", given);

@@ -91,7 +91,7 @@ static int remove_one(const struct file_system *fs, const char *folder, const ch
     int result;
 
     if (!file_join(path, sizeof path, folder, name))
-        return error_set(error, STATUS_STORAGE, "%s: a name in it is too long to remove", folder);
+        return error_set(error, STATUS_STORAGE, "%.200s...: a name in it is too long to remove", folder);
     result = fs->remove(fs, path);
     if (result != 0 && result != -ENOENT)
         return error_set(error, STATUS_STORAGE, "%s: could not remove: %s", path, strerror(-result));

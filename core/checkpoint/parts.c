@@ -14,7 +14,7 @@ static int join(const char *folder, const char *name, char path[PATH_MAX], struc
 {
     return file_join(path, PATH_MAX, folder, name)
                ? STATUS_OK
-               : error_set(error, STATUS_INPUT, "%s: the path of %s in it is too long", folder, name);
+               : error_set(error, STATUS_INPUT, "%.200s...: the path of %s in it is too long", folder, name);
 }
 
 /* One that may not be read proves nothing. */

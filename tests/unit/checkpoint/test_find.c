@@ -74,14 +74,24 @@ static void each_entry_has_its_condition(void **state)
     static const struct {
         const char *name;
         enum checkpoint_condition condition;
+        int64_t step;
+        bool replaced;
     } made[] = {
-        {"notes", CHECKPOINT_FOREIGN},
-        {"step_1", CHECKPOINT_FOREIGN},
-        {"step_00000001x", CHECKPOINT_FOREIGN},
-        {"step_-0000001", CHECKPOINT_FOREIGN},
-        {"step_99999999999999999999", CHECKPOINT_FOREIGN},
-        {"step_00000004.partial-", CHECKPOINT_PARTIAL},
-        {"step_00000005", CHECKPOINT_TORN},
+        {"notes", CHECKPOINT_FOREIGN, -1, false},
+        {"step_1", CHECKPOINT_FOREIGN, -1, false},
+        {"step_0000001", CHECKPOINT_FOREIGN, -1, false},
+        {"step_999999999999999999", CHECKPOINT_TORN, 999999999999999999, false},
+        {"step_9999999999999999999", CHECKPOINT_FOREIGN, -1, false},
+        {"step_0000001.partial-", CHECKPOINT_FOREIGN, -1, false},
+        {"Step_00000001", CHECKPOINT_FOREIGN, -1, false},
+        {"step_00000007.replaced-r", CHECKPOINT_TORN, 7, true},
+        {"step_00000007.branch-0", CHECKPOINT_TORN, 7, false},
+        {"step_00000007.damaged", CHECKPOINT_FOREIGN, -1, false},
+        {"step_00000001x", CHECKPOINT_FOREIGN, -1, false},
+        {"step_-0000001", CHECKPOINT_FOREIGN, -1, false},
+        {"step_99999999999999999999", CHECKPOINT_FOREIGN, -1, false},
+        {"step_00000004.partial-", CHECKPOINT_PARTIAL, 4, false},
+        {"step_00000005", CHECKPOINT_TORN, 5, false},
     };
     struct fixture *fixture = *state;
     struct checkpoint_listing listing;
@@ -97,6 +107,9 @@ static void each_entry_has_its_condition(void **state)
         for (size_t j = 0; j < sizeof made / sizeof made[0]; j++)
             if (strcmp(listing.entries[i].name, made[j].name) == 0) {
                 assert_int_equal(listing.entries[i].condition, made[j].condition);
+                assert_int_equal(listing.entries[i].step, made[j].step);
+                assert_int_equal(listing.entries[i].replaced, made[j].replaced);
+                assert_int_equal(listing.entries[i].branch, 0);
                 assert_true(listing.entries[i].reason[0] != '\0');
                 seen++;
             }

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #include "checkpoint/shards.h"
 #include "checkpoint/verify.h"
 #include "fixture.h"
+#include "tensor/dtype.h"
 
 static void a_saved_checkpoint_comes_back_with_every_byte(void **state)
 {
@@ -59,6 +61,53 @@ static void tensors_are_cut_into_shards_at_the_limit_and_where_alignment_ends(vo
     assert_int_equal(file[2], 1);
     assert_int_equal(file[3], 1);
     assert_int_equal(file[4], 1);
+    checkpoint_close(&checkpoint);
+}
+
+/* More than the lists of a checkpoint first have room for, and than the digits of the first names. */
+static void forty_tensors_lie_in_forty_shards(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct safetensors_form forms[40];
+    struct checkpoint checkpoint;
+    const void *data[40];
+    char names[40][8], folder[PATH_MAX];
+    float values[40];
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+    for (int i = 0; i < 40; i++) {
+        snprintf(names[i], sizeof names[i], "t%d", 39 - i);
+        values[i] = (float)i;
+        data[i] = &values[i];
+        forms[i] = (struct safetensors_form){names[i], LLMRUN_F32, {1, {1}}};
+    }
+    snapshot.forms = forms;
+    snapshot.data = data;
+    snapshot.count = 40;
+    snapshot.target.shard_bytes = 7; /* one of 4 bytes, not two */
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    strcpy(folder, fixture_path(fixture->ckpt, "step_00000001"));
+    assert_int_equal(checkpoint_open(&file_system_real, folder, &checkpoint, NULL), STATUS_OK);
+    assert_int_equal(checkpoint.manifest.tensor_count, 40);
+    assert_int_equal(checkpoint.manifest.file_count, 41);
+    assert_string_equal(checkpoint.manifest.files[39].name, "tensors-00040.safetensors");
+    for (int i = 0; i < 40; i++) {
+        const struct manifest_tensor *tensor = checkpoint_tensor_find(&checkpoint, names[i]);
+        float value = -1;
+
+        assert_int_equal(tensor->file, i);
+        assert_int_equal(checkpoint_read(&checkpoint, tensor, &value, 4, NULL), STATUS_OK);
+        assert_true(value == (float)i);
+    }
+    checkpoint_close(&checkpoint);
+    assert_int_equal(checkpoint_verify(&file_system_real, folder, NULL, NULL, NULL, NULL), STATUS_OK);
+    snapshot.target.step = 2;
+    snapshot.target.shard_bytes = 8;
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    assert_int_equal(
+        checkpoint_open(&file_system_real, fixture_path(fixture->ckpt, "step_00000002"), &checkpoint, NULL), STATUS_OK);
+    assert_int_equal(checkpoint.manifest.file_count, 21);
     checkpoint_close(&checkpoint);
 }
 
@@ -240,21 +289,65 @@ static void a_tensor_takes_no_more_bytes_than_its_shape(void **state)
 
 static void names_that_would_leave_the_folder_are_refused(void **state)
 {
-    static const char *const names[] = {
-        "", ".", "..", "../x", "a/b", ".hidden", "manifest.json", "tensors-00001.safetensors"};
+    static const struct {
+        const char *name;
+        int status;
+    } names[] = {
+        {"", STATUS_BUG},
+        {".", STATUS_BUG},
+        {"..", STATUS_BUG},
+        {"../x", STATUS_BUG},
+        {"a/b", STATUS_BUG},
+        {".hidden", STATUS_BUG},
+        {"manifest.json", STATUS_BUG},
+        {"tensors-00001.safetensors", STATUS_BUG},
+        {"tensors-", STATUS_BUG},
+        {"tensors", STATUS_OK},
+        {"tensors", STATUS_BUG}, /* it is there */
+        {"tensors.json", STATUS_OK},
+        {"manifest.json2", STATUS_OK},
+    };
     struct fixture *fixture = *state;
     struct checkpoint_snapshot snapshot;
     struct checkpoint_writer *writer;
+    char name[130];
 
     fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
     assert_int_equal(
         checkpoint_writer_begin(&snapshot.target, snapshot.forms, snapshot.count, snapshot.state, &writer, NULL),
         STATUS_OK);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        assert_int_equal(checkpoint_writer_add_file(writer, names[i], "x", 1, NULL), STATUS_BUG);
+        assert_int_equal(checkpoint_writer_add_file(writer, names[i].name, "x", 1, NULL), names[i].status);
+    memset(name, 'n', sizeof name);
+    name[129] = '\0';
+    assert_int_equal(checkpoint_writer_add_file(writer, name, "x", 1, NULL), STATUS_BUG);
+    name[128] = '\0';
+    assert_int_equal(checkpoint_writer_add_file(writer, name, "x", 1, NULL), STATUS_OK);
     checkpoint_writer_abort(writer);
+}
+
+static void a_run_and_a_step_that_cannot_be_named_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct error error = {0};
+    char run[66];
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
     snapshot.target.run_id = "../evil";
+    assert_int_equal(checkpoint_save(&snapshot, NULL, &error), STATUS_BUG);
+    assert_string_equal(error.message, "a checkpoint of step 1 and run '../evil' cannot be named");
+    memset(run, 'r', sizeof run);
+    run[65] = '\0';
+    snapshot.target.run_id = run;
     assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_BUG);
+    run[64] = '\0';
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    fixture_snapshot(&file_system_real, fixture->ckpt, -1, &snapshot);
+    assert_int_equal(checkpoint_save(&snapshot, NULL, &error), STATUS_BUG);
+    assert_string_equal(error.message, "a checkpoint of step -1 and run 'run-1' cannot be named");
+    fixture_save(fixture->ckpt, 0);
+    assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000000"), 0));
 }
 
 static void two_tensors_of_one_name_are_refused(void **state)
@@ -302,6 +395,7 @@ int main(void)
         TEST(a_saved_checkpoint_comes_back_with_every_byte),
         TEST(a_saved_checkpoint_verifies),
         TEST(tensors_are_cut_into_shards_at_the_limit_and_where_alignment_ends),
+        TEST(forty_tensors_lie_in_forty_shards),
         TEST(forms_without_a_size_are_our_own_mistake),
         TEST(a_shard_is_a_safetensors_file_of_its_own),
         TEST(only_the_newest_checkpoints_stay),
@@ -313,6 +407,7 @@ int main(void)
         TEST(tensors_come_in_the_order_of_the_forms),
         TEST(a_tensor_takes_no_more_bytes_than_its_shape),
         TEST(names_that_would_leave_the_folder_are_refused),
+        TEST(a_run_and_a_step_that_cannot_be_named_are_refused),
         TEST(two_tensors_of_one_name_are_refused),
         TEST(a_disk_without_room_is_refused_before_a_byte_is_written),
     };
