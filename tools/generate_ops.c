@@ -75,7 +75,7 @@ static void write_header(void)
     header_op_begin(#name, id, version, summary);                                                                      \
     op_count = id + 1;
 #define OPERAND(direction, name, class, presence, axes) header_operand(#name);
-#define ATTRIBUTE(type, name, meaning)
+#define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name) header_op_end();
 #include "program/ops.def"
     printf("#define LLMRUN_OPS %d /* one past the last */\n\n", op_count);
@@ -83,7 +83,7 @@ static void write_header(void)
     current_op = #name;                                                                                                \
     attribute_count = 0;
 #define OPERAND(direction, name, class, presence, axes)
-#define ATTRIBUTE(type, name, meaning)                                                                                 \
+#define ATTRIBUTE(type, name, role, meaning)                                                                           \
     if (attribute_count++ == 0)                                                                                        \
         printf("struct llmrun_%s_attributes {\n", current_op);                                                         \
     printf("    %s %s; /* %s */\n", c_type(#type), #name, meaning);
@@ -107,7 +107,7 @@ static void write_document(void)
     attribute_count = 0;
 #define OPERAND(direction, name, class, presence, axes)                                                                \
     printf("| %s | %s | %s | %s | `%s` |\n", #name, #direction, #class, #presence, axes);
-#define ATTRIBUTE(type, name, meaning)                                                                                 \
+#define ATTRIBUTE(type, name, role, meaning)                                                                           \
     if (attribute_count++ == 0)                                                                                        \
         puts("\n| attribute | type | meaning |\n|---|---|---|");                                                       \
     printf("| %s | %s | %s |\n", #name, #type, meaning);

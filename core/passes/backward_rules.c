@@ -325,7 +325,7 @@ backward_rule *backward_rule_of(uint16_t op)
     static backward_rule *const rules[LLMRUN_OPS] = {
 #define OP_BEGIN(name, id, version, backward, flags, summary) [id] = backward_##backward,
 #define OPERAND(direction, name, class, presence, axes)
-#define ATTRIBUTE(type, name, meaning)
+#define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name)
 #include "program/ops.def"
     };

@@ -141,7 +141,7 @@ static void set_accumulator(struct lanes *lanes, struct op *op, uint32_t operand
         return;
     operands[operand] = accumulator;
     if (is_rows(lanes->program, &lanes->program->values[accumulator]))
-        lanes->program->values[accumulator].shape[0] = lanes->form->lanes * lanes->form->chunks;
+        program_set_extent(lanes->program, accumulator, 0, lanes->form->lanes * lanes->form->chunks);
     if (!lanes->form->accumulate)
         op->accumulate &= ~(1u << operand);
 }

@@ -5,41 +5,91 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void axis_add_char(struct axis *axis, char c)
+static void name_add(struct axis *axis, char c)
 {
     size_t length = strlen(axis->name);
 
-    if (c == '+')
-        axis->summed = true;
-    else if (c == '^')
-        axis->whole = true;
-    else if (length + 1 < sizeof axis->name)
+    if (length + 1 < sizeof axis->name)
         axis->name[length] = c;
 }
 
-int axes_parse(const char *text, struct axis axes[LLMRUN_MAX_RANK])
+/* Takes a letter or a mark of the dimension. */
+static void axis_add_char(struct axis *axis, const char *at)
 {
-    int count = 0;
+    struct factor *factor = &axis->factors[axis->factor_count > 0 ? axis->factor_count - 1 : 0];
+
+    if (*at == '^')
+        factor->whole = true;
+    else if (*at == '~')
+        factor->tied = at[1];
+    else if (*at == '/')
+        factor->parts = true;
+    if (*at == '^' || *at == '~')
+        return;
+    if (*at != '/' && *at != ' ' &&
+        !(axis->factor_count > 0 && (*at == '.' || isdigit((unsigned char)factor->letter))) &&
+        axis->factor_count < AXIS_MAX_FACTORS)
+        axis->factors[axis->factor_count++] = (struct factor){.letter = *at, .tied = *at};
+    name_add(axis, *at);
+}
+
+static const char *parse_axes(const char *text, struct annotation *annotation)
+{
     bool inside = false, open = false;
 
-    for (; *text != '\0'; text++) {
+    for (; *text != '\0' && *text != '|'; text++) {
         if (*text == ' ' && !inside) {
             open = false;
             continue;
         }
-        if (!open && count < LLMRUN_MAX_RANK) {
-            memset(&axes[count++], 0, sizeof axes[0]);
+        if (!open && annotation->count < LLMRUN_MAX_RANK) {
+            annotation->count++;
             open = true;
         }
         if (*text == '(' || *text == ')')
             inside = *text == '(';
         else
-            axis_add_char(&axes[count - 1], *text);
+            axis_add_char(&annotation->axes[annotation->count - 1], text);
+        if (*text == '~')
+            text++; /* the letter behind it */
     }
-    return count;
+    return text;
 }
 
-static int64_t *binding_find(struct axes_binding *binding, const char *name)
+static enum reduction word_reduction(const char *word, size_t length)
+{
+    for (int i = 1; i < REDUCTIONS; i++)
+        if (strlen(reduction_name((enum reduction)i)) == length &&
+            strncmp(word, reduction_name((enum reduction)i), length) == 0)
+            return (enum reduction)i;
+    return REDUCTION_NONE;
+}
+
+/* "+ k", "select v", ...: a reduction, a blank and a letter each. */
+static void parse_removals(const char *text, struct annotation *annotation)
+{
+    while (*(text += strspn(text, " |")) != '\0' && annotation->removal_count < AXES_MAX_REMOVALS) {
+        size_t length = strcspn(text, " ");
+        enum reduction reduction = word_reduction(text, length);
+
+        text += length + strspn(text + length, " ");
+        annotation->removals[annotation->removal_count++] = (struct removal){*text, reduction};
+        text += strcspn(text, " ");
+    }
+}
+
+void axes_parse(const char *text, struct annotation *annotation)
+{
+    memset(annotation, 0, sizeof *annotation);
+    parse_removals(parse_axes(text, annotation), annotation);
+}
+
+bool axes_are_open(const struct annotation *annotation)
+{
+    return annotation->count > 0 && strcmp(annotation->axes[annotation->count - 1].name, "...") == 0;
+}
+
+static const int64_t *binding_find(const struct axes_binding *binding, const char *name)
 {
     for (int i = 0; i < binding->count; i++)
         if (strcmp(binding->entries[i].name, name) == 0)
@@ -55,38 +105,75 @@ static void binding_add(struct axes_binding *binding, const char *name, int64_t 
     }
 }
 
-static bool attribute_number(const struct op_info *info, const void *attributes, const char *name, int64_t *out)
+/* The extent of an axis that is fixed, bound, or a product of parts that are; -1 where it is not known. */
+static int64_t known_extent(const struct axes_binding *binding, const struct axis *axis)
 {
-    for (uint32_t i = 0; info->attributes[i].name != NULL; i++) {
-        const uint8_t *at = (const uint8_t *)attributes + op_attribute_offset(info, i);
-        uint32_t narrow;
+    const int64_t *known = binding_find(binding, axis->name);
+    int64_t product = 1;
 
-        if (strcmp(info->attributes[i].name, name) != 0)
-            continue;
-        if (attribute_type_bytes(info->attributes[i].type) == 8)
-            memcpy(out, at, 8);
-        else {
-            memcpy(&narrow, at, 4);
-            *out = narrow;
-        }
-        return true;
+    if (known != NULL || isdigit((unsigned char)axis->name[0]))
+        return known != NULL ? *known : atoll(axis->name);
+    for (int i = 0; i < axis->factor_count; i++) {
+        const char parts[] = {axis->factors[i].letter, '/', '\0'};
+
+        known = axis->factors[i].parts ? binding_find(binding, parts) : NULL;
+        if (known == NULL)
+            return -1;
+        product *= *known;
     }
+    return axis->factor_count > 0 ? product : -1;
+}
+
+static int64_t attribute_number(const struct op_info *info, uint32_t index, const void *attributes)
+{
+    const uint8_t *at = (const uint8_t *)attributes + op_attribute_offset(info, index);
+    uint32_t narrow;
+    int64_t wide;
+
+    if (attribute_type_bytes(info->attributes[index].type) == 8) {
+        memcpy(&wide, at, 8);
+        return wide;
+    }
+    memcpy(&narrow, at, 4);
+    return narrow;
+}
+
+bool axes_attribute(const struct op_info *info, const void *attributes, const char *role, int64_t *number)
+{
+    for (uint32_t i = 0; info->attributes[i].name != NULL; i++)
+        if (strcmp(info->attributes[i].role, role) == 0) {
+            *number = attribute_number(info, i, attributes);
+            return true;
+        }
     return false;
+}
+
+/* Of a product of two, "b s", the outer factor follows from the inner one. */
+static void bind_outer_factors(struct axes_binding *binding)
+{
+    for (int i = 0; i < binding->count; i++) {
+        const char *name = binding->entries[i].name;
+        const char outer[] = {name[0], '\0'};
+        const int64_t *inner;
+
+        if (strlen(name) != 3 || name[1] != ' ' || (inner = binding_find(binding, name + 2)) == NULL)
+            continue;
+        if (*inner > 0 && binding->entries[i].extent % *inner == 0)
+            binding_add(binding, outer, binding->entries[i].extent / *inner);
+    }
 }
 
 static void bind_attributes(const struct op_info *info, const void *attributes, struct axes_binding *binding)
 {
-    int64_t number, lanes;
-    int64_t *rows = binding_find(binding, "b s");
+    for (uint32_t i = 0; info->attributes[i].name != NULL; i++) {
+        const char *role = info->attributes[i].role;
 
-    if (attribute_number(info, attributes, "heads", &number))
-        binding_add(binding, "h", number);
-    if (attribute_number(info, attributes, "kv_heads", &number))
-        binding_add(binding, "g", number);
-    if (attribute_number(info, attributes, "lanes", &lanes) && attribute_number(info, attributes, "chunks", &number))
-        binding_add(binding, "u", lanes * number);
-    if (rows != NULL && attribute_number(info, attributes, "sequence", &number) && number > 0 && *rows % number == 0)
-        binding_add(binding, "b", *rows / number);
+        if (strncmp(role, "extent ", 7) == 0)
+            binding_add(binding, role + 7, attribute_number(info, i, attributes));
+        else if (strncmp(role, "parts ", 6) == 0)
+            binding_add(binding, (const char[]){role[6], '/', '\0'}, attribute_number(info, i, attributes));
+    }
+    bind_outer_factors(binding);
 }
 
 /* The rank of the open operands: that of the first one. */
@@ -100,11 +187,14 @@ static int64_t bind_rank(struct axes_binding *binding, int64_t rank)
 static int bind_operand(const struct value *value, const struct op_info *info, const struct operand_info *operand,
                         struct axes_binding *binding, struct error *error)
 {
-    struct axis axes[LLMRUN_MAX_RANK];
-    int count = axes_parse(operand->axes, axes);
-    bool open = count > 0 && strcmp(axes[count - 1].name, "...") == 0;
+    /* Communication changes the local shape and keeps the logical one. */
+    const int64_t *shape = (info->flags & OP_COMMUNICATION) != 0 ? value->full : value->shape;
+    struct annotation annotation;
+    bool open;
 
-    if (open ? value->rank < count - 1 : value->rank != count)
+    axes_parse(operand->axes, &annotation);
+    open = axes_are_open(&annotation);
+    if (open ? value->rank < annotation.count - 1 : value->rank != annotation.count)
         return error_set(error, STATUS_BUG, "%s: operand %s (value %s) has rank %d, the op table says '%s'", info->name,
                          operand->name, value->name, value->rank, operand->axes);
     if (open && bind_rank(binding, value->rank) != value->rank)
@@ -112,18 +202,16 @@ static int bind_operand(const struct value *value, const struct op_info *info, c
                          operand->name, value->name, value->rank, (long long)bind_rank(binding, value->rank));
     for (int i = 0; i < value->rank; i++) {
         /* Dimensions of an open annotation are named by their place, so that open operands have one shape. */
-        const char place[] = {'#', (char)('0' + i), '\0'};
-        const char *name = open ? place : axes[i].name;
-        int64_t *known = binding_find(binding, name);
-        int64_t fixed = isdigit((unsigned char)name[0]) ? atoll(name) : -1;
-        int64_t wanted = fixed >= 0 ? fixed : known != NULL ? *known : value->shape[i];
+        const struct axis place = {.name = {'#', (char)('0' + i)}};
+        const struct axis *axis = open ? &place : &annotation.axes[i];
+        int64_t wanted = known_extent(binding, axis);
 
-        if (value->shape[i] != wanted)
+        if (wanted >= 0 && shape[i] != wanted)
             return error_set(error, STATUS_BUG, "%s: operand %s (value %s) has extent %lld on axis '%s', wanted %lld",
-                             info->name, operand->name, value->name, (long long)value->shape[i], name,
+                             info->name, operand->name, value->name, (long long)shape[i], axis->name,
                              (long long)wanted);
-        if (fixed < 0)
-            binding_add(binding, name, value->shape[i]);
+        if (wanted < 0)
+            binding_add(binding, axis->name, shape[i]);
     }
     return STATUS_OK;
 }
@@ -152,19 +240,12 @@ int axes_bind(const struct program *program, const struct op_info *info, const i
 
 bool axes_shape(const struct axes_binding *binding, const char *text, uint32_t *rank, int64_t shape[LLMRUN_MAX_RANK])
 {
-    struct axis axes[LLMRUN_MAX_RANK];
-    int count = axes_parse(text, axes);
+    struct annotation annotation;
 
-    *rank = (uint32_t)count;
-    for (int i = 0; i < count; i++) {
-        const int64_t *known = binding_find((struct axes_binding *)(uintptr_t)binding, axes[i].name);
-
-        if (isdigit((unsigned char)axes[i].name[0]))
-            shape[i] = atoll(axes[i].name);
-        else if (known != NULL)
-            shape[i] = *known;
-        else
+    axes_parse(text, &annotation);
+    *rank = (uint32_t)annotation.count;
+    for (int i = 0; i < annotation.count; i++)
+        if ((shape[i] = known_extent(binding, &annotation.axes[i])) < 0)
             return false;
-    }
     return true;
 }

@@ -1,4 +1,5 @@
-/* Axes annotations of ops.def, bound to the shapes of one op: the shape rule of every op, and later the split rule. */
+/* Axes annotations of ops.def: which letter each factor of each dimension of an operand is. They are the shape rule of
+ * every op (axes_bind) and its split rule (program/sharding.h). */
 #ifndef LLMRUN_PROGRAM_AXES_H
 #define LLMRUN_PROGRAM_AXES_H
 
@@ -9,19 +10,45 @@
 #include "program/op_table.h"
 #include "program/program.h"
 
-/* One dimension of an annotation: "(b s)" is one axis whose name is "b s". */
-struct axis {
-    char name[12]; /* letters without marks; digits for a fixed extent; "..." for any further dimensions */
-    bool summed;   /* '+' on it or on a factor */
-    bool whole;    /* '^' */
+/* Of the product that a dimension is: "(b s^)" has the factors b and s, outermost first. */
+struct factor {
+    char letter; /* '0' to '9' begins a fixed extent, '.' stands for any further dimensions */
+    char tied;   /* the letter that it splits together with (`p~n` with n); itself without a mark */
+    bool whole;  /* '^': it cannot be split */
+    bool parts;  /* '/': one element a part of the letter, as many as the op's parts attribute says */
 };
 
-#define AXES_MAX 16
+#define AXIS_MAX_FACTORS 3
 
-/* Splits an annotation; returns the number of axes, at most LLMRUN_MAX_RANK. */
-int axes_parse(const char *text, struct axis axes[LLMRUN_MAX_RANK]);
+struct axis {
+    char name[12]; /* the letters with blanks and '/' but without other marks: "b s", "b/ s/", "4", "..." */
+    struct factor factors[AXIS_MAX_FACTORS];
+    int factor_count;
+};
 
-/* Extents by axis name, for one op. */
+/* How an output loses a letter: behind the `|` of its annotation. */
+struct removal {
+    char letter; /* '.': the letters of the open operands */
+    enum reduction reduction;
+};
+
+#define AXES_MAX_REMOVALS 3
+
+struct annotation {
+    struct axis axes[LLMRUN_MAX_RANK];
+    int count;
+    struct removal removals[AXES_MAX_REMOVALS];
+    int removal_count;
+};
+
+void axes_parse(const char *text, struct annotation *annotation);
+
+/* The last axis is "...". */
+bool axes_are_open(const struct annotation *annotation);
+
+#define AXES_MAX 24
+
+/* Extents by axis name, for one op; parts of a letter as "b/". */
 struct axes_binding {
     struct {
         char name[12];
@@ -30,12 +57,15 @@ struct axes_binding {
     int count;
 };
 
-/* Binds the axes of all operands that are there (ids, NO_VALUE for absent) and of the attributes: h = heads, g =
- * kv_heads, b = rows / sequence. STATUS_BUG names op, operand and the extents that disagree. */
+/* Binds the axes of all operands that are there (ids, NO_VALUE for absent) and of the attributes, by their local
+ * shapes. STATUS_BUG names op, operand and the extents that disagree. */
 int axes_bind(const struct program *program, const struct op_info *info, const int32_t *operands,
               const void *attributes, struct axes_binding *binding, struct error *error);
 
 /* The shape of an operand by a binding. False when an axis is unknown or the annotation says "...". */
 bool axes_shape(const struct axes_binding *binding, const char *axes, uint32_t *rank, int64_t shape[LLMRUN_MAX_RANK]);
+
+/* The number that the attribute with role `role` ("parts k") has. False where the op has none. */
+bool axes_attribute(const struct op_info *info, const void *attributes, const char *role, int64_t *number);
 
 #endif

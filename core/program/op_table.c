@@ -3,6 +3,9 @@
 #include <stddef.h>
 #include <string.h>
 
+/* With the rows for the core alone. */
+#define OPS_OF_CORE
+
 #define DIRECTION_in      OPERAND_IN
 #define DIRECTION_inout   OPERAND_INOUT
 #define DIRECTION_out     OPERAND_OUT
@@ -14,6 +17,10 @@
 #define CLASS_any         CLASS_ANY
 #define PRESENCE_required false
 #define PRESENCE_optional true
+#define PRESENCE_root     true
+#define ROOT_required     false
+#define ROOT_optional     false
+#define ROOT_root         true
 #define TYPE_u32          ATTRIBUTE_U32
 #define TYPE_i64          ATTRIBUTE_I64
 #define TYPE_u64          ATTRIBUTE_U64
@@ -22,11 +29,11 @@
 /* The rows of each op's own tables; an entry without a name ends them. */
 #define OP_BEGIN(name, id, version, backward, flags, summary) static const struct operand_info operands_##name[] = {
 #define OPERAND(direction, name, class, presence, axes)                                                                \
-    {#name, DIRECTION_##direction, CLASS_##class, PRESENCE_##presence, axes},
-#define ATTRIBUTE(type, name, meaning)
+    {#name, DIRECTION_##direction, CLASS_##class, PRESENCE_##presence, ROOT_##presence, axes},
+#define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name)                                                                                                   \
     {                                                                                                                  \
-        NULL, OPERAND_IN, CLASS_ANY, false, NULL                                                                       \
+        NULL, OPERAND_IN, CLASS_ANY, false, false, NULL                                                                \
     }                                                                                                                  \
     }                                                                                                                  \
     ;
@@ -34,32 +41,32 @@
 
 #define OP_BEGIN(name, id, version, backward, flags, summary) static const struct attribute_info attributes_##name[] = {
 #define OPERAND(direction, name, class, presence, axes)
-#define ATTRIBUTE(type, name, meaning) {#name, TYPE_##type},
+#define ATTRIBUTE(type, name, role, meaning) {#name, role, TYPE_##type},
 #define OP_END(name)                                                                                                   \
     {                                                                                                                  \
-        NULL, ATTRIBUTE_U32                                                                                            \
+        NULL, NULL, ATTRIBUTE_U32                                                                                      \
     }                                                                                                                  \
     }                                                                                                                  \
     ;
 #include "program/ops.def"
 
-static const struct op_info table[LLMRUN_OPS] = {
+static const struct op_info table[OPS_END] = {
 #define OP_BEGIN(name, id, version, backward, flags, summary)                                                          \
     [id] = {#name, id, version, flags, #backward, operands_##name, attributes_##name},
 #define OPERAND(direction, name, class, presence, axes)
-#define ATTRIBUTE(type, name, meaning)
+#define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name)
 #include "program/ops.def"
 };
 
 const struct op_info *op_info_find(uint16_t id)
 {
-    return id < LLMRUN_OPS && table[id].name != NULL ? &table[id] : NULL;
+    return id < OPS_END && table[id].name != NULL ? &table[id] : NULL;
 }
 
 const struct op_info *op_info_by_name(const char *name, int64_t length)
 {
-    for (uint16_t id = 0; id < LLMRUN_OPS; id++)
+    for (uint16_t id = 0; id < OPS_END; id++)
         if (table[id].name != NULL && (int64_t)strlen(table[id].name) == length &&
             memcmp(table[id].name, name, (size_t)length) == 0)
             return &table[id];

@@ -18,6 +18,7 @@ struct operand_info {
     enum operand_direction direction;
     enum operand_class class;
     bool optional;
+    bool root; /* comes after a sum: only where no sum or selection is split */
     const char *axes;
 };
 
@@ -25,13 +26,24 @@ enum attribute_type { ATTRIBUTE_U32, ATTRIBUTE_I64, ATTRIBUTE_U64, ATTRIBUTE_F32
 
 struct attribute_info {
     const char *name;
+    const char *role; /* "extent s", "parts k", ... (ops.def), or "" */
     enum attribute_type type;
 };
 
 #define OP_MAX_ATTRIBUTE_BYTES 64
 
-#define OP_CHEAP    1u /* recomputing beats keeping */
-#define OP_RESIDUAL 2u /* sum = x (+ residual); the other outputs follow from sum alone */
+#define OP_CHEAP         1u /* recomputing beats keeping */
+#define OP_RESIDUAL      2u /* sum = x (+ residual); the other outputs follow from sum alone */
+#define OP_JOIN          4u /* y = a + b: may join two terms of one sum */
+#define OP_COMMUNICATION 8u /* x and y are one value in two types of sharding */
+
+/* Rows that stay in the core: no plugin sees them. */
+enum core_op { OP_ALL_GATHER = 128, OP_REDUCE_SCATTER, OP_ALL_REDUCE, OP_ALL_TO_ALL, OP_SLICE, OPS_END };
+
+struct communication_attributes {
+    uint32_t axis; /* enum mesh_axis */
+    uint32_t reserved;
+};
 
 struct op_info {
     const char *name;

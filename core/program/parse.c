@@ -145,23 +145,86 @@ static bool parse_name(struct cursor *cursor, char **name)
     return true;
 }
 
-/* What stands behind the name of a value. */
-static bool parse_flags(struct cursor *cursor, int64_t values, uint32_t *flags, int64_t *source)
+/* Takes two numbers and what stands between them. */
+static bool parse_pair(struct cursor *cursor, int64_t most, int64_t *a, const char *between, int64_t *b)
 {
-    *flags = accept(cursor, "trainable") ? VALUE_TRAINABLE : 0;
-    *flags |= accept(cursor, "decay") ? VALUE_DECAY : 0;
-    *flags |= accept(cursor, "per-microbatch") ? VALUE_PER_MICROBATCH : 0;
-    *source = NO_VALUE;
-    if (accept(cursor, "of") && (!expect(cursor, "%") || !parse_integer(cursor, source)))
+    if (!parse_integer(cursor, a) || !expect(cursor, between) || !parse_integer(cursor, b))
         return false;
-    return (*source >= NO_VALUE && *source < values) || parse_fail(cursor, "a source that stands above");
+    return (*a >= 0 && *b >= 0 && *a <= most && *b <= most) ||
+           parse_fail(cursor, "smaller numbers that are not negative");
+}
+
+static bool parse_split(struct cursor *cursor, int axis, struct value *value)
+{
+    int64_t dimension, factor, index, parts;
+
+    if (value->split_count == VALUE_MAX_SPLITS)
+        return parse_fail(cursor, "fewer splits");
+    if (!parse_pair(cursor, UINT8_MAX, &dimension, ".", &factor) || !parse_pair(cursor, INT32_MAX, &index, "/", &parts))
+        return false;
+    value->splits[value->split_count++] =
+        (struct split){(uint8_t)dimension, (uint8_t)factor, (uint8_t)axis, (int32_t)parts, (int32_t)index};
+    return true;
+}
+
+static bool parse_partial(struct cursor *cursor, int axis, struct value *value)
+{
+    int64_t first, parts;
+    int reduction = REDUCTION_SUM;
+
+    while (reduction < REDUCTIONS && !accept(cursor, reduction_name((enum reduction)reduction)))
+        reduction++;
+    if (reduction == REDUCTIONS)
+        return parse_fail(cursor, "a reduction: +, max, select or slot");
+    if (!parse_pair(cursor, INT32_MAX, &first, ":", &parts))
+        return false;
+    value->partial[axis] = (struct partial){(uint8_t)reduction, (int32_t)first, (int32_t)parts};
+    return true;
+}
+
+/* How ranks share the value: `full`, then one type an axis. */
+static bool parse_sharding(struct cursor *cursor, struct value *value)
+{
+    uint32_t rank;
+    bool found = true;
+
+    if (accept(cursor, "full") && !parse_shape(cursor, value->dtype, &rank, value->full))
+        return false;
+    while (found) {
+        int axis = 0;
+
+        while (axis < MESH_AXES && !accept(cursor, mesh_axis_name((enum mesh_axis)axis)))
+            axis++;
+        found = axis < MESH_AXES;
+        if (found && (accept(cursor, "split")     ? !parse_split(cursor, axis, value)
+                      : accept(cursor, "partial") ? !parse_partial(cursor, axis, value)
+                                                  : !parse_fail(cursor, "split or partial")))
+            return false;
+    }
+    return true;
+}
+
+/* What stands behind the name of a value. */
+static bool parse_flags(struct cursor *cursor, int64_t values, struct value *value)
+{
+    int64_t source = NO_VALUE;
+
+    value->flags = accept(cursor, "trainable") ? VALUE_TRAINABLE : 0;
+    value->flags |= accept(cursor, "decay") ? VALUE_DECAY : 0;
+    value->flags |= accept(cursor, "per-microbatch") ? VALUE_PER_MICROBATCH : 0;
+    if (!parse_sharding(cursor, value))
+        return false;
+    if (accept(cursor, "of") && (!expect(cursor, "%") || !parse_integer(cursor, &source)))
+        return false;
+    value->source = (int32_t)source;
+    return (source >= NO_VALUE && source < values) || parse_fail(cursor, "a source that stands above");
 }
 
 static bool parse_value(struct cursor *cursor, struct program *program)
 {
     char *name = NULL;
-    int64_t shape[LLMRUN_MAX_RANK], source;
-    uint32_t rank, flags;
+    int64_t shape[LLMRUN_MAX_RANK];
+    uint32_t rank;
     int kind, dtype;
     int32_t id = NO_VALUE;
     bool fits;
@@ -171,17 +234,12 @@ static bool parse_value(struct cursor *cursor, struct program *program)
         !parse_shape(cursor, (uint32_t)dtype, &rank, shape) || !parse_name(cursor, &name))
         return false;
     fits = program_find(program, name) == NO_VALUE || parse_fail(cursor, "a name that no other value has");
-    fits = fits && parse_flags(cursor, program->value_count, &flags, &source);
     if (fits) {
         id = program_add_value(program, name, (enum value_kind)kind, (uint32_t)dtype, rank, shape);
         fits = id != NO_VALUE || parse_fail(cursor, "more memory");
     }
     free(name);
-    if (!fits)
-        return false;
-    program->values[id].flags = (uint8_t)flags;
-    program->values[id].source = (int32_t)source;
-    return expect(cursor, "\n");
+    return fits && parse_flags(cursor, id, &program->values[id]) && expect(cursor, "\n");
 }
 
 static bool parse_attribute(struct cursor *cursor, enum attribute_type type, void *at)

@@ -2,23 +2,48 @@
 
 #include "base/hash.h"
 #include "program/op_table.h"
+#include "program/sharding.h"
 #include "program/text.h"
 #include "tensor/dtype.h"
+
+static void print_extents(const int64_t *extents, int rank, struct text *text)
+{
+    text_add(text, "[");
+    for (int i = 0; i < rank; i++)
+        text_add(text, i > 0 ? ",%lld" : "%lld", (long long)extents[i]);
+    text_add(text, "]");
+}
+
+static void print_sharding(const struct value *value, struct text *text)
+{
+    char type[SHARDING_TEXT];
+
+    if (value->split_count > 0) {
+        text_add(text, " full ");
+        print_extents(value->full, value->rank, text);
+    }
+    for (int i = 0; i < value->split_count; i++)
+        text_add(text, " %s %s", mesh_axis_name(value->splits[i].axis),
+                 sharding_print(value, value->splits[i].axis, type));
+    for (int i = 0; i < MESH_AXES; i++)
+        if (value->partial[i].reduction != REDUCTION_NONE)
+            text_add(text, " %s %s", mesh_axis_name((enum mesh_axis)i), sharding_print(value, (enum mesh_axis)i, type));
+}
 
 static void print_value(const struct program *program, int64_t id, struct text *text)
 {
     const struct value *value = &program->values[id];
 
-    text_add(text, "%%%lld = %s %s[", (long long)id, value_kind_name(value->kind), dtype_name(value->dtype));
-    for (int i = 0; i < value->rank; i++)
-        text_add(text, i > 0 ? ",%lld" : "%lld", (long long)value->shape[i]);
-    text_add(text, "] \"%s\"", value->name);
+    text_add(text, "%%%lld = %s %s", (long long)id, value_kind_name(value->kind), dtype_name(value->dtype));
+    print_extents(value->shape, value->rank, text);
+    text_add(text, " \"%s\"", value->name);
     if (value->flags & VALUE_TRAINABLE)
         text_add(text, " trainable");
     if (value->flags & VALUE_DECAY)
         text_add(text, " decay");
     if (value->flags & VALUE_PER_MICROBATCH)
         text_add(text, " per-microbatch");
+    print_sharding(value, text);
     if (value->source != NO_VALUE)
         text_add(text, " of %%%d", value->source);
     text_add(text, "\n");

@@ -62,7 +62,7 @@ int32_t program_add_value(struct program *program, const char *name, enum value_
         return NO_VALUE;
     /* Before the array moves: the shape may be that of a value in it. */
     for (uint32_t i = 0; i < rank; i++)
-        value.shape[i] = shape[i];
+        value.shape[i] = value.full[i] = shape[i];
     values = array_reserve(program->values, program->value_count, 1, &program->value_capacity, sizeof *values);
     if (values == NULL)
         return NO_VALUE;
@@ -74,6 +74,11 @@ int32_t program_add_value(struct program *program, const char *name, enum value_
     value_index_slot(&program->names, values, value.name)->value = (int32_t)program->value_count;
     program->names.count++;
     return (int32_t)program->value_count++;
+}
+
+void program_set_extent(struct program *program, int32_t value, int dimension, int64_t extent)
+{
+    program->values[value].shape[dimension] = program->values[value].full[dimension] = extent;
 }
 
 int program_add_section(struct program *program, enum section_kind kind, int32_t chunk, struct error *error)
@@ -187,6 +192,20 @@ const char *section_kind_name(enum section_kind kind)
                                                      "update", "evaluate", "prefill", "decode"};
 
     return kind < SECTION_KINDS ? names[kind] : "?";
+}
+
+const char *mesh_axis_name(enum mesh_axis axis)
+{
+    static const char *const names[MESH_AXES] = {"cp", "tp", "dp", "pp"};
+
+    return axis < MESH_AXES ? names[axis] : "?";
+}
+
+const char *reduction_name(enum reduction reduction)
+{
+    static const char *const names[REDUCTIONS] = {"", "+", "max", "select", "slot"};
+
+    return reduction < REDUCTIONS ? names[reduction] : "?";
 }
 
 const char *op_role_name(enum op_role role)

@@ -40,14 +40,49 @@ enum value_kind {
 #define VALUE_DECAY          2u /* parameters: weight decay applies */
 #define VALUE_PER_MICROBATCH 4u /* inputs and results: one for each microbatch of the step */
 
+/* The axes of the mesh of ranks over which values are divided. Over pp only results are: norm slots and losses. */
+enum mesh_axis { MESH_CP, MESH_TP, MESH_DP, MESH_PP, MESH_AXES };
+
+/* How the terms of a value that ranks hold apart become the value. */
+enum reduction {
+    REDUCTION_NONE,
+    REDUCTION_SUM,    /* a sum of floats: its order is that of its parts */
+    REDUCTION_MAX,    /* the largest */
+    REDUCTION_SELECT, /* one rank has the element, the others -0 */
+    REDUCTION_SLOT,   /* one rank has the element, the others zero bits: summed as integers */
+    REDUCTIONS
+};
+
+/* A rank of `axis` has part `index` of `parts` of one factor of one dimension. Where the factor is the whole dimension
+ * and `parts` does not divide it, part i begins at i * ceil(extent / parts), and the last ones are shorter or empty. */
+struct split {
+    uint8_t dimension;
+    uint8_t factor; /* of the product that the dimension is, outermost 0 (program/axes.h) */
+    uint8_t axis;   /* enum mesh_axis; not MESH_PP */
+    int32_t parts, index;
+};
+
+#define VALUE_MAX_SPLITS 3
+
+/* A rank of an axis has a term of the value: parts `first` to `first + parts - 1` of the sum; 0, 0 for reductions whose
+ * order changes nothing. */
+struct partial {
+    uint8_t reduction; /* enum reduction; REDUCTION_NONE: it is no term */
+    int32_t first, parts;
+};
+
 struct value {
     const char *name; /* unique in the program, of any length; owned by it; checkpoint name of parameters */
     uint8_t kind;     /* enum value_kind */
     uint8_t flags;
     uint8_t dtype; /* LLMRUN_F32 ... */
     uint8_t rank;
-    int32_t source;                 /* the value this one belongs to, or NO_VALUE */
-    int64_t shape[LLMRUN_MAX_RANK]; /* unused entries 0 */
+    uint8_t split_count;
+    int32_t source;                        /* the value this one belongs to, or NO_VALUE */
+    int64_t shape[LLMRUN_MAX_RANK];        /* what this rank has; unused entries 0 */
+    int64_t full[LLMRUN_MAX_RANK];         /* of all ranks; `shape` where nothing is split */
+    struct split splits[VALUE_MAX_SPLITS]; /* in the order of enum mesh_axis: each cuts what those before it left */
+    struct partial partial[MESH_AXES];
 };
 
 /* What an op is for: decides where the schedule may put it. */
@@ -115,6 +150,9 @@ int program_add_section(struct program *program, enum section_kind kind, int32_t
  * attributes; the offsets in *op are filled in. Returns the op's index, or -1 when there is no memory. */
 int64_t program_add_op(struct program *program, const struct op *op, const int32_t *operands, const void *attributes);
 
+/* Sets the extents of a value that nothing splits. */
+void program_set_extent(struct program *program, int32_t value, int dimension, int64_t extent);
+
 int32_t *program_operands(const struct program *program, const struct op *op);
 void *program_attributes(const struct program *program, const struct op *op);
 
@@ -132,6 +170,8 @@ void program_tensor(const struct program *program, int32_t value, int64_t alignm
 
 const char *value_kind_name(enum value_kind kind);
 const char *section_kind_name(enum section_kind kind);
+const char *mesh_axis_name(enum mesh_axis axis);
+const char *reduction_name(enum reduction reduction); /* "" for REDUCTION_NONE */
 const char *op_role_name(enum op_role role);
 
 #endif

@@ -3,11 +3,12 @@
  *   llmrun-program 1
  *   %0 = parameter f32[512,64] "wte" trainable decay
  *   %9 = gradient f32[512,64] "wte.grad" of %0
+ *   %7 = activation f32[8,32] "h" full [8,64] tp split 1.0 0/2 dp partial + 0:4
  *   section forward 0
  *     matmul(%3, %0, _ -> %7, _) {activation: 0, leaves: 1} F layer 2
  *
  * One line a value, then the sections with one line an op. `_` is an absent operand, `+%7` an output that is added to.
- */
+ * A value that ranks share is `AXIS split DIMENSION.FACTOR INDEX/PARTS` or `AXIS partial REDUCTION FIRST:PARTS`. */
 #ifndef LLMRUN_PROGRAM_TEXT_H
 #define LLMRUN_PROGRAM_TEXT_H
 

@@ -4,6 +4,7 @@
 
 #include "program/axes.h"
 #include "program/op_table.h"
+#include "program/sharding.h"
 #include "program/text.h"
 #include "tensor/dtype.h"
 
@@ -82,6 +83,8 @@ static int verify_op(const struct program *program, const struct op *op, enum se
         status = verify_operand(program, info, i, op, section, written, &compute, error);
     if (status == STATUS_OK)
         status = axes_bind(program, info, operands, program_attributes(program, op), &binding, error);
+    if (status == STATUS_OK)
+        status = sharding_check_op(program, op, error);
     for (uint32_t i = 0; status == STATUS_OK && info->operands[i].name != NULL; i++)
         if (operands[i] != NO_VALUE && info->operands[i].direction != OPERAND_IN)
             written[operands[i]] = true;
@@ -95,10 +98,13 @@ int program_verify(const struct program *program, struct error *error)
 
     if (written == NULL)
         return error_set(error, STATUS_MEMORY, "no memory to verify the program");
-    for (int64_t i = 0; status == STATUS_OK && i < program->value_count; i++)
+    for (int64_t i = 0; status == STATUS_OK && i < program->value_count; i++) {
         if (program->values[i].source < NO_VALUE || program->values[i].source >= program->value_count)
             status =
                 error_set(error, STATUS_BUG, "value %s belongs to a value that is not there", program->values[i].name);
+        if (status == STATUS_OK)
+            status = sharding_check_value(&program->values[i], error);
+    }
     for (int64_t s = 0; status == STATUS_OK && s < program->section_count; s++) {
         const struct section *section = &program->sections[s];
 

@@ -7,32 +7,83 @@
 
 #include <cmocka.h>
 
-static void an_annotation_is_split_into_its_axes_and_marks(void **state)
+static void assert_factor(const struct factor *factor, char letter, char tied, bool whole, bool parts)
 {
-    struct axis axes[LLMRUN_MAX_RANK];
+    assert_int_equal(factor->letter, letter);
+    assert_int_equal(factor->tied, tied);
+    assert_int_equal(factor->whole, whole);
+    assert_int_equal(factor->parts, parts);
+}
+
+static void each_factor_keeps_its_letter_and_marks(void **state)
+{
+    struct annotation a;
 
     (void)state;
-    assert_int_equal(axes_parse("(b s) k+", axes), 2);
-    assert_string_equal(axes[0].name, "b s");
-    assert_false(axes[0].summed || axes[0].whole);
-    assert_string_equal(axes[1].name, "k");
-    assert_true(axes[1].summed);
-    assert_false(axes[1].whole);
+    axes_parse("(b s^) (g r^ d^)", &a);
+    assert_int_equal(a.count, 2);
+    assert_string_equal(a.axes[0].name, "b s");
+    assert_int_equal(a.axes[0].factor_count, 2);
+    assert_factor(&a.axes[0].factors[0], 'b', 'b', false, false);
+    assert_factor(&a.axes[0].factors[1], 's', 's', true, false);
+    assert_string_equal(a.axes[1].name, "g r d");
+    assert_int_equal(a.axes[1].factor_count, 3);
+    assert_factor(&a.axes[1].factors[0], 'g', 'g', false, false);
+    assert_factor(&a.axes[1].factors[1], 'r', 'r', true, false);
+    assert_factor(&a.axes[1].factors[2], 'd', 'd', true, false);
+    assert_int_equal(a.removal_count, 0);
 
-    assert_int_equal(axes_parse("(b s^) (h d^)", axes), 2);
-    assert_string_equal(axes[0].name, "b s");
-    assert_true(axes[0].whole);
-    assert_string_equal(axes[1].name, "h d");
+    axes_parse("(b^ s) k", &a); /* the other one of the two is whole */
+    assert_true(a.axes[0].factors[0].whole);
+    assert_false(a.axes[0].factors[1].whole || a.axes[1].factors[0].whole);
 
-    assert_int_equal(axes_parse("(b+ s+)", axes), 1);
-    assert_string_equal(axes[0].name, "b s");
-    assert_true(axes[0].summed);
+    axes_parse("p~n k", &a);
+    assert_string_equal(a.axes[0].name, "p");
+    assert_factor(&a.axes[0].factors[0], 'p', 'n', false, false);
 
-    assert_int_equal(axes_parse("n ...", axes), 2);
-    assert_string_equal(axes[1].name, "...");
-    assert_int_equal(axes_parse("4", axes), 1);
-    assert_string_equal(axes[0].name, "4");
-    assert_int_equal(axes_parse("", axes), 0);
+    axes_parse("(b/ s/) c^", &a);
+    assert_string_equal(a.axes[0].name, "b/ s/");
+    assert_factor(&a.axes[0].factors[0], 'b', 'b', false, true);
+    assert_factor(&a.axes[0].factors[1], 's', 's', false, true);
+    assert_factor(&a.axes[1].factors[0], 'c', 'c', true, false);
+}
+
+static void open_and_fixed_extents_are_no_letters(void **state)
+{
+    struct annotation a;
+
+    (void)state;
+    axes_parse("n ...", &a);
+    assert_int_equal(a.count, 2);
+    assert_string_equal(a.axes[1].name, "...");
+    assert_true(axes_are_open(&a));
+    axes_parse("16 c", &a);
+    assert_int_equal(a.count, 2);
+    assert_string_equal(a.axes[0].name, "16");
+    assert_false(axes_are_open(&a));
+    axes_parse("", &a);
+    assert_int_equal(a.count, 0);
+    assert_false(axes_are_open(&a));
+}
+
+static void an_output_says_how_it_loses_letters(void **state)
+{
+    struct annotation a;
+
+    (void)state;
+    axes_parse("v c | + b select s max w", &a);
+    assert_int_equal(a.count, 2);
+    assert_string_equal(a.axes[1].name, "c");
+    assert_int_equal(a.removal_count, 3);
+    assert_int_equal(a.removals[0].letter, 'b');
+    assert_int_equal(a.removals[0].reduction, REDUCTION_SUM);
+    assert_int_equal(a.removals[1].letter, 's');
+    assert_int_equal(a.removals[1].reduction, REDUCTION_SELECT);
+    assert_int_equal(a.removals[2].letter, 'w');
+    assert_int_equal(a.removals[2].reduction, REDUCTION_MAX);
+    axes_parse("t | slot .", &a);
+    assert_int_equal(a.removals[0].letter, '.');
+    assert_int_equal(a.removals[0].reduction, REDUCTION_SLOT);
 }
 
 /* Values by id, of f32 and the given shape. */
@@ -64,11 +115,11 @@ static void outputs_get_their_shape_from_inputs_and_attributes(void **state)
         const int32_t operands[] = {q, kv, kv, starts, NO_VALUE, NO_VALUE, NO_VALUE};
 
         assert_int_equal(bind(LLMRUN_OP_ATTENTION, operands, &attention, &program, &binding, &error), STATUS_OK);
-        assert_true(axes_shape(&binding, "(b s^) (h d^)", &rank, shape));
+        assert_true(axes_shape(&binding, "(b s^) (g r^ d^)", &rank, shape));
         assert_int_equal(rank, 2);
         assert_int_equal(shape[0], 8);
         assert_int_equal(shape[1], 6);
-        assert_true(axes_shape(&binding, "(b s^) h", &rank, shape));
+        assert_true(axes_shape(&binding, "(b s^) (g r^)", &rank, shape));
         assert_int_equal(shape[1], 3);
         assert_true(axes_shape(&binding, "g 4", &rank, shape));
         assert_int_equal(shape[0], 1);
@@ -107,7 +158,7 @@ static void extents_that_disagree_are_named(void **state)
         const int32_t operands[] = {x, x, NO_VALUE, NO_VALUE, NO_VALUE};
 
         assert_int_equal(bind(LLMRUN_OP_MATMUL, operands, &attributes, &program, &binding, &error), STATUS_BUG);
-        assert_string_equal(error.message, "matmul: operand x (value v.3) has rank 1, the op table says '(b s) k+'");
+        assert_string_equal(error.message, "matmul: operand x (value v.3) has rank 1, the op table says '(b s) k'");
     }
     program_free(&program);
 }
@@ -155,7 +206,9 @@ static void ranks_of_an_open_annotation_must_be_equal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_annotation_is_split_into_its_axes_and_marks),
+        cmocka_unit_test(each_factor_keeps_its_letter_and_marks),
+        cmocka_unit_test(open_and_fixed_extents_are_no_letters),
+        cmocka_unit_test(an_output_says_how_it_loses_letters),
         cmocka_unit_test(outputs_get_their_shape_from_inputs_and_attributes),
         cmocka_unit_test(extents_that_disagree_are_named),
         cmocka_unit_test(open_annotations_ask_for_one_shape_of_any_rank),

@@ -20,7 +20,7 @@
         uint32_t index = 0;                                                                                            \
         (void)(here *)NULL;
 #define OPERAND(direction, operand, class, presence, axes)
-#define ATTRIBUTE(wire_type, member, meaning)                                                                          \
+#define ATTRIBUTE(wire_type, member, role, meaning)                                                                    \
     assert_int_equal(op_attribute_offset(info, index), offsetof(here, member));                                        \
     assert_int_equal(attribute_type_bytes(info->attributes[index].type), sizeof(((here *)NULL)->member));              \
     assert_string_equal(info->attributes[index].name, #member);                                                        \
@@ -37,7 +37,7 @@ static void attributes_lie_where_the_header_puts_them(void **state)
     (void)state;
 #define OP_BEGIN(name, id, version, backward, flags, summary) check_##name();
 #define OPERAND(direction, name, class, presence, axes)
-#define ATTRIBUTE(type, name, meaning)
+#define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name)
 #include "program/ops.def"
 }
@@ -49,7 +49,7 @@ static void no_two_rows_have_one_id_or_name(void **state)
     (void)state;
 #define OP_BEGIN(name, id, version, backward, flags, summary) rows++;
 #define OPERAND(direction, name, class, presence, axes)
-#define ATTRIBUTE(type, name, meaning)
+#define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name)
 #include "program/ops.def"
     for (uint16_t id = 0; id < LLMRUN_OPS; id++) {

@@ -18,7 +18,7 @@ static void simplify(const char *axes, char *word)
     static const struct {
         const char *group;
         char letter;
-    } groups[] = {{"b s", 't'}, {"h d", 'm'}, {"g d", 'g'}};
+    } groups[] = {{"b s", 't'}, {"h d", 'm'}, {"g r d", 'm'}, {"g d", 'g'}, {"g r", 'h'}, {"b/ s/", 'u'}};
     char group[16];
     size_t used = 0, length, i;
 
@@ -26,20 +26,24 @@ static void simplify(const char *axes, char *word)
         strcpy(word, "*");
         return;
     }
-    for (; *axes != '\0'; axes++) {
-        if (strchr("^+ ", *axes) != NULL)
+    for (; *axes != '\0' && *axes != '|'; axes++) {
+        if (*axes == '~') { /* and the letter that it is tied to */
+            axes++;
+            continue;
+        }
+        if (strchr("^/ ", *axes) != NULL)
             continue;
         if (*axes != '(') {
             word[used++] = *axes;
             continue;
         }
         for (length = 0, axes++; *axes != ')'; axes++)
-            if (strchr("^+", *axes) == NULL)
+            if (*axes != '^')
                 group[length++] = *axes;
         group[length] = '\0';
-        for (i = 0; i < 3 && strcmp(groups[i].group, group) != 0; i++)
+        for (i = 0; i < sizeof groups / sizeof groups[0] && strcmp(groups[i].group, group) != 0; i++)
             ;
-        word[used++] = i < 3 ? groups[i].letter : '!';
+        word[used++] = i < sizeof groups / sizeof groups[0] ? groups[i].letter : '!';
     }
     word[used] = '\0';
 }
@@ -52,7 +56,7 @@ static void read_operand(struct reading *reading, const char *direction, const c
     simplify(axes, word);
     reading->inputs += strcmp(direction, "in") == 0;
     snprintf(reading->words + used, sizeof(reading->words) - used, "%s%s%s", used > 0 ? " " : "",
-             strcmp(presence, "optional") == 0 ? "?" : "", word);
+             strcmp(presence, "required") != 0 ? "?" : "", word);
 }
 
 /* Equal patterns of letters, whatever the letters: digits, `*`, `?` and blanks stand for themselves. */
@@ -103,7 +107,7 @@ static void forms_are_those_of_the_op_table(void **state)
     op = op_id;                                                                                                        \
     version = op_version;
 #define OPERAND(direction, operand_name, class, presence, axes) read_operand(&reading, #direction, #presence, axes);
-#define ATTRIBUTE(type, attribute_name, meaning)                reading.attribute_bytes += strcmp(#type + 1, "64") == 0 ? 8 : 4;
+#define ATTRIBUTE(type, attribute_name, role, meaning)          reading.attribute_bytes += strcmp(#type + 1, "64") == 0 ? 8 : 4;
 #define OP_END(op_name)                                         compare_with_form(&reading, op, version, #op_name);
 #include "program/ops.def"
 }
