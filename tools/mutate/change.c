@@ -28,7 +28,7 @@ static bool ends_cast(const struct source *s, int i)
 {
     int j = s->tokens[i].partner;
 
-    if (j < 0 || !token_is_type(s, j + 1))
+    if (j < 0 || token_is(s, j - 1, "sizeof") || !token_is_type(s, j + 1))
         return false;
     for (j++; j < i; j++)
         if (s->tokens[j].kind != NAME && !token_is(s, j, "*"))

@@ -256,103 +256,6 @@ static void a_value_larger_than_the_transfer_buffer_is_read_as_written(void **st
     free(read);
 }
 
-/* Calls of a backend that enqueue work, of which one fails. */
-static const struct backend *real;
-static int64_t call, failing_call;
-
-static bool fails(struct llmrun_error *error)
-{
-    if (++call != failing_call)
-        return false;
-    snprintf(error->message, sizeof error->message, "as ordered");
-    return true;
-}
-
-#define FAILING(table, entry, parameters, ...)                                                                         \
-    static int32_t failing_##entry parameters                                                                          \
-    {                                                                                                                  \
-        return fails(error) ? LLMRUN_ERROR_DEVICE : real->table.entry(__VA_ARGS__);                                    \
-    }
-FAILING(device, copy, (struct llmrun_stream * stream, const struct llmrun_copy *what, struct llmrun_error *error),
-        stream, what, error)
-FAILING(device, fill,
-        (struct llmrun_stream * stream, uint64_t address, uint32_t pattern, int64_t bytes, struct llmrun_error *error),
-        stream, address, pattern, bytes, error)
-FAILING(device, event_record, (struct llmrun_stream * stream, struct llmrun_event *event, struct llmrun_error *error),
-        stream, event, error)
-FAILING(device, stream_wait, (struct llmrun_stream * stream, struct llmrun_event *event, struct llmrun_error *error),
-        stream, event, error)
-FAILING(kernel, launch,
-        (struct llmrun_stream * stream, struct llmrun_kernel *kernel, const uint64_t *addresses, uint32_t count,
-         uint64_t workspace, struct llmrun_error *error),
-        stream, kernel, addresses, count, workspace, error)
-
-/* Submits or transfers once; the status. */
-static int work(struct tiny *tiny, int job)
-{
-    const int32_t value = tiny_value(tiny, "ln_f.weight");
-    float data[16];
-
-    call = 0;
-    if (job == SECTION_KINDS)
-        return executor_read(tiny->executor, value, data, &tiny->error);
-    if (job > SECTION_KINDS)
-        return executor_write(tiny->executor, value, (const float[16]){1}, &tiny->error);
-    return executor_submit(tiny->executor, (enum executor_job)job, &tiny->error);
-}
-
-/* None of the calls of a submission or a transfer may fail unseen, with marks for a timeline between them or without.
- */
-static void each_call_that_fails_fails_the_submission(void **state)
-{
-    static const int jobs[] = {EXECUTOR_INIT,   EXECUTOR_STEP, EXECUTOR_EVALUATE, EXECUTOR_PREFILL,
-                               EXECUTOR_DECODE, SECTION_KINDS, SECTION_KINDS + 1};
-    struct compile_request request = tiny_request();
-    struct timeline timeline = {0};
-    struct backend failing;
-    struct tiny tiny;
-
-    (void)state;
-    request.model.n_layer = 1;
-    request.compute_dtype = LLMRUN_BF16; /* with weights that are refreshed */
-    tiny_open(&tiny, "cpu", NULL, NULL, &request);
-    real = tiny.device->backend;
-    failing = *real;
-    failing.device.copy = failing_copy;
-    failing.device.fill = failing_fill;
-    failing.device.event_record = failing_event_record;
-    failing.device.stream_wait = failing_stream_wait;
-    failing.kernel.launch = failing_launch;
-    tiny_fill(&tiny, 1);
-    tiny.device->backend = &failing;
-    for (int observed = 0; observed < 2; observed++) {
-        executor_observe(tiny.executor, observed ? &timeline : NULL);
-        for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
-            int64_t calls;
-
-            failing_call = 0;
-            tiny_ok(&tiny, work(&tiny, jobs[i]));
-            calls = call;
-            assert_true(calls > 1);
-            if (executor_pending(tiny.executor) > 0)
-                tiny_ok(&tiny, executor_collect(tiny.executor, &tiny.error));
-            for (failing_call = 1; failing_call <= calls; failing_call++) {
-                if (work(&tiny, jobs[i]) != STATUS_BACKEND)
-                    fail_msg("call %lld of %lld of job %d failed unseen", (long long)failing_call, (long long)calls,
-                             jobs[i]);
-                assert_non_null(strstr(tiny.error.message, "as ordered"));
-                assert_int_equal(executor_pending(tiny.executor), 0);
-                assert_int_equal(call, failing_call); /* nothing is enqueued behind it */
-            }
-            failing_call = 0;
-        }
-    }
-    tiny.device->backend = real;
-    executor_observe(tiny.executor, NULL);
-    timeline_destroy(&timeline);
-    tiny_close(&tiny);
-}
-
 /* After a step whose gradients are not finite, all weights are those before it, and stay so. */
 static void a_step_that_is_not_finite_leaves_the_weights(void **state)
 {
@@ -452,7 +355,6 @@ int main(void)
         cmocka_unit_test(recompute_changes_no_bit),
         cmocka_unit_test(initialising_again_starts_the_same_run_again),
         cmocka_unit_test(a_value_larger_than_the_transfer_buffer_is_read_as_written),
-        cmocka_unit_test(each_call_that_fails_fails_the_submission),
         cmocka_unit_test(a_step_that_is_not_finite_leaves_the_weights),
         cmocka_unit_test(evaluate_gives_the_loss_of_the_logits_that_prefill_gives),
     };

@@ -1,0 +1,225 @@
+/* Each call of a backend that fails is told, wherever it comes. */
+#include "tiny.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Calls of a backend, of which one fails. */
+static const struct backend *real;
+static int64_t call, failing_call;
+
+static bool fails(struct llmrun_error *error)
+{
+    if (++call != failing_call)
+        return false;
+    snprintf(error->message, sizeof error->message, "as ordered");
+    return true;
+}
+
+#define FAILING(table, entry, parameters, ...)                                                                         \
+    static int32_t failing_##entry parameters                                                                          \
+    {                                                                                                                  \
+        return fails(error) ? LLMRUN_ERROR_DEVICE : real->table.entry(__VA_ARGS__);                                    \
+    }
+FAILING(device, copy, (struct llmrun_stream * stream, const struct llmrun_copy *what, struct llmrun_error *error),
+        stream, what, error)
+FAILING(device, fill,
+        (struct llmrun_stream * stream, uint64_t address, uint32_t pattern, int64_t bytes, struct llmrun_error *error),
+        stream, address, pattern, bytes, error)
+FAILING(device, event_record, (struct llmrun_stream * stream, struct llmrun_event *event, struct llmrun_error *error),
+        stream, event, error)
+FAILING(device, stream_wait, (struct llmrun_stream * stream, struct llmrun_event *event, struct llmrun_error *error),
+        stream, event, error)
+FAILING(kernel, launch,
+        (struct llmrun_stream * stream, struct llmrun_kernel *kernel, const uint64_t *addresses, uint32_t count,
+         uint64_t workspace, struct llmrun_error *error),
+        stream, kernel, addresses, count, workspace, error)
+
+FAILING(device, memory_alloc,
+        (struct llmrun_device * device, uint32_t kind, int64_t bytes, uint64_t *address, struct llmrun_error *error),
+        device, kind, bytes, address, error)
+FAILING(device, host_alloc, (struct llmrun_device * device, int64_t bytes, void **memory, struct llmrun_error *error),
+        device, bytes, memory, error)
+FAILING(device, stream_create,
+        (struct llmrun_device * device, uint32_t lane, struct llmrun_stream **stream, struct llmrun_error *error),
+        device, lane, stream, error)
+FAILING(device, event_create, (struct llmrun_device * device, struct llmrun_event **event, struct llmrun_error *error),
+        device, event, error)
+FAILING(kernel, prepare,
+        (struct llmrun_device * device, const struct llmrun_op *op, int64_t workspace, struct llmrun_kernel **kernel,
+         struct llmrun_error *error),
+        device, op, workspace, kernel, error)
+FAILING(program, build,
+        (struct llmrun_device * device, const struct llmrun_program_desc *desc, struct llmrun_program **program,
+         struct llmrun_error *error),
+        device, desc, program, error)
+
+/* Submits or transfers once; the status. */
+static int work(struct tiny *tiny, int job)
+{
+    const int32_t value = tiny_value(tiny, "ln_f.weight");
+    float data[16];
+
+    call = 0;
+    if (job == SECTION_KINDS)
+        return executor_read(tiny->executor, value, data, &tiny->error);
+    if (job > SECTION_KINDS)
+        return executor_write(tiny->executor, value, (const float[16]){1}, &tiny->error);
+    return executor_submit(tiny->executor, (enum executor_job)job, &tiny->error);
+}
+
+/* None of the calls of a submission or a transfer may fail unseen, with marks for a timeline between them or without.
+ */
+static void each_call_that_fails_fails_the_submission(void **state)
+{
+    static const int jobs[] = {EXECUTOR_INIT,   EXECUTOR_STEP, EXECUTOR_EVALUATE, EXECUTOR_PREFILL,
+                               EXECUTOR_DECODE, SECTION_KINDS, SECTION_KINDS + 1};
+    struct compile_request request = tiny_request();
+    struct timeline timeline = {0};
+    struct backend failing;
+    struct tiny tiny;
+
+    (void)state;
+    request.model.n_layer = 1;
+    request.compute_dtype = LLMRUN_BF16; /* with weights that are refreshed */
+    tiny_open(&tiny, "cpu", NULL, NULL, &request);
+    real = tiny.device->backend;
+    failing = *real;
+    failing.device.copy = failing_copy;
+    failing.device.fill = failing_fill;
+    failing.device.event_record = failing_event_record;
+    failing.device.stream_wait = failing_stream_wait;
+    failing.kernel.launch = failing_launch;
+    tiny_fill(&tiny, 1);
+    tiny.device->backend = &failing;
+    for (int observed = 0; observed < 2; observed++) {
+        executor_observe(tiny.executor, observed ? &timeline : NULL);
+        for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
+            int64_t calls;
+
+            failing_call = 0;
+            tiny_ok(&tiny, work(&tiny, jobs[i]));
+            calls = call;
+            assert_true(calls > 1);
+            if (executor_pending(tiny.executor) > 0)
+                tiny_ok(&tiny, executor_collect(tiny.executor, &tiny.error));
+            for (failing_call = 1; failing_call <= calls; failing_call++) {
+                if (work(&tiny, jobs[i]) != STATUS_BACKEND)
+                    fail_msg("call %lld of %lld of job %d failed unseen", (long long)failing_call, (long long)calls,
+                             jobs[i]);
+                assert_non_null(strstr(tiny.error.message, "as ordered"));
+                assert_int_equal(executor_pending(tiny.executor), 0);
+                assert_int_equal(call, failing_call); /* nothing is enqueued behind it */
+            }
+            failing_call = 0;
+        }
+    }
+    tiny.device->backend = real;
+    executor_observe(tiny.executor, NULL);
+    timeline_destroy(&timeline);
+    tiny_close(&tiny);
+}
+
+/* A device with kernels, and one that compiles sections: these are built once to learn what they need, and again. */
+static void each_call_that_fails_fails_the_making_of_an_executor(void **state)
+{
+    static const char *const backends[] = {"cpu", "fakegraph"};
+    struct compile_request request = tiny_request();
+
+    (void)state;
+    request.model.n_layer = 1;
+    for (int i = 0; i < 2; i++) {
+        struct device *device = tiny_device(backends[i], NULL, NULL);
+        struct executor *executor = NULL;
+        struct backend failing;
+        struct error error = {0};
+        int64_t calls;
+
+        real = device->backend;
+        failing = *real;
+        failing.device.memory_alloc = failing_memory_alloc;
+        failing.device.host_alloc = failing_host_alloc;
+        failing.device.stream_create = failing_stream_create;
+        failing.device.event_create = failing_event_create;
+        failing.kernel.prepare = failing_prepare;
+        failing.program.build = failing_build;
+        device->backend = &failing;
+        call = failing_call = 0;
+        tiny_ok_(executor_create(device, &request, &executor, &error), &error);
+        executor_destroy(executor);
+        executor = NULL;
+        calls = call;
+        assert_true(calls > 2 * 8);
+        for (failing_call = 1; failing_call <= calls; failing_call++) {
+            call = 0;
+            if (executor_create(device, &request, &executor, &error) != STATUS_BACKEND)
+                fail_msg("%s: call %lld of %lld failed unseen", backends[i], (long long)failing_call, (long long)calls);
+            assert_non_null(strstr(error.message, "as ordered"));
+            assert_null(executor);
+            assert_int_equal(call, failing_call);
+        }
+        device->backend = real;
+        device_close(device);
+    }
+}
+
+static int64_t known; /* workspaces that are told as they are */
+
+static int64_t growing_workspace(const struct llmrun_program *program)
+{
+    return real->program.workspace(program) + (++call > known ? INT64_C(1) << 20 : 0);
+}
+
+static void a_section_that_needs_more_when_it_is_built_again_is_refused(void **state)
+{
+    struct compile_request request = tiny_request();
+    struct device *device = tiny_device("fakegraph", NULL, NULL);
+    struct executor *executor = NULL;
+    struct backend growing;
+    struct error error = {0};
+    int64_t calls;
+
+    (void)state;
+    real = device->backend;
+    growing = *real;
+    growing.program.workspace = growing_workspace;
+    device->backend = &growing;
+    call = 0;
+    known = INT64_MAX;
+    tiny_ok_(executor_create(device, &request, &executor, &error), &error);
+    calls = call;
+    executor_destroy(executor);
+    executor = NULL;
+    for (known = calls / 2; known < calls; known++) { /* the second half is asked when the sections are built again */
+        call = 0;
+        if (executor_create(device, &request, &executor, &error) == STATUS_OK) {
+            executor_destroy(executor); /* this section needs less than the one that needs most */
+            executor = NULL;
+            continue;
+        }
+        assert_int_equal(error.status, STATUS_BACKEND);
+        assert_non_null(strstr(error.message, ", built again, needs "));
+        assert_non_null(strstr(error.message, "fakegraph: section "));
+    }
+    known = calls / 2;
+    call = 0;
+    assert_int_equal(executor_create(device, &request, &executor, &error), STATUS_BACKEND);
+    device->backend = real;
+    device_close(device);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_call_that_fails_fails_the_submission),
+        cmocka_unit_test(each_call_that_fails_fails_the_making_of_an_executor),
+        cmocka_unit_test(a_section_that_needs_more_when_it_is_built_again_is_refused),
+    };
+
+    return cmocka_run_group_tests_name("runtime failures", tests, NULL, NULL);
+}
