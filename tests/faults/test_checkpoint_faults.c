@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/find.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/retain.h"
 #include "checkpoint/verify.h"
 #include "failing_files.h"
 #include "fixture.h"
@@ -134,6 +136,152 @@ static void a_call_that_fails_from_some_moment_on_leaves_the_old_or_the_new_chec
     log_set_level(LOG_INFO);
 }
 
+/* The step is there already; then the old one or the new one is whole, under its own name or the second one. */
+static void replace_with_fault(const char *ckpt, enum call call, int first, int last, int *failed)
+{
+    static const int problems[] = {ENOSPC, EIO, EDQUOT, EROFS, ESTALE};
+    const int problem = problems[first % 5];
+    struct checkpoint_snapshot snapshot;
+    struct failing_files files;
+    struct error error = {0};
+    char path[PATH_MAX];
+    int result;
+
+    failing_files_init(&files);
+    files.call = call;
+    files.first = first;
+    files.last = last;
+    files.problem = problem;
+    fixture_snapshot(&files.fs, ckpt, 2, &snapshot);
+    result = checkpoint_save(&snapshot, NULL, &error);
+    *failed = files.failed;
+    assert_int_equal(files.open, 0);
+    assert_int_equal(newest_step(ckpt, path), 2);
+    assert_true(fixture_is_step(path, 2));
+    if (result == STATUS_OK)
+        return;
+    assert_int_equal(result, STATUS_STORAGE);
+    assert_non_null(strstr(error.message, strerror(problem)));
+    assert_non_null(strstr(error.message, ckpt));
+}
+
+static void any_call_that_fails_while_a_step_is_saved_again_leaves_one_of_them(void **state)
+{
+    const struct fixture *fixture = *state;
+
+    log_set_level(LOG_ERROR);
+    for (size_t i = 0; i < sizeof writing_calls / sizeof writing_calls[0]; i++)
+        for (int onwards = 0; onwards < 2; onwards++) {
+            int failed = 1, n = 1;
+
+            fixture_save(fixture->ckpt, 1);
+            for (; failed > 0; n++) {
+                assert_true(n < 500);
+                fixture_save(fixture->ckpt, 2);
+                replace_with_fault(fixture->ckpt, writing_calls[i], n, onwards ? INT_MAX : n, &failed);
+                /* What was set aside goes once its successor is there. */
+                fixture_save(fixture->ckpt, 2);
+                fixture_save(fixture->ckpt, 1);
+                assert_int_equal(partial_folders(fixture->ckpt), 0);
+                assert_false(folder_exists(fixture_path(fixture->ckpt, "step_00000002.replaced-run-1")));
+            }
+            assert_true(n > 2);
+        }
+    log_set_level(LOG_INFO);
+}
+
+/* Where a save that had not ended left a file under its name, which cannot be removed. */
+static void a_rest_that_is_a_file_and_stays_is_told(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct failing_files files;
+    struct error error = {0};
+    char path[PATH_MAX];
+
+    fixture_save(fixture->ckpt, 1);
+    strcpy(path, fixture_path(fixture->ckpt, "step_00000002.partial-run-1"));
+    fixture_write(path, "x", 1);
+    failing_files_init(&files);
+    files.call = CALL_REMOVE;
+    files.first = 1;
+    files.last = 1;
+    files.problem = EROFS;
+    assert_int_equal(checkpoint_sweep(&files.fs, fixture->ckpt, &error), STATUS_STORAGE);
+    assert_memory_equal(error.message, path, strlen(path));
+    assert_string_equal(error.message + strlen(path), ": could not remove: Read-only file system");
+    assert_int_equal(partial_folders(fixture->ckpt), 1);
+    assert_int_equal(checkpoint_sweep(&files.fs, fixture->ckpt, &error), STATUS_OK);
+    assert_int_equal(partial_folders(fixture->ckpt), 0);
+}
+
+/* The first of two that cannot be removed is told, and the second is removed all the same. */
+static void a_rest_that_stays_is_no_obstacle_to_the_others(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct failing_files files;
+    struct error error = {0};
+
+    fixture_save(fixture->ckpt, 1);
+    for (int i = 2; i <= 4; i++) {
+        char name[40];
+
+        snprintf(name, sizeof name, "step_%08d.partial-run-1", i);
+        fixture_write(fixture_path(fixture->ckpt, name), "x", 1);
+    }
+    failing_files_init(&files);
+    files.call = CALL_REMOVE;
+    files.first = 1;
+    files.last = 2;
+    files.problem = EROFS;
+    assert_int_equal(checkpoint_sweep(&files.fs, fixture->ckpt, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "step_00000002.partial-run-1: could not remove"));
+    assert_int_equal(partial_folders(fixture->ckpt), 2);
+    assert_int_equal(files.calls[CALL_REMOVE], 3);
+}
+
+struct dirent *__real_readdir(DIR *folder);
+struct dirent *__wrap_readdir(DIR *folder);
+
+static int names_left = -1; /* how many can be read before the folder fails; -1: all */
+
+struct dirent *__wrap_readdir(DIR *folder)
+{
+    if (names_left == 0) {
+        errno = EIO;
+        return NULL;
+    }
+    names_left -= names_left > 0;
+    return __real_readdir(folder);
+}
+
+static void a_folder_that_can_be_read_in_part_is_not_taken_for_a_shorter_one(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct checkpoint_listing listing;
+    char folder[PATH_MAX];
+
+    fixture_save(fixture->ckpt, 1);
+    fixture_save(fixture->ckpt, 2);
+    strcpy(folder, fixture_path(fixture->ckpt, "step_00000002"));
+    for (int n = 0; n <= 4; n++) { /* with "." and ".." */
+        struct error error = {0};
+
+        names_left = n;
+        assert_int_equal(checkpoint_list(&file_system_real, fixture->ckpt, &listing, &error), STATUS_STORAGE);
+        assert_non_null(strstr(error.message, "/ckpt: its names could not be read: Input/output error"));
+        assert_int_equal(listing.count, 0);
+        checkpoint_listing_finish(&listing);
+        names_left = n;
+        assert_int_equal(checkpoint_verify(&file_system_real, folder, NULL, NULL, NULL, &error), STATUS_STORAGE);
+        assert_non_null(strstr(error.message, "/step_00000002: its names could not be read: Input/output error"));
+        names_left = n;
+        assert_int_equal(folder_remove(&file_system_real, folder, NULL, &error), STATUS_STORAGE);
+        assert_non_null(strstr(error.message, "/step_00000002: could not be listed"));
+        names_left = -1;
+        assert_true(fixture_is_step(folder, 2));
+    }
+}
+
 static void short_writes_and_interrupts_are_carried_on(void **state)
 {
     struct fixture *fixture = *state;
@@ -202,6 +350,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(any_call_that_fails_once_leaves_the_old_or_the_new_checkpoint),
         TEST(a_call_that_fails_from_some_moment_on_leaves_the_old_or_the_new_checkpoint),
+        TEST(any_call_that_fails_while_a_step_is_saved_again_leaves_one_of_them),
+        TEST(a_rest_that_is_a_file_and_stays_is_told),
+        TEST(a_rest_that_stays_is_no_obstacle_to_the_others),
+        TEST(a_folder_that_can_be_read_in_part_is_not_taken_for_a_shorter_one),
         TEST(short_writes_and_interrupts_are_carried_on),
         TEST(any_call_of_a_read_that_fails_is_a_storage_error_that_names_the_file),
     };

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -142,6 +143,63 @@ static void ending_says_that_the_last_save_failed_and_nothing_of_one_that_did_no
     assert_int_equal(said, 1);
 }
 
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
+
+static bool no_threads;
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
+{
+    return no_threads ? EAGAIN : __real_pthread_create(thread, attributes, start, argument);
+}
+
+static void hear_of_no_thread(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    assert_int_equal(level, LOG_WARNING);
+    assert_non_null(strstr(line, "there is no thread for saving in the background (Resource temporarily unavailable); "
+                                 "training waits for each save"));
+    said++;
+}
+
+static void without_a_thread_each_save_is_done_when_it_has_started(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_system fs = file_system_real;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_async *async;
+    struct error error = {0};
+    int64_t bytes = 0;
+
+    said = 0;
+    log_set_sink(hear_of_no_thread, NULL);
+    no_threads = true;
+    assert_int_equal(checkpoint_async_create(&async, NULL), STATUS_OK);
+    for (int64_t step = 1; step <= 2; step++) {
+        fixture_snapshot(&file_system_real, fixture->ckpt, step, &snapshot);
+        assert_int_equal(checkpoint_async_start(async, &snapshot, NULL), STATUS_OK);
+        assert_int_equal(said, 1);
+        assert_false(checkpoint_async_busy(async));
+    }
+    assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000001"), 1));
+    assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000002"), 2));
+    assert_int_equal(checkpoint_async_wait(async, &bytes, NULL), STATUS_OK);
+    assert_true(bytes > 1000);
+    fs.sync = full_disk;
+    fixture_snapshot(&fs, fixture->ckpt, 3, &snapshot);
+    assert_int_equal(checkpoint_async_start(async, &snapshot, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_async_wait(async, &bytes, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "No space left on device"));
+    no_threads = false;
+    fixture_snapshot(&file_system_real, fixture->ckpt, 4, &snapshot);
+    assert_int_equal(checkpoint_async_start(async, &snapshot, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_async_wait(async, &bytes, NULL), STATUS_OK);
+    assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000004"), 4));
+    checkpoint_async_destroy(async);
+    log_set_sink(NULL, NULL);
+    assert_int_equal(said, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -150,6 +208,7 @@ int main(void)
         TEST(the_next_save_waits_for_the_one_in_flight),
         TEST(busy_tells_without_blocking),
         TEST(the_error_of_a_save_comes_with_the_next_call_once),
+        TEST(without_a_thread_each_save_is_done_when_it_has_started),
         TEST(ending_says_that_the_last_save_failed_and_nothing_of_one_that_did_not),
     };
 

@@ -14,6 +14,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/verify.h"
 #include "fixture.h"
+#include "tensor/dtype.h"
 
 #define SHARD_1 "tensors-00001.safetensors"
 #define SHARD_2 "tensors-00002.safetensors"
@@ -271,6 +272,126 @@ static void verification_goes_on_after_a_problem_and_counts_them(void **state)
     free(data);
 }
 
+static struct manifest_tensor *tensor_of(struct manifest *manifest, const char *name)
+{
+    for (int64_t i = 0; i < manifest->tensor_count; i++)
+        if (strcmp(manifest->tensors[i].name, name) == 0)
+            return &manifest->tensors[i];
+    fail_msg("no tensor %s", name);
+    return NULL;
+}
+
+static void drop_the_last(struct manifest *manifest)
+{
+    free(manifest->tensors[--manifest->tensor_count].name);
+}
+
+static void name_otherwise(struct manifest *manifest)
+{
+    tensor_of(manifest, "scalar")->name[0] = 'S';
+}
+
+static void swap_shards(struct manifest *manifest)
+{
+    struct manifest_tensor *first = tensor_of(manifest, "param/embedding.weight"),
+                           *third = tensor_of(manifest, "adam/embedding.weight");
+
+    first->file = 1;
+    first->offset = manifest->files[1].header_bytes;
+    third->file = 0;
+    third->offset = manifest->files[0].header_bytes;
+}
+
+static void move_ahead(struct manifest *manifest)
+{
+    tensor_of(manifest, "param/norm.bias")->offset--;
+}
+
+static void turn(struct manifest *manifest)
+{
+    tensor_of(manifest, "param/embedding.weight")->shape = (struct shape){2, {8, 16}};
+}
+
+static void take_half(struct manifest *manifest)
+{
+    struct manifest_tensor *tensor = tensor_of(manifest, "param/norm.bias");
+
+    tensor->dtype = LLMRUN_E5M2;
+    tensor->bytes = 9;
+}
+
+static void change_run(struct manifest *manifest)
+{
+    strcpy(manifest->run_id, "run-2");
+}
+
+static void change_step(struct manifest *manifest)
+{
+    manifest->step++;
+}
+
+static void change_header_bytes(struct manifest *manifest)
+{
+    manifest->files[0].header_bytes--;
+}
+
+static void change_header_checksum(struct manifest *manifest)
+{
+    manifest->files[0].header_checksum++;
+}
+
+/* A manifest that is whole and is not of these shards. The problems are those of a verification, in their order. */
+static void each_difference_of_a_manifest_and_its_shards_is_found(void **state)
+{
+    static const struct {
+        void (*change)(struct manifest *manifest);
+        const char *message, *problems;
+    } rows[] = {
+        {drop_the_last, SHARD_2 " holds 3 tensors; the manifest lists 2", SHARD_2 "\n"},
+        {name_otherwise, SHARD_2 ": tensor 'scalar' is not as the manifest lists it", SHARD_2 "\n"},
+        {swap_shards, SHARD_1 ": tensor 'param/embedding.weight' is not as the manifest lists it",
+         SHARD_1 "\n" SHARD_1 ":param/norm.bias\n" SHARD_1 ":adam/embedding.weight\n" SHARD_2 "\n" SHARD_2
+                 ":param/embedding.weight\n"},
+        {move_ahead, SHARD_1 ": tensor 'param/norm.bias' is not as the manifest lists it",
+         SHARD_1 "\n" SHARD_1 ":param/norm.bias\n"},
+        {turn, SHARD_1 ": tensor 'param/embedding.weight' is not as the manifest lists it", SHARD_1 "\n"},
+        {take_half, SHARD_1 ": tensor 'param/norm.bias' is not as the manifest lists it",
+         SHARD_1 "\n" SHARD_1 ":param/norm.bias\n"},
+        {change_run, SHARD_1 " is of run run-1, step 3; the manifest is of run run-2, step 3",
+         SHARD_1 "\n" SHARD_2 "\n"},
+        {change_step, SHARD_1 " is of run run-1, step 3; the manifest is of run run-1, step 4",
+         SHARD_1 "\n" SHARD_2 "\n"},
+        {change_header_bytes, SHARD_1 ": its header is not the one that was written",
+         SHARD_1 "\n" SHARD_1 ":param/embedding.weight\n"},
+        {change_header_checksum, SHARD_1 ": its header is not the one that was written", SHARD_1 "\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct manifest manifest;
+        struct error error = {0};
+        int64_t bytes, changed_bytes;
+        char *before = fixture_read(fixture_path(folder, MANIFEST_NAME), &bytes), *changed, list[1000] = "";
+
+        assert_int_equal(checkpoint_read_manifest(&file_system_real, folder, &manifest, NULL), STATUS_OK);
+        rows[i].change(&manifest);
+        if (manifest_print(&manifest, &changed, &changed_bytes, &error) != STATUS_OK)
+            fail_msg("row %zu: %s", i, error.message);
+        fixture_write(fixture_path(folder, MANIFEST_NAME), changed, (size_t)changed_bytes);
+        assert_int_equal(read_all(&error), STATUS_INPUT);
+        if (strstr(error.message, rows[i].message) == NULL)
+            fail_msg("row %zu: '%s' is wanted, found '%s'", i, rows[i].message, error.message);
+        assert_int_equal(checkpoint_verify(&file_system_real, folder, collect, list, NULL, &error), STATUS_INPUT);
+        assert_string_equal(list, rows[i].problems);
+        assert_non_null(strstr(error.message, rows[i].message));
+        fixture_write(fixture_path(folder, MANIFEST_NAME), before, (size_t)bytes);
+        manifest_finish(&manifest);
+        free(changed);
+        free(before);
+    }
+    assert_int_equal(verify(NULL), STATUS_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
@@ -286,6 +407,7 @@ int main(void)
         TEST(a_shard_of_another_step_of_the_same_size_is_found),
         TEST(a_shard_of_another_run_is_found),
         TEST(swapped_shards_are_found),
+        TEST(each_difference_of_a_manifest_and_its_shards_is_found),
         TEST(verification_goes_on_after_a_problem_and_counts_them),
     };
 
