@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -364,6 +365,151 @@ static void two_tensors_of_one_name_are_refused(void **state)
     assert_string_equal(error.message, "the tensor name 'param/embedding.weight' is taken");
 }
 
+static int64_t size_of(const char *folder, const char *name)
+{
+    int64_t bytes;
+
+    free(fixture_read(fixture_path(folder, name), &bytes));
+    return bytes;
+}
+
+static void what_is_said_of_its_size_is_the_size_of_its_files(void **state)
+{
+    struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint_listing listing;
+    char folder[PATH_MAX];
+    int64_t saved = 0, verified = 0, files;
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+    assert_int_equal(checkpoint_save(&snapshot, &saved, NULL), STATUS_OK);
+    strcpy(folder, fixture_path(fixture->ckpt, "step_00000001"));
+    files = size_of(folder, "tensors-00001.safetensors") + size_of(folder, "tensors-00002.safetensors") +
+            size_of(folder, "vocab.json");
+    assert_int_equal(saved, files);
+    assert_int_equal(checkpoint_verify(&file_system_real, folder, NULL, NULL, &verified, NULL), STATUS_OK);
+    assert_int_equal(verified, files);
+    assert_int_equal(checkpoint_list(&file_system_real, fixture->ckpt, &listing, NULL), STATUS_OK);
+    assert_int_equal(listing.entries[0].bytes, files);
+    checkpoint_listing_finish(&listing);
+}
+
+static int64_t bytes_free;
+
+static int64_t so_many_free(const struct file_system *fs, const char *folder)
+{
+    (void)fs;
+    (void)folder;
+    return bytes_free;
+}
+
+/* The shards, 64 KiB, and for each tensor 600 bytes and its name. */
+static void a_save_needs_room_for_its_shards_and_for_a_bound_of_the_rest(void **state)
+{
+    static const int64_t names = 22 + 15 + 21 + 5 + 6;
+    struct fixture *fixture = *state;
+    struct file_system fs = file_system_real;
+    struct checkpoint_snapshot snapshot;
+    struct error error = {0};
+    char folder[PATH_MAX], sentence[100];
+    int64_t needed;
+
+    fixture_save(fixture->ckpt, 1);
+    strcpy(folder, fixture_path(fixture->ckpt, "step_00000001"));
+    needed = size_of(folder, "tensors-00001.safetensors") + size_of(folder, "tensors-00002.safetensors") + 65536 +
+             FIXTURE_TENSORS * 600 + names;
+    fs.free_bytes = so_many_free;
+    bytes_free = needed - 1;
+    fixture_snapshot(&fs, fixture->ckpt, 2, &snapshot);
+    assert_int_equal(checkpoint_save(&snapshot, NULL, &error), STATUS_STORAGE);
+    snprintf(sentence, sizeof sentence, "the checkpoint needs %lld bytes, %lld are free", (long long)needed,
+             (long long)needed - 1);
+    assert_non_null(strstr(error.message, sentence));
+    bytes_free = 0;
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_STORAGE);
+    bytes_free = needed;
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    bytes_free = -1; /* it cannot be told */
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+}
+
+static char synced[PATH_MAX];
+
+static int pretend_to_make(const struct file_system *fs, const char *path)
+{
+    (void)fs;
+    (void)path;
+    return 0;
+}
+
+static int hear_of_sync(const struct file_system *fs, const char *path)
+{
+    (void)fs;
+    strcpy(synced, path);
+    return -EIO;
+}
+
+static void a_new_folder_of_checkpoints_is_made_durable_in_the_folder_above(void **state)
+{
+    static const char *const folders[][2] = {
+        {"/nowhere/run/ckpt", "/nowhere/run"}, {"/nowhere", "/"}, {"nowhere", "."}, {"nowhere/ckpt", "nowhere"}};
+    struct file_system fs = file_system_real;
+    struct checkpoint_snapshot snapshot;
+    struct error error = {0};
+
+    (void)state;
+    fs.make_folder = pretend_to_make;
+    fs.sync_folder = hear_of_sync;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        synced[0] = '\0';
+        fixture_snapshot(&fs, folders[i][0], 1, &snapshot);
+        assert_int_equal(checkpoint_save(&snapshot, NULL, &error), STATUS_STORAGE);
+        assert_string_equal(synced, folders[i][1]);
+        assert_non_null(strstr(error.message, ": could not sync: Input/output error"));
+    }
+}
+
+/* Tensors are written and hashed in parts of 1 MiB. */
+static void a_tensor_of_several_parts_comes_back(void **state)
+{
+    static const int64_t sizes[] = {(1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5 << 19};
+    struct fixture *fixture = *state;
+    unsigned char *data = malloc(5 << 19), *found = malloc(5 << 19);
+    uint32_t random = 1;
+
+    for (int64_t i = 0; i < 5 << 19; i++) {
+        random = random * 1664525 + 1013904223;
+        data[i] = (unsigned char)(random >> 24);
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct safetensors_form form = {"a", LLMRUN_U8, {1, {sizes[i]}}};
+        const void *all = data;
+        struct checkpoint_snapshot snapshot;
+        struct checkpoint checkpoint;
+        char folder[PATH_MAX];
+        int64_t bytes = 0;
+
+        fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+        snapshot.forms = &form;
+        snapshot.data = &all;
+        snapshot.count = 1;
+        assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+        strcpy(folder, fixture_path(fixture->ckpt, "step_00000001"));
+        assert_int_equal(checkpoint_open(&file_system_real, folder, &checkpoint, NULL), STATUS_OK);
+        memset(found, 0, (size_t)sizes[i]);
+        assert_int_equal(checkpoint_read(&checkpoint, &checkpoint.manifest.tensors[0], found, sizes[i], NULL),
+                         STATUS_OK);
+        assert_memory_equal(found, data, (size_t)sizes[i]);
+        assert_int_equal(checkpoint_read(&checkpoint, &checkpoint.manifest.tensors[0], found, sizes[i] - 1, NULL),
+                         STATUS_BUG);
+        checkpoint_close(&checkpoint);
+        assert_int_equal(checkpoint_verify(&file_system_real, folder, NULL, NULL, &bytes, NULL), STATUS_OK);
+        assert_int_equal(bytes, size_of(folder, "tensors-00001.safetensors") + size_of(folder, "vocab.json"));
+    }
+    free(found);
+    free(data);
+}
+
 static int64_t almost_full(const struct file_system *fs, const char *folder)
 {
     (void)fs;
@@ -409,6 +555,10 @@ int main(void)
         TEST(names_that_would_leave_the_folder_are_refused),
         TEST(a_run_and_a_step_that_cannot_be_named_are_refused),
         TEST(two_tensors_of_one_name_are_refused),
+        TEST(what_is_said_of_its_size_is_the_size_of_its_files),
+        TEST(a_save_needs_room_for_its_shards_and_for_a_bound_of_the_rest),
+        TEST(a_new_folder_of_checkpoints_is_made_durable_in_the_folder_above),
+        TEST(a_tensor_of_several_parts_comes_back),
         TEST(a_disk_without_room_is_refused_before_a_byte_is_written),
     };
 

@@ -10,8 +10,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/folder.h"
 #include "fixture.h"
 
 static struct checkpoint checkpoint;
@@ -112,6 +114,94 @@ static void other_files_are_those_of_the_table_below(void **state)
     free(found);
 }
 
+static void folders_are_those_of_the_table_below(void **state)
+{
+    const struct fixture *fixture = *state;
+    const struct file_system *fs = checkpoint_files(&checkpoint);
+    char from[PATH_MAX], to[PATH_MAX];
+
+    strcpy(from, fixture_path(fixture->folder, "made"));
+    strcpy(to, fixture_path(fixture->folder, "renamed"));
+    assert_int_equal(fs->make_folder(fs, from), 0);
+    assert_true(folder_exists(from));
+    assert_int_equal(fs->rename(fs, from, to), 0);
+    assert_true(folder_exists(to));
+    assert_int_equal(fs->sync_folder(fs, to), 0);
+    assert_true(fs->free_bytes(fs, to) >= 0);
+    assert_int_equal(fs->remove(fs, to), 0);
+    assert_false(folder_exists(to));
+    assert_int_equal(fs->rename(fs, from, to), -ENOENT);
+    assert_int_equal(fs->sync_folder(fs, to), -ENOENT);
+    assert_int_equal(fs->free_bytes(fs, to), -ENOENT);
+    assert_int_equal(fs->remove(fs, to), -ENOENT);
+    assert_int_equal(fs->make_folder(fs, fixture_path(to, "below")), -ENOENT);
+}
+
+/* Opens name of another checkpoint's folder to read; 0 for a handle. */
+static int open_there(const struct file_system *fs, const char *folder, const char *name)
+{
+    int handle = fs->open(fs, fixture_path(folder, name), FILE_READ);
+
+    return handle >= 0 ? fs->close(fs, handle) : handle;
+}
+
+static void expect_compared(const struct file_system *fs, const char *ckpt)
+{
+    char folder[PATH_MAX], changed[100], *whole;
+    int64_t length;
+
+    fixture_save(ckpt, 2);
+    strcpy(folder, fixture_path(ckpt, "step_00000002"));
+    assert_int_equal(open_there(fs, folder, "vocab.json"), 0);
+    assert_int_equal(open_there(fs, folder, "manifest.json"), 0);
+    assert_int_equal(open_there(fs, folder, "none"), -ENOENT);
+    fixture_write(fixture_path(folder, "stray"), "x", 1);
+    assert_int_equal(open_there(fs, folder, "stray"), -ENOENT);
+
+    whole = fixture_read(fixture_path(folder, "vocab.json"), &length);
+    memcpy(changed, whole, (size_t)length);
+    changed[length] = changed[length - 1];
+    fixture_write(fixture_path(folder, "vocab.json"), changed, (size_t)length + 1);
+    assert_int_equal(open_there(fs, folder, "vocab.json"), -FILE_DAMAGED);
+    fixture_write(fixture_path(folder, "vocab.json"), changed, (size_t)length - 1);
+    assert_int_equal(open_there(fs, folder, "vocab.json"), -FILE_DAMAGED);
+    changed[0] ^= 1;
+    fixture_write(fixture_path(folder, "vocab.json"), changed, (size_t)length);
+    assert_int_equal(open_there(fs, folder, "vocab.json"), -FILE_DAMAGED);
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(fs->open(fs, "vocab.json", FILE_READ), -FILE_DAMAGED);
+    fixture_write(fixture_path(folder, "vocab.json"), whole, (size_t)length);
+    assert_int_equal(open_there(fs, folder, "vocab.json"), 0);
+    assert_int_equal(chdir("/"), 0);
+    free(whole);
+
+    /* A shard is not read for that: its tensors are checked when they are. */
+    fixture_write(fixture_path(folder, "tensors-00001.safetensors"), "x", 1);
+    assert_int_equal(open_there(fs, folder, "tensors-00001.safetensors"), 0);
+
+    fixture_write(fixture_path(folder, "manifest.json"), "{}", 2);
+    assert_int_equal(open_there(fs, folder, "vocab.json"), -FILE_DAMAGED);
+    assert_int_equal(open_there(fs, folder, "manifest.json"), 0);
+    assert_int_equal(unlink(fixture_path(folder, "manifest.json")), 0);
+    assert_int_equal(open_there(fs, folder, "vocab.json"), 0);
+    assert_int_equal(fs->make_folder(fs, fixture_path(folder, "manifest.json")), 0);
+    assert_int_equal(open_there(fs, folder, "vocab.json"), -EISDIR);
+}
+
+static void a_small_file_of_another_checkpoint_is_compared_when_it_is_opened(void **state)
+{
+    const struct fixture *fixture = *state;
+
+    expect_compared(checkpoint_files(&checkpoint), fixture->ckpt);
+}
+
+static void so_it_is_without_a_checkpoint_that_is_open(void **state)
+{
+    const struct fixture *fixture = *state;
+
+    expect_compared(checkpoint_files_anywhere(), fixture->ckpt);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_one, close_it)
@@ -119,6 +209,9 @@ int main(void)
         TEST(a_stored_file_is_read_from_any_byte_to_its_end),
         TEST(nothing_changes_a_stored_file),
         TEST(other_files_are_those_of_the_table_below),
+        TEST(folders_are_those_of_the_table_below),
+        TEST(a_small_file_of_another_checkpoint_is_compared_when_it_is_opened),
+        TEST(so_it_is_without_a_checkpoint_that_is_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
