@@ -2,8 +2,7 @@
 
 #include "schedule/schedule.h"
 
-/* Units whose sums meet after unit u: as many levels as u + 1 has factors of two. */
-static int32_t closed_levels(int32_t unit)
+int32_t schedule_closed_levels(int32_t unit)
 {
     int32_t levels = 0;
 
@@ -26,7 +25,7 @@ int schedule_accumulate(int32_t microbatches, int32_t units, bool zero, struct s
         entries[count++] = (struct schedule_entry){SCHEDULE_FORWARD, i, 0};
         entries[count++] = (struct schedule_entry){SCHEDULE_BACKWARD, i, 0};
         if ((i + 1) % each == 0)
-            entries[count++] = (struct schedule_entry){SCHEDULE_CLOSE, i, closed_levels(i / each)};
+            entries[count++] = (struct schedule_entry){SCHEDULE_CLOSE, i, schedule_closed_levels(i / each)};
     }
     *schedule = (struct schedule){entries, count, microbatches, 1};
     return STATUS_OK;

@@ -1,5 +1,5 @@
-/* The order in which one rank runs the sections of its microbatches: a table, made on the host and checked there. One
- * file a pipeline schedule; a single stage has gradient accumulation only. */
+/* The order in which a single rank runs the sections of its microbatches: a table, made on the host and checked there.
+ * A single stage has gradient accumulation only; schedules of many ranks are in pipeline.h. */
 #ifndef LLMRUN_SCHEDULE_SCHEDULE_H
 #define LLMRUN_SCHEDULE_SCHEDULE_H
 
@@ -33,6 +33,9 @@ void schedule_free(struct schedule *schedule);
 /* One stage: F and B of each microbatch in turn, in `units` equal groups (a power of two that divides the
  * microbatches), each closed at its end and, with `zero`, zeroed at its start. */
 int schedule_accumulate(int32_t microbatches, int32_t units, bool zero, struct schedule *schedule, struct error *error);
+
+/* Levels of the tree of units that close after `unit`: as many as unit + 1 has factors of two. */
+int32_t schedule_closed_levels(int32_t unit);
 
 /* Each microbatch's F comes once and before its B, B of a chunk in ascending microbatch order (exact numerics, rule 3),
  * and no more than in_flight are between the two. STATUS_BUG names the entry. */
