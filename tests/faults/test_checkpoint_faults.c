@@ -13,12 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/find.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/retain.h"
+#include "checkpoint/safetensors.h"
 #include "checkpoint/verify.h"
 #include "failing_files.h"
 #include "fixture.h"
@@ -239,6 +241,34 @@ static void a_rest_that_stays_is_no_obstacle_to_the_others(void **state)
     assert_int_equal(files.calls[CALL_REMOVE], 3);
 }
 
+/* So that a folder that goes in part is never taken for a whole checkpoint. */
+static void the_manifest_is_the_first_file_to_be_removed(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct failing_files files;
+    struct error error = {0};
+    char folder[PATH_MAX];
+
+    strcpy(folder, fixture_path(fixture->folder, "one"));
+    assert_int_equal(file_make_folders(&file_system_real, folder, NULL), STATUS_OK);
+    fixture_write(fixture_path(folder, "a"), "x", 1);
+    fixture_write(fixture_path(folder, "manifest.json"), "x", 1);
+    failing_files_init(&files);
+    files.call = CALL_REMOVE;
+    files.first = files.last = 2;
+    files.problem = EIO;
+    assert_int_equal(folder_remove(&files.fs, folder, "manifest.json", &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "/one/a: could not remove: Input/output error"));
+    assert_int_not_equal(access(fixture_path(folder, "manifest.json"), F_OK), 0);
+    assert_int_equal(access(fixture_path(folder, "a"), F_OK), 0);
+    assert_int_equal(folder_remove(&files.fs, folder, "manifest.json", NULL), STATUS_OK);
+    assert_false(folder_exists(folder));
+    assert_int_equal(file_make_folders(&file_system_real, folder, NULL), STATUS_OK);
+    files.first = files.last = files.calls[CALL_REMOVE] + 1;
+    assert_int_equal(folder_remove(&files.fs, folder, NULL, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "/one: could not remove: Input/output error"));
+}
+
 struct dirent *__real_readdir(DIR *folder);
 struct dirent *__wrap_readdir(DIR *folder);
 
@@ -279,6 +309,109 @@ static void a_folder_that_can_be_read_in_part_is_not_taken_for_a_shorter_one(voi
         assert_non_null(strstr(error.message, "/step_00000002: could not be listed"));
         names_left = -1;
         assert_true(fixture_is_step(folder, 2));
+    }
+}
+
+/* In a process that was started without standard input, each file in turn is descriptor 0. */
+static void descriptor_0_is_a_file_like_any_other(void **state)
+{
+    const struct fixture *fixture = *state;
+    const int input = dup(STDIN_FILENO);
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint checkpoint;
+    struct failing_files files;
+    struct safetensors shard;
+    struct error error = {0};
+    char folder[PATH_MAX], path[PATH_MAX];
+    unsigned char memory[512];
+
+    assert_true(input > 0);
+    close(STDIN_FILENO);
+    failing_files_init(&files);
+    fixture_snapshot(&files.fs, fixture->ckpt, 1, &snapshot);
+    assert_int_equal(checkpoint_save(&snapshot, NULL, &error), STATUS_OK);
+    assert_int_equal(files.open, 0);
+    strcpy(folder, fixture_path(fixture->ckpt, "step_00000001"));
+    assert_int_equal(checkpoint_open_given(&files.fs, fixture->ckpt, &checkpoint, &error), STATUS_OK);
+    assert_true(files.is_open[0]);
+    for (int64_t i = 0; i < checkpoint.manifest.tensor_count; i++)
+        assert_int_equal(checkpoint_read(&checkpoint, &checkpoint.manifest.tensors[i], memory,
+                                         checkpoint.manifest.tensors[i].bytes, &error),
+                         STATUS_OK);
+    assert_int_equal(files.open, 2);
+    checkpoint_close(&checkpoint);
+    assert_int_equal(files.open, 0);
+    assert_int_equal(checkpoint_resolve(&files.fs, folder, path, &error), STATUS_OK);
+    assert_string_equal(path, folder);
+    assert_int_equal(files.open, 0);
+    assert_int_equal(checkpoint_verify(&files.fs, folder, NULL, NULL, NULL, &error), STATUS_OK);
+    assert_int_equal(files.open, 0);
+    assert_int_equal(safetensors_open(&files.fs, fixture_path(folder, "tensors-00001.safetensors"), &shard, &error),
+                     STATUS_OK);
+    safetensors_close(&shard);
+    safetensors_close(&shard); /* of nothing */
+    assert_int_equal(files.open, 0);
+    files.call = CALL_WRITE;
+    files.first = files.calls[CALL_WRITE] + 1;
+    files.last = INT_MAX;
+    files.problem = EIO;
+    fixture_snapshot(&files.fs, fixture->ckpt, 2, &snapshot);
+    assert_int_equal(checkpoint_save(&snapshot, NULL, &error), STATUS_STORAGE);
+    assert_int_equal(files.open, 0);
+    assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+    close(input);
+}
+
+static void collect(void *context, const char *file, const char *tensor, const char *sentence)
+{
+    char *list = context;
+
+    (void)tensor;
+    (void)sentence;
+    strcat(strcat(list, file), " ");
+}
+
+/* The first file that is opened behind the manifest cannot be; what is damaged counts before what could not be read. */
+static void a_file_that_cannot_be_read_hides_no_damage_of_the_next(void **state)
+{
+    const struct fixture *fixture = *state;
+    char folder[PATH_MAX], path[PATH_MAX], list[200] = "", *whole;
+    struct error error = {0};
+    int64_t bytes;
+
+    fixture_save(fixture->ckpt, 1);
+    strcpy(folder, fixture_path(fixture->ckpt, "step_00000001"));
+    strcpy(path, fixture_path(folder, "vocab.json"));
+    for (int damaged = 0; damaged < 2; damaged++) {
+        struct failing_files files;
+
+        failing_files_init(&files);
+        files.call = CALL_OPEN;
+        files.first = 2;
+        files.last = 2;
+        files.problem = EIO;
+        list[0] = '\0';
+        if (damaged) {
+            whole = fixture_read(path, &bytes);
+            whole[0] ^= 1;
+            fixture_write(path, whole, (size_t)bytes);
+            free(whole);
+        }
+        /* Opened once more when its turn comes. */
+        assert_int_equal(checkpoint_verify(&files.fs, folder, collect, list, NULL, &error),
+                         damaged ? STATUS_INPUT : STATUS_OK);
+        assert_string_equal(list, damaged ? "vocab.json " : "");
+        failing_files_init(&files);
+        files.call = CALL_READ;
+        files.first = 3; /* behind the manifest and its second look: the first shard's length */
+        files.last = 3;
+        files.problem = EIO;
+        list[0] = '\0';
+        assert_int_equal(checkpoint_verify(&files.fs, folder, collect, list, NULL, &error),
+                         damaged ? STATUS_INPUT : STATUS_STORAGE);
+        assert_string_equal(list, damaged ? "tensors-00001.safetensors vocab.json " : "tensors-00001.safetensors ");
+        assert_null(strstr(error.message, "more problems"));
+        assert_non_null(strstr(error.message, damaged ? "vocab.json is damaged" : "Input/output error"));
     }
 }
 
@@ -351,9 +484,12 @@ int main(void)
         TEST(any_call_that_fails_once_leaves_the_old_or_the_new_checkpoint),
         TEST(a_call_that_fails_from_some_moment_on_leaves_the_old_or_the_new_checkpoint),
         TEST(any_call_that_fails_while_a_step_is_saved_again_leaves_one_of_them),
+        TEST(the_manifest_is_the_first_file_to_be_removed),
         TEST(a_rest_that_is_a_file_and_stays_is_told),
         TEST(a_rest_that_stays_is_no_obstacle_to_the_others),
         TEST(a_folder_that_can_be_read_in_part_is_not_taken_for_a_shorter_one),
+        TEST(descriptor_0_is_a_file_like_any_other),
+        TEST(a_file_that_cannot_be_read_hides_no_damage_of_the_next),
         TEST(short_writes_and_interrupts_are_carried_on),
         TEST(any_call_of_a_read_that_fails_is_a_storage_error_that_names_the_file),
     };

@@ -212,7 +212,7 @@ static int read_both_ways(struct checkpoint *checkpoint, const struct failing_fi
     return status;
 }
 
-/* 5 tensors lie in 5 shards. */
+/* 5 tensors lie in 4 shards: the empty one has no bytes that the next would go beyond. */
 static void hold_with_limit(const struct fixture *fixture, rlim_t limit, int held)
 {
     struct rlimit before, few;
@@ -271,6 +271,38 @@ static void more_shards_than_can_be_held_are_read_one_after_the_other(void **sta
     assert_int_equal(checkpoint_most_held(), 3);
     assert_true(fixture_is_step(path, 1));
     assert_int_equal(checkpoint_verify(&file_system_real, path, NULL, NULL, NULL, NULL), STATUS_OK);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static void shards_that_can_be_held_together_are_not_opened_again(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct rlimit before, few;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint checkpoint;
+    struct failing_files files;
+    unsigned char memory[512];
+    int opened;
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 1, &snapshot);
+    snapshot.target.shard_bytes = 1;
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){12, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    failing_files_init(&files);
+    assert_int_equal(checkpoint_open(&files.fs, fixture_path(fixture->ckpt, "step_00000001"), &checkpoint, NULL),
+                     STATUS_OK);
+    opened = files.calls[CALL_OPEN];
+    for (int64_t i = 0; i < 12; i++) {
+        const struct manifest_tensor *tensor = &checkpoint.manifest.tensors[i % 3];
+
+        assert_int_equal(checkpoint_read(&checkpoint, tensor, memory, tensor->bytes, NULL), STATUS_OK);
+    }
+    /* Of the four shards the last is held at first. The third goes beyond the limit, which closes all; it and the first
+     * two again make five. */
+    assert_int_equal(files.calls[CALL_OPEN] - opened, 5);
+    checkpoint_close(&checkpoint);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
@@ -362,6 +394,7 @@ int main(void)
         TEST(a_save_that_cannot_read_loses_nothing),
         TEST(a_checkpoint_that_is_removed_after_it_was_opened_is_read_to_the_end),
         TEST(a_process_of_few_descriptors_holds_a_quarter_of_them),
+        TEST(shards_that_can_be_held_together_are_not_opened_again),
         TEST(readers_of_a_checkpoint_see_its_files_and_no_others_there),
         TEST(more_shards_than_can_be_held_are_read_one_after_the_other),
         TEST(a_run_that_keeps_one_checkpoint_is_read_while_it_saves),

@@ -135,22 +135,42 @@ static int open_unless_unreadable(const struct file_system *fs, const char *path
                                                               : file_system_real.open(&file_system_real, path, mode);
 }
 
-static void one_that_cannot_be_read_leaves_the_branch_unknown(void **state)
+static void one_that_cannot_be_read_leaves_the_branch_and_the_newest_unknown(void **state)
 {
+    static const char *const names[] = {"step_00000005", "step_00000010", "step_00000015", "step_00000020"};
     struct fixture *fixture = *state;
     struct file_system fs = file_system_real;
     struct manifest manifest;
-    struct error error = {0};
     int64_t branch;
 
     make_line(fixture->ckpt);
-    strcpy(unreadable, fixture_path(fixture->ckpt, "step_00000015"));
-    fs.open = open_unless_unreadable;
     assert_int_equal(checkpoint_read_manifest(&fs, fixture_path(fixture->ckpt, "step_00000005"), &manifest, NULL),
                      STATUS_OK);
-    assert_int_equal(checkpoint_branch_of_run(&fs, fixture->ckpt, &manifest, &branch, &error), STATUS_STORAGE);
-    assert_non_null(strstr(error.message, "step_00000015"));
+    fs.open = open_unless_unreadable;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct error error = {0};
+        char path[PATH_MAX];
+        bool found;
+
+        strcpy(unreadable, fixture_path(fixture->ckpt, names[i]));
+        assert_int_equal(checkpoint_branch_of_run(&fs, fixture->ckpt, &manifest, &branch, &error), STATUS_STORAGE);
+        assert_non_null(strstr(error.message, names[i]));
+        error.message[0] = '\0';
+        assert_int_equal(checkpoint_find_newest(&fs, fixture->ckpt, path, &found, &error), STATUS_STORAGE);
+        assert_non_null(strstr(error.message, names[i]));
+        assert_false(found);
+    }
     manifest_finish(&manifest);
+}
+
+static void the_first_run_of_a_folder_is_on_branch_0(void **state)
+{
+    const struct fixture *fixture = *state;
+    const struct manifest origin = {.step = 5, .checksum = 1};
+    int64_t branch = -1;
+
+    assert_int_equal(checkpoint_branch_of_run(&file_system_real, fixture->ckpt, &origin, &branch, NULL), STATUS_OK);
+    assert_int_equal(branch, 0);
 }
 
 /* Of 10, 15 and 20 with one to keep: the two lowest go, but never what was saved a moment ago. */
@@ -193,7 +213,8 @@ int main(void)
         TEST(retention_leaves_what_was_just_saved_and_what_lies_ahead),
         TEST(a_checkpoint_whose_name_another_branch_takes_stays_under_a_second_one),
         TEST(a_run_that_goes_on_from_the_newest_stays_on_its_line),
-        TEST(one_that_cannot_be_read_leaves_the_branch_unknown),
+        TEST(one_that_cannot_be_read_leaves_the_branch_and_the_newest_unknown),
+        TEST(the_first_run_of_a_folder_is_on_branch_0),
         TEST(what_was_just_saved_is_kept_whatever_its_step),
         TEST(a_file_with_the_name_of_an_unfinished_save_is_swept),
     };

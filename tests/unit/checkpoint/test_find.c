@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "checkpoint/find.h"
+#include "checkpoint/folder.h"
 #include "fixture.h"
 
 static void a_folder_that_is_not_there_has_no_checkpoint(void **state)
@@ -87,6 +88,8 @@ static void each_entry_has_its_condition(void **state)
         {"step_00000007.replaced-r", CHECKPOINT_TORN, 7, true},
         {"step_00000007.branch-0", CHECKPOINT_TORN, 7, false},
         {"step_00000007.damaged", CHECKPOINT_FOREIGN, -1, false},
+        {"step_00000000", CHECKPOINT_TORN, 0, false},
+        {"step_00000000.partial-r", CHECKPOINT_PARTIAL, 0, false},
         {"step_00000001x", CHECKPOINT_FOREIGN, -1, false},
         {"step_-0000001", CHECKPOINT_FOREIGN, -1, false},
         {"step_99999999999999999999", CHECKPOINT_FOREIGN, -1, false},
@@ -176,6 +179,42 @@ static void a_run_a_ckpt_folder_and_a_checkpoint_resolve_to_a_checkpoint(void **
     assert_string_equal(path, wanted);
 }
 
+/* Whether there is a folder, and its names, where the path leads to nothing, a file, or round in a circle. */
+static void what_is_no_folder_is_told_from_what_cannot_be_read(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct folder_names names;
+    struct error error = {0};
+    char file[PATH_MAX], circle[PATH_MAX], path[PATH_MAX];
+    bool found = true;
+
+    strcpy(file, fixture_path(fixture->folder, "file"));
+    strcpy(circle, fixture_path(fixture->folder, "circle"));
+    fixture_write(file, "x", 1);
+    assert_int_equal(symlink("circle", circle), 0);
+    assert_int_equal(folder_find(fixture->folder, &found, NULL), STATUS_OK);
+    assert_true(found);
+    assert_int_equal(folder_find(fixture->ckpt, &found, NULL), STATUS_OK);
+    assert_false(found);
+    assert_int_equal(folder_find(fixture_path(file, "below"), &found, NULL), STATUS_OK);
+    assert_false(found);
+    assert_int_equal(folder_find(file, &found, &error), STATUS_INPUT);
+    assert_non_null(strstr(error.message, "/file is no folder"));
+    assert_int_equal(folder_find(circle, &found, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "/circle could not be read: Too many levels of symbolic links"));
+    assert_int_equal(unlink(circle), 0);
+    assert_int_equal(symlink("nowhere", circle), 0);
+    assert_int_equal(folder_find(circle, &found, &error), STATUS_INPUT);
+    assert_non_null(strstr(error.message, "/circle is a symbolic link to what is not there"));
+    assert_int_equal(folder_names(circle, &names, NULL), STATUS_INPUT);
+    assert_int_equal(folder_names(file, &names, NULL), STATUS_INPUT);
+    assert_int_equal(unlink(circle), 0);
+    assert_int_equal(symlink("circle", circle), 0);
+    assert_int_equal(folder_names(circle, &names, NULL), STATUS_STORAGE);
+    assert_int_equal(checkpoint_resolve(&file_system_real, fixture_path(file, "run"), path, &error), STATUS_INPUT);
+    assert_non_null(strstr(error.message, "/file/run: there is no such folder"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -184,6 +223,7 @@ int main(void)
         TEST(the_newest_complete_checkpoint_wins),
         TEST(torn_and_partial_ones_are_ignored_and_reported),
         TEST(each_entry_has_its_condition),
+        TEST(what_is_no_folder_is_told_from_what_cannot_be_read),
         TEST(a_renamed_checkpoint_is_torn_in_its_run_and_opens_elsewhere),
         TEST(one_set_aside_counts_until_its_successor_is_there),
         TEST(a_run_a_ckpt_folder_and_a_checkpoint_resolve_to_a_checkpoint),

@@ -5,9 +5,12 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "checkpoint/checksum.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/manifest_seal.h"
 #include "tensor/dtype.h"
@@ -53,6 +56,7 @@ struct refusal {
 
 static const struct refusal refusals[] = {
     {"{\n\"x\":1}", "m: 'format' is missing"},
+    {"{\n\"format\":0}", "m has format 0; this llmrun reads 1"},
     {"{\n\"format\":2}", "m has format 2; this llmrun reads 1"},
     {"{\n\"format\":\"1\"}", "m: 'format' has the wrong type"},
     {"{\n\"format\":1,\"step\":-1}", "m: 'step' is -1; it must be at least 0"},
@@ -87,6 +91,18 @@ static const struct refusal refusals[] = {
      "m: tensor 't': rank 6 is out of range; 0 to 5 can be used"},
     {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[\"2\"]", "64", "8") "]}",
      "m: tensor 't': an extent of its shape is no integer"},
+    {HEAD "\"files\":[{\"name\":\"a\",\"bytes\":9,\"checksum\":" SUM ",\"header_bytes\":7,\"header_checksum\":" SUM
+          "}],\"tensors\":[]}",
+     "m: 'header_bytes' is 7; it must be at least 8"},
+    {HEAD "\"files\":[{\"name\":\"a\",\"bytes\":9,\"checksum\":" SUM
+          "}],\"tensors\":[" ENTRY("t", "a", "f32", "[2]", "0", "8") "]}",
+     "m: tensor 't' is not within the data of file a"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[2]", "-1", "8") "]}",
+     "m: 'offset' is -1; it must be at least 0"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[2]", "0", "8") "]}",
+     "m: tensor 't' is not within the data of file a"},
+    {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[2]", "63", "8") "]}",
+     "m: tensor 't' is not within the data of file a"},
     {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[2]", "60", "8") "]}",
      "m: tensor 't' is not within the data of file a"},
     {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[2]", "65", "8") "]}",
@@ -107,6 +123,97 @@ static void each_hostile_manifest_is_refused_for_its_reason(void **state)
             fail_msg("'%s' is wanted, found '%s'", refusals[i].message, error.message);
         assert_null(manifest.tensors);
     }
+}
+
+/* The least of each number, the highest rank, a file that is all header and an empty one. */
+static void the_smallest_numbers_are_read(void **state)
+{
+    struct manifest manifest;
+    struct error error = {0};
+
+    (void)state;
+    if (parse("{\n\"format\":1,\"step\":0,\"run\":\"r\",\"state\":{\"a\":0.5,\"b\":\"\"},\"files\":["
+              "{\"name\":\"a\",\"bytes\":8,\"checksum\":" SUM ",\"header_bytes\":8,\"header_checksum\":" SUM "},"
+              "{\"name\":\"b\",\"bytes\":0,\"checksum\":" SUM
+              "}],\"tensors\":[" ENTRY("t", "a", "f32", "[1,2,0,3,4]", "8", "0") "]}",
+              &manifest, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(manifest.step, 0);
+    assert_int_equal(manifest.files[0].header_bytes, 8);
+    assert_int_equal(manifest.files[1].header_bytes, 0);
+    assert_true(shape_equal(&manifest.tensors[0].shape, &(struct shape){5, {1, 2, 0, 3, 4}}));
+    manifest_finish(&manifest);
+}
+
+static void a_run_id_has_64_characters_at_most(void **state)
+{
+    (void)state;
+    for (int length = 64; length <= 65; length++) {
+        struct manifest manifest;
+        struct error error = {0};
+        char run[66] = "", body[200];
+
+        memset(run, 'r', (size_t)length);
+        snprintf(body, sizeof body,
+                 "{\n\"format\":1,\"step\":1,\"run\":\"%s\",\"state\":{},\"files\":[],\"tensors\":[]}", run);
+        assert_int_equal(parse(body, &manifest, &error), length == 64 ? STATUS_OK : STATUS_INPUT);
+        if (length == 64)
+            assert_string_equal(manifest.run_id, run);
+        else
+            assert_non_null(strstr(error.message, "is no run id"));
+        manifest_finish(&manifest);
+    }
+}
+
+static void a_text_that_ends_with_or_in_its_seal_is_refused(void **state)
+{
+    char *text;
+    int64_t bytes;
+
+    (void)state;
+    assert_int_equal(manifest_seal("{\n}", &text, &bytes, NULL), STATUS_OK);
+    for (int64_t length = 0; length <= MANIFEST_SEAL_BYTES; length++) {
+        struct manifest manifest;
+        struct error error = {0};
+
+        assert_int_equal(manifest_parse(text, length, "m", &manifest, &error), STATUS_INPUT);
+        assert_non_null(strstr(error.message, length < MANIFEST_SEAL_BYTES
+                                                  ? "m does not start with the checksum of a manifest"
+                                                  : "m is damaged: its bytes have the checksum xxh3:2d06800538d394c2"));
+    }
+    free(text);
+}
+
+/* XXH3 of 64 bits, of nothing and with seed 0: 2D06800538D394C2 by the tests of xxHash. */
+static void checksums_have_one_form(void **state)
+{
+    static const char *const others[] = {
+        "",
+        "xxh3:",
+        "xxh3:2d06800538d394c",
+        "xxh3:2d06800538d394c22",
+        "xxh3:2D06800538D394C2",
+        "xxh4:2d06800538d394c2",
+        "xxh3:2d06800538d394cg",
+        "xxh3:gd06800538d394c2",
+        "xxh3:2d06800538d394c ",
+    };
+    char text[CHECKSUM_TEXT_BYTES];
+    struct checksum *checksum = checksum_create();
+    uint64_t value = 0;
+
+    (void)state;
+    assert_true(checksum_value(checksum) == UINT64_C(0x2d06800538d394c2));
+    checksum_add(checksum, "abc", 3);
+    checksum_add(checksum, "d", 1);
+    assert_true(checksum_value(checksum) == hash_bytes("abcd", 4));
+    checksum_reset(checksum);
+    assert_true(checksum_value(checksum) == UINT64_C(0x2d06800538d394c2));
+    checksum_destroy(checksum);
+    assert_string_equal(checksum_print(UINT64_C(0x0d06800538d394c2), text), "xxh3:0d06800538d394c2");
+    assert_true(checksum_parse("xxh3:fd06a805b8e394c2", &value) && value == UINT64_C(0xfd06a805b8e394c2));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(checksum_parse(others[i], &value));
 }
 
 static void a_printed_manifest_is_read_back(void **state)
@@ -151,6 +258,8 @@ static void file_names_are_plain(void **state)
     assert_false(manifest_plain_name("a b", 128));
     assert_false(manifest_plain_name("a\n", 128));
     assert_false(manifest_plain_name("\xc3\xa4", 128));
+    assert_true(manifest_plain_name("1234", 4));
+    assert_true(manifest_plain_name("a", 1));
     assert_false(manifest_plain_name("12345", 4));
 }
 
@@ -159,6 +268,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_manifest_is_read),
         cmocka_unit_test(each_hostile_manifest_is_refused_for_its_reason),
+        cmocka_unit_test(the_smallest_numbers_are_read),
+        cmocka_unit_test(a_run_id_has_64_characters_at_most),
+        cmocka_unit_test(a_text_that_ends_with_or_in_its_seal_is_refused),
+        cmocka_unit_test(checksums_have_one_form),
         cmocka_unit_test(a_printed_manifest_is_read_back),
         cmocka_unit_test(file_names_are_plain),
     };

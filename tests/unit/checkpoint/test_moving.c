@@ -88,6 +88,68 @@ static void a_checkpoint_that_is_replaced_nineteen_times_is_read(void **state)
     assert_int_equal(looks, 40);
 }
 
+/* Once a file beside the manifest was opened, all are those of the checkpoint that has the name by then. */
+static int open_replaced_between(const struct file_system *fs, const char *path, enum file_mode mode)
+{
+    const char *name = strrchr(path, '/') + 1;
+
+    (void)fs;
+    looks += !of_manifest(path);
+    return file_system_real.open(&file_system_real, looks > 0 ? fixture_path(other, name) : path, mode);
+}
+
+static void one_that_was_replaced_between_two_files_is_opened_again(void **state)
+{
+    struct file_system fs = file_system_real;
+    struct checkpoint checkpoint;
+    struct error error = {0};
+
+    (void)state;
+    fs.open = open_replaced_between;
+    if (checkpoint_open(&fs, one, &checkpoint, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    assert_string_equal(checkpoint.manifest.run_id, "run-2");
+    checkpoint_close(&checkpoint);
+    looks = 0;
+    if (checkpoint_verify(&fs, one, NULL, NULL, NULL, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+}
+
+/* It is removed at the open with that number. */
+static int open_last(const struct file_system *fs, const char *path, enum file_mode mode)
+{
+    (void)fs;
+    if (++looks == moving)
+        fixture_remove(one);
+    return file_system_real.open(&file_system_real, path, mode);
+}
+
+/* The manifest, three files and the manifest again. */
+static void one_that_is_removed_before_all_files_are_open_was_removed_and_is_not_damaged(void **state)
+{
+    static const char sentence[] = "step_00000003 was removed while it was being read; a run that saves beside it";
+    const struct fixture *fixture = *state;
+    struct file_system fs = file_system_real;
+
+    fs.open = open_last;
+    for (moving = 2; moving <= 5; moving++) {
+        struct checkpoint checkpoint;
+        struct error error = {0};
+
+        looks = 0;
+        fixture_save(fixture->ckpt, 3);
+        assert_int_equal(checkpoint_open(&fs, one, &checkpoint, &error), moving < 5 ? STATUS_INPUT : STATUS_OK);
+        assert_int_equal(strstr(error.message, sentence) != NULL, moving < 5);
+        assert_int_equal(looks, moving < 5 ? moving + 1 : 5);
+        checkpoint_close(&checkpoint);
+        looks = 0;
+        error.message[0] = '\0';
+        fixture_save(fixture->ckpt, 3);
+        assert_int_equal(checkpoint_verify(&fs, one, NULL, NULL, NULL, &error), moving < 5 ? STATUS_INPUT : STATUS_OK);
+        assert_int_equal(strstr(error.message, sentence) != NULL, moving < 5);
+    }
+}
+
 /* The list finds it; whoever opens it then does not. */
 static int open_removed(const struct file_system *fs, const char *path, enum file_mode mode)
 {
@@ -183,6 +245,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_checkpoint_that_is_replaced_twenty_times_is_given_up),
         TEST(a_checkpoint_that_is_replaced_nineteen_times_is_read),
+        TEST(one_that_was_replaced_between_two_files_is_opened_again),
+        TEST(one_that_is_removed_before_all_files_are_open_was_removed_and_is_not_damaged),
         TEST(a_run_that_moves_on_is_followed_a_hundred_times),
         TEST(a_checkpoint_that_was_named_is_tried_once),
         TEST(the_newest_is_looked_for_a_hundred_times_more_where_all_have_gone),

@@ -205,10 +205,13 @@ static int replace(const struct fixture *fixture, const char *final, struct erro
     const struct manifest manifest = {.step = 1, .run_id = "run-1"};
     char partial[PATH_MAX];
     bool renamed;
+    int result;
 
     strcpy(partial, fixture_path(fixture->folder, "new"));
     assert_int_equal(file_make_folders(&file_system_real, partial, NULL), STATUS_OK);
-    return commit_folder(&file_system_real, fixture->folder, partial, final, &manifest, &renamed, error);
+    result = commit_folder(&file_system_real, fixture->folder, partial, final, &manifest, &renamed, error);
+    assert_int_equal(folder_exists(partial), !renamed);
+    return result;
 }
 
 /* The last part of a path must be a name, for a rename. */
@@ -233,6 +236,25 @@ static void a_path_too_long_to_set_a_checkpoint_aside_leaves_it(void **state)
     assert_int_equal(access(fixture_path(fixture->ckpt, "step_00000001/manifest.json"), F_OK), 0);
     (void)replace(fixture, final_of(fixture->ckpt, "step_00000001", LONGEST - 15), &error);
     assert_int_equal(access(fixture_path(fixture->ckpt, "step_00000001.replaced-run-1"), F_OK), 0);
+}
+
+/* A save that ended before it was removed. */
+static void what_was_set_aside_before_makes_room_for_the_next(void **state)
+{
+    struct fixture *fixture = *state;
+    struct manifest manifest;
+    char final[PATH_MAX], aside[PATH_MAX];
+
+    save_without_tensors(fixture->ckpt, 1);
+    strcpy(final, fixture_path(fixture->ckpt, "step_00000001"));
+    strcpy(aside, fixture_path(fixture->ckpt, "step_00000001.replaced-run-1"));
+    assert_int_equal(file_make_folders(&file_system_real, aside, NULL), STATUS_OK);
+    fixture_write(fixture_path(aside, "x"), "x", 1);
+    assert_int_equal(replace(fixture, final, NULL), STATUS_OK);
+    assert_false(folder_exists(aside));
+    assert_int_equal(checkpoint_read_manifest(&file_system_real, final, &manifest, NULL), STATUS_OK);
+    assert_null(checkpoint_state_text(&manifest.state, "optimizer")); /* the new one has none */
+    manifest_finish(&manifest);
 }
 
 static void a_path_too_long_to_set_something_damaged_aside_leaves_it(void **state)
@@ -297,6 +319,7 @@ int main(void)
         TEST(a_folder_with_a_name_too_long_to_remove_stays),
         TEST(an_old_checkpoint_with_a_path_too_long_to_set_it_aside_stays),
         TEST(a_path_too_long_to_set_a_checkpoint_aside_leaves_it),
+        TEST(what_was_set_aside_before_makes_room_for_the_next),
         TEST(a_path_too_long_to_set_something_damaged_aside_leaves_it),
         TEST(something_damaged_is_set_aside_under_the_first_of_999_free_names),
     };

@@ -68,6 +68,7 @@ static const struct refusal refusals[] = {
     {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1,
      ": tensor 'a': its 12 bits are no whole bytes"},
     {"{\"a\":{" F32_2 ",\"data_offsets\":[0,8,9]}}", 8, ": tensor 'a': 'data_offsets' are not two integers"},
+    {"{\"a\":{" F32_2 ",\"data_offsets\":[\"0\",8]}}", 8, ": tensor 'a': 'data_offsets' are not two integers"},
     {"{\"a\":{" F32_2 ",\"data_offsets\":[0,\"8\"]}}", 8, ": tensor 'a': 'data_offsets' are not two integers"},
     {"{\"a\":{" F32_2 ",\"data_offsets\":[-8,0]}}", 8,
      ": tensor 'a': its data [-8,0) are not within the file's 8 bytes of data"},
@@ -189,6 +190,7 @@ static void a_header_larger_than_file_or_limit_is_refused_without_memory_for_it(
     struct fixture *fixture = *state;
     const char *path = fixture_path(fixture->folder, "huge");
     struct safetensors file;
+    struct error error = {0};
     char text[10] = "........{}";
 
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
@@ -196,7 +198,8 @@ static void a_header_larger_than_file_or_limit_is_refused_without_memory_for_it(
 
         memcpy(text, &lengths[i], 8);
         fixture_write(path, text, sizeof text);
-        assert_int_equal(safetensors_open(&file_system_real, path, &file, NULL), STATUS_INPUT);
+        assert_int_equal(safetensors_open(&file_system_real, path, &file, &error), STATUS_INPUT);
+        assert_non_null(strstr(error.message, ": the header claims "));
         assert_true(mallinfo2().uordblks < before + 65536);
     }
 }
@@ -379,12 +382,36 @@ static void a_header_holds_each_of_its_pairs(void **state)
     }
 }
 
+/* Padded to the next multiple of 64, and not where it is one: {"__metadata__":{"a":""}} has 25 characters. */
+static void a_header_is_padded_to_the_next_64_bytes(void **state)
+{
+    char value[200], *header;
+
+    (void)state;
+    for (size_t length = 0; length < 100; length++) {
+        const struct safetensors_pair pair = {"a", value};
+        const int64_t object = 8 + 25 + (int64_t)length;
+        uint64_t json_bytes;
+        int64_t bytes;
+
+        memset(value, 'v', length);
+        value[length] = '\0';
+        assert_int_equal(safetensors_make_header(NULL, 0, &pair, 1, &header, &bytes, NULL), STATUS_OK);
+        assert_int_equal(bytes, object <= 64 ? 64 : object <= 128 ? 128 : 192);
+        memcpy(&json_bytes, header, 8);
+        assert_int_equal(json_bytes, bytes - 8);
+        assert_int_equal(header[object - 1], '}');
+        free(header);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(each_rule_of_the_format_is_checked),
         TEST(a_header_holds_each_of_its_pairs),
+        TEST(a_header_is_padded_to_the_next_64_bytes),
         TEST(each_type_of_the_format_has_its_size),
         TEST(a_file_shorter_than_its_length_field_is_refused),
         TEST(a_header_larger_than_file_or_limit_is_refused_without_memory_for_it),

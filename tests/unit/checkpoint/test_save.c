@@ -112,6 +112,32 @@ static void forty_tensors_lie_in_forty_shards(void **state)
     checkpoint_close(&checkpoint);
 }
 
+static void expect_shards(const struct safetensors_form *forms, int64_t count, int64_t limit, int64_t wanted)
+{
+    struct shards shards = {0};
+
+    assert_int_equal(shards_plan(forms, count, limit, "run", 1, &shards, NULL), STATUS_OK);
+    assert_int_equal(shards.count, wanted);
+    shards_finish(&shards);
+}
+
+static void a_shard_has_its_limit_of_bytes_or_one_tensor(void **state)
+{
+    const struct safetensors_form first[] = {{"a", LLMRUN_U8, {1, {0}}}, {"b", LLMRUN_U8, {1, {700}}}},
+                                  second[] = {{"a", LLMRUN_U8, {1, {1}}}, {"b", LLMRUN_U8, {1, {599}}}},
+                                  third[] = {{"a", LLMRUN_U8, {1, {1}}}, {"b", LLMRUN_U8, {1, {600}}}},
+                                  fourth[] = {{"a", LLMRUN_U8, {1, {700}}}, {"b", LLMRUN_U8, {1, {1}}}},
+                                  fifth[] = {{"a", LLMRUN_U8, {1, {3}}}, {"b", LLMRUN_F32, {1, {1}}}};
+
+    (void)state;
+    expect_shards(first, 2, 600, 1);
+    expect_shards(second, 2, 600, 1);
+    expect_shards(third, 2, 600, 2);
+    expect_shards(fourth, 2, 600, 2);
+    expect_shards(fifth, 2, 600, 2); /* 4 does not divide 3 */
+    expect_shards(first, 0, 600, 0);
+}
+
 static void forms_without_a_size_are_our_own_mistake(void **state)
 {
     const struct safetensors_form untyped = {"a", LLMRUN_NONE, {1, {1}}}, negative = {"a", LLMRUN_F32, {1, {-1}}},
@@ -542,6 +568,7 @@ int main(void)
         TEST(a_saved_checkpoint_verifies),
         TEST(tensors_are_cut_into_shards_at_the_limit_and_where_alignment_ends),
         TEST(forty_tensors_lie_in_forty_shards),
+        TEST(a_shard_has_its_limit_of_bytes_or_one_tensor),
         TEST(forms_without_a_size_are_our_own_mistake),
         TEST(a_shard_is_a_safetensors_file_of_its_own),
         TEST(only_the_newest_checkpoints_stay),

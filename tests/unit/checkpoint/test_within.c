@@ -114,6 +114,28 @@ static void other_files_are_those_of_the_table_below(void **state)
     free(found);
 }
 
+/* The first file of a checkpoint that is all small files, opened by the shortest name of its folder. */
+static void a_checkpoint_without_tensors_has_its_files(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct checkpoint small;
+    char *found = NULL;
+    int64_t length = 0;
+
+    fixture_snapshot(&file_system_real, fixture->ckpt, 2, &snapshot);
+    snapshot.count = 0;
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    assert_int_equal(chdir(fixture_path(fixture->ckpt, "step_00000002")), 0);
+    assert_int_equal(checkpoint_open(&file_system_real, ".", &small, NULL), STATUS_OK);
+    fixture_write("vocab.json", "", 0);
+    assert_int_equal(file_read_all(checkpoint_files(&small), "./vocab.json", 100, &found, &length, NULL), STATUS_OK);
+    assert_string_equal(found, "{\"a\": 2}");
+    free(found);
+    assert_int_equal(chdir("/"), 0);
+    checkpoint_close(&small);
+}
+
 static void folders_are_those_of_the_table_below(void **state)
 {
     const struct fixture *fixture = *state;
@@ -209,6 +231,7 @@ int main(void)
         TEST(a_stored_file_is_read_from_any_byte_to_its_end),
         TEST(nothing_changes_a_stored_file),
         TEST(other_files_are_those_of_the_table_below),
+        TEST(a_checkpoint_without_tensors_has_its_files),
         TEST(folders_are_those_of_the_table_below),
         TEST(a_small_file_of_another_checkpoint_is_compared_when_it_is_opened),
         TEST(so_it_is_without_a_checkpoint_that_is_open),
