@@ -241,6 +241,31 @@ static void a_rest_that_stays_is_no_obstacle_to_the_others(void **state)
     assert_int_equal(files.calls[CALL_REMOVE], 3);
 }
 
+static void removal_of_old_checkpoints_ends_with_the_first_that_stays(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct checkpoint_snapshot snapshot;
+    struct failing_files files;
+    struct error error = {0};
+
+    for (int64_t step = 1; step <= 4; step++) {
+        fixture_snapshot(&file_system_real, fixture->ckpt, step, &snapshot);
+        snapshot.keep = 0;
+        assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    }
+    failing_files_init(&files);
+    files.call = CALL_RENAME;
+    files.first = files.last = 1;
+    files.problem = EIO;
+    assert_int_equal(checkpoint_retain(&files.fs, fixture->ckpt, 1, 0, 4, &error), STATUS_STORAGE);
+    assert_non_null(strstr(error.message, "step_00000001: could not rename it to "));
+    assert_int_equal(files.calls[CALL_RENAME], 1);
+    assert_true(folder_exists(fixture_path(fixture->ckpt, "step_00000002")));
+    assert_int_equal(checkpoint_retain(&files.fs, fixture->ckpt, 1, 0, 4, &error), STATUS_OK);
+    assert_false(folder_exists(fixture_path(fixture->ckpt, "step_00000003")));
+    assert_true(folder_exists(fixture_path(fixture->ckpt, "step_00000004")));
+}
+
 /* So that a folder that goes in part is never taken for a whole checkpoint. */
 static void the_manifest_is_the_first_file_to_be_removed(void **state)
 {
@@ -484,6 +509,7 @@ int main(void)
         TEST(any_call_that_fails_once_leaves_the_old_or_the_new_checkpoint),
         TEST(a_call_that_fails_from_some_moment_on_leaves_the_old_or_the_new_checkpoint),
         TEST(any_call_that_fails_while_a_step_is_saved_again_leaves_one_of_them),
+        TEST(removal_of_old_checkpoints_ends_with_the_first_that_stays),
         TEST(the_manifest_is_the_first_file_to_be_removed),
         TEST(a_rest_that_is_a_file_and_stays_is_told),
         TEST(a_rest_that_stays_is_no_obstacle_to_the_others),

@@ -247,6 +247,11 @@ static void hold_with_limit(const struct fixture *fixture, rlim_t limit, int hel
     few.rlim_cur = 1024 < before.rlim_max ? 1024 : before.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     assert_int_equal(checkpoint_most_held(), few.rlim_cur / 4);
+    few.rlim_cur = 2048;
+    if (before.rlim_max >= 2048) {
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        assert_int_equal(checkpoint_most_held(), 256);
+    }
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 

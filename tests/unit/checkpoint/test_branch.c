@@ -206,6 +206,73 @@ static void a_file_with_the_name_of_an_unfinished_save_is_swept(void **state)
     expect_names(fixture->ckpt, "00000001");
 }
 
+/* Step 5 as it was set aside: of branch 0, whole, damaged (its manifest is gone) or not readable. */
+enum aside { WHOLE, DAMAGED, UNREADABLE };
+
+static void what_was_set_aside_goes_when_its_successor_is_there_and_whole(void **state)
+{
+    static const struct {
+        enum aside aside;
+        int64_t step, branch; /* of the other one; 0, 0: there is none */
+        const char *name;     /* which that one has then */
+        bool goes;
+    } rows[] = {
+        {WHOLE, 5, 0, "step_00000005", true},
+        {WHOLE, 0, 0, NULL, false},
+        {WHOLE, 5, 1, "step_00000005", false},
+        {WHOLE, 6, 0, "step_00000006", false},
+        {WHOLE, 4, 0, "step_00000004", false},
+        {WHOLE, 5, 0, "step_00000005.replaced-s", false},
+        {DAMAGED, 5, 0, "step_00000005", true},
+        {DAMAGED, 5, 1, "step_00000005", true},
+        {DAMAGED, 0, 0, NULL, false},
+        {DAMAGED, 6, 0, "step_00000006", false},
+        {UNREADABLE, 5, 0, "step_00000005", false},
+    };
+    const struct fixture *fixture = *state;
+    char from[PATH_MAX], aside[PATH_MAX], other[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct file_system fs = file_system_real;
+
+        save(fixture->ckpt, 5, 0, 0);
+        strcpy(from, fixture_path(fixture->ckpt, "step_00000005"));
+        strcpy(aside, fixture_path(fixture->ckpt, "step_00000005.replaced-r"));
+        assert_int_equal(rename(from, aside), 0);
+        if (rows[i].name != NULL) {
+            /* Saved elsewhere: a save here would sweep. */
+            snprintf(other, sizeof other, "%.4000s/other", fixture->folder);
+            save(other, rows[i].step, rows[i].branch, 0);
+            snprintf(from, sizeof from, "%.4000s/step_%08d", other, (int)rows[i].step);
+            assert_int_equal(rename(from, fixture_path(fixture->ckpt, rows[i].name)), 0);
+        }
+        if (rows[i].aside == DAMAGED)
+            assert_int_equal(remove(fixture_path(aside, "manifest.json")), 0);
+        strcpy(unreadable, rows[i].aside == UNREADABLE ? aside : "/nowhere");
+        fs.open = open_unless_unreadable;
+        assert_int_equal(checkpoint_sweep(&fs, fixture->ckpt, NULL), STATUS_OK);
+        if (folder_exists(aside) == rows[i].goes)
+            fail_msg("row %zu: it %s", i, rows[i].goes ? "stays" : "goes");
+        if (rows[i].name != NULL)
+            assert_true(folder_exists(fixture_path(fixture->ckpt, rows[i].name)));
+        fixture_remove(fixture->ckpt);
+    }
+}
+
+/* One of its step that is damaged is no successor, and is no rest of a save. */
+static void what_was_set_aside_stays_beside_a_damaged_one(void **state)
+{
+    const struct fixture *fixture = *state;
+    char name[PATH_MAX];
+
+    save(fixture->ckpt, 5, 0, 0);
+    strcpy(name, fixture_path(fixture->ckpt, "step_00000005"));
+    assert_int_equal(rename(name, fixture_path(fixture->ckpt, "step_00000005.replaced-r")), 0);
+    assert_int_equal(file_make_folders(&file_system_real, name, NULL), STATUS_OK);
+    assert_int_equal(checkpoint_sweep(&file_system_real, fixture->ckpt, NULL), STATUS_OK);
+    expect_names(fixture->ckpt, "00000005 00000005.replaced-r");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -216,6 +283,8 @@ int main(void)
         TEST(one_that_cannot_be_read_leaves_the_branch_and_the_newest_unknown),
         TEST(the_first_run_of_a_folder_is_on_branch_0),
         TEST(what_was_just_saved_is_kept_whatever_its_step),
+        TEST(what_was_set_aside_goes_when_its_successor_is_there_and_whole),
+        TEST(what_was_set_aside_stays_beside_a_damaged_one),
         TEST(a_file_with_the_name_of_an_unfinished_save_is_swept),
     };
 

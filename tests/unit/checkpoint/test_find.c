@@ -122,6 +122,29 @@ static void each_entry_has_its_condition(void **state)
     checkpoint_listing_finish(&listing);
 }
 
+static void one_that_lacks_any_of_its_files_is_torn(void **state)
+{
+    static const char *const names[] = {"manifest.json", "tensors-00001.safetensors", "tensors-00002.safetensors",
+                                        "vocab.json"};
+    const struct fixture *fixture = *state;
+    char folder[PATH_MAX];
+
+    strcpy(folder, fixture_path(fixture->ckpt, "step_00000006"));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct checkpoint_listing listing;
+
+        fixture_save(fixture->ckpt, 6);
+        assert_int_equal(unlink(fixture_path(folder, names[i])), 0);
+        assert_int_equal(checkpoint_list(&file_system_real, fixture->ckpt, &listing, NULL), STATUS_OK);
+        assert_int_equal(listing.count, 1);
+        assert_int_equal(listing.entries[0].condition, CHECKPOINT_TORN);
+        assert_non_null(strstr(listing.entries[0].reason, names[i]));
+        assert_int_equal(listing.entries[0].bytes, 0);
+        checkpoint_listing_finish(&listing);
+        fixture_remove(folder);
+    }
+}
+
 static void a_renamed_checkpoint_is_torn_in_its_run_and_opens_elsewhere(void **state)
 {
     struct fixture *fixture = *state;
@@ -224,6 +247,7 @@ int main(void)
         TEST(torn_and_partial_ones_are_ignored_and_reported),
         TEST(each_entry_has_its_condition),
         TEST(what_is_no_folder_is_told_from_what_cannot_be_read),
+        TEST(one_that_lacks_any_of_its_files_is_torn),
         TEST(a_renamed_checkpoint_is_torn_in_its_run_and_opens_elsewhere),
         TEST(one_set_aside_counts_until_its_successor_is_there),
         TEST(a_run_a_ckpt_folder_and_a_checkpoint_resolve_to_a_checkpoint),

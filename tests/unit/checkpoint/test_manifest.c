@@ -247,6 +247,33 @@ static void a_printed_manifest_is_read_back(void **state)
     manifest_finish(&back);
 }
 
+static void a_name_that_is_no_utf_8_text_is_not_printed(void **state)
+{
+    const struct manifest_file file = {.name = (char *)"a", .bytes = 72, .header_bytes = 64};
+
+    (void)state;
+    for (int bad = 0; bad < 3; bad++) {
+        struct manifest manifest = {.step = 1, .run_id = "r"};
+        struct error error = {0};
+        char *text;
+        int64_t bytes;
+
+        assert_int_equal(manifest_add_file(&manifest, &file, NULL), STATUS_OK);
+        for (int i = 0; i < 3; i++) {
+            char name[] = "t0";
+            const struct manifest_tensor tensor = {
+                .name = name, .dtype = LLMRUN_F32, .shape = {1, {0}}, .offset = 64, .bytes = 0};
+
+            name[1] = i == bad ? '\xff' : (char)('0' + i);
+            assert_int_equal(manifest_add_tensor(&manifest, &tensor, NULL), STATUS_OK);
+        }
+        assert_int_equal(manifest_print(&manifest, &text, &bytes, &error), STATUS_BUG);
+        assert_string_equal(error.message, "the manifest cannot be printed: a tensor name is no UTF-8 text");
+        assert_null(text);
+        manifest_finish(&manifest);
+    }
+}
+
 static void file_names_are_plain(void **state)
 {
     (void)state;
@@ -273,6 +300,7 @@ int main(void)
         cmocka_unit_test(a_text_that_ends_with_or_in_its_seal_is_refused),
         cmocka_unit_test(checksums_have_one_form),
         cmocka_unit_test(a_printed_manifest_is_read_back),
+        cmocka_unit_test(a_name_that_is_no_utf_8_text_is_not_printed),
         cmocka_unit_test(file_names_are_plain),
     };
 
