@@ -21,6 +21,7 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/retain.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/stored_file.h"
 #include "checkpoint/verify.h"
 #include "failing_files.h"
 #include "fixture.h"
@@ -264,6 +265,28 @@ static void removal_of_old_checkpoints_ends_with_the_first_that_stays(void **sta
     assert_int_equal(checkpoint_retain(&files.fs, fixture->ckpt, 1, 0, 4, &error), STATUS_OK);
     assert_false(folder_exists(fixture_path(fixture->ckpt, "step_00000003")));
     assert_true(folder_exists(fixture_path(fixture->ckpt, "step_00000004")));
+}
+
+static void a_close_that_fails_is_told_and_one_that_was_interrupted_has_closed(void **state)
+{
+    const struct fixture *fixture = *state;
+
+    for (int interrupted = 0; interrupted < 2; interrupted++) {
+        struct failing_files files;
+        struct stored_file file;
+        struct error error = {0};
+        uint64_t checksum;
+
+        failing_files_init(&files);
+        files.call = CALL_CLOSE;
+        files.first = files.last = 1;
+        files.problem = interrupted ? EINTR : EIO;
+        assert_int_equal(stored_file_create(&file, &files.fs, fixture->folder, "a", &error), STATUS_OK);
+        assert_int_equal(stored_file_write(&file, "abc", 3, &error), STATUS_OK);
+        assert_int_equal(stored_file_finish(&file, &checksum, &error), interrupted ? STATUS_OK : STATUS_STORAGE);
+        assert_int_equal(strstr(error.message, "/a: could not close: Input/output error") != NULL, !interrupted);
+        assert_int_equal(files.calls[CALL_CLOSE], 1);
+    }
 }
 
 /* So that a folder that goes in part is never taken for a whole checkpoint. */
@@ -510,6 +533,7 @@ int main(void)
         TEST(a_call_that_fails_from_some_moment_on_leaves_the_old_or_the_new_checkpoint),
         TEST(any_call_that_fails_while_a_step_is_saved_again_leaves_one_of_them),
         TEST(removal_of_old_checkpoints_ends_with_the_first_that_stays),
+        TEST(a_close_that_fails_is_told_and_one_that_was_interrupted_has_closed),
         TEST(the_manifest_is_the_first_file_to_be_removed),
         TEST(a_rest_that_is_a_file_and_stays_is_told),
         TEST(a_rest_that_stays_is_no_obstacle_to_the_others),

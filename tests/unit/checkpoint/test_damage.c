@@ -266,9 +266,10 @@ static void verification_goes_on_after_a_problem_and_counts_them(void **state)
     fixture_write(fixture_path(folder, SHARD_2), data, (size_t)bytes);
     fixture_write(fixture_path(folder, "vocab.json"), "{}", 2);
     fixture_write(fixture_path(folder, "stray"), "", 0);
+    fixture_write(fixture_path(folder, "a"), "", 0);
     assert_int_equal(checkpoint_verify(&file_system_real, folder, collect, list, NULL, &error), STATUS_INPUT);
-    assert_string_equal(list, SHARD_2 ":adam/embedding.weight\n" SHARD_2 ":scalar\nvocab.json\nstray\n");
-    assert_non_null(strstr(error.message, "(and 3 more problems)"));
+    assert_string_equal(list, SHARD_2 ":adam/embedding.weight\n" SHARD_2 ":scalar\nvocab.json\na\nstray\n");
+    assert_non_null(strstr(error.message, "(and 4 more problems)"));
     free(data);
 }
 
