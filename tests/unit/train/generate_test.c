@@ -180,6 +180,45 @@ static void rounding_never_leads_beyond_the_last_token(void **state)
     }
 }
 
+/* As the range goes on, tokens come from the most probable one on, ties by number: with many tokens and few values. */
+static void tokens_come_in_the_order_of_their_probability(void **state)
+{
+    enum { COUNT = 101, STEPS = 20000 };
+    static const int64_t kept[] = {0, 1, 2, 7, 50, COUNT - 1};
+    struct candidate_token scratch[COUNT];
+    float logits[COUNT];
+    uint32_t random = 7;
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        random = random * 1664525 + 1013904223;
+        logits[i] = (float)(random >> 28) * 0.1f;
+    }
+    for (size_t k = 0; k < sizeof kept / sizeof kept[0]; k++)
+        for (int by_share = 0; by_share < 2; by_share++) {
+            /* A top_p just below 1 has all candidates ranked, and keeps them. */
+            const struct generate_options options = {
+                .temperature = 1, .top_p = by_share ? 1 - 1e-12 : 1, .top_k = kept[k]};
+            const int64_t wanted = kept[k] > 0 ? kept[k] : COUNT;
+            int32_t before = -1;
+            int64_t tokens = 0;
+
+            for (int step = 0; step < STEPS; step++) {
+                const int32_t token = generate_pick(logits, COUNT, &options, (double)step / STEPS, scratch);
+                int64_t better = 0;
+
+                if (token == before)
+                    continue;
+                for (int32_t i = 0; i < COUNT; i++)
+                    better += logits[i] > logits[token] || (logits[i] == logits[token] && i < token);
+                assert_int_equal(better, tokens); /* none is left out */
+                before = token;
+                tokens++;
+            }
+            assert_int_equal(tokens, wanted);
+        }
+}
+
 /* Of tokens 0 to 4 the most probable is 2: with a tokenizer of two tokens it has no text. */
 static void tokens_without_a_text_are_never_picked_but_for_stops(void **state)
 {
@@ -214,6 +253,7 @@ int main(void)
         cmocka_unit_test(temperature_0_is_the_most_probable_token),
         cmocka_unit_test(a_tiny_temperature_is_the_most_probable_token_too),
         cmocka_unit_test(ties_go_to_the_lower_token),
+        cmocka_unit_test(tokens_come_in_the_order_of_their_probability),
         cmocka_unit_test(tokens_without_a_text_are_never_picked_but_for_stops),
         cmocka_unit_test(the_ends_of_the_uniform_range_choose_the_first_and_the_last),
         cmocka_unit_test(rounding_never_leads_beyond_the_last_token),

@@ -345,6 +345,41 @@ static void lines_wait_in_bounded_memory_and_leave_no_hole(void **state)
     assert_true(written > lines - 200 && written <= lines + 1);
 }
 
+static int64_t write_nothing(const struct file_system *fs, int handle, const void *data, size_t bytes)
+{
+    (void)fs, (void)handle, (void)data, (void)bytes;
+    return 0;
+}
+
+static void expect_no_output(void *context, enum log_level level, const char *line)
+{
+    static const char *const sentences[] = {"could not write: Input/output error; its lines wait",
+                                            "there was no room for its last lines"};
+
+    (void)context;
+    assert_int_equal(level, LOG_WARNING);
+    assert_true(warnings < 2);
+    assert_non_null(strstr(line, sentences[warnings++]));
+}
+
+static void a_file_that_takes_nothing_keeps_no_run_waiting(void **state)
+{
+    struct file_system fs = file_system_real;
+    struct metrics metrics;
+
+    (void)state;
+    fs.write = write_nothing;
+    warnings = 0;
+    log_set_sink(expect_no_output, NULL);
+    open_well(&metrics, &fs);
+    for (int i = 0; i < 3; i++)
+        metrics_event(&metrics, "checkpoint", "\"step\":%d", i);
+    assert_int_equal(warnings, 1);
+    metrics_close(&metrics);
+    log_set_sink(NULL, NULL);
+    assert_int_equal(warnings, 2);
+}
+
 static void interrupted_and_short_writes_lose_nothing(void **state)
 {
     struct failing_files files;
@@ -466,6 +501,7 @@ int main(void)
         EACH(a_line_that_found_room_for_its_beginning_is_ended_later),
         EACH(a_disk_that_stays_full_leaves_whole_lines),
         EACH(lines_wait_in_bounded_memory_and_leave_no_hole),
+        EACH(a_file_that_takes_nothing_keeps_no_run_waiting),
         EACH(interrupted_and_short_writes_lose_nothing),
         EACH(a_file_that_cannot_be_opened_is_named),
         EACH(a_last_line_that_cannot_be_looked_at_or_cut_ends_the_start),

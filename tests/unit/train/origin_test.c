@@ -108,11 +108,88 @@ static void data_special_that_nobody_sets_is_what_the_run_began_with(void **stat
     assert_non_null(strstr(error.message, "data.special is text, but the run to resume has find"));
 }
 
+/* Where to begin, as run.resume says. */
+static int find(const char *run_folder, const char *resume, bool *resumed, struct error *error)
+{
+    const struct config_flag flags[] = {{"run.resume", resume}};
+    const struct config_inputs inputs = {.flags = flags, .flag_count = 1};
+    struct config config;
+    struct origin origin = {0};
+    int status;
+
+    assert_int_equal(config_load(&config, &inputs, error), STATUS_OK);
+    status = origin_find(&origin, &file_system_real, &config, run_folder, error);
+    *resumed = origin.resumed;
+    if (status == STATUS_OK && origin.resumed)
+        assert_int_equal(origin.checkpoint.manifest.step, 1);
+    origin_close(&origin);
+    config_free(&config);
+    return status;
+}
+
+static void a_run_goes_on_from_what_is_asked_for(void **state)
+{
+    char path[300], nowhere[300];
+    struct error error = {0};
+    bool resumed;
+
+    (void)state;
+    snprintf(nowhere, sizeof nowhere, "%s/other", folder);
+    snprintf(path, sizeof path, "%s/%s/step_00000001", folder, SAVER_FOLDER);
+    assert_int_equal(find(folder, "none", &resumed, &error), STATUS_OK);
+    assert_false(resumed);
+    assert_int_equal(find(folder, "auto", &resumed, &error), STATUS_OK);
+    assert_false(resumed);
+    save("data: {mask: none}\n");
+    assert_int_equal(find(folder, "auto", &resumed, &error), STATUS_OK);
+    assert_true(resumed);
+    assert_int_equal(find(folder, "none", &resumed, &error), STATUS_USAGE);
+    assert_non_null(strstr(error.message, "run.resume is none, and "));
+    assert_non_null(strstr(error.message, path));
+    /* By its name it is found from anywhere. */
+    assert_int_equal(find(nowhere, "auto", &resumed, &error), STATUS_OK);
+    assert_false(resumed);
+    assert_int_equal(find(nowhere, "none", &resumed, &error), STATUS_OK);
+    assert_false(resumed);
+    assert_int_equal(find(nowhere, path, &resumed, &error), STATUS_OK);
+    assert_true(resumed);
+    assert_int_equal(find(nowhere, nowhere, &resumed, &error), STATUS_INPUT);
+}
+
+/* What a stored config says wrong names the checkpoint; what a flag above it says wrong does not. */
+static void a_sentence_about_a_stored_config_begins_with_its_checkpoint(void **state)
+{
+    const struct config_flag flags[] = {{"train.steps", "many"}};
+    const struct config_inputs above = {.flags = flags, .flag_count = 1};
+    struct checkpoint checkpoint;
+    struct config config;
+    struct error error = {0};
+    char wanted[400];
+    bool resumed;
+
+    (void)state;
+    save("data: {mask: all}\n");
+    snprintf(wanted, sizeof wanted, "%s/%s/step_00000001: %s", folder, SAVER_FOLDER, SAVER_CONFIG_NAME);
+    assert_int_not_equal(find(folder, "auto", &resumed, &error), STATUS_OK);
+    assert_int_equal(strncmp(error.message, wanted, strlen(wanted)), 0);
+    assert_int_equal(tear_down(NULL), 0);
+    assert_int_equal(set_up(NULL), 0);
+    save("data: {mask: none}\n");
+    snprintf(wanted, sizeof wanted, "%s/%s/step_00000001", folder, SAVER_FOLDER);
+    assert_int_equal(checkpoint_open(&file_system_real, wanted, &checkpoint, &error), STATUS_OK);
+    assert_int_not_equal(saver_read_config(&checkpoint, &above, &config, &error), STATUS_OK);
+    assert_null(strstr(error.message, folder));
+    assert_non_null(strstr(error.message, "train.steps"));
+    checkpoint_close(&checkpoint);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_run_of_a_version_without_data_special_goes_on_without_special_tokens, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_run_goes_on_from_what_is_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_sentence_about_a_stored_config_begins_with_its_checkpoint, set_up, tear_down),
         cmocka_unit_test_setup_teardown(data_special_that_nobody_sets_is_what_the_run_began_with, set_up, tear_down),
     };
 

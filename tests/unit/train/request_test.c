@@ -204,6 +204,14 @@ static void no_more_tokens_are_computed_at_once_than_32_bits_count(void **state)
         else
             assert_refused(config, 0, "at most 2147483647 tokens are computed at once");
     }
+    {
+        struct config given = CONFIG("model.preset", "gpt2", "data.seq_len", "1024"),
+                      none = CONFIG("model.preset", "gpt2");
+
+        given.train.global_batch = none.train.global_batch = INT32_MAX;
+        assert_refused(given, 0, " and data.seq_len 1024; at most");
+        assert_refused(none, 0, " and data.seq_len 1024 (not set: the n_positions of the model); at most");
+    }
 }
 
 static void uses_decide_which_sections_are_built(void **state)

@@ -65,6 +65,20 @@ static void before_the_first_save_its_time_is_estimated_from_its_size(void **sta
     assert_int_equal(stopped_after(&limit, 0, 100), 9800);
 }
 
+static void a_limit_of_a_second_is_one(void **state)
+{
+    struct time_limit limit;
+
+    (void)state;
+    time_limit_start(&limit, 5000 * MS, 1, 0);
+    time_limit_saved(&limit, 0);
+    /* 1,000 - 3 x 100 = 700 is the last moment at which there is time for one more. */
+    assert_int_equal(stopped_after(&limit, 5000, 100), 800);
+    time_limit_start(&limit, 7, 1, 0);
+    assert_false(time_limit_reached(&limit, 1000000007));
+    assert_true(time_limit_reached(&limit, 1000000008));
+}
+
 static void without_a_limit_nothing_stops(void **state)
 {
     struct time_limit limit;
@@ -90,6 +104,7 @@ int main(void)
         cmocka_unit_test(the_longest_step_counts),
         cmocka_unit_test(the_longest_save_counts),
         cmocka_unit_test(before_the_first_save_its_time_is_estimated_from_its_size),
+        cmocka_unit_test(a_limit_of_a_second_is_one),
         cmocka_unit_test(without_a_limit_nothing_stops),
         cmocka_unit_test(a_limit_beyond_the_clock_is_none),
     };

@@ -129,6 +129,45 @@ static void stop_at(void *context, const struct trainer *trainer, const struct s
         raise_quietly(SIGTERM);
 }
 
+/* Operations of the products of a step, by hand: 16 tokens of a model of one layer, 16 wide, with 256 tokens, and twice
+ * as many for the gradients. */
+#define PRODUCTS (3 * 2.0 * 16 * (16 * 48 + 16 * 16 + 2 * 16 * 64 + 16 * 256))
+#define PEAK     1e9
+
+/* In place of the step at which a run is asked to stop: its steps are measured, against no peak of the device or one.
+ */
+enum { WITHOUT_PEAK = -1, MEASURED = -2, MEASURED_BF16 = -3 };
+
+static int measured;
+
+static void set_peak(void *context, const struct trainer *trainer)
+{
+    (void)context;
+    trainer_engine(trainer)->chosen.device->info.flops_f32 = PEAK;
+    trainer_engine(trainer)->chosen.device->info.flops_bf16 = 2 * PEAK;
+}
+
+static bool near(double a, double b)
+{
+    return a > b * (1 - 1e-9) && a < b * (1 + 1e-9);
+}
+
+static void measure(void *context, const struct trainer *trainer, const struct step_metrics *step)
+{
+    const double peak = *(const double *)context, seconds = step->step_ms * 1e-3;
+
+    (void)trainer;
+    assert_true(seconds > 0 && seconds < 100);
+    assert_int_equal(step->step_tokens, 2 * 8);
+    assert_true(near(step->tokens_per_s * seconds, 16));
+    assert_true(near(step->trained_tokens_per_s * seconds, (double)step->trained_tokens));
+    if (peak == 0)
+        assert_true(step->mfu == -1);
+    else /* attention adds a little */
+        assert_true(step->mfu * seconds * peak >= PRODUCTS && step->mfu * seconds * peak < 1.05 * PRODUCTS);
+    measured++;
+}
+
 /* A run with the keys KEY, VALUE, ..., NULL that is asked to stop when step `last` (0: it is not) is told. Where that
  * step is not saved, the one behind it has been submitted by then. */
 static int train(const char *run_folder, int64_t last, struct error *error, const char *const *words)
@@ -148,6 +187,7 @@ static int train(const char *run_folder, int64_t last, struct error *error, cons
         .builtin = text, .builtin_bytes = sizeof text - 1, .fs = &fs, .clock = &clock_system};
     struct trainer *trainer = NULL;
     struct config config;
+    double peak = last == MEASURED ? PEAK : last == MEASURED_BF16 ? 2 * PEAK : 0;
     int status;
 
     for (; words[0] != NULL; words += 2)
@@ -160,6 +200,11 @@ static int train(const char *run_folder, int64_t last, struct error *error, cons
     fs.sync = no_sync;
     fs.sync_folder = no_sync_folder;
     options.config = &config;
+    if (last < 0) {
+        options.observer.context = &peak;
+        options.observer.started = peak > 0 ? set_peak : NULL;
+        options.observer.step = measure;
+    }
     if (last > 0) {
         options.observer.context = &last;
         options.observer.step = stop_at;
@@ -331,6 +376,68 @@ static void last_good_weights_that_cannot_be_saved_are_told_with_why(void **stat
     }
 }
 
+static void rates_and_shares_of_the_peak_follow_from_the_time_of_a_step(void **state)
+{
+    static const char *const ways[][4] = {{"train.micro_batch", "2", "parallel.recompute", "none"},
+                                          {"train.micro_batch", "1", "parallel.recompute", "none"},
+                                          {"train.micro_batch", "2", "parallel.recompute", "full"},
+                                          {"train.micro_batch", "1", "precision.compute", "bf16"},
+                                          {"train.micro_batch", "2", "parallel.recompute", "none"}};
+    static const int64_t peaks[] = {MEASURED, MEASURED, MEASURED, MEASURED_BF16, WITHOUT_PEAK};
+    struct error error = {0};
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        measured = 0;
+        assert_int_equal(TRAIN(peaks[i], &error, "train.steps", "3", ways[i][0], ways[i][1], ways[i][2], ways[i][3]),
+                         STATUS_OK);
+        assert_int_equal(measured, 3);
+        assert_int_equal(tear_down(NULL), 0);
+        assert_int_equal(set_up(NULL), 0);
+    }
+}
+
+/* A member of the first event of this kind in metrics.jsonl. */
+static double member(const char *event, const char *name)
+{
+    char path[PATH_MAX], line[4096], wanted[100];
+    double number = -1;
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    while (number < 0 && fgets(line, sizeof line, file) != NULL) {
+        const char *at;
+
+        snprintf(wanted, sizeof wanted, "{\"event\":\"%s\"", event);
+        if (strncmp(line, wanted, strlen(wanted)) != 0)
+            continue;
+        snprintf(wanted, sizeof wanted, "\"%s\":", name);
+        at = strstr(line, wanted);
+        assert_non_null(at);
+        number = strtod(at + strlen(wanted), NULL);
+    }
+    fclose(file);
+    return number;
+}
+
+/* No save of some kilobytes takes a minute, and none no time. */
+static void the_times_of_a_save_are_told_in_milliseconds(void **state)
+{
+    struct error error = {0};
+
+    (void)state;
+    for (int async = 0; async < 2; async++) {
+        assert_int_equal(TRAIN(0, &error, "train.steps", "1", "checkpoint.async", async ? "true" : "false"), STATUS_OK);
+        assert_true(member("checkpoint", "save_ms") > 0.02 && member("checkpoint", "save_ms") < 60000);
+        assert_true(member("checkpoint", "blocked_ms") > 0 && member("checkpoint", "blocked_ms") < 60000);
+        assert_true(async || member("checkpoint", "blocked_ms") > 0.02);
+        assert_int_equal(tear_down(NULL), 0);
+        assert_int_equal(set_up(NULL), 0);
+    }
+}
+
 static void a_folder_with_too_long_a_path_is_refused(void **state)
 {
     static char path[5001];
@@ -370,6 +477,8 @@ int main(void)
         EACH(a_stop_whose_checkpoint_cannot_be_saved_is_no_stop_on_request),
         EACH(a_run_fails_where_its_newest_save_failed),
         EACH(last_good_weights_that_cannot_be_saved_are_told_with_why),
+        EACH(rates_and_shares_of_the_peak_follow_from_the_time_of_a_step),
+        EACH(the_times_of_a_save_are_told_in_milliseconds),
         EACH(a_folder_with_too_long_a_path_is_refused),
         EACH(a_config_that_was_not_stored_whole_ends_the_start),
     };
