@@ -388,6 +388,27 @@ static void descriptor_0_is_a_file_like_any_other(void **state)
                          STATUS_OK);
     assert_int_equal(files.open, 2);
     checkpoint_close(&checkpoint);
+    /* A table over that of the test, and a small file beside a manifest. */
+    assert_int_equal(checkpoint_open(&files.fs, folder, &checkpoint, &error), STATUS_OK);
+    fixture_save(fixture->ckpt, 3);
+    for (int64_t i = 0; i < checkpoint.manifest.file_count; i++)
+        if (checkpoint.handles[i] == 0) { /* makes room: read again where it is asked for */
+            files.fs.close(&files.fs, 0);
+            checkpoint.handles[i] = -1;
+            checkpoint.held--;
+        }
+    assert_int_equal(
+        checkpoint_files(&checkpoint)
+            ->open(checkpoint_files(&checkpoint), fixture_path(fixture->ckpt, "step_00000003/none"), FILE_READ),
+        -ENOENT);
+    assert_int_equal(files.open, 1);
+    fixture_write(fixture_path(fixture->ckpt, "step_00000003/stray"), "x", 1);
+    assert_int_equal(
+        checkpoint_files(&checkpoint)
+            ->open(checkpoint_files(&checkpoint), fixture_path(fixture->ckpt, "step_00000003/stray"), FILE_READ),
+        -ENOENT);
+    assert_int_equal(files.open, 1);
+    checkpoint_close(&checkpoint);
     assert_int_equal(files.open, 0);
     assert_int_equal(checkpoint_resolve(&files.fs, folder, path, &error), STATUS_OK);
     assert_string_equal(path, folder);

@@ -110,6 +110,13 @@ static void forty_tensors_lie_in_forty_shards(void **state)
         checkpoint_open(&file_system_real, fixture_path(fixture->ckpt, "step_00000002"), &checkpoint, NULL), STATUS_OK);
     assert_int_equal(checkpoint.manifest.file_count, 21);
     checkpoint_close(&checkpoint);
+    snapshot.target.step = 3;
+    snapshot.target.shard_bytes = 0; /* 2 GiB */
+    assert_int_equal(checkpoint_save(&snapshot, NULL, NULL), STATUS_OK);
+    assert_int_equal(
+        checkpoint_open(&file_system_real, fixture_path(fixture->ckpt, "step_00000003"), &checkpoint, NULL), STATUS_OK);
+    assert_int_equal(checkpoint.manifest.file_count, 2);
+    checkpoint_close(&checkpoint);
 }
 
 static void expect_shards(const struct safetensors_form *forms, int64_t count, int64_t limit, int64_t wanted)
@@ -329,6 +336,7 @@ static void names_that_would_leave_the_folder_are_refused(void **state)
         {"manifest.json", STATUS_BUG},
         {"tensors-00001.safetensors", STATUS_BUG},
         {"tensors-", STATUS_BUG},
+        {"tensors-00099.safetensors", STATUS_BUG}, /* of none that is there */
         {"tensors", STATUS_OK},
         {"tensors", STATUS_BUG}, /* it is there */
         {"tensors.json", STATUS_OK},
