@@ -277,18 +277,24 @@ static void exited(int code, void *context)
 #define HANDLES_CRASHES true
 #endif
 
+void guard_thread(void)
+{
+    static _Thread_local char stack[STACK_BYTES]; /* for where the other one is full */
+    const stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
+
+    sigaltstack(&other, NULL);
+}
+
 static void handle_crashes(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
-    static char stack[STACK_BYTES]; /* for where the other one is full */
-    const stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
     action.sa_sigaction = crashed;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigemptyset(&action.sa_mask);
-    sigaltstack(&other, NULL);
+    guard_thread();
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         sigaction(signals[i], &action, NULL);
 }

@@ -21,6 +21,9 @@ void guard_purpose(const char *text);
  * code was running. Other crashes stay what they were. Not in builds with sanitizers, which tell more. */
 void guard_install(void);
 
+/* In a thread that begins: its handler of crashes has a stack of its own from here on. */
+void guard_thread(void);
+
 /* Where `_exit(code)` is called from `caller`: ends the process with a sentence if that is a plugin's code, else
  * returns. A signal handler may call it. */
 void guard_ended(int code, uintptr_t caller);

@@ -132,11 +132,13 @@ breaks 'llmrun: *hostile: * fails, ?\[31mas ordered? (code 5, vendor code 999)' 
 breaks 'llmrun: *hostile: a failure with a code that llmrun does not know' event-code
 breaks 'llmrun: section init: hostile: prepare on device 0 succeeded and gave NULL' kernel-null
 breaks 'llmrun: backend hostile cannot do op init: *' workspace-huge workspace-negative support-unknown reason-escape
-HOSTILE=thread-crash "$llmrun" tiny.yaml --run.dir thread --steps 5000 --log.level error --backend hostile="$hostile" \
-    >out 2>err
-code=$? command='train, a thread of the plugin crashes'
-wants 4 'llmrun: the backend hostile crashed in a thread of its own (signal 11, Segmentation fault)'
-cases=$((cases + 1))
+for way in thread-crash thread-recursion; do
+    HOSTILE=$way "$llmrun" tiny.yaml --run.dir "$way" --steps 5000 --log.level error --backend hostile="$hostile" \
+        >out 2>err
+    code=$? command="train, $way of the plugin"
+    wants 4 'llmrun: the backend hostile crashed in a thread of its own (signal 11, Segmentation fault)'
+    cases=$((cases + 1))
+done
 FAULTY=event=40 "$llmrun" tiny.yaml --run.dir late --steps 9 --log.level error \
     --backend faulty="$plugins/libllmrun-faulty.so" >out 2>err
 code=$? command='train, a failure of enqueued work'

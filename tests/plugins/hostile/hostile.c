@@ -85,10 +85,29 @@ static void *crash_apart(void *where)
     return NULL;
 }
 
+/* Endless: no stack is left for whoever is told of it. */
+static int recurse(volatile int *above)
+{
+    volatile int here = *above + 1;
+
+    return here == 0 ? 0 : recurse(&here) + here;
+}
+
+static void *recurse_apart(void *unused)
+{
+    volatile int first = 0;
+
+    (void)unused;
+    recurse(&first);
+    return NULL;
+}
+
 static void crash_in_a_thread(void)
 {
     pthread_t thread;
 
+    if (is_due("thread-recursion"))
+        pthread_create(&thread, NULL, recurse_apart, NULL);
     if (is_due("thread-crash"))
         pthread_create(&thread, NULL, crash_apart, (void *)16);
 }

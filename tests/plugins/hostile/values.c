@@ -8,8 +8,8 @@
  *   open-null, open-wild
  *   workspace-huge, workspace-negative, support-unknown, reason-escape
  *   host-null, host-wild, host-same; memory-zero, memory-odd, memory-same, memory-last
- *   and, in hostile.c, thread-crash, stream-null, event-null, kernel-null, event-state, elapsed-negative, event-never,
- *   event-impatient, event-code, name-escape, log-escape, log-level */
+ *   and, in hostile.c, thread-crash, thread-recursion, stream-null, event-null, kernel-null, event-state,
+ *   elapsed-negative, event-never, event-impatient, event-code, name-escape, log-escape, log-level */
 #include <math.h>
 #include <string.h>
 
