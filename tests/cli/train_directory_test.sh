@@ -102,6 +102,18 @@ wants 2 'llmrun: model.path: its config.json is not the one that half2/ckpt/step
 train half2 --steps 6 --model.path moved/base --data.tokenizer nowhere
 wants 2 'llmrun: data.tokenizer is nowhere, but the run to resume has moved/tokens, and the first holds no tokenizer to compare*'
 
+# In bf16 too the first step computes with the weights of the directory: it loses what a trained model loses.
+loss_of() { # RUN STEP
+    sed -n "s/.*\"step\":$2,.*\"loss\":\([0-9.]*\).*/\1/p" "$1/metrics.jsonl"
+}
+train taught --steps 60 --optim.lr 0.01
+wants 0
+expect 0 out '*' -- checkpoint export taught taught.hf
+train again --steps 1 --model.path taught.hf --model.init weights --precision.compute bf16
+wants 0
+echo "$(loss_of taught 1) $(loss_of taught 60) $(loss_of again 1)" | awk '{ exit !($2 < 0.8 * $1 && $3 < 0.9 * $1) }' ||
+    complain "bf16 from a directory: $(loss_of taught 1), $(loss_of taught 60) trained, then $(loss_of again 1)"
+
 # Other names are other models, whatever a checkpoint holds; a fresh start needs the directory.
 cp -r maker.hf base
 train based --steps 2 --model.path base

@@ -273,6 +273,18 @@ static void verification_goes_on_after_a_problem_and_counts_them(void **state)
     free(data);
 }
 
+static void a_manifest_that_cannot_be_used_is_one_problem(void **state)
+{
+    char list[1000] = "";
+    struct error error = {0};
+
+    (void)state;
+    fixture_write(fixture_path(folder, MANIFEST_NAME), "{", 1);
+    assert_int_equal(checkpoint_verify(&file_system_real, folder, collect, list, NULL, &error), STATUS_INPUT);
+    assert_string_equal(list, MANIFEST_NAME "\n");
+    assert_null(strstr(error.message, "more problems"));
+}
+
 static struct manifest_tensor *tensor_of(struct manifest *manifest, const char *name)
 {
     for (int64_t i = 0; i < manifest->tensor_count; i++)
@@ -410,6 +422,7 @@ int main(void)
         TEST(swapped_shards_are_found),
         TEST(each_difference_of_a_manifest_and_its_shards_is_found),
         TEST(verification_goes_on_after_a_problem_and_counts_them),
+        TEST(a_manifest_that_cannot_be_used_is_one_problem),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
