@@ -48,10 +48,13 @@ static void *begin(void *memory)
     struct beginning *given = memory;
     void *(*const run)(void *) = given->run;
     void *const argument = given->argument;
+    void *result;
 
     sem_post(&given->taken);
-    guard_thread();
-    return run(argument);
+    pthread_cleanup_push(guard_thread_end, guard_thread_begin());
+    result = run(argument);
+    pthread_cleanup_pop(1);
+    return result;
 }
 
 __attribute__((visibility("default"))) int pthread_create(pthread_t *restrict thread,

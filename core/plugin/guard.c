@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <ucontext.h>
@@ -277,24 +278,41 @@ static void exited(int code, void *context)
 #define HANDLES_CRASHES true
 #endif
 
-void guard_thread(void)
+void *guard_thread_begin(void)
 {
-    static _Thread_local char stack[STACK_BYTES]; /* for where the other one is full */
-    const stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
+    /* Not thread-local: that would be a part of a stack that may be small. */
+    void *const memory =
+        mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const stack_t other = {.ss_sp = memory, .ss_size = STACK_BYTES};
 
+    if (memory == MAP_FAILED)
+        return NULL;
     sigaltstack(&other, NULL);
+    return memory;
+}
+
+void guard_thread_end(void *memory)
+{
+    const stack_t none = {.ss_flags = SS_DISABLE};
+
+    if (memory == NULL)
+        return;
+    sigaltstack(&none, NULL);
+    munmap(memory, STACK_BYTES);
 }
 
 static void handle_crashes(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
+    static char stack[STACK_BYTES]; /* for where the other one is full */
+    const stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
     action.sa_sigaction = crashed;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigemptyset(&action.sa_mask);
-    guard_thread();
+    sigaltstack(&other, NULL);
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         sigaction(signals[i], &action, NULL);
 }

@@ -21,8 +21,10 @@ void guard_purpose(const char *text);
  * code was running. Other crashes stay what they were. Not in builds with sanitizers, which tell more. */
 void guard_install(void);
 
-/* In a thread that begins: its handler of crashes has a stack of its own from here on. */
-void guard_thread(void);
+/* In a thread that begins: its handler of crashes has a stack of its own, which guard_thread_end takes away at the
+ * thread's end. NULL where there is no memory for one. */
+void *guard_thread_begin(void);
+void guard_thread_end(void *memory);
 
 /* Where `_exit(code)` is called from `caller`: ends the process with a sentence if that is a plugin's code, else
  * returns. A signal handler may call it. */

@@ -34,7 +34,7 @@ for files in 16 ${long:+5 6 7 8 9 10 11 12 13 14 15 20}; do
     right "$files open files" limited
     grep -q 'ended its process' err && complain "$files open files are told as a fault of a plugin: $(cat err)"
 done
-for kilobytes in 256 ${long:+64 96 128 512 1024 4096}; do
+for kilobytes in 64 256 ${long:+96 128 512 1024 4096}; do
     with_limit -s $kilobytes
     ends "a stack of $kilobytes KB" 0
     right "a stack of $kilobytes KB" limited
