@@ -239,7 +239,8 @@ int checkpoint_resolve(const struct file_system *fs, const char *given, char pat
         snprintf(path, PATH_MAX, "%s", given);
         return STATUS_OK;
     }
-    file_join(below, sizeof below, given, "ckpt"); /* shorter than the manifest's */
+    if (!file_join(below, sizeof below, given, "ckpt"))
+        return error_set(error, STATUS_INPUT, "%.200s...: the path is too long", given);
     result = folder_find(given, &found, error);
     if (result == STATUS_OK && !found)
         return error_set(error, STATUS_INPUT, "%s: there is no such folder", given);

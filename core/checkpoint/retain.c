@@ -14,7 +14,8 @@ static int remove_entry(const struct file_system *fs, const char *folder, const 
     char path[PATH_MAX];
     int result;
 
-    file_join(path, sizeof path, folder, name); /* as it was listed */
+    if (!file_join(path, sizeof path, folder, name))
+        return error_set(error, STATUS_STORAGE, "%.200s...: a path in it is too long to remove", folder);
     if (folder_exists(path))
         return folder_remove(fs, path, MANIFEST_NAME, error);
     result = fs->remove(fs, path);
@@ -61,8 +62,8 @@ static int retire(const struct file_system *fs, const char *folder, const char *
     char old[PATH_MAX], retired[PATH_MAX];
     int result;
 
-    file_join(old, sizeof old, folder, name); /* as it was listed */
-    if ((size_t)snprintf(retired, sizeof retired, "%s" COMMIT_PARTIAL "removed", old) >= sizeof retired)
+    if (!file_join(old, sizeof old, folder, name) ||
+        (size_t)snprintf(retired, sizeof retired, "%s" COMMIT_PARTIAL "removed", old) >= sizeof retired)
         return error_set(error, STATUS_STORAGE, "%.200s...: a path in it is too long to remove", folder);
     result = fs->rename(fs, old, retired);
     if (result != 0)

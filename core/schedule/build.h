@@ -1,5 +1,5 @@
-/* What the schedules share: a table grows by "the next microbatch of this action and chunk". Private to core/schedule.
- */
+/* What the schedules and their checks share: a table grows by "the next microbatch of this action and chunk". Private
+ * to core/schedule. */
 #ifndef LLMRUN_SCHEDULE_BUILD_H
 #define LLMRUN_SCHEDULE_BUILD_H
 
@@ -23,5 +23,8 @@ void pipeline_builder_init(struct pipeline_builder *builder, const struct pipeli
 /* Adds F, B, W or BW of the chunk's next microbatch, with the ZERO and COMBINE that belong there, and counts slots.
  * Adds nothing once the chunk has had all its microbatches. */
 void pipeline_add(struct pipeline_builder *builder, enum pipeline_action action, int32_t chunk);
+
+/* "F", "B", ...: for messages. */
+const char *pipeline_action_name(int action);
 
 #endif

@@ -21,6 +21,13 @@ int32_t pipeline_holder(const struct pipeline *pipeline, int32_t stage)
     return pipeline->placement == PIPELINE_V && stage >= ranks ? 2 * ranks - 1 - stage : stage % ranks;
 }
 
+const char *pipeline_action_name(int action)
+{
+    static const char *const names[] = {"F", "B", "W", "BW", "ZERO_B", "ZERO_W", "COMBINE_B", "COMBINE_W"};
+
+    return action < (int)(sizeof names / sizeof names[0]) ? names[action] : "an unknown action";
+}
+
 void pipeline_free(struct pipeline *pipeline)
 {
     if (pipeline->ranks != NULL)

@@ -107,7 +107,9 @@ struct pipeline_times {
     int64_t bubble;   /* the longest time from first start to last end of a rank, less its work (as Qi et al. count) */
 };
 
-/* Runs tables that pipeline_check accepts as the links above say, ZERO and COMBINE at no cost. */
+/* Runs tables as the links above say, ZERO and COMBINE at no cost; each entry and each transfer is looked at a fixed
+ * number of times. `times` may be NULL. STATUS_BUG names a rank and its entry where the tables deadlock; of each rank's
+ * own rules pipeline_check sees that they are kept. */
 int pipeline_time(const struct pipeline *pipeline, const struct pipeline_costs *costs, struct pipeline_times *times,
                   struct error *error);
 

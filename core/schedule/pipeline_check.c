@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schedule/build.h"
 #include "schedule/schedule.h"
-#include "schedule/walk.h"
 
 /* The accumulators that B, or W, of one chunk writes. */
 struct accumulator {
@@ -181,5 +181,5 @@ int pipeline_check(const struct pipeline *pipeline, struct error *error)
     for (int32_t rank = 0; status == STATUS_OK && rank < pipeline->shape.ranks; rank++)
         status = check_rank(&checker, pipeline, rank, error);
     free(checker.forward);
-    return status == STATUS_OK ? pipeline_walk(pipeline, &units, NULL, error) : status;
+    return status == STATUS_OK ? pipeline_time(pipeline, &units, NULL, error) : status;
 }

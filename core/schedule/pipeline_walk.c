@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "schedule/walk.h"
+#include "schedule/build.h"
 
 /* Between a virtual stage and a neighbour, one direction. `sent` and `received` are microbatches, -1: none. */
 struct link {
@@ -26,13 +26,6 @@ struct walk {
     int32_t *queue;         /* ranks that may go on, a stack */
     int32_t queued;
 };
-
-const char *pipeline_action_name(int action)
-{
-    static const char *const names[] = {"F", "B", "W", "BW", "ZERO_B", "ZERO_W", "COMBINE_B", "COMBINE_W"};
-
-    return action < (int)(sizeof names / sizeof names[0]) ? names[action] : "an unknown action";
-}
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -199,7 +192,7 @@ static void init_links(struct walk *walk)
     }
 }
 
-int pipeline_walk(const struct pipeline *pipeline, const struct pipeline_costs *costs, struct pipeline_times *times,
+int pipeline_time(const struct pipeline *pipeline, const struct pipeline_costs *costs, struct pipeline_times *times,
                   struct error *error)
 {
     int32_t ranks = pipeline->shape.ranks;
@@ -241,10 +234,4 @@ out:
     free(walk.walkers);
     free(walk.queue);
     return status;
-}
-
-int pipeline_time(const struct pipeline *pipeline, const struct pipeline_costs *costs, struct pipeline_times *times,
-                  struct error *error)
-{
-    return pipeline_walk(pipeline, costs, times, error);
 }

@@ -325,7 +325,7 @@ struct llmrun_matmul_weight_grad_attributes {
 struct llmrun_bias_grad_attributes {
     int64_t sequence; /* positions of one sequence */
     uint32_t lanes; /* equal parts of the sequences */
-    uint32_t chunks; /* equal parts of each sequence; u is lanes times chunks */
+    uint32_t chunks; /* equal parts of each sequence */
 };
 
 struct llmrun_attention_attributes {

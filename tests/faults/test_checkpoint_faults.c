@@ -54,6 +54,16 @@ static int64_t partial_folders(const char *ckpt)
     return count;
 }
 
+/* Files whose calls of a kind fail from the first to the last of them. */
+static void fail_calls(struct failing_files *files, enum call call, int first, int last, int problem)
+{
+    failing_files_init(files);
+    files->call = call;
+    files->first = first;
+    files->last = last;
+    files->problem = problem;
+}
+
 /* One save of `step` with the fault; returns how many calls were failed. */
 static int save_with_fault(const char *ckpt, int64_t step, enum call call, int first, int last, int problem)
 {
@@ -64,11 +74,7 @@ static int save_with_fault(const char *ckpt, int64_t step, enum call call, int f
     int64_t newest;
     int result;
 
-    failing_files_init(&files);
-    files.call = call;
-    files.first = first;
-    files.last = last;
-    files.problem = problem;
+    fail_calls(&files, call, first, last, problem);
     fixture_snapshot(&files.fs, ckpt, step, &snapshot);
     result = checkpoint_save(&snapshot, NULL, &error);
     assert_int_equal(files.open, 0);
@@ -150,11 +156,7 @@ static void replace_with_fault(const char *ckpt, enum call call, int first, int 
     char path[PATH_MAX];
     int result;
 
-    failing_files_init(&files);
-    files.call = call;
-    files.first = first;
-    files.last = last;
-    files.problem = problem;
+    fail_calls(&files, call, first, last, problem);
     fixture_snapshot(&files.fs, ckpt, 2, &snapshot);
     result = checkpoint_save(&snapshot, NULL, &error);
     *failed = files.failed;

@@ -1,7 +1,6 @@
 #include "fixture.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +13,7 @@
 #include <cmocka.h>
 
 #include "checkpoint/checkpoint.h"
+#include "scratch.h"
 
 const struct safetensors_form fixture_forms[FIXTURE_TENSORS] = {
     {"param/embedding.weight", LLMRUN_F32, {2, {16, 8}}},
@@ -44,17 +44,9 @@ int fixture_setup(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
 void fixture_remove(const char *folder)
 {
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(folder);
 }
 
 int fixture_teardown(void **state)

@@ -194,7 +194,7 @@ static void a_folder_without_the_files_is_refused_by_their_name(void **state)
     write_text(folder, "merges.txt", "");
     assert_int_equal(tokenizer_open(folder, &tokenizer, &error), STATUS_OK);
     tokenizer_close(tokenizer);
-    remove_test_folder(folder);
+    scratch_remove(folder);
 }
 
 static void the_hash_tells_vocabularies_and_merges_apart(void **state)
@@ -267,7 +267,7 @@ static void a_byte_order_mark_is_no_part_of_the_files(void **state)
     assert_int_equal(tokenizer_end_of_text(tokenizer), 256);
     expect_ab(tokenizer);
     tokenizer_close(tokenizer);
-    remove_test_folder(folder);
+    scratch_remove(folder);
 }
 
 static void a_git_lfs_pointer_is_said_to_be_one(void **state)
@@ -291,7 +291,7 @@ static void a_git_lfs_pointer_is_said_to_be_one(void **state)
         assert_int_equal(tokenizer_open(folder, &tokenizer, &error), STATUS_INPUT);
         assert_non_null(strstr(error.message, names[number]));
         assert_non_null(strstr(error.message, "is a Git LFS pointer"));
-        remove_test_folder(folder);
+        scratch_remove(folder);
     }
 }
 

@@ -21,7 +21,7 @@ static int tear_down(void **state)
 {
     (void)state;
     tokenizer_close(bytes);
-    remove_test_folder(folder);
+    scratch_remove(folder);
     return 0;
 }
 

@@ -37,7 +37,7 @@ static int tear_down(void **state)
 {
     (void)state;
     log_set_sink(NULL, NULL);
-    remove_test_folder(folder);
+    scratch_remove(folder);
     return 0;
 }
 

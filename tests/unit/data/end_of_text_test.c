@@ -23,7 +23,7 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    remove_test_folder(folder);
+    scratch_remove(folder);
     return 0;
 }
 

@@ -27,7 +27,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    remove_test_folder(folder);
+    scratch_remove(folder);
     return 0;
 }
 

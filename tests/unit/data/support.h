@@ -2,7 +2,6 @@
 #ifndef LLMRUN_TESTS_DATA_SUPPORT_H
 #define LLMRUN_TESTS_DATA_SUPPORT_H
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +13,7 @@
 #include <cmocka.h>
 
 #include "data/token_set.h"
+#include "scratch.h"
 
 /* Documents with the given lengths; their tokens count up from 1, so a token says its place. */
 static inline void make_token_set(struct token_set *set, int32_t vocabulary, const int64_t *lengths, int64_t documents)
@@ -30,24 +30,10 @@ static inline void make_token_set(struct token_set *set, int32_t vocabulary, con
     token_set_close(set);
 }
 
-/* A fresh folder under TMPDIR or /tmp. */
+/* A fresh folder. */
 static inline void make_test_folder(char *path, size_t bytes)
 {
-    const char *parent = getenv("TMPDIR");
-
-    snprintf(path, bytes, "%s/llmrun-data-XXXXXX", parent != NULL ? parent : "/tmp");
-    assert_non_null(mkdtemp(path));
-}
-
-static inline int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status, (void)type, (void)walk;
-    return remove(path);
-}
-
-static inline void remove_test_folder(const char *path)
-{
-    nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    assert_true(scratch_make(path, bytes));
 }
 
 static inline void write_bytes(const char *folder, const char *name, const void *data, size_t bytes)

@@ -65,7 +65,7 @@ static void a_sentencepiece_model_is_refused_by_name(void **state)
     snprintf(path, sizeof path, "%s/tok.model", folder);
     assert_int_equal(tokenizer_open(path, &tokenizer, &error), STATUS_USAGE);
     assert_non_null(strstr(error.message, "SentencePiece"));
-    remove_test_folder(folder);
+    scratch_remove(folder);
 }
 
 int main(void)

@@ -1,5 +1,4 @@
 /* What a run is compared with when it is resumed. */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +10,7 @@
 
 #include "checkpoint/save.h"
 #include "config/keys.h"
+#include "scratch.h"
 #include "train/origin.h"
 #include "train/saver.h"
 
@@ -18,23 +18,14 @@ static char folder[256];
 
 static int set_up(void **state)
 {
-    const char *parent = getenv("TMPDIR");
-
     (void)state;
-    snprintf(folder, sizeof folder, "%s/llmrun-origin-XXXXXX", parent != NULL ? parent : "/tmp");
-    return mkdtemp(folder) != NULL ? 0 : -1;
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status, (void)type, (void)walk;
-    return remove(path);
+    return scratch_make(folder, sizeof folder) ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    return scratch_remove(folder);
 }
 
 /* A checkpoint of step 1 with this config and a tensor. */

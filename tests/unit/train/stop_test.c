@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "quiet.h"
 #include "train/stop.h"
 
 static const int signals[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
@@ -39,18 +40,6 @@ static void listening_anew_forgets_an_earlier_request(void **state)
     raise(SIGTERM);
     stop_listen(NULL, 0);
     assert_null(stop_requested());
-}
-
-/* A signal whose answer goes to nobody. */
-static void raise_quietly(int signal)
-{
-    int before = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY);
-
-    assert_true(before >= 0 && nowhere >= 0 && dup2(nowhere, STDERR_FILENO) == STDERR_FILENO);
-    raise(signal);
-    dup2(before, STDERR_FILENO);
-    close(before);
-    close(nowhere);
 }
 
 static void the_step_that_a_signal_found_is_the_last_one(void **state)

@@ -1,7 +1,6 @@
 /* Whole runs of a tiny model, on files that fail as ordered. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,6 +15,8 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "quiet.h"
+#include "scratch.h"
 #include "train/trainer.h"
 
 static char folder[256];
@@ -86,40 +87,19 @@ static void hear(void *context, enum log_level level, const char *line)
 
 static int set_up(void **state)
 {
-    const char *parent = getenv("TMPDIR");
-
     (void)state;
-    snprintf(folder, sizeof folder, "%s/llmrun-trainer-XXXXXX", parent != NULL ? parent : "/tmp");
     memset(&order, 0, sizeof order);
     order.handle = -1;
     said[0] = '\0';
     log_set_sink(hear, NULL);
-    return mkdtemp(folder) != NULL ? 0 : -1;
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status, (void)type, (void)walk;
-    return remove(path);
+    return scratch_make(folder, sizeof folder) ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
     log_set_sink(NULL, NULL);
-    return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A signal whose answer goes to nobody. */
-static void raise_quietly(int signal)
-{
-    int before = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY);
-
-    assert_true(before >= 0 && nowhere >= 0 && dup2(nowhere, STDERR_FILENO) == STDERR_FILENO);
-    raise(signal);
-    dup2(before, STDERR_FILENO);
-    close(before);
-    close(nowhere);
+    return scratch_remove(folder);
 }
 
 static void stop_at(void *context, const struct trainer *trainer, const struct step_metrics *step)
