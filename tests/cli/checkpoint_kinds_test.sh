@@ -47,7 +47,10 @@ done
 # Reading while a run saves every step and keeps the newest only.
 train kept --model.overrides.n_layer 1 --steps 1 --checkpoint.keep 1
 wants 0
-begin kept --model.overrides.n_layer 1 --steps 1500 --checkpoint.every 1 --checkpoint.keep 1
+# With streams of its own: out and err are those of the commands that read.
+"$llmrun" tiny.yaml --run.dir kept --model.overrides.n_layer 1 --steps 1500 --checkpoint.every 1 --checkpoint.keep 1 \
+    >kept.out 2>kept.err &
+process=$!
 reads=0
 while kill -0 "$process" 2>/dev/null && [ $reads -lt 10 ]; do
     rm -rf exported
@@ -60,6 +63,7 @@ while kill -0 "$process" 2>/dev/null && [ $reads -lt 10 ]; do
 done
 kill "$process" 2>/dev/null
 reap
+command='train kept' && cp kept.err err
 wants 75
 [ $reads -ge 3 ] || complain "a run that saves was read $reads times"
 finish
