@@ -97,6 +97,23 @@ int device_quiesce(struct device *device, struct error *error)
                          error);
 }
 
+void device_abandon(struct device *device, int status, const char *reason)
+{
+    pthread_mutex_lock(&device->lock);
+    if (atomic_load(&device->abandoned) == STATUS_OK) {
+        snprintf(device->abandon_reason, sizeof device->abandon_reason, "%s", reason);
+        atomic_store_explicit(&device->abandoned, status, memory_order_release);
+    }
+    pthread_mutex_unlock(&device->lock);
+}
+
+void device_resume(struct device *device)
+{
+    pthread_mutex_lock(&device->lock);
+    atomic_store(&device->abandoned, STATUS_OK);
+    pthread_mutex_unlock(&device->lock);
+}
+
 int64_t device_free_bytes(const struct device *device)
 {
     struct llmrun_device_info now;

@@ -4,6 +4,7 @@
 #define LLMRUN_PLUGIN_DEVICE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "plugin/backend.h"
 #include "plugin/capability.h"
@@ -19,7 +20,9 @@ struct device {
     struct capability_cache *capabilities;
     int64_t timeout_ns;   /* without progress, after which it counts as hung: DEVICE_TIMEOUT_NS until set */
     bool lost;            /* it hung or broke the contract: nothing of it is destroyed, since that may block */
-    pthread_mutex_t lock; /* of the two lists */
+    atomic_int abandoned; /* status of all waits until device_resume; STATUS_OK: they go on */
+    pthread_mutex_t lock; /* of what follows */
+    char abandon_reason[256];
     struct live_memory device_memory;
     struct live_memory host_memory;
 };
@@ -33,6 +36,13 @@ void device_close(struct device *device);
 int device_given(const struct device *device, const char *call, const void *object, struct error *error);
 /* Blocks until all work of the device has ended; returns its first failure. */
 int device_quiesce(struct device *device, struct error *error);
+
+/* Any thread, while the device is open: waits for its events, those that have begun and those that come, end within a
+ * quarter of a second with `status` (no STATUS_OK) and the sentence "... was abandoned: `reason`", until device_resume.
+ * The first reason stays. What was enqueued goes on: its memory is in use until a later wait has found the end, or
+ * the device is closed. Not for signal handlers. */
+void device_abandon(struct device *device, int status, const char *reason);
+void device_resume(struct device *device);
 
 /* Bytes of device memory that are free now, -1 when the plugin does not know. */
 int64_t device_free_bytes(const struct device *device);

@@ -57,11 +57,8 @@ void event_destroy(struct event *event)
     memset(event, 0, sizeof *event);
 }
 
-/* `other` is the device of the second object of a call on `stream`. */
-static int foreign(const struct stream *stream, const struct device *other, const char *what, struct error *error)
+int stream_foreign(const struct stream *stream, const char *what, struct error *error)
 {
-    if (stream->device == other)
-        return STATUS_OK;
     return error_set(error, STATUS_BUG, "%s of another device was given to a stream of device %d of %s", what,
                      stream->device->index, stream->device->backend->name);
 }
@@ -73,7 +70,7 @@ int stream_record(const struct stream *stream, const struct event *event, struct
     int32_t code;
 
     if (stream->device != event->device)
-        return foreign(stream, event->device, "an event", error);
+        return stream_foreign(stream, "an event", error);
     code = GUARDED(backend, device, event_record, stream->handle, event->handle, &reason);
     return backend_error(backend, code, &reason, error);
 }
@@ -85,7 +82,7 @@ int stream_wait(const struct stream *stream, const struct event *event, struct e
     int32_t code;
 
     if (stream->device != event->device)
-        return foreign(stream, event->device, "an event", error);
+        return stream_foreign(stream, "an event", error);
     code = GUARDED(backend, device, stream_wait, stream->handle, event->handle, &reason);
     return backend_error(backend, code, &reason, error);
 }
@@ -112,19 +109,38 @@ static void pause_briefly(int64_t at_most_ns)
     nanosleep(&moment, NULL);
 }
 
-int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struct error *error)
+/* True once the device's waits have been abandoned: *error says why `what` was. */
+static bool is_abandoned(struct device *device, const char *what, int *status, struct error *error)
+{
+    if (atomic_load_explicit(&device->abandoned, memory_order_acquire) == STATUS_OK)
+        return false;
+    pthread_mutex_lock(&device->lock);
+    *status = atomic_load(&device->abandoned); /* unless it was resumed just now */
+    if (*status != STATUS_OK)
+        error_set(error, *status, "%s was abandoned: %s", what, device->abandon_reason);
+    pthread_mutex_unlock(&device->lock);
+    return *status != STATUS_OK;
+}
+
+static int wait_in_parts(const struct event *event, int64_t timeout_ns, const char *what, bool *ready,
+                         struct error *error)
 {
     const struct backend *backend = event->device->backend;
     int64_t waited = 0;
+    int status;
 
+    *ready = false;
     for (;;) {
         const int64_t left = timeout_ns < 0 ? 2 * WAIT_NS : timeout_ns - waited;
         const int64_t part = left < WAIT_NS ? left > 0 ? left : 0 : WAIT_NS;
         const int64_t before = clock_system.monotonic_ns(&clock_system);
         struct llmrun_error reason = {0};
-        int32_t code = GUARDED(backend, device, event_wait, event->handle, part, &reason);
         int64_t took;
+        int32_t code;
 
+        if (is_abandoned(event->device, what, &status, error))
+            return status;
+        code = GUARDED(backend, device, event_wait, event->handle, part, &reason);
         *ready = code == LLMRUN_OK;
         if (code != LLMRUN_ERROR_TIMEOUT)
             return backend_error(backend, code, &reason, error);
@@ -140,6 +156,11 @@ int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struc
     }
 }
 
+int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struct error *error)
+{
+    return wait_in_parts(event, timeout_ns, "the wait for an event", ready, error);
+}
+
 int event_finish(const struct event *event, int64_t limit_ns, const char *what, struct error *error)
 {
     struct device *device = event->device;
@@ -149,7 +170,7 @@ int event_finish(const struct event *event, int64_t limit_ns, const char *what, 
 
     snprintf(purpose, sizeof purpose, "device %d of %s did not finish %s", device->index, device->backend->name, what);
     guard_purpose(purpose);
-    result = event_wait(event, limit_ns, &ready, error);
+    result = wait_in_parts(event, limit_ns, what, &ready, error);
     guard_purpose(NULL);
     if (result != STATUS_OK || ready)
         return result;
@@ -179,7 +200,7 @@ static int host_address(const struct stream *stream, const struct host_buffer *b
                         uint64_t *address, struct error *error)
 {
     if (stream->device != buffer->device)
-        return foreign(stream, buffer->device, "host memory", error);
+        return stream_foreign(stream, "host memory", error);
     if (offset < 0 || bytes < 0 || offset > buffer->bytes || bytes > buffer->bytes - offset)
         return error_set(error, STATUS_BUG, "bytes %lld to %lld + %lld are not inside host memory of %lld bytes",
                          (long long)offset, (long long)offset, (long long)bytes, (long long)buffer->bytes);
@@ -266,7 +287,7 @@ int stream_launch_kernel(const struct stream *stream, const struct device_kernel
     int32_t code;
 
     if (stream->device != kernel->device)
-        return foreign(stream, kernel->device, "a kernel", error);
+        return stream_foreign(stream, "a kernel", error);
     code = GUARDED(backend, kernel, launch, stream->handle, kernel->handle, addresses, count, workspace, &reason);
     return backend_error(backend, code, &reason, error);
 }
@@ -279,7 +300,7 @@ int stream_launch_program(const struct stream *stream, const struct device_progr
     int32_t code;
 
     if (stream->device != program->device)
-        return foreign(stream, program->device, "a program", error);
+        return stream_foreign(stream, "a program", error);
     code = GUARDED(backend, program, launch, stream->handle, program->handle, addresses, count, workspace, &reason);
     return backend_error(backend, code, &reason, error);
 }

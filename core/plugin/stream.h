@@ -21,16 +21,19 @@ void stream_destroy(struct stream *stream);
 int event_create(struct device *device, struct event *event, struct error *error);
 void event_destroy(struct event *event);
 
+/* STATUS_BUG: `what`, "an event", belongs to another device than the stream. */
+int stream_foreign(const struct stream *stream, const char *what, struct error *error);
+
 /* STATUS_BUG where stream and event belong to different devices: their order must go through the host. */
 int stream_record(const struct stream *stream, const struct event *event, struct error *error);
 int stream_wait(const struct stream *stream, const struct event *event, struct error *error);
 /* A failure of the work before the event comes out of these two. */
 int event_query(const struct event *event, bool *ready, struct error *error);
 /* Blocks for at most `timeout_ns`, < 0: for ever; in parts, so that a plugin that waits longer than it is asked to is
- * found out. */
+ * found out, and that device_abandon ends it. */
 int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struct error *error);
 /* Waits until the event is ready. After `limit_ns` the device counts as hung and is lost: STATUS_BACKEND says that it
- * "did not finish `what`". */
+ * "did not finish `what`". Abandoned, it says that "`what` was abandoned", and the device is not lost. */
 int event_finish(const struct event *event, int64_t limit_ns, const char *what, struct error *error);
 /* Nanoseconds between two events that are ready, 0 or more. */
 int event_elapsed(const struct event *start, const struct event *end, int64_t *ns, struct error *error);

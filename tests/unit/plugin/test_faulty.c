@@ -1,8 +1,10 @@
 /* Each failure of a device comes out of the core's wrappers as a sentence with the right status. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -135,6 +137,37 @@ static void a_wait_on_a_device_that_hangs_ends_with_its_time(void **state)
     bench_destroy(&bench);
 }
 
+static int64_t abandoned_ns;
+
+static void *abandon(void *context)
+{
+    const struct timespec moment = {0, 150000000};
+
+    nanosleep(&moment, NULL);
+    abandoned_ns = clock_system.monotonic_ns(&clock_system);
+    device_abandon(context, STATUS_STOPPED, "a signal");
+    return NULL;
+}
+
+static void a_wait_on_a_device_that_hangs_is_abandoned_within_a_quarter_of_a_second(void **state)
+{
+    struct bench bench;
+    struct error error;
+    pthread_t thread;
+    int64_t took_ns;
+
+    (void)state;
+    bench_create(&bench, open_faults("hang=1"), BYTES);
+    assert_ok(stream_record(&bench.stream, &bench.event, &error));
+    assert_int_equal(pthread_create(&thread, NULL, abandon, bench.device), 0);
+    assert_int_equal(event_finish(&bench.event, INT64_C(60000000000), "section init", &error), STATUS_STOPPED);
+    pthread_join(thread, NULL);
+    took_ns = clock_system.monotonic_ns(&clock_system) - abandoned_ns;
+    assert_string_equal(error.message, "section init was abandoned: a signal");
+    assert_in_range(took_ns, 0, 250000000);
+    bench_destroy(&bench);
+}
+
 /* One matmul of [4, 4] by the identity, on a device with these faults; the result, 16 numbers, into y. */
 static void multiply(const char *faults, float *y)
 {
@@ -216,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_launch_that_fails_says_so_at_once),
         cmocka_unit_test(a_failure_of_enqueued_work_comes_out_of_the_event),
         cmocka_unit_test(a_wait_on_a_device_that_hangs_ends_with_its_time),
+        cmocka_unit_test(a_wait_on_a_device_that_hangs_is_abandoned_within_a_quarter_of_a_second),
         cmocka_unit_test(the_liar_has_one_wrong_element),
         cmocka_unit_test(faults_that_nobody_knows_are_refused),
     };
