@@ -1,16 +1,18 @@
 /* The core's own checks around a device, on a backend that only counts its calls. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <llmrun/ops.h>
 
-#include "plugin/stream.h"
+#include "plugin/graph.h"
 
-static int queries, waits, destroyed;
+static int queries, waits, destroyed, captures, graphs;
 static int64_t alignment;
 static uint64_t next_address;
 static struct llmrun_answer next_answer;
@@ -113,21 +115,59 @@ static int32_t query(struct llmrun_device *device, const struct llmrun_op *op, s
     return LLMRUN_OK;
 }
 
-static const struct backend backend = {.name = "counted",
-                                       .path = "",
-                                       .has_kernel = true,
-                                       .device = {.count = count_devices,
-                                                  .info = describe,
-                                                  .open = open,
-                                                  .close = close,
-                                                  .memory_alloc = allocate,
-                                                  .memory_free = release,
-                                                  .stream_create = create,
-                                                  .stream_destroy = destroy,
-                                                  .event_create = create_event,
-                                                  .event_destroy = destroy_event,
-                                                  .event_wait = wait_for_event},
-                                       .kernel = {.query = query}};
+static int32_t begin_capture(struct llmrun_stream *stream, struct llmrun_error *error)
+{
+    (void)stream;
+    (void)error;
+    captures++;
+    return LLMRUN_OK;
+}
+
+static int32_t next_end;
+static struct llmrun_graph *next_graph;
+
+static int32_t end_capture(struct llmrun_stream *stream, struct llmrun_graph **graph, struct llmrun_error *error)
+{
+    (void)stream;
+    (void)error;
+    captures--;
+    graphs += next_end == LLMRUN_OK && next_graph != NULL;
+    *graph = next_graph;
+    return next_end;
+}
+
+static int32_t replay(struct llmrun_stream *stream, struct llmrun_graph *graph, struct llmrun_error *error)
+{
+    (void)stream;
+    (void)graph;
+    (void)error;
+    return LLMRUN_ERROR_DEVICE;
+}
+
+static void destroy_graph(struct llmrun_graph *graph)
+{
+    (void)graph;
+    graphs--;
+}
+
+static const struct backend backend = {
+    .name = "counted",
+    .path = "",
+    .has_kernel = true,
+    .has_capture = true,
+    .device = {.count = count_devices,
+               .info = describe,
+               .open = open,
+               .close = close,
+               .memory_alloc = allocate,
+               .memory_free = release,
+               .stream_create = create,
+               .stream_destroy = destroy,
+               .event_create = create_event,
+               .event_destroy = destroy_event,
+               .event_wait = wait_for_event},
+    .kernel = {.query = query},
+    .capture = {.begin = begin_capture, .end = end_capture, .replay = replay, .destroy = destroy_graph}};
 
 static struct device *devices[2];
 static struct error error;
@@ -135,7 +175,9 @@ static struct error error;
 static int set_up(void **state)
 {
     (void)state;
-    queries = 0;
+    queries = captures = graphs = 0;
+    next_end = LLMRUN_OK;
+    next_graph = (struct llmrun_graph *)&graphs;
     alignment = 64;
     next_address = 4096;
     next_answer = (struct llmrun_answer){.size = sizeof next_answer, .support = LLMRUN_SUPPORT_NATIVE};
@@ -220,6 +262,120 @@ static void an_event_that_is_never_ready_makes_its_device_lost(void **state)
     event_destroy(&event);
     assert_int_equal(destroyed, 0); /* that may block */
     devices[0]->lost = false;
+}
+
+static void *abandon(void *context)
+{
+    const struct timespec moment = {0, 50000000};
+
+    nanosleep(&moment, NULL);
+    device_abandon(context, STATUS_PEER, "rank 3 has failed");
+    return NULL;
+}
+
+/* The plugin does not wait, and the wait has no end of its own. */
+static void a_wait_is_abandoned_from_another_thread_until_the_device_is_resumed(void **state)
+{
+    struct event event;
+    pthread_t thread;
+    bool ready = true;
+
+    (void)state;
+    assert_int_equal(event_create(devices[0], &event, &error), STATUS_OK);
+    assert_int_equal(pthread_create(&thread, NULL, abandon, devices[0]), 0);
+    assert_int_equal(event_finish(&event, INT64_MAX, "section forward of step 3", &error), STATUS_PEER);
+    assert_string_equal(error.message, "section forward of step 3 was abandoned: rank 3 has failed");
+    pthread_join(thread, NULL);
+    assert_false(devices[0]->lost);
+    device_abandon(devices[0], STATUS_BACKEND, "a later reason");
+    assert_int_equal(event_wait(&event, -1, &ready, &error), STATUS_PEER);
+    assert_false(ready);
+    assert_string_equal(error.message, "the wait for an event was abandoned: rank 3 has failed");
+    device_resume(devices[0]);
+    assert_int_equal(event_wait(&event, 1000000, &ready, &error), STATUS_OK);
+    assert_false(ready);
+    event_destroy(&event);
+}
+
+static void a_graph_is_what_a_capture_gives(void **state)
+{
+    struct stream stream, elsewhere;
+    struct graph graph;
+
+    (void)state;
+    assert_true(device_captures(devices[0]));
+    assert_int_equal(stream_create(devices[0], LLMRUN_LANE_COMPUTE, &stream, &error), STATUS_OK);
+    assert_int_equal(stream_create(devices[1], LLMRUN_LANE_COMPUTE, &elsewhere, &error), STATUS_OK);
+    assert_int_equal(stream_capture_begin(&stream, &error), STATUS_OK);
+    assert_int_equal(stream_capture_end(&stream, &graph, &error), STATUS_OK);
+    assert_int_equal(stream_replay(&stream, &graph, &error), STATUS_BACKEND);
+    assert_string_equal(error.message, "counted: the device or its driver failed");
+    assert_int_equal(stream_replay(&elsewhere, &graph, &error), STATUS_BUG);
+    assert_string_equal(error.message, "a graph of another device was given to a stream of device 1 of counted");
+    devices[0]->lost = true;
+    graph_destroy(&graph);
+    assert_int_equal(graphs, 1); /* that may block */
+    devices[0]->lost = false;
+    graph_destroy(&graph);
+    assert_int_equal(graphs, 1); /* there is none any more */
+    stream_destroy(&stream);
+    stream_destroy(&elsewhere);
+}
+
+static void a_capture_that_fails_gives_no_graph(void **state)
+{
+    struct stream stream;
+    struct graph graph;
+
+    (void)state;
+    assert_int_equal(stream_create(devices[0], LLMRUN_LANE_COMPUTE, &stream, &error), STATUS_OK);
+    assert_int_equal(stream_capture_begin(&stream, &error), STATUS_OK);
+    next_end = LLMRUN_ERROR_MEMORY; /* with an object beside the failure */
+    assert_int_equal(stream_capture_end(&stream, &graph, &error), STATUS_MEMORY);
+    assert_null(graph.device);
+    assert_null(graph.handle);
+    next_end = LLMRUN_OK;
+    next_graph = NULL;
+    assert_int_equal(stream_capture_begin(&stream, &error), STATUS_OK);
+    assert_int_equal(stream_capture_end(&stream, &graph, &error), STATUS_BACKEND);
+    assert_string_equal(error.message, "counted: end on device 0 succeeded and gave NULL");
+    graph_destroy(&graph);
+    assert_int_equal(graphs, 0);
+    stream_destroy(&stream);
+}
+
+static void a_capture_that_is_cancelled_leaves_nothing(void **state)
+{
+    struct stream stream;
+
+    (void)state;
+    assert_int_equal(stream_create(devices[0], LLMRUN_LANE_COMPUTE, &stream, &error), STATUS_OK);
+    assert_int_equal(stream_capture_begin(&stream, &error), STATUS_OK);
+    assert_int_equal(captures, 1);
+    stream_capture_cancel(&stream);
+    assert_int_equal(captures, 0);
+    assert_int_equal(graphs, 0);
+    stream_destroy(&stream);
+}
+
+static void a_device_without_a_capture_table_captures_nothing(void **state)
+{
+    struct backend without = backend;
+    struct stream stream;
+    struct graph graph;
+
+    (void)state;
+    without.has_capture = false;
+    memset(&without.capture, 0, sizeof without.capture);
+    devices[0]->backend = &without;
+    assert_false(device_captures(devices[0]));
+    assert_int_equal(stream_create(devices[0], LLMRUN_LANE_COMPUTE, &stream, &error), STATUS_OK);
+    assert_int_equal(stream_capture_begin(&stream, &error), STATUS_BUG);
+    assert_string_equal(error.message, "device 0 of counted captures no work");
+    assert_int_equal(stream_capture_end(&stream, &graph, &error), STATUS_BUG);
+    stream_capture_cancel(&stream);
+    stream_destroy(&stream);
+    devices[0]->backend = &backend;
 }
 
 static void a_range_outside_the_buffer_is_refused(void **state)
@@ -389,6 +545,11 @@ int main(void)
         CASE(an_address_that_breaks_the_alignment_is_refused),
         CASE(memory_that_lies_in_other_memory_is_refused),
         CASE(an_event_that_is_never_ready_makes_its_device_lost),
+        CASE(a_wait_is_abandoned_from_another_thread_until_the_device_is_resumed),
+        CASE(a_graph_is_what_a_capture_gives),
+        CASE(a_capture_that_fails_gives_no_graph),
+        CASE(a_capture_that_is_cancelled_leaves_nothing),
+        CASE(a_device_without_a_capture_table_captures_nothing),
         CASE(a_range_outside_the_buffer_is_refused),
         CASE(what_belongs_to_another_device_is_refused),
         CASE(the_same_description_is_asked_once),
