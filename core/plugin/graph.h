@@ -1,12 +1,11 @@
 /* Captured work: what is enqueued between begin and end is recorded and not run, and a graph of it is replayed by one
- * call. A stream whose device does not capture is used as before. A graph is used by one thread at a time, as its
- * stream is.
+ * call. A graph is used by one thread at a time, as its streams are.
  *
- * From begin to end nothing on this device may allocate or free memory, prepare a kernel, build a program, copy from or
- * to host memory that is not of host_buffer_create, or wait for the device, from any thread. Other streams join by
- * waiting for an event that was recorded in the capture, and must be joined back before the end. An event recorded in a
- * capture stands for a place in it: until it is recorded again outside, only streams of that capture wait for it. What
- * breaks these rules fails, and so does the end. */
+ * From begin to end no thread allocates or frees memory of the device, creates or destroys kernels or programs, or
+ * calls device_quiesce. Other streams join by waiting for an event that was recorded in the capture, and are joined
+ * back before the end. An event that is recorded in a capture stands for a place in it: only streams of the capture
+ * wait for it, and nobody else until it is recorded again outside; they wait for no other event. Streams that have not
+ * joined, and their events, are used as always. What breaks these rules fails, and so does the end. */
 #ifndef LLMRUN_PLUGIN_GRAPH_H
 #define LLMRUN_PLUGIN_GRAPH_H
 

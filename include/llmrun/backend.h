@@ -192,14 +192,19 @@ struct llmrun_kernel_table {
     void (*destroy)(struct llmrun_kernel *kernel);
 };
 
-/* Optional: captured work. */
+/* Optional: captured work. From begin to end the host allocates and frees nothing on the device, prepares, builds and
+ * destroys nothing, does not quiesce it and asks for no event that was recorded in the capture, from any thread; copies
+ * in it are of memory of host_alloc, waits in it for events recorded in it. docs/backend-guide.md, section 7. */
 
 struct llmrun_capture_table {
     uint32_t size;
     uint32_t reserved;
-    /* Until end, work enqueued on `stream` and on streams joined to it by events is recorded, not run. */
+    /* Until end, work enqueued on `stream` and on streams joined to it by events is recorded, not run. The streams are
+     * joined back to `stream` by events before end. */
     int32_t (*begin)(struct llmrun_stream *stream, struct llmrun_error *error);
+    /* On the stream that began. Ends the capture also where it fails. */
     int32_t (*end)(struct llmrun_stream *stream, struct llmrun_graph **graph, struct llmrun_error *error);
+    /* Enqueues the recorded work, after earlier replays of the graph, which may still run. */
     int32_t (*replay)(struct llmrun_stream *stream, struct llmrun_graph *graph, struct llmrun_error *error);
     void (*destroy)(struct llmrun_graph *graph);
 };

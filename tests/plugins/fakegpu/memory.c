@@ -6,7 +6,7 @@
 
 #define PAGE 4096
 
-static struct allocation *find(const struct llmrun_device *device, uint64_t address)
+struct allocation *gpu_memory_find(const struct llmrun_device *device, uint64_t address)
 {
     for (struct allocation *allocation = device->allocations; allocation != NULL; allocation = allocation->next)
         if (address >= allocation->address && address - allocation->address < (uint64_t)allocation->reserved)
@@ -17,7 +17,7 @@ static struct allocation *find(const struct llmrun_device *device, uint64_t addr
 int32_t gpu_memory_translate(const struct llmrun_device *device, uint64_t address, int64_t bytes, uint64_t *data,
                              struct llmrun_error *error)
 {
-    const struct allocation *allocation = find(device, address);
+    const struct allocation *allocation = gpu_memory_find(device, address);
     int64_t offset;
 
     if (allocation == NULL)
@@ -58,6 +58,11 @@ int32_t gpu_memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t by
         return wrapped_fail(error, LLMRUN_ERROR_UNSUPPORTED, "memory kind %u is not supported", kind);
     if (bytes <= 0)
         return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %lld bytes was asked for", (long long)bytes);
+    pthread_mutex_lock(&device->lock);
+    code = capture_refuse(device, "memory_alloc", error);
+    pthread_mutex_unlock(&device->lock);
+    if (code != LLMRUN_OK)
+        return code;
     allocation = calloc(1, sizeof *allocation);
     if (allocation == NULL)
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a record of memory");
@@ -91,7 +96,8 @@ void gpu_memory_free(struct llmrun_device *device, uint64_t address)
     if (address == 0)
         return;
     pthread_mutex_lock(&device->lock);
-    allocation = find(device, address);
+    capture_refuse(device, "memory_free", NULL);
+    allocation = gpu_memory_find(device, address);
     if (allocation == NULL || allocation->address != address || allocation->data == 0) {
         if (device->failure.code == LLMRUN_OK)
             wrapped_fail(&device->failure, LLMRUN_ERROR_ARGUMENT, "memory_free got %#llx, which is no live allocation",
@@ -106,9 +112,15 @@ void gpu_memory_free(struct llmrun_device *device, uint64_t address)
 
 int32_t gpu_memory_host_alloc(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error)
 {
-    struct host_allocation *host = calloc(1, sizeof *host);
+    struct host_allocation *host;
     int32_t code;
 
+    pthread_mutex_lock(&device->lock);
+    code = capture_refuse(device, "host_alloc", error);
+    pthread_mutex_unlock(&device->lock);
+    if (code != LLMRUN_OK)
+        return code;
+    host = calloc(1, sizeof *host);
     if (host == NULL)
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a record of memory");
     code = inner->device->host_alloc(device->worker, bytes, memory, error);
@@ -133,6 +145,7 @@ void gpu_memory_host_free(struct llmrun_device *device, void *memory)
     if (memory == NULL)
         return;
     pthread_mutex_lock(&device->lock);
+    capture_refuse(device, "host_free", NULL);
     while (*link != NULL && (*link)->memory != memory)
         link = &(*link)->next;
     found = *link;

@@ -111,9 +111,10 @@ static const struct llmrun_device_table device_table = {
     .event_query = queue_event_query,
     .event_wait = queue_event_wait,
     .event_elapsed = queue_event_elapsed,
+    .export_native = queue_export_native,
 };
 
-WRAPPED_PLUGIN("fakegpu", .device = &device_table, .kernel = &fakegpu_kernel_table)
+WRAPPED_PLUGIN("fakegpu", .device = &device_table, .kernel = &fakegpu_kernel_table, .capture = &fakegpu_capture_table)
 
 const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error)
 {

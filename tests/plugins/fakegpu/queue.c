@@ -16,36 +16,43 @@ static uint64_t draw(struct llmrun_device *device)
     return z ^ (z >> 31);
 }
 
-static void release(struct point *point)
+void queue_release(struct point *point)
 {
     if (point != NULL && --point->references == 0)
         free(point);
 }
 
-struct command *queue_command(struct llmrun_stream *stream, enum command_kind kind, struct llmrun_error *error)
+int32_t queue_command(struct llmrun_stream *stream, enum command_kind kind, struct command **command,
+                      struct llmrun_error *error)
 {
     struct llmrun_device *device = stream->device;
-    struct command *command;
+    struct command *made;
+    int32_t code = capture_check(stream, error);
 
+    if (code != LLMRUN_OK)
+        return code;
     while (device->pending >= PENDING_MAX && queue_step(device))
         ;
-    command = device->spare; /* only now: each step gives one back */
-    if (command != NULL)
-        device->spare = command->next;
+    made = device->spare; /* only now: each step gives one back */
+    if (made != NULL)
+        device->spare = made->next;
     else
-        command = malloc(sizeof *command);
-    if (command == NULL) {
-        wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for enqueued work");
-        return NULL;
-    }
-    command->next = NULL;
-    command->kind = kind;
-    command->point = NULL;
-    return command;
+        made = malloc(sizeof *made);
+    if (made == NULL)
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for enqueued work");
+    made->next = NULL;
+    made->kind = kind;
+    made->point = NULL;
+    *command = made;
+    return LLMRUN_OK;
 }
 
 void queue_append(struct llmrun_stream *stream, struct command *command)
 {
+    if (stream->capture != NULL) {
+        capture_append(stream, command);
+        return;
+    }
     if (stream->last != NULL)
         stream->last->next = command;
     else
@@ -108,7 +115,7 @@ bool queue_step(struct llmrun_device *device)
     run(chosen, command);
     if (command->kind == COMMAND_LAUNCH)
         command->kernel->pending--;
-    release(command->point);
+    queue_release(command->point);
     device->pending--;
     command->next = device->spare;
     device->spare = command;
@@ -150,6 +157,7 @@ void queue_stream_destroy(struct llmrun_stream *stream)
         return;
     device = stream->device;
     pthread_mutex_lock(&device->lock);
+    capture_forget_stream(stream);
     while (stream->first != NULL && queue_step(device))
         ;
     for (link = &device->streams; *link != stream; link = &(*link)->next)
@@ -177,9 +185,9 @@ void queue_event_destroy(struct llmrun_event *event)
     if (event == NULL)
         return;
     pthread_mutex_lock(&event->device->lock);
-    while (event->point != NULL && !event->point->reached && queue_step(event->device))
+    while (event->point != NULL && !event->point->captured && !event->point->reached && queue_step(event->device))
         ;
-    release(event->point);
+    queue_release(event->point);
     pthread_mutex_unlock(&event->device->lock);
     free(event);
 }
@@ -187,47 +195,50 @@ void queue_event_destroy(struct llmrun_event *event)
 int32_t queue_record(struct llmrun_stream *stream, struct llmrun_event *event, struct llmrun_error *error)
 {
     struct llmrun_device *device = stream->device;
-    struct point *point = calloc(1, sizeof *point);
+    struct point *point;
     struct command *command = NULL;
+    int32_t code;
 
-    if (event->device != device) {
-        free(point);
+    if (event->device != device)
         return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "the event belongs to another device");
-    }
+    point = calloc(1, sizeof *point);
+    if (point == NULL)
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory to record an event");
     pthread_mutex_lock(&device->lock);
-    if (point != NULL)
-        command = queue_command(stream, COMMAND_RECORD, error);
-    if (command != NULL) {
-        release(event->point);
+    code = queue_command(stream, COMMAND_RECORD, &command, error);
+    if (code == LLMRUN_OK) {
+        queue_release(event->point);
         point->references = 2; /* the event and the command */
         event->point = point;
         command->point = point;
         queue_append(stream, command);
+    } else {
+        free(point);
     }
     pthread_mutex_unlock(&device->lock);
-    if (command == NULL) {
-        free(point);
-        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory to record an event");
-    }
-    return LLMRUN_OK;
+    return code;
 }
 
 int32_t queue_wait(struct llmrun_stream *stream, struct llmrun_event *event, struct llmrun_error *error)
 {
     struct llmrun_device *device = stream->device;
-    struct command *command;
+    struct command *command = NULL;
+    int32_t code;
 
     if (event->device != device)
         return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "the event belongs to another device");
     pthread_mutex_lock(&device->lock);
-    command = event->point != NULL ? queue_command(stream, COMMAND_WAIT, error) : NULL;
-    if (command != NULL) {
-        event->point->references++;
-        command->point = event->point;
-        queue_append(stream, command);
+    code = capture_join(stream, event->point, error);
+    if (code == LLMRUN_OK && event->point != NULL) {
+        code = queue_command(stream, COMMAND_WAIT, &command, error);
+        if (code == LLMRUN_OK) {
+            event->point->references++;
+            command->point = event->point;
+            queue_append(stream, command);
+        }
     }
     pthread_mutex_unlock(&device->lock);
-    return command == NULL && event->point != NULL ? LLMRUN_ERROR_MEMORY : LLMRUN_OK;
+    return code;
 }
 
 /* With the lock held: what an event says. */
@@ -247,9 +258,12 @@ int32_t queue_event_query(struct llmrun_event *event, uint32_t *state, struct ll
     int32_t code;
 
     pthread_mutex_lock(&device->lock);
-    for (uint64_t steps = draw(device) % 8; steps > 0 && event->point != NULL && !event->point->reached; steps--)
-        queue_step(device);
-    code = outcome(event, state, error);
+    code = capture_refuse_event(event->point, "event_query", error);
+    if (code == LLMRUN_OK) {
+        for (uint64_t steps = draw(device) % 8; steps > 0 && event->point != NULL && !event->point->reached; steps--)
+            queue_step(device);
+        code = outcome(event, state, error);
+    }
     pthread_mutex_unlock(&device->lock);
     return code;
 }
@@ -264,9 +278,11 @@ int32_t queue_event_wait(struct llmrun_event *event, int64_t timeout_ns, struct 
         code = queue_event_query(event, &state, error);
     } else {
         pthread_mutex_lock(&device->lock);
-        while (event->point != NULL && !event->point->reached && queue_step(device))
+        code = capture_refuse_event(event->point, "event_wait", error);
+        while (code == LLMRUN_OK && event->point != NULL && !event->point->reached && queue_step(device))
             ;
-        code = outcome(event, &state, error);
+        if (code == LLMRUN_OK)
+            code = outcome(event, &state, error);
         pthread_mutex_unlock(&device->lock);
     }
     if (code == LLMRUN_OK && state == LLMRUN_EVENT_NOT_READY)
@@ -290,16 +306,46 @@ int32_t queue_event_elapsed(struct llmrun_event *start, struct llmrun_event *end
                  : wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "an event was not recorded, or is not ready yet");
 }
 
+/* The queue is known by its stream, the memory by the address that memory_alloc gave. Address 0: the stream alone. */
+int32_t queue_export_native(struct llmrun_stream *stream, uint64_t address, struct llmrun_native *native,
+                            struct llmrun_error *error)
+{
+    struct llmrun_device *device = stream->device;
+    struct llmrun_native found = {.size = native->size < sizeof found ? native->size : (uint32_t)sizeof found,
+                                  .domain = "fakegpu",
+                                  .stream = (uint64_t)(uintptr_t)stream,
+                                  .device = (uint64_t)device->index};
+    const struct allocation *allocation;
+    uint64_t data;
+    int32_t code = LLMRUN_OK;
+
+    pthread_mutex_lock(&device->lock);
+    if (address != 0)
+        code = gpu_memory_translate(device, address, 0, &data, error);
+    if (address != 0 && code == LLMRUN_OK) {
+        allocation = gpu_memory_find(device, address);
+        found.buffer = allocation->address;
+        found.offset = (int64_t)(address - allocation->address);
+    }
+    pthread_mutex_unlock(&device->lock);
+    if (code == LLMRUN_OK)
+        memcpy(native, &found, found.size);
+    return code;
+}
+
 int32_t queue_quiesce(struct llmrun_device *device, struct llmrun_error *error)
 {
     int32_t code;
 
     pthread_mutex_lock(&device->lock);
-    while (queue_step(device))
-        ;
-    code = device->failure.code;
-    if (code != LLMRUN_OK && error != NULL)
-        *error = device->failure;
+    code = capture_refuse(device, "quiesce", error);
+    if (code == LLMRUN_OK) {
+        while (queue_step(device))
+            ;
+        code = device->failure.code;
+        if (code != LLMRUN_OK && error != NULL)
+            *error = device->failure;
+    }
     pthread_mutex_unlock(&device->lock);
     return code;
 }

@@ -56,57 +56,66 @@ static int32_t check_copy(const struct llmrun_device *device, const struct llmru
     return translate_copy(device, copy, &translated, error);
 }
 
+/* The end of a call that enqueues: one that fails makes the capture void that the stream is part of. */
+static int32_t enqueued(struct llmrun_stream *stream, int32_t code, const struct llmrun_error *error)
+{
+    if (code != LLMRUN_OK && stream->capture != NULL)
+        capture_spoil(stream->capture, code, error != NULL ? error->message : "work for it was refused");
+    pthread_mutex_unlock(&stream->device->lock);
+    return code;
+}
+
 int32_t work_copy(struct llmrun_stream *stream, const struct llmrun_copy *copy, struct llmrun_error *error)
 {
     struct llmrun_device *device = stream->device;
-    struct command *command;
+    struct command *command = NULL;
+    bool waits;
     int32_t code;
 
     pthread_mutex_lock(&device->lock);
     code = check_copy(device, copy, error);
+    if (code != LLMRUN_OK)
+        return enqueued(stream, code, error);
+    waits = !is_asynchronous(device, copy);
+    if (waits && stream->capture != NULL)
+        code = wrapped_fail(error, LLMRUN_ERROR_ARGUMENT,
+                            "memory that is not of host_alloc cannot be copied in a capture");
+    if (code == LLMRUN_OK)
+        code = queue_command(stream, COMMAND_COPY, &command, error);
     if (code == LLMRUN_OK) {
-        command = queue_command(stream, COMMAND_COPY, error);
-        if (command != NULL) {
-            command->copy = *copy;
-            command->bytes = is_asynchronous(device, copy);
-            queue_append(stream, command);
-            /* Memory that the device cannot reach by itself: the call waits. */
-            while (!command->bytes && stream->first != NULL && queue_step(device))
-                ;
-        } else {
-            code = LLMRUN_ERROR_MEMORY;
-        }
+        command->copy = *copy;
+        command->bytes = !waits;
+        queue_append(stream, command);
+        /* Memory that the device cannot reach by itself: the call waits. */
+        while (waits && stream->first != NULL && queue_step(device))
+            ;
     }
-    pthread_mutex_unlock(&device->lock);
-    return code;
+    return enqueued(stream, code, error);
 }
 
 int32_t work_fill(struct llmrun_stream *stream, uint64_t address, uint32_t pattern, int64_t bytes,
                   struct llmrun_error *error)
 {
     struct llmrun_device *device = stream->device;
-    struct command *command;
+    struct command *command = NULL;
     uint64_t data;
     int32_t code;
 
-    if (address % 4 != 0 || bytes % 4 != 0 || bytes < 0)
-        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "a fill of %lld bytes is not one of whole words",
-                            (long long)bytes);
     pthread_mutex_lock(&device->lock);
-    code = gpu_memory_translate(device, address, bytes, &data, error);
+    if (address % 4 != 0 || bytes % 4 != 0 || bytes < 0)
+        code = wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "a fill of %lld bytes is not one of whole words",
+                            (long long)bytes);
+    else
+        code = gpu_memory_translate(device, address, bytes, &data, error);
+    if (code == LLMRUN_OK)
+        code = queue_command(stream, COMMAND_FILL, &command, error);
     if (code == LLMRUN_OK) {
-        command = queue_command(stream, COMMAND_FILL, error);
-        if (command != NULL) {
-            command->addresses[0] = address;
-            command->pattern = pattern;
-            command->bytes = bytes;
-            queue_append(stream, command);
-        } else {
-            code = LLMRUN_ERROR_MEMORY;
-        }
+        command->addresses[0] = address;
+        command->pattern = pattern;
+        command->bytes = bytes;
+        queue_append(stream, command);
     }
-    pthread_mutex_unlock(&device->lock);
-    return code;
+    return enqueued(stream, code, error);
 }
 
 static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
@@ -119,9 +128,15 @@ static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_
                               struct llmrun_kernel **kernel, struct llmrun_error *error)
 {
     struct llmrun_answer answer = {.size = sizeof answer};
-    struct llmrun_kernel *made = calloc(1, sizeof *made);
+    struct llmrun_kernel *made;
     int32_t code;
 
+    pthread_mutex_lock(&device->lock);
+    code = capture_refuse(device, "prepare", error); /* loading code at its first use is what a capture cannot have */
+    pthread_mutex_unlock(&device->lock);
+    if (code != LLMRUN_OK)
+        return code;
+    made = calloc(1, sizeof *made);
     if (made == NULL)
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a kernel");
     code = inner->kernel->query(device->worker, op, &answer, error);
@@ -177,7 +192,7 @@ static int32_t kernel_launch(struct llmrun_stream *stream, struct llmrun_kernel 
 {
     struct llmrun_device *device = stream->device;
     uint64_t data[LLMRUN_MAX_OPERANDS], data_workspace;
-    struct command *command;
+    struct command *command = NULL;
     int32_t code;
 
     if (kernel->device != device)
@@ -186,21 +201,17 @@ static int32_t kernel_launch(struct llmrun_stream *stream, struct llmrun_kernel 
         return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "%u addresses for %u operands", address_count, kernel->count);
     pthread_mutex_lock(&device->lock);
     code = translate_launch(kernel, addresses, workspace, data, &data_workspace, error);
+    if (code == LLMRUN_OK)
+        code = queue_command(stream, COMMAND_LAUNCH, &command, error);
     if (code == LLMRUN_OK) {
-        command = queue_command(stream, COMMAND_LAUNCH, error);
-        if (command != NULL) {
-            command->kernel = kernel;
-            command->count = address_count;
-            command->workspace = workspace;
-            memcpy(command->addresses, addresses, address_count * sizeof addresses[0]);
-            kernel->pending++;
-            queue_append(stream, command);
-        } else {
-            code = LLMRUN_ERROR_MEMORY;
-        }
+        command->kernel = kernel;
+        command->count = address_count;
+        command->workspace = workspace;
+        memcpy(command->addresses, addresses, address_count * sizeof addresses[0]);
+        kernel->pending += stream->capture == NULL;
+        queue_append(stream, command);
     }
-    pthread_mutex_unlock(&device->lock);
-    return code;
+    return enqueued(stream, code, error);
 }
 
 static const char *kernel_name(const struct llmrun_kernel *kernel)
@@ -208,16 +219,33 @@ static const char *kernel_name(const struct llmrun_kernel *kernel)
     return inner->kernel->name(kernel->worker);
 }
 
+static void free_kernel(struct llmrun_kernel *kernel)
+{
+    inner->kernel->destroy(kernel->worker);
+    free(kernel);
+}
+
 static void kernel_destroy(struct llmrun_kernel *kernel)
 {
+    bool recorded;
+
     if (kernel == NULL)
         return;
     pthread_mutex_lock(&kernel->device->lock);
+    capture_refuse(kernel->device, "destroy", NULL);
     while (kernel->pending > 0 && queue_step(kernel->device))
         ;
+    recorded = kernel->recorded > 0; /* by a graph, whose replay fails from now on */
+    kernel->destroyed = true;
     pthread_mutex_unlock(&kernel->device->lock);
-    inner->kernel->destroy(kernel->worker);
-    free(kernel);
+    if (!recorded)
+        free_kernel(kernel);
+}
+
+void work_forget(struct llmrun_kernel *kernel)
+{
+    if (--kernel->recorded == 0 && kernel->destroyed)
+        free_kernel(kernel);
 }
 
 static int32_t execute_launch(struct llmrun_stream *stream, const struct command *command, struct llmrun_error *error)

@@ -31,6 +31,14 @@ struct device *open_device(const char *name, int32_t index, const char *key, con
     return device;
 }
 
+struct device *open_seed(int seed)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "%d", seed);
+    return open_device("fakegpu", 0, "seed", text);
+}
+
 void assert_ok_(int result, const struct error *error)
 {
     if (result != STATUS_OK)
@@ -82,4 +90,28 @@ void bench_destroy(struct bench *bench)
     host_buffer_destroy(&bench->host_b);
     host_buffer_destroy(&bench->host_y);
     device_close(bench->device);
+}
+
+void bench_await(const struct bench *bench)
+{
+    struct error error;
+    bool ready;
+
+    assert_ok(stream_record(&bench->stream, &bench->event, &error));
+    assert_ok(event_wait(&bench->event, -1, &ready, &error));
+    assert_true(ready);
+}
+
+void host_put(const struct host_buffer *buffer, float value)
+{
+    for (int64_t i = 0; i < buffer->bytes / (int64_t)sizeof value; i++)
+        ((float *)buffer->memory)[i] = value;
+}
+
+bool host_all_are(const struct host_buffer *buffer, float value)
+{
+    for (int64_t i = 0; i < buffer->bytes / (int64_t)sizeof value; i++)
+        if (((const float *)buffer->memory)[i] != value)
+            return false;
+    return true;
 }

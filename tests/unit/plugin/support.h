@@ -4,13 +4,16 @@
 
 #include <llmrun/ops.h>
 
+#include "plugin/graph.h"
 #include "plugin/registry.h"
-#include "plugin/stream.h"
 
 /* Loads `name` from the test plugins of this build; fails the test when it cannot. */
 const struct backend *open_backend(const char *name);
 /* Opens device `index` with one option, or none where key is NULL. */
 struct device *open_device(const char *name, int32_t index, const char *key, const char *value);
+
+/* Device 0 of fakegpu, whose order of streams is drawn from the seed. */
+struct device *open_seed(int seed);
 
 /* The call must succeed; its sentence fails the test. */
 #define assert_ok(call) assert_ok_(call, &error)
@@ -32,5 +35,11 @@ struct bench {
 
 void bench_create(struct bench *bench, struct device *device, int64_t bytes);
 void bench_destroy(struct bench *bench); /* closes the device */
+/* Waits until the stream has done all its work, which must succeed. */
+void bench_await(const struct bench *bench);
+
+/* Host memory as fp32 numbers that are all the same. */
+void host_put(const struct host_buffer *buffer, float value);
+bool host_all_are(const struct host_buffer *buffer, float value);
 
 #endif

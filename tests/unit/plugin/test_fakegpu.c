@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,38 +16,6 @@
 #define BYTES    ((int64_t)(ELEMENTS * sizeof(float)))
 #define SEEDS    20
 
-static struct device *open_seed(int seed)
-{
-    char text[16];
-
-    snprintf(text, sizeof text, "%d", seed);
-    return open_device("fakegpu", 0, "seed", text);
-}
-
-static void put(const struct host_buffer *buffer, float value)
-{
-    for (int i = 0; i < ELEMENTS; i++)
-        ((float *)buffer->memory)[i] = value;
-}
-
-static int all_are(const struct host_buffer *buffer, float value)
-{
-    for (int i = 0; i < ELEMENTS; i++)
-        if (((const float *)buffer->memory)[i] != value)
-            return 0;
-    return 1;
-}
-
-static void await(const struct bench *bench)
-{
-    struct error error;
-    bool ready;
-
-    assert_ok(stream_record(&bench->stream, &bench->event, &error));
-    assert_ok(event_wait(&bench->event, -1, &ready, &error));
-    assert_true(ready);
-}
-
 static void nothing_runs_before_somebody_waits(void **state)
 {
     struct bench bench;
@@ -56,13 +23,13 @@ static void nothing_runs_before_somebody_waits(void **state)
 
     (void)state;
     bench_create(&bench, open_seed(1), BYTES);
-    put(&bench.host_a, 5);
-    put(&bench.host_y, 7);
+    host_put(&bench.host_a, 5);
+    host_put(&bench.host_y, 7);
     assert_ok(stream_upload(&bench.stream, &bench.a, 0, &bench.host_a, 0, BYTES, &error));
     assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.a, 0, BYTES, &error));
-    assert_true(all_are(&bench.host_y, 7));
-    await(&bench);
-    assert_true(all_are(&bench.host_y, 5));
+    assert_true(host_all_are(&bench.host_y, 7));
+    bench_await(&bench);
+    assert_true(host_all_are(&bench.host_y, 5));
     bench_destroy(&bench);
 }
 
@@ -77,15 +44,15 @@ static void an_op_is_computed_on_translated_addresses(void **state)
     (void)state;
     bench_create(&bench, open_seed(1), BYTES);
     assert_ok(device_kernel_create(bench.device, &op, 0, &kernel, &error));
-    put(&bench.host_a, 1.5f);
-    put(&bench.host_b, 2.25f);
+    host_put(&bench.host_a, 1.5f);
+    host_put(&bench.host_b, 2.25f);
     assert_ok(stream_upload(&bench.stream, &bench.a, 0, &bench.host_a, 0, BYTES, &error));
     assert_ok(stream_upload(&bench.stream, &bench.b, 0, &bench.host_b, 0, BYTES, &error));
     assert_ok(stream_launch_kernel(&bench.stream, &kernel,
                                    (uint64_t[]){bench.a.address, bench.b.address, bench.y.address}, 3, 0, &error));
     assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.y, 0, BYTES, &error));
-    await(&bench);
-    assert_true(all_are(&bench.host_y, 3.75f));
+    bench_await(&bench);
+    assert_true(host_all_are(&bench.host_y, 3.75f));
     device_kernel_destroy(&kernel);
     bench_destroy(&bench);
 }
@@ -117,7 +84,7 @@ static void memory_is_garbage_until_it_is_written(void **state)
     (void)state;
     bench_create(&bench, open_seed(1), BYTES);
     assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.a, 0, BYTES, &error));
-    await(&bench);
+    bench_await(&bench);
     for (int i = 0; i < ELEMENTS; i++)
         assert_true(((float *)bench.host_y.memory)[i] != ((float *)bench.host_y.memory)[i]); /* NaN */
     bench_destroy(&bench);
@@ -135,15 +102,15 @@ static int cross_streams(int seed, bool with_event)
     bench_create(&bench, open_seed(seed), BYTES);
     assert_ok(stream_create(bench.device, LLMRUN_LANE_COPY, &copies, &error));
     assert_ok(event_create(bench.device, &uploaded, &error));
-    put(&bench.host_a, 1);
+    host_put(&bench.host_a, 1);
     assert_ok(stream_upload(&copies, &bench.a, 0, &bench.host_a, 0, BYTES, &error));
     assert_ok(stream_record(&copies, &uploaded, &error));
     if (with_event)
         assert_ok(stream_wait(&bench.stream, &uploaded, &error));
     assert_ok(stream_copy(&bench.stream, &bench.y, 0, &bench.a, 0, BYTES, &error));
     assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.y, 0, BYTES, &error));
-    await(&bench);
-    right = all_are(&bench.host_y, 1);
+    bench_await(&bench);
+    right = host_all_are(&bench.host_y, 1);
     assert_ok(device_quiesce(bench.device, &error));
     event_destroy(&uploaded);
     stream_destroy(&copies);
@@ -175,12 +142,12 @@ static void staging_memory_that_is_used_again_too_early_is_seen(void **state)
 
     (void)state;
     bench_create(&bench, open_seed(1), BYTES);
-    put(&bench.host_a, 1);
+    host_put(&bench.host_a, 1);
     assert_ok(stream_upload(&bench.stream, &bench.a, 0, &bench.host_a, 0, BYTES, &error));
-    put(&bench.host_a, 2); /* the copy has not ended */
+    host_put(&bench.host_a, 2); /* the copy has not ended */
     assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.a, 0, BYTES, &error));
-    await(&bench);
-    assert_true(all_are(&bench.host_y, 2));
+    bench_await(&bench);
+    assert_true(host_all_are(&bench.host_y, 2));
     bench_destroy(&bench);
 }
 
@@ -201,8 +168,8 @@ static void a_copy_from_other_host_memory_waits(void **state)
     assert_int_equal(bench.device->backend->device.copy(bench.stream.handle, &copy, NULL), LLMRUN_OK);
     memset(values, 0, sizeof values);
     assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.a, 0, BYTES, &error));
-    await(&bench);
-    assert_true(all_are(&bench.host_y, 3));
+    bench_await(&bench);
+    assert_true(host_all_are(&bench.host_y, 3));
     bench_destroy(&bench);
 }
 
@@ -225,7 +192,7 @@ static void rows_with_a_pitch_are_copied(void **state)
     copy.from = (uint64_t)(uintptr_t)bench.host_a.memory;
     assert_int_equal(bench.device->backend->device.copy(bench.stream.handle, &copy, NULL), LLMRUN_OK);
     assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.a, 0, 32, &error));
-    await(&bench);
+    bench_await(&bench);
     for (int i = 0; i < 8; i++)
         assert_float_equal(((float *)bench.host_y.memory)[i], (float)(i / 2 * 16 + i % 2), 0);
     bench_destroy(&bench);
@@ -241,8 +208,8 @@ static void an_event_recorded_again_keeps_the_earlier_waits(void **state)
         (void)state;
         bench_create(&bench, open_seed(seed), BYTES);
         assert_ok(stream_create(bench.device, LLMRUN_LANE_COPY, &copies, &error));
-        put(&bench.host_a, 1);
-        put(&bench.host_b, 2);
+        host_put(&bench.host_a, 1);
+        host_put(&bench.host_b, 2);
         assert_ok(stream_upload(&bench.stream, &bench.a, 0, &bench.host_a, 0, BYTES, &error));
         assert_ok(stream_record(&bench.stream, &bench.event, &error));
         assert_ok(stream_wait(&copies, &bench.event, &error));
@@ -251,8 +218,8 @@ static void an_event_recorded_again_keeps_the_earlier_waits(void **state)
         assert_ok(stream_wait(&bench.stream, &bench.event, &error));
         assert_ok(stream_upload(&bench.stream, &bench.a, 0, &bench.host_b, 0, BYTES, &error));
         assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.y, 0, BYTES, &error));
-        await(&bench);
-        assert_true(all_are(&bench.host_y, 1));
+        bench_await(&bench);
+        assert_true(host_all_are(&bench.host_y, 1));
         stream_destroy(&copies);
         bench_destroy(&bench);
     }
@@ -291,7 +258,7 @@ static void commands_beyond_the_queue_are_done_and_none_of_their_memory_is_lost(
     for (uint32_t i = 0; i < 50000; i++)
         assert_ok(stream_fill(&bench.stream, &bench.a, i % ELEMENTS * 4, i, 4, &error));
     assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.a, 0, BYTES, &error));
-    await(&bench);
+    bench_await(&bench);
     for (uint32_t i = 0; i < ELEMENTS; i++) /* the last multiple of 64 below 50,000 is 49,984 */
         assert_int_equal(((uint32_t *)bench.host_y.memory)[i], (i < 16 ? 49984 : 49920) + i);
     bench_destroy(&bench);
