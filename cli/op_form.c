@@ -19,7 +19,8 @@ static const struct {
     double bare;
 } numbers[] = {
     {"activation", LLMRUN_ACTIVATION_GELU, LLMRUN_ACTIVATION_NONE},
-    {"leaves", 1, 1},
+    {"feature_parts", 1, 1},
+    {"vocabulary_parts", 1, 1},
     {"sequence", 64, 64},
     {"heads", 4, 4},
     {"kv_heads", 2, 2},
@@ -33,15 +34,15 @@ static const struct {
     {"a", 0, 0},
     {"b", 0.02, 0},
     {"slot", 0, 0},
-    {"row_leaves", 1, 1},
-    {"column_leaves", 1, 1},
+    {"row_parts", 1, 1},
+    {"column_parts", 1, 1},
     {"max_norm", 1, 0},
     {"beta1", 0.9, 0.9},
     {"beta2", 0.95, 0.95},
     {"epsilon", 1e-5, 1e-5},
     {"weight_decay", 0.1, 0},
-    {"lanes", 1, 1},
-    {"chunks", 8, 8},
+    {"batch_parts", 1, 1},
+    {"position_parts", 8, 8},
     {"reserved", 0, 0},
 };
 

@@ -12,14 +12,13 @@
 
 static void print_sums(const struct compiled *compiled, const struct compile_request *request)
 {
-    const struct lanes_form *form = &compiled->form;
-    int64_t lanes = form->lanes * form->units;
+    const struct reduction_form *form = &compiled->form;
+    int64_t parts = form->batch_parts * form->groups;
 
     if (form->exact)
-        printf(
-            "sums       exact: %lld lanes of %lld sequences, %lld chunks of positions, up to %lld leaves of features\n",
-            (long long)lanes, (long long)(request->global_batch / lanes), (long long)form->chunks,
-            (long long)form->features);
+        printf("sums       exact: %lld batch parts of %lld sequences, %lld position parts, up to %lld feature parts\n",
+               (long long)parts, (long long)(request->global_batch / parts), (long long)form->position_parts,
+               (long long)form->feature_parts);
     else
         puts("sums       in free order");
 }

@@ -170,9 +170,9 @@ static const struct {
 
 static int prepare(struct product_run *run, enum product_order order, struct error *error)
 {
-    static const struct llmrun_matmul_attributes forward = {.leaves = 1};
-    static const struct llmrun_matmul_input_grad_attributes input_grad = {.leaves = 1};
-    static const struct llmrun_matmul_weight_grad_attributes weight_grad = {.lanes = 1};
+    static const struct llmrun_matmul_attributes forward = {.feature_parts = 1};
+    static const struct llmrun_matmul_input_grad_attributes input_grad = {.feature_parts = 1};
+    static const struct llmrun_matmul_weight_grad_attributes weight_grad = {.batch_parts = 1};
     const enum product_kind kind = run->product.kind;
     struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS] = {0};
     struct llmrun_op op = {.size = sizeof op,

@@ -27,6 +27,9 @@ static void print_row(enum config_key_id key)
     print_escaped(text);
     printf(" | ");
     print_escaped(row->help);
+    for (const struct config_alias *alias = config_aliases; alias->dotted != NULL; alias++)
+        if (alias->key == key)
+            printf(" (formerly `%s`, still accepted)", alias->dotted);
     config_missing(key, text, sizeof text);
     if (text[0] != '\0')
         printf(" (not built yet: %s)", text);

@@ -71,7 +71,7 @@ static int op_count;
 static void write_header(void)
 {
     header_begin();
-#define OP_BEGIN(name, id, version, backward, flags, summary)                                                          \
+#define OP_BEGIN(name, id, version, backward, flops, flags, summary)                                                   \
     header_op_begin(#name, id, version, summary);                                                                      \
     op_count = id + 1;
 #define OPERAND(direction, name, class, presence, axes) header_operand(#name);
@@ -79,7 +79,7 @@ static void write_header(void)
 #define OP_END(name) header_op_end();
 #include "program/ops.def"
     printf("#define LLMRUN_OPS %d /* one past the last */\n\n", op_count);
-#define OP_BEGIN(name, id, version, backward, flags, summary)                                                          \
+#define OP_BEGIN(name, id, version, backward, flops, flags, summary)                                                   \
     current_op = #name;                                                                                                \
     attribute_count = 0;
 #define OPERAND(direction, name, class, presence, axes)
@@ -99,7 +99,7 @@ static void write_document(void)
     puts("# Ops\n\nGenerated from `core/program/ops.def`: do not edit. Classes and axes are explained there; the order "
          "of each\n"
          "computation under exact numerics is in [numerics.md](numerics.md).\n");
-#define OP_BEGIN(name, id, version, backward, flags, summary)                                                          \
+#define OP_BEGIN(name, id, version, backward, flops, flags, summary)                                                   \
     printf(                                                                                                            \
         "## %s\n\n%s.\n\nId %d, version %d; backward rule: %s.\n\n| operand | direction | class | presence | axes |\n" \
         "|---|---|---|---|---|\n",                                                                                     \

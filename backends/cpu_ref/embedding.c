@@ -81,8 +81,8 @@ static void embedding_grad_exact(const struct kernel_call *call)
     int64_t channels = reference_extent(call, LLMRUN_EMBEDDING_GRAD_DTABLE, 1);
     float *dtable = call->operands[LLMRUN_EMBEDDING_GRAD_DTABLE];
 
-    if (attributes->lanes > 1) {
-        embedding_grad_lanes(call, attributes->lanes);
+    if (attributes->batch_parts > 1) {
+        embedding_grad_lanes(call, attributes->batch_parts);
         return;
     }
     for (int64_t i = 0; i < rows * channels; i++)

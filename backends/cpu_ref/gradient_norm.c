@@ -56,10 +56,10 @@ static void sum_squares(const struct kernel_call *call, double (*leaf_sum)(const
     double *sums = (double *)call->operands[LLMRUN_SUM_SQUARES_SUMS] + attributes->slot;
     struct leaf leaf = {.stride = x->shape[x->rank - 1]};
 
-    leaf.rows = reference_elements(call, LLMRUN_SUM_SQUARES_X) / leaf.stride / attributes->row_leaves;
-    leaf.columns = leaf.stride / attributes->column_leaves;
-    for (int64_t r = 0; r < attributes->row_leaves; r++)
-        for (int64_t c = 0; c < attributes->column_leaves; c++) {
+    leaf.rows = reference_elements(call, LLMRUN_SUM_SQUARES_X) / leaf.stride / attributes->row_parts;
+    leaf.columns = leaf.stride / attributes->column_parts;
+    for (int64_t r = 0; r < attributes->row_parts; r++)
+        for (int64_t c = 0; c < attributes->column_parts; c++) {
             leaf.x =
                 (const float *)call->operands[LLMRUN_SUM_SQUARES_X] + r * leaf.rows * leaf.stride + c * leaf.columns;
             *sums++ = leaf_sum(&leaf);

@@ -121,7 +121,7 @@ static struct token_rows layernorm_rows(const struct kernel_call *call)
     const struct llmrun_layernorm_grad_attributes *attributes = call->op->attributes;
 
     return (struct token_rows){reference_extent(call, LLMRUN_LAYERNORM_GRAD_DY, 0), attributes->sequence,
-                               attributes->lanes, attributes->chunks};
+                               attributes->batch_parts, attributes->position_parts};
 }
 
 static float dgain_step(const struct kernel_call *call, int64_t token, int64_t i, float c)
@@ -213,8 +213,8 @@ static struct token_rows bias_rows(const struct kernel_call *call)
 {
     const struct llmrun_bias_grad_attributes *attributes = call->op->attributes;
 
-    return (struct token_rows){reference_extent(call, LLMRUN_BIAS_GRAD_DY, 0), attributes->sequence, attributes->lanes,
-                               attributes->chunks};
+    return (struct token_rows){reference_extent(call, LLMRUN_BIAS_GRAD_DY, 0), attributes->sequence,
+                               attributes->batch_parts, attributes->position_parts};
 }
 
 static float bias_step(const struct kernel_call *call, int64_t token, int64_t i, float c)

@@ -1,18 +1,22 @@
 /* linear_cross_entropy */
 #include <float.h>
+#include <stdio.h>
 
 #include "cpu_ref/chain.h"
 #include "cpu_ref/exact.h"
 #include "cpu_ref/reference.h"
 
+#define VOCABULARY_PARTS 256 /* at most */
+
 struct loss {
     const struct kernel_call *call;
     int bf16;
     int64_t tokens, sequence, width;
-    int64_t rows;       /* of w */
-    int64_t vocabulary; /* rows of w that are tokens */
-    int64_t leaves;     /* equal parts of width and of rows */
-    int64_t lanes;      /* equal parts of tokens */
+    int64_t rows;             /* of w */
+    int64_t vocabulary;       /* rows of w that are tokens */
+    int64_t feature_parts;    /* equal parts of width */
+    int64_t vocabulary_parts; /* of rows */
+    int64_t batch_parts;      /* of tokens */
 };
 
 static struct loss loss_of(const struct kernel_call *call)
@@ -26,8 +30,9 @@ static struct loss loss_of(const struct kernel_call *call)
                          .width = reference_extent(call, LLMRUN_LINEAR_CROSS_ENTROPY_X, 1),
                          .rows = reference_extent(call, LLMRUN_LINEAR_CROSS_ENTROPY_W, 0),
                          .vocabulary = attributes->vocabulary,
-                         .leaves = attributes->leaves,
-                         .lanes = attributes->lanes};
+                         .feature_parts = attributes->feature_parts,
+                         .vocabulary_parts = attributes->vocabulary_parts,
+                         .batch_parts = attributes->batch_parts};
 }
 
 /* A token's target, -1 where there is none in the vocabulary. */
@@ -97,52 +102,80 @@ static float sum_in_parts(const struct terms *terms, chain_terms *term, int64_t 
     return chain_tree(part_sum, &context, 0, parts);
 }
 
-struct exponents {
-    const struct loss *loss;
-    const float *row;
+/* A part of the vocabulary: elements begin to end - 1, of which padding has none. */
+struct vocabulary_part {
+    int64_t begin, end;
+    float maximum;
+    float sum;   /* of exp(x - maximum), in sixteen lanes from the first element on */
+    float scale; /* exp(maximum - the largest maximum) */
 };
 
-/* The sum of a leaf of the vocabulary, in sixteen lanes from its first element on. */
-static float exponents_leaf(const void *context, int64_t leaf)
+/* Turns the part's logits into exponents. */
+static struct vocabulary_part part_of(const struct loss *loss, int64_t index, float *row)
 {
-    const struct exponents *exponents = context;
-    const struct loss *loss = exponents->loss;
-    int64_t part = loss->rows / loss->leaves;
+    int64_t size = loss->rows / loss->vocabulary_parts;
+    struct vocabulary_part part = {.begin = index * size, .end = (index + 1) * size, .maximum = -FLT_MAX};
     float lanes[EXACT_LANES] = {0};
 
-    for (int64_t v = 0; v < part && leaf * part + v < loss->vocabulary; v++)
-        lanes[v % EXACT_LANES] += exponents->row[leaf * part + v];
-    return exact_tree(lanes);
+    part.end = part.end < loss->vocabulary ? part.end : loss->vocabulary;
+    for (int64_t v = part.begin; v < part.end; v++)
+        part.maximum = fmaxf(part.maximum, row[v]);
+    for (int64_t v = part.begin; v < part.end; v++) {
+        row[v] = exact_exp(row[v] - part.maximum);
+        lanes[(v - part.begin) % EXACT_LANES] += row[v];
+    }
+    part.sum = exact_tree(lanes);
+    return part;
 }
 
-/* Steps 1 to 5 of the definition: turns row [rows] into the gradient of the logits and returns the loss. */
+static float scaled_sum(const void *context, int64_t index)
+{
+    const struct vocabulary_part *part = (const struct vocabulary_part *)context + index;
+
+    return part->sum * part->scale;
+}
+
+/* Steps 2 to 5 of the definition: turns row [rows] from logits into their gradient and returns log-sum-exp. */
+static double row_exact(const struct loss *loss, int64_t target, float gradient, float *row)
+{
+    struct vocabulary_part parts[VOCABULARY_PARTS];
+    float maximum = -FLT_MAX, sum, factor;
+
+    for (int64_t i = 0; i < loss->vocabulary_parts; i++) {
+        parts[i] = part_of(loss, i, row);
+        maximum = fmaxf(maximum, parts[i].maximum);
+    }
+    for (int64_t i = 0; i < loss->vocabulary_parts; i++)
+        parts[i].scale = exact_exp(parts[i].maximum - maximum);
+    sum = chain_tree(scaled_sum, parts, 0, loss->vocabulary_parts);
+    factor = 1.0f / sum * gradient;
+    for (int64_t i = 0; i < loss->vocabulary_parts; i++)
+        for (int64_t v = parts[i].begin; v < parts[i].end; v++) {
+            float scale = parts[i].scale * factor;
+
+            row[v] = v == target ? fmaf(row[v], scale, -gradient) : row[v] * scale;
+            if (loss->bf16)
+                row[v] = reference_widen(reference_narrow(row[v]));
+        }
+    return (double)exact_log(sum) + (double)maximum;
+}
+
+/* Turns row [rows] into the gradient of the logits and returns the loss. */
 static double token_exact(const struct loss *loss, int64_t token, float *row)
 {
     float weight = reference_read(loss->call, LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS, token);
     float gradient = weight * reference_read(loss->call, LLMRUN_LINEAR_CROSS_ENTROPY_SCALE, 0);
-    float maximum = -FLT_MAX, sum, target_logit, factor;
     int64_t target = target_of(loss, token);
     struct terms terms = {.loss = loss, .token = token};
-    struct exponents exponents = {loss, row};
+    float target_logit;
 
     memset(row, 0, (size_t)loss->rows * sizeof(*row));
     if (weight == 0.0f)
         return 0.0;
-    for (terms.row = 0; terms.row < loss->vocabulary; terms.row++) {
-        row[terms.row] = sum_in_parts(&terms, logit_term, loss->width, loss->leaves);
-        maximum = fmaxf(maximum, row[terms.row]);
-    }
+    for (terms.row = 0; terms.row < loss->vocabulary; terms.row++)
+        row[terms.row] = sum_in_parts(&terms, logit_term, loss->width, loss->feature_parts);
     target_logit = target < 0 ? NAN : row[target];
-    for (int64_t v = 0; v < loss->vocabulary; v++)
-        row[v] = exact_exp(row[v] - maximum);
-    sum = chain_tree(exponents_leaf, &exponents, 0, loss->leaves);
-    factor = 1.0f / sum * gradient;
-    for (int64_t v = 0; v < loss->vocabulary; v++) {
-        row[v] = v == target ? fmaf(row[v], factor, -gradient) : row[v] * factor;
-        if (loss->bf16)
-            row[v] = reference_widen(reference_narrow(row[v]));
-    }
-    return (double)weight * ((double)exact_log(sum) + (double)maximum - (double)target_logit);
+    return (double)weight * (row_exact(loss, target, gradient, row) - (double)target_logit);
 }
 
 static void gradients_exact(const struct loss *loss, const float *gradients)
@@ -154,7 +187,7 @@ static void gradients_exact(const struct loss *loss, const float *gradients)
         for (terms.token = 0; terms.token < loss->tokens; terms.token++)
             for (terms.column = 0; terms.column < loss->width; terms.column++)
                 reference_write(call, LLMRUN_LINEAR_CROSS_ENTROPY_DX, terms.token * loss->width + terms.column,
-                                sum_in_parts(&terms, dx_term, loss->rows, loss->leaves));
+                                sum_in_parts(&terms, dx_term, loss->rows, loss->vocabulary_parts));
     if (reference_has(call, LLMRUN_LINEAR_CROSS_ENTROPY_DW))
         for (terms.row = 0; terms.row < loss->rows; terms.row++)
             for (terms.column = 0; terms.column < loss->width; terms.column++) {
@@ -162,8 +195,8 @@ static void gradients_exact(const struct loss *loss, const float *gradients)
                 float start = reference_start(call, LLMRUN_LINEAR_CROSS_ENTROPY_DW, at);
 
                 reference_write(call, LLMRUN_LINEAR_CROSS_ENTROPY_DW, at,
-                                loss->lanes > 1 ? sum_in_parts(&terms, dw_term, loss->tokens, loss->lanes)
-                                                : chain_sum(loss->bf16, dw_term, &terms, 0, loss->tokens, start));
+                                loss->batch_parts > 1 ? sum_in_parts(&terms, dw_term, loss->tokens, loss->batch_parts)
+                                                      : chain_sum(loss->bf16, dw_term, &terms, 0, loss->tokens, start));
             }
 }
 
@@ -248,9 +281,17 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
     int64_t tokens = op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_X].shape[0];
     int64_t rows = op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_W].shape[0];
 
+    uint32_t parts;
+
     (void)threads;
     if (!operand_fit(op, "cciffdcf", 1u << LLMRUN_LINEAR_CROSS_ENTROPY_DW, reason, reason_bytes))
         return 0;
+    parts = ((const struct llmrun_linear_cross_entropy_attributes *)op->attributes)->vocabulary_parts;
+    if (parts < 1 || parts > VOCABULARY_PARTS || rows % parts != 0) {
+        snprintf(reason, reason_bytes, "%u vocabulary parts of %lld rows; at most %d, all equal, are possible", parts,
+                 (long long)rows, VOCABULARY_PARTS);
+        return 0;
+    }
     *workspace_bytes = tokens * (rows + 1) * (int64_t)sizeof(double);
     return 1;
 }

@@ -66,7 +66,7 @@ static struct product matmul_element(const struct kernel_call *call, int64_t t, 
 
     return (struct product){.call = call,
                             .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_X),
-                            .leaves = attributes->leaves > 0 ? (int)attributes->leaves : 1,
+                            .leaves = attributes->feature_parts > 0 ? (int)attributes->feature_parts : 1,
                             .count = 1,
                             .pair = {{LLMRUN_MATMUL_X, LLMRUN_MATMUL_W, t * k, n * k, 1, 1, k}}};
 }
@@ -126,7 +126,7 @@ static struct product input_grad_element(const struct kernel_call *call, int64_t
     int64_t columns = reference_extent(call, LLMRUN_MATMUL_INPUT_GRAD_DX, 1);
     struct product product = {.call = call,
                               .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_INPUT_GRAD_DX),
-                              .leaves = attributes->leaves > 0 ? (int)attributes->leaves : 1};
+                              .leaves = attributes->feature_parts > 0 ? (int)attributes->feature_parts : 1};
 
     for (int s = 0; s < PAIRS; s++) {
         int dy = LLMRUN_MATMUL_INPUT_GRAD_DY0 + 2 * s, w = LLMRUN_MATMUL_INPUT_GRAD_W0 + 2 * s;
@@ -174,7 +174,7 @@ static struct product weight_grad_element(const struct kernel_call *call, int64_
     return (struct product){
         .call = call,
         .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_WEIGHT_GRAD_DY),
-        .leaves = attributes->lanes > 0 ? (int)attributes->lanes : 1,
+        .leaves = attributes->batch_parts > 0 ? (int)attributes->batch_parts : 1,
         .count = 1,
         .pair = {{LLMRUN_MATMUL_WEIGHT_GRAD_DY, LLMRUN_MATMUL_WEIGHT_GRAD_X, n, k, rows, columns, tokens}}};
 }

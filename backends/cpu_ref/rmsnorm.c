@@ -104,7 +104,7 @@ static struct token_rows rmsnorm_rows(const struct kernel_call *call)
     const struct llmrun_rmsnorm_grad_attributes *attributes = call->op->attributes;
 
     return (struct token_rows){reference_extent(call, LLMRUN_RMSNORM_GRAD_DY, 0), attributes->sequence,
-                               attributes->lanes, attributes->chunks};
+                               attributes->batch_parts, attributes->position_parts};
 }
 
 static float dgain_step(const struct kernel_call *call, int64_t token, int64_t i, float c)

@@ -5,8 +5,9 @@
 
 #include "compile/values.h"
 #include "passes/backward.h"
-#include "passes/lanes.h"
+#include "passes/flops.h"
 #include "passes/precision.h"
+#include "passes/reduction_order.h"
 #include "program/op_table.h"
 #include "program/verify.h"
 
@@ -29,17 +30,17 @@ static int build(const struct compile_request *request, struct program *program,
 }
 
 /* The passes in their order. Sharding comes after precision; the pipeline cut and data parallelism after recompute. */
-static int run_passes(const struct compile_request *request, const struct lanes_form *form, struct program *program,
+static int run_passes(const struct compile_request *request, const struct reduction_form *form, struct program *program,
                       struct error *error)
 {
     struct update_policy update = request->update;
     int status = STATUS_OK;
 
-    update.leaves = form->features;
+    update.leaves = form->feature_parts;
     if (request->train)
         status = pass_backward(program, error);
     if (status == STATUS_OK)
-        status = pass_lanes(program, form, error);
+        status = pass_reduction_order(program, form, error);
     if (status == STATUS_OK && request->train)
         status = pass_update(program, &update, error);
     if (status == STATUS_OK)
@@ -48,6 +49,8 @@ static int run_passes(const struct compile_request *request, const struct lanes_
         status = pass_recompute(program, request->recompute, error);
     if (status == STATUS_OK)
         status = program_verify(program, error);
+    if (status == STATUS_OK)
+        status = flops_check(program, error);
     return status;
 }
 
@@ -107,20 +110,22 @@ static int check_sizes(const struct compile_request *request, struct error *erro
     return STATUS_OK;
 }
 
-static int make_form(const struct compile_request *request, struct lanes_form *form, struct error *error)
+static int make_form(const struct compile_request *request, struct reduction_form *form, struct error *error)
 {
-    int64_t lanes = request->lanes > 0 ? request->lanes : lanes_default(request->global_batch);
+    const struct reduction_request sums = {.exact = request->exact,
+                                           .sequence = request->sequence,
+                                           .global_batch = request->train ? request->global_batch : 1,
+                                           .micro_batch = request->train ? request->micro_batch : 1,
+                                           .batch_parts = request->train ? request->batch_parts : 1,
+                                           .position_parts = request->position_parts};
 
-    if (!request->train)
-        return lanes_form_make(request->exact, request->sequence, 1, 1, 1, form, error);
-    if (request->exact && request->compute_dtype == LLMRUN_BF16 && request->sequence % 2 != 0)
+    if (request->train && request->exact && request->compute_dtype == LLMRUN_BF16 && request->sequence % 2 != 0)
         return error_set(
             error, STATUS_USAGE,
             "data.seq_len is %lld; with numerics.exact and precision.compute bf16 it must be even, so that "
             "no pair of tokens has one in the next sequence",
             (long long)request->sequence);
-    return lanes_form_make(request->exact, request->sequence, request->global_batch, request->micro_batch, lanes, form,
-                           error);
+    return reduction_form_make(&sums, form, error);
 }
 
 int compile_step(const struct compile_request *request, struct compiled *compiled, struct error *error)
@@ -140,7 +145,7 @@ int compile_step(const struct compile_request *request, struct compiled *compile
     if (status == STATUS_OK)
         status = run_passes(request, &compiled->form, &compiled->program, error);
     if (status == STATUS_OK && request->train)
-        status = schedule_accumulate(compiled->microbatches, (int32_t)compiled->form.units, compiled->form.accumulate,
+        status = schedule_accumulate(compiled->microbatches, (int32_t)compiled->form.groups, compiled->form.accumulate,
                                      &compiled->schedule, error);
     if (status == STATUS_OK && request->train)
         status = schedule_check(&compiled->schedule, error);

@@ -7,9 +7,9 @@
 #include <llmrun/backend.h>
 
 #include "model/model.h"
-#include "passes/lanes.h"
 #include "passes/memory_plan.h"
 #include "passes/recompute.h"
+#include "passes/reduction_order.h"
 #include "passes/update.h"
 #include "schedule/schedule.h"
 
@@ -20,14 +20,15 @@ typedef int compile_query(void *context, const struct llmrun_op *op, int64_t *wo
 struct compile_request {
     struct model_config model;
     uint64_t seed;
-    int64_t sequence;      /* tokens of one sequence, and of the caches of `generate` */
-    int64_t global_batch;  /* sequences of a step */
-    int64_t micro_batch;   /* sequences of a microbatch; divides global_batch */
-    int64_t lanes;         /* of a step, with `exact`: passes/lanes.h; 0: lanes_default */
-    int64_t eval_batch;    /* sequences of an evaluation batch; 0: no evaluate section */
-    int64_t eval_sequence; /* tokens of one of them; 0: `sequence` */
-    bool train;            /* forward, backward and update sections */
-    bool generate;         /* prefill and decode sections over a cache of `sequence` tokens */
+    int64_t sequence;       /* tokens of one sequence, and of the caches of `generate` */
+    int64_t global_batch;   /* sequences of a step */
+    int64_t micro_batch;    /* sequences of a microbatch; divides global_batch */
+    int64_t batch_parts;    /* of a step, and */
+    int64_t position_parts; /* of a sequence, with `exact`: passes/reduction_order.h; 0: its defaults */
+    int64_t eval_batch;     /* sequences of an evaluation batch; 0: no evaluate section */
+    int64_t eval_sequence;  /* tokens of one of them; 0: `sequence` */
+    bool train;             /* forward, backward and update sections */
+    bool generate;          /* prefill and decode sections over a cache of `sequence` tokens */
     float dropout;
     uint32_t compute_dtype; /* LLMRUN_F32 or LLMRUN_BF16 */
     enum recompute recompute;
@@ -43,8 +44,8 @@ struct compiled {
     struct program program;
     struct schedule schedule; /* no entries without `train` */
     struct memory_plan plan;
-    struct lanes_form form; /* where sums are cut */
-    int64_t alignment;      /* of the arena's address */
+    struct reduction_form form; /* where sums are cut */
+    int64_t alignment;          /* of the arena's address */
     int32_t microbatches;
     bool workspace_known; /* a device answered for every op */
 };

@@ -30,7 +30,7 @@ int config_follow_path(struct config *config, struct error *error)
         return error_set(error, STATUS_MEMORY, "data.tokenizer: no memory for its value");
     free(config->data.tokenizer);
     config->data.tokenizer = copy;
-    config->sources[CONFIG_KEY_data_tokenizer] = (struct config_source){CONFIG_PATH, 0};
+    config->sources[CONFIG_KEY_data_tokenizer] = (struct config_source){.level = CONFIG_PATH};
     return STATUS_OK;
 }
 

@@ -32,7 +32,8 @@ enum config_level { CONFIG_DEFAULT, CONFIG_PATH, CONFIG_FILE, CONFIG_ENVIRONMENT
 /* Where a value came from. */
 struct config_source {
     enum config_level level;
-    int line; /* in config.file, from 1; 0 on other levels */
+    int line;          /* in config.file, from 1; 0 on other levels */
+    const char *alias; /* the former name, "section.name", that it was set by, or NULL */
 };
 
 struct config_list {

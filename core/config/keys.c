@@ -46,21 +46,27 @@ const struct config_section config_sections[] = {
 #include "config/keys.def"
     {NULL, NULL}};
 
-int config_find(const char *section, size_t section_bytes, const char *name)
+const struct config_alias config_aliases[] = {
+#define KEY_ALIAS(section, former, name) {#section "." #former, CONFIG_KEY_##section##_##name},
+#include "config/keys.def"
+    {NULL, CONFIG_KEYS}};
+
+const struct config_alias *config_find_alias(const char *dotted)
 {
-    for (int i = 0; i < CONFIG_KEYS; i++)
-        if (strlen(config_keys[i].section) == section_bytes &&
-            memcmp(config_keys[i].section, section, section_bytes) == 0 && strcmp(config_keys[i].name, name) == 0)
-            return i;
-    return -1;
+    for (const struct config_alias *alias = config_aliases; alias->dotted != NULL; alias++)
+        if (strcmp(alias->dotted, dotted) == 0)
+            return alias;
+    return NULL;
 }
 
 int config_find_dotted(const char *dotted)
 {
+    const struct config_alias *alias = config_find_alias(dotted);
+
     for (int i = 0; i < CONFIG_KEYS; i++)
         if (strcmp(config_keys[i].dotted, dotted) == 0)
             return i;
-    return -1;
+    return alias != NULL ? (int)alias->key : -1;
 }
 
 int config_find_setting(const char *dotted, const char **entry)
@@ -82,11 +88,11 @@ int config_find_setting(const char *dotted, const char **entry)
     return -1;
 }
 
-void config_variable(enum config_key_id key, char *out, size_t bytes)
+void config_variable(const char *dotted, char *out, size_t bytes)
 {
-    snprintf(out, bytes, "LLMRUN_%s_%s", config_keys[key].section, config_keys[key].name);
+    snprintf(out, bytes, "LLMRUN_%s", dotted);
     for (; *out != '\0'; out++)
-        *out = (char)toupper((unsigned char)*out);
+        *out = *out == '.' ? '_' : (char)toupper((unsigned char)*out);
 }
 
 int config_nearest(const char *dotted)

@@ -72,16 +72,25 @@ void config_command_list(enum config_key_id key, char *out, size_t bytes);
 /* STATUS_USAGE where `command`, one bit or CONFIG_COMMAND_ANY, does not use the key; `place` names flag or variable. */
 int config_check_command(enum config_key_id key, unsigned command, const char *place, struct error *error);
 
-/* The key of that name, or -1. `section` may be longer than its first `section_bytes` bytes. */
-int config_find(const char *section, size_t section_bytes, const char *name);
+/* Former names of keys, which stand for them; a row with dotted NULL ends them. */
+struct config_alias {
+    const char *dotted;
+    enum config_key_id key;
+};
+extern const struct config_alias config_aliases[];
+
+/* The key of that name, now or formerly, or -1. */
 int config_find_dotted(const char *dotted);
+
+/* The row of a former name, or NULL. */
+const struct config_alias *config_find_alias(const char *dotted);
 
 /* The key that a flag sets: itself, or a map key of which `dotted` names an entry (model.overrides.n_layer); then
  * *entry is the entry's name, else NULL. -1: neither. */
 int config_find_setting(const char *dotted, const char **entry);
 
-/* The key's name in the environment: LLMRUN_SECTION_NAME. Cut to `bytes`. */
-void config_variable(enum config_key_id key, char *out, size_t bytes);
+/* The name of a key "section.name" in the environment: LLMRUN_SECTION_NAME. Cut to `bytes`. */
+void config_variable(const char *dotted, char *out, size_t bytes);
 
 /* The key that a mistyped name most likely means ("train.stpes", "train.lr", "stpes"), or -1 when none is near. */
 int config_nearest(const char *dotted);

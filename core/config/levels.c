@@ -63,9 +63,11 @@ int level_set(struct config *config, const char *dotted, const char *place, cons
 {
     const char *entry;
     int key = config_find_setting(dotted, &entry);
+    const struct config_alias *alias = config_find_alias(dotted);
 
     if (key < 0)
         return error_set(error, STATUS_BUG, "%s is no key", dotted);
+    source.alias = alias != NULL ? alias->dotted : NULL;
     if (is_verbatim(&config_keys[key], text, source.level))
         return set_verbatim(config, (enum config_key_id)key, place, text, source, error);
     /* A shell cannot show quotes: an empty word is the empty text. */
@@ -96,7 +98,7 @@ int config_set_from_path(struct config *config, const char *dotted, const char *
     if (key >= 0 && level_of(config, key, entry) > CONFIG_PATH)
         return STATUS_OK;
     before = config->sources[key >= 0 ? key : 0];
-    status = level_set(config, dotted, "model.path", value, (struct config_source){CONFIG_PATH, 0}, error);
+    status = level_set(config, dotted, "model.path", value, (struct config_source){.level = CONFIG_PATH}, error);
     if (status == STATUS_OK && before.level > CONFIG_PATH) /* of other entries of the same map */
         config->sources[key] = before;
     return status;
@@ -144,7 +146,7 @@ int level_end(struct config *config, enum config_level level, struct error *erro
         drop_lower_overrides(config, level);
         if (config->sources[CONFIG_KEY_model_ignore].level < level) {
             value_clear(config, CONFIG_KEY_model_ignore);
-            config->sources[CONFIG_KEY_model_ignore] = (struct config_source){CONFIG_DEFAULT, 0};
+            config->sources[CONFIG_KEY_model_ignore] = (struct config_source){.level = CONFIG_DEFAULT};
         }
     }
     if (path && preset) {
@@ -159,16 +161,22 @@ int level_end(struct config *config, enum config_level level, struct error *erro
     return STATUS_OK;
 }
 
-static int find_variable(const char *name)
+/* The name of a key, now or formerly, by its variable, or NULL. */
+static const char *find_variable(const char *name)
 {
     char variable[80];
 
     for (int key = 0; key < CONFIG_KEYS; key++) {
-        config_variable((enum config_key_id)key, variable, sizeof variable);
+        config_variable(config_keys[key].dotted, variable, sizeof variable);
         if (strcmp(variable, name) == 0)
-            return key;
+            return config_keys[key].dotted;
     }
-    return -1;
+    for (const struct config_alias *alias = config_aliases; alias->dotted != NULL; alias++) {
+        config_variable(alias->dotted, variable, sizeof variable);
+        if (strcmp(variable, name) == 0)
+            return alias->dotted;
+    }
+    return NULL;
 }
 
 static int unknown_variable(const char *name, struct error *error)
@@ -179,7 +187,7 @@ static int unknown_variable(const char *name, struct error *error)
     for (int key = 0; key < CONFIG_KEYS; key++) {
         int distance;
 
-        config_variable((enum config_key_id)key, variable, sizeof variable);
+        config_variable(config_keys[key].dotted, variable, sizeof variable);
         distance = nearest_distance(name, variable);
         /* The common prefix is no likeness. */
         if (nearest_is_typo(name + strlen("LLMRUN_"), distance) && (best[0] == '\0' || distance < best_distance)) {
@@ -206,22 +214,22 @@ int level_environment(struct config *config, enum config_command command, char *
 
     for (; environment != NULL && *environment != NULL; environment++) {
         size_t length = strcspn(*environment, "=");
-        int key, status;
+        const char *dotted;
+        int status;
 
         if (strncmp(*environment, "LLMRUN_", strlen("LLMRUN_")) != 0)
             continue;
         snprintf(name, sizeof name, "%.*s", length < 120 ? (int)length : 120, *environment);
         if (is_reserved(name))
             continue;
-        key = find_variable(name);
-        if (key < 0)
+        dotted = find_variable(name);
+        if (dotted == NULL)
             return unknown_variable(name, error);
-        status = config_check_command((enum config_key_id)key, command, name, error);
+        status = config_check_command((enum config_key_id)config_find_dotted(dotted), command, name, error);
         if (status != STATUS_OK)
             return status;
-        status =
-            level_set(config, config_keys[key].dotted, name, *environment + length + ((*environment)[length] == '='),
-                      (struct config_source){CONFIG_ENVIRONMENT, 0}, error);
+        status = level_set(config, dotted, name, *environment + length + ((*environment)[length] == '='),
+                           (struct config_source){.level = CONFIG_ENVIRONMENT}, error);
         if (status != STATUS_OK)
             return status;
     }
@@ -241,7 +249,8 @@ int level_flags(struct config *config, const struct config_flag *flags, int64_t 
             config_hint(flags[i].key, hint, sizeof hint);
             return error_set(error, STATUS_USAGE, "%s: no key is called %.120s%s", place, flags[i].key, hint);
         }
-        status = level_set(config, flags[i].key, place, flags[i].value, (struct config_source){CONFIG_FLAG, 0}, error);
+        status =
+            level_set(config, flags[i].key, place, flags[i].value, (struct config_source){.level = CONFIG_FLAG}, error);
         if (status != STATUS_OK)
             return status;
     }

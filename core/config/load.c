@@ -14,7 +14,7 @@ static int load_defaults(struct config *config, struct error *error)
     for (int key = 0; key < CONFIG_KEYS; key++) {
         const char *standard = config_keys[key].standard;
         int status = level_set(config, config_keys[key].dotted, "default", standard,
-                               (struct config_source){CONFIG_DEFAULT, 0}, error);
+                               (struct config_source){.level = CONFIG_DEFAULT}, error);
 
         if (status != STATUS_OK)
             return status;
@@ -69,17 +69,20 @@ static int load_section(struct config *config, const struct document *document, 
                               section->key, section->kind == DOCUMENT_LIST ? "a list" : "one value");
     for (int64_t i = section->first; i >= 0; i = document->nodes[i].next) {
         const struct document_node *node = &document->nodes[i];
-        int key = config_find(section->key, strlen(section->key), node->key);
-        int status;
+        struct config_source source = {.level = CONFIG_FILE, .line = node->line};
+        const struct config_alias *alias;
+        int key, status;
 
+        snprintf(dotted, sizeof dotted, "%s.%s", section->key, node->key);
+        key = config_find_dotted(dotted);
         if (key < 0) {
-            snprintf(dotted, sizeof dotted, "%s.%s", section->key, node->key);
             config_hint(dotted, hint, sizeof hint);
             return document_error(document, node->key_line, node->key_column, error, "no key is called %s%s", dotted,
                                   hint);
         }
-        status = value_read(config, (enum config_key_id)key, document, i,
-                            (struct config_source){CONFIG_FILE, node->line}, error);
+        alias = config_find_alias(dotted);
+        source.alias = alias != NULL ? alias->dotted : NULL;
+        status = value_read(config, (enum config_key_id)key, document, i, source, error);
         if (status != STATUS_OK)
             return status;
     }

@@ -200,9 +200,15 @@ int value_read(struct config *config, enum config_key_id key, const struct docum
                struct config_source source, struct error *error)
 {
     const struct site site = {&config_keys[key], document, &document->nodes[node], error};
+    const struct config_source *before = &config->sources[key];
     struct config fresh = {0};
     int status;
 
+    if (source.level != CONFIG_DEFAULT && before->level == source.level &&
+        (before->alias == NULL) != (source.alias == NULL))
+        return document_error(document, site.node->line, site.node->column, error,
+                              "%s, formerly %s, is set by both names; leave the former one out", site.key->dotted,
+                              source.alias != NULL ? source.alias : before->alias);
     if (site.key->type == CONFIG_TYPE_MAP) {
         if (site.node->kind != DOCUMENT_MAP)
             return wrong_value(&site, site.node);

@@ -6,15 +6,16 @@
 void config_source_text(const struct config *config, enum config_key_id key, char *out, int64_t bytes)
 {
     const struct config_source *source = &config->sources[key];
+    const char *dotted = source->alias != NULL ? source->alias : config_keys[key].dotted;
 
     if (source->level == CONFIG_FILE)
         snprintf(out, (size_t)bytes, "%s:%d", config->file, source->line);
     else if (source->level == CONFIG_ENVIRONMENT)
-        config_variable(key, out, (size_t)bytes);
+        config_variable(dotted, out, (size_t)bytes);
     else if (source->level == CONFIG_PATH)
         snprintf(out, (size_t)bytes, "model.path");
     else if (source->level == CONFIG_FLAG)
-        snprintf(out, (size_t)bytes, "--%s", config_keys[key].dotted);
+        snprintf(out, (size_t)bytes, "--%s", dotted);
     else
         snprintf(out, (size_t)bytes, "default");
 }

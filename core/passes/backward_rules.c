@@ -34,7 +34,7 @@ static void emit(struct backward *backward, uint16_t op, enum op_role role, cons
     backward->builder.role = ROLE_BACKWARD_INPUT;
 }
 
-/* Sums over tokens start as one chain: pass_lanes cuts them. */
+/* Sums over tokens start as one chain: pass_reduction_order cuts them. */
 static int64_t rows_of(const struct backward *backward, int32_t value)
 {
     return backward->program->values[value].shape[0];
@@ -323,7 +323,7 @@ static void backward_rope(struct backward *backward, int64_t op)
 backward_rule *backward_rule_of(uint16_t op)
 {
     static backward_rule *const rules[LLMRUN_OPS] = {
-#define OP_BEGIN(name, id, version, backward, flags, summary) [id] = backward_##backward,
+#define OP_BEGIN(name, id, version, backward, flops, flags, summary) [id] = backward_##backward,
 #define OPERAND(direction, name, class, presence, axes)
 #define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name)

@@ -32,8 +32,8 @@ void backward_contribute_pair(struct backward *backward, int32_t value, int32_t 
 /* The accumulator of a parameter's gradient, made on first use; NO_VALUE when it is not trainable or `parameter` is
  * absent. */
 int32_t backward_parameter_gradient(struct backward *backward, int32_t parameter);
-/* The rows of sums of a parameter of channels [n], "<parameter>.grad.rows" [1, n]; NO_VALUE as above. pass_lanes folds
- * them into the gradient. */
+/* The rows of sums of a parameter of channels [n], "<parameter>.grad.rows" [1, n]; NO_VALUE as above.
+ * pass_reduction_order folds them into the gradient. */
 int32_t backward_channel_gradient(struct backward *backward, int32_t parameter);
 /* "d.<name of the value>", until the next call. Without memory the builder fails. */
 const char *backward_gradient_name(struct backward *backward, int32_t value);

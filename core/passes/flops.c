@@ -1,54 +1,101 @@
 #include "passes/flops.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "program/axes.h"
 #include "program/op_table.h"
 
-static double extent(const struct program *program, int32_t value, int dimension)
+/* The extents that a row of the table counts: those of the operands, but of a letter with padding only what is valid,
+ * and "s+1". */
+static int bind_extents(const struct program *program, const struct op *op, struct axes_binding *binding,
+                        struct error *error)
 {
-    return value == NO_VALUE ? 0 : (double)program->values[value].shape[dimension];
+    const struct op_info *info = op_info_find(op->op);
+    const void *attributes = program_attributes(program, op);
+    int status = axes_bind(program, info, program_operands(program, op), attributes, binding, error);
+    uint32_t rank;
+    int64_t shape[LLMRUN_MAX_RANK], valid;
+
+    if (status != STATUS_OK)
+        return status;
+    for (int i = 0; i < binding->count; i++) {
+        const char role[] = {'v', 'a', 'l', 'i', 'd', ' ', binding->entries[i].name[0], '\0'};
+
+        if (binding->entries[i].name[1] == '\0' && axes_attribute(info, attributes, role, &valid))
+            binding->entries[i].extent = valid;
+    }
+    if (axes_shape(binding, "s", &rank, shape))
+        axes_binding_add(binding, "s+1", shape[0] + 1);
+    return STATUS_OK;
 }
 
-/* Products of a matmul with operands [rows, k] and [n, k]: 2 rows n k. */
-static double attention_flops(const struct program *program, int32_t q, int64_t sequence, double products)
+static int term_flops(const struct program *program, const struct op *op, const char *term, size_t length,
+                      const struct axes_binding *binding, double *flops, struct error *error)
 {
-    double rows = extent(program, q, 0), width = extent(program, q, 1);
+    const struct op_info *info = op_info_find(op->op);
+    const char *colon = memchr(term, ':', length);
+    char text[64];
+    int64_t shape[LLMRUN_MAX_RANK];
+    uint32_t operand, rank;
+    double product = 1;
 
-    return 2.0 * products * rows * width * ((double)sequence + 1) / 2;
+    snprintf(text, sizeof text, "%.*s", colon != NULL ? (int)(colon - term) : 0, term);
+    operand = op_operand_index(info, text);
+    if (colon == NULL || info->operands[operand].name == NULL)
+        return error_set(error, STATUS_BUG, "%s: the op table counts FLOPs of '%s', which names no operand", info->name,
+                         term);
+    if (program_operands(program, op)[operand] == NO_VALUE)
+        return STATUS_OK;
+    snprintf(text, sizeof text, "%.*s", (int)(term + length - colon - 1), colon + 1);
+    if (!axes_shape(binding, text, &rank, shape))
+        return error_set(error, STATUS_BUG, "%s: the op table counts '%s' as its FLOPs, and an extent is not known",
+                         info->name, text);
+    for (uint32_t i = 0; i < rank; i++)
+        product *= (double)shape[i];
+    *flops += product;
+    return STATUS_OK;
+}
+
+static int count(const struct program *program, const struct op *op, double *flops, struct error *error)
+{
+    const struct op_info *info = op_info_find(op->op);
+    struct axes_binding binding;
+    int status = STATUS_OK;
+
+    *flops = 0;
+    if (info == NULL)
+        return error_set(error, STATUS_BUG, "op %u is not in the op table, so its FLOPs cannot be counted", op->op);
+    if (info->flops[0] == '\0')
+        return STATUS_OK;
+    status = bind_extents(program, op, &binding, error);
+    for (const char *term = info->flops; status == STATUS_OK && *term != '\0';) {
+        const char *end = strstr(term, " + ");
+        size_t length = end != NULL ? (size_t)(end - term) : strlen(term);
+
+        status = term_flops(program, op, term, length, &binding, flops, error);
+        term += length + (end != NULL ? strlen(" + ") : 0);
+    }
+    return status;
+}
+
+int flops_check(const struct program *program, struct error *error)
+{
+    int status = STATUS_OK;
+    double flops;
+
+    for (int64_t i = 0; status == STATUS_OK && i < program->op_count; i++)
+        status = count(program, &program->ops[i], &flops, error);
+    return status;
 }
 
 double op_flops(const struct program *program, const struct op *op)
 {
-    const int32_t *at = program_operands(program, op);
-    const void *attributes = program_attributes(program, op);
-    double flops = 0;
+    struct error error;
+    double flops;
 
-    switch (op->op) {
-    case LLMRUN_OP_MATMUL:
-        return 2 * extent(program, at[LLMRUN_MATMUL_X], 0) * extent(program, at[LLMRUN_MATMUL_X], 1) *
-               extent(program, at[LLMRUN_MATMUL_W], 0);
-    case LLMRUN_OP_MATMUL_INPUT_GRAD:
-        for (int pair = 0; pair < 3; pair++)
-            flops += 2 * extent(program, at[2 * pair], 0) * extent(program, at[2 * pair], 1) *
-                     extent(program, at[2 * pair + 1], 1);
-        return flops;
-    case LLMRUN_OP_MATMUL_WEIGHT_GRAD:
-        return 2 * extent(program, at[LLMRUN_MATMUL_WEIGHT_GRAD_DY], 0) *
-               extent(program, at[LLMRUN_MATMUL_WEIGHT_GRAD_DY], 1) *
-               extent(program, at[LLMRUN_MATMUL_WEIGHT_GRAD_X], 1);
-    case LLMRUN_OP_LINEAR_CROSS_ENTROPY:
-        flops = 2 * extent(program, at[LLMRUN_LINEAR_CROSS_ENTROPY_X], 0) *
-                extent(program, at[LLMRUN_LINEAR_CROSS_ENTROPY_X], 1) *
-                (double)((const struct llmrun_linear_cross_entropy_attributes *)attributes)->vocabulary;
-        return flops * (1 + (at[LLMRUN_LINEAR_CROSS_ENTROPY_DX] != NO_VALUE) +
-                        (at[LLMRUN_LINEAR_CROSS_ENTROPY_DW] != NO_VALUE));
-    case LLMRUN_OP_ATTENTION:
-        return attention_flops(program, at[LLMRUN_ATTENTION_Q],
-                               ((const struct llmrun_attention_attributes *)attributes)->sequence, 2);
-    case LLMRUN_OP_ATTENTION_GRAD:
-        return attention_flops(program, at[LLMRUN_ATTENTION_GRAD_Q],
-                               ((const struct llmrun_attention_grad_attributes *)attributes)->sequence, 4);
-    default:
-        return 0;
-    }
+    return count(program, op, &flops, &error) == STATUS_OK ? flops : NAN;
 }
 
 double program_flops(const struct program *program, enum section_kind kind, bool useful)

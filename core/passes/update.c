@@ -1,6 +1,6 @@
 #include "passes/update.h"
 
-#include "passes/lanes.h"
+#include "passes/reduction_order.h"
 #include "program/builder.h"
 
 struct update {
@@ -14,13 +14,13 @@ static struct llmrun_sum_squares_attributes squares_of(const struct value *gradi
 {
     int64_t columns = gradient->shape[gradient->rank - 1], rows = value_elements(gradient) / columns;
 
-    return (struct llmrun_sum_squares_attributes){0, (uint32_t)lanes_leaves(rows, policy->leaves),
-                                                  (uint32_t)lanes_leaves(columns, policy->leaves)};
+    return (struct llmrun_sum_squares_attributes){0, (uint32_t)reduction_parts(rows, policy->leaves),
+                                                  (uint32_t)reduction_parts(columns, policy->leaves)};
 }
 
 static int64_t slots_of(const struct llmrun_sum_squares_attributes *squares)
 {
-    return (int64_t)squares->row_leaves * squares->column_leaves;
+    return (int64_t)squares->row_parts * squares->column_parts;
 }
 
 /* One a block of each gradient. */

@@ -97,7 +97,7 @@ static const int64_t *binding_find(const struct axes_binding *binding, const cha
     return NULL;
 }
 
-static void binding_add(struct axes_binding *binding, const char *name, int64_t extent)
+void axes_binding_add(struct axes_binding *binding, const char *name, int64_t extent)
 {
     if (binding->count < AXES_MAX && binding_find(binding, name) == NULL) {
         snprintf(binding->entries[binding->count].name, sizeof binding->entries[0].name, "%.11s", name);
@@ -124,25 +124,11 @@ static int64_t known_extent(const struct axes_binding *binding, const struct axi
     return axis->factor_count > 0 ? product : -1;
 }
 
-static int64_t attribute_number(const struct op_info *info, uint32_t index, const void *attributes)
-{
-    const uint8_t *at = (const uint8_t *)attributes + op_attribute_offset(info, index);
-    uint32_t narrow;
-    int64_t wide;
-
-    if (attribute_type_bytes(info->attributes[index].type) == 8) {
-        memcpy(&wide, at, 8);
-        return wide;
-    }
-    memcpy(&narrow, at, 4);
-    return narrow;
-}
-
 bool axes_attribute(const struct op_info *info, const void *attributes, const char *role, int64_t *number)
 {
     for (uint32_t i = 0; info->attributes[i].name != NULL; i++)
         if (strcmp(info->attributes[i].role, role) == 0) {
-            *number = attribute_number(info, i, attributes);
+            *number = op_attribute_number(info, i, attributes);
             return true;
         }
     return false;
@@ -159,7 +145,7 @@ static void bind_outer_factors(struct axes_binding *binding)
         if (strlen(name) != 3 || name[1] != ' ' || (inner = binding_find(binding, name + 2)) == NULL)
             continue;
         if (*inner > 0 && binding->entries[i].extent % *inner == 0)
-            binding_add(binding, outer, binding->entries[i].extent / *inner);
+            axes_binding_add(binding, outer, binding->entries[i].extent / *inner);
     }
 }
 
@@ -169,9 +155,9 @@ static void bind_attributes(const struct op_info *info, const void *attributes, 
         const char *role = info->attributes[i].role;
 
         if (strncmp(role, "extent ", 7) == 0)
-            binding_add(binding, role + 7, attribute_number(info, i, attributes));
+            axes_binding_add(binding, role + 7, op_attribute_number(info, i, attributes));
         else if (strncmp(role, "parts ", 6) == 0)
-            binding_add(binding, (const char[]){role[6], '/', '\0'}, attribute_number(info, i, attributes));
+            axes_binding_add(binding, (const char[]){role[6], '/', '\0'}, op_attribute_number(info, i, attributes));
     }
     bind_outer_factors(binding);
 }
@@ -179,7 +165,7 @@ static void bind_attributes(const struct op_info *info, const void *attributes, 
 /* The rank of the open operands: that of the first one. */
 static int64_t bind_rank(struct axes_binding *binding, int64_t rank)
 {
-    binding_add(binding, "#", rank);
+    axes_binding_add(binding, "#", rank);
     return *binding_find(binding, "#");
 }
 
@@ -211,7 +197,7 @@ static int bind_operand(const struct value *value, const struct op_info *info, c
                              info->name, operand->name, value->name, (long long)shape[i], axis->name,
                              (long long)wanted);
         if (wanted < 0)
-            binding_add(binding, axis->name, shape[i]);
+            axes_binding_add(binding, axis->name, shape[i]);
     }
     return STATUS_OK;
 }

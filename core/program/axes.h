@@ -62,6 +62,9 @@ struct axes_binding {
 int axes_bind(const struct program *program, const struct op_info *info, const int32_t *operands,
               const void *attributes, struct axes_binding *binding, struct error *error);
 
+/* Adds an extent where the name has none yet. */
+void axes_binding_add(struct axes_binding *binding, const char *name, int64_t extent);
+
 /* The shape of an operand by a binding. False when an axis is unknown or the annotation says "...". */
 bool axes_shape(const struct axes_binding *binding, const char *axes, uint32_t *rank, int64_t shape[LLMRUN_MAX_RANK]);
 

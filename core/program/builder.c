@@ -288,7 +288,7 @@ int32_t build_cast(struct builder *builder, int32_t x, uint32_t dtype, const cha
 void build_linear_cross_entropy(struct builder *builder, int32_t x, int32_t weight, int32_t targets, int32_t weights,
                                 int32_t scale, int32_t losses, int64_t sequence, int64_t vocabulary)
 {
-    struct llmrun_linear_cross_entropy_attributes attributes = {sequence, vocabulary, 1, 1};
+    struct llmrun_linear_cross_entropy_attributes attributes = {sequence, vocabulary, 1, 1, 1, 0};
     int32_t operands[LLMRUN_LINEAR_CROSS_ENTROPY_OPERANDS] = {x,     weight, targets,  weights,
                                                               scale, losses, NO_VALUE, NO_VALUE};
 

@@ -27,7 +27,8 @@
 #define TYPE_f32          ATTRIBUTE_F32
 
 /* The rows of each op's own tables; an entry without a name ends them. */
-#define OP_BEGIN(name, id, version, backward, flags, summary) static const struct operand_info operands_##name[] = {
+#define OP_BEGIN(name, id, version, backward, flops, flags, summary)                                                   \
+    static const struct operand_info operands_##name[] = {
 #define OPERAND(direction, name, class, presence, axes)                                                                \
     {#name, DIRECTION_##direction, CLASS_##class, PRESENCE_##presence, ROOT_##presence, axes},
 #define ATTRIBUTE(type, name, role, meaning)
@@ -39,7 +40,8 @@
     ;
 #include "program/ops.def"
 
-#define OP_BEGIN(name, id, version, backward, flags, summary) static const struct attribute_info attributes_##name[] = {
+#define OP_BEGIN(name, id, version, backward, flops, flags, summary)                                                   \
+    static const struct attribute_info attributes_##name[] = {
 #define OPERAND(direction, name, class, presence, axes)
 #define ATTRIBUTE(type, name, role, meaning) {#name, role, TYPE_##type},
 #define OP_END(name)                                                                                                   \
@@ -51,8 +53,8 @@
 #include "program/ops.def"
 
 static const struct op_info table[OPS_END] = {
-#define OP_BEGIN(name, id, version, backward, flags, summary)                                                          \
-    [id] = {#name, id, version, flags, #backward, operands_##name, attributes_##name},
+#define OP_BEGIN(name, id, version, backward, flops, flags, summary)                                                   \
+    [id] = {#name, id, version, flags, flops, #backward, operands_##name, attributes_##name},
 #define OPERAND(direction, name, class, presence, axes)
 #define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name)
@@ -118,6 +120,31 @@ uint32_t op_attribute_bytes(const struct op_info *op)
     while (op->attributes[count].name != NULL)
         count++;
     return op_attribute_offset(op, count);
+}
+
+int64_t op_attribute_number(const struct op_info *op, uint32_t index, const void *attributes)
+{
+    const uint8_t *at = (const uint8_t *)attributes + op_attribute_offset(op, index);
+    uint32_t narrow;
+    int64_t wide;
+
+    if (attribute_type_bytes(op->attributes[index].type) == 8) {
+        memcpy(&wide, at, 8);
+        return wide;
+    }
+    memcpy(&narrow, at, 4);
+    return narrow;
+}
+
+void op_attribute_set(const struct op_info *op, uint32_t index, void *attributes, int64_t number)
+{
+    uint8_t *at = (uint8_t *)attributes + op_attribute_offset(op, index);
+    const uint32_t narrow = (uint32_t)number;
+
+    if (attribute_type_bytes(op->attributes[index].type) == 8)
+        memcpy(at, &number, 8);
+    else
+        memcpy(at, &narrow, 4);
 }
 
 uint32_t operand_class_dtype(enum operand_class class, uint32_t compute)

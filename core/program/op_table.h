@@ -50,6 +50,7 @@ struct op_info {
     uint16_t id;
     uint16_t version;
     uint32_t flags;                          /* OP_CHEAP ... */
+    const char *flops;                       /* see ops.def; "": not counted */
     const char *backward;                    /* name of the rule, "none" when not differentiable */
     const struct operand_info *operands;     /* ends with a NULL name */
     const struct attribute_info *attributes; /* ends with a NULL name */
@@ -74,6 +75,10 @@ bool op_residual_find(const struct op_info *op, struct op_residual *residual);
  */
 uint32_t op_attribute_offset(const struct op_info *op, uint32_t index);
 uint32_t op_attribute_bytes(const struct op_info *op);
+
+/* An integer attribute of such a struct. */
+int64_t op_attribute_number(const struct op_info *op, uint32_t index, const void *attributes);
+void op_attribute_set(const struct op_info *op, uint32_t index, void *attributes, int64_t number);
 
 /* The element type of such an operand; `compute` for CLASS_COMPUTE and CLASS_ANY. */
 uint32_t operand_class_dtype(enum operand_class class, uint32_t compute);

@@ -22,14 +22,14 @@ enum value_kind {
     VALUE_STATE,      /* optimizer moments and the like: in-place, saved in checkpoints */
     VALUE_COPY,       /* a parameter in the compute type, made from it; `source` is the parameter */
     VALUE_CONSTANT,   /* written by the host after init and after loading; lives as long as the run; not saved */
-    VALUE_GRADIENT,   /* fp32; zero at the start of a unit (passes/lanes.h), then accumulated; `source` is the parameter
-                       */
+    VALUE_GRADIENT,   /* fp32; zero at the start of an accumulation group (passes/reduction_order.h), then added to;
+                         `source` is the parameter */
     VALUE_PARTIAL,    /* fp32; as a gradient, of which it is a part: rows of channels, further uses of a parameter;
                          `source` is the gradient */
     VALUE_INPUT,      /* written by the host before a step */
     VALUE_RESULT,     /* read by the host after a step */
     VALUE_SCRATCH,    /* written and read within one step, by sections that are not per microbatch */
-    VALUE_WAITING,    /* fp32; the sum of lanes of an accumulator, `source`, until other lanes are added to it */
+    VALUE_WAITING,    /* fp32; a sum of batch parts of an accumulator, `source`, until others are added to it */
     VALUE_ACTIVATION, /* between ops of one microbatch */
     VALUE_CACHE,      /* keys and values of earlier tokens: lives as long as the run, made zero by nobody, not saved */
     VALUE_KINDS
@@ -104,8 +104,7 @@ enum section_kind {
     SECTION_REFRESH, /* what is derived from parameters: compute-type copies; after init and after loading */
     SECTION_FORWARD,
     SECTION_BACKWARD,
-    SECTION_CLOSE, /* after the microbatches of a unit: sums of lanes meet; `chunk` is the number of levels that close
-                    */
+    SECTION_CLOSE, /* after the microbatches of a group: sums of batch parts meet; `chunk`: how many levels close */
     SECTION_UPDATE,
     SECTION_EVALUATE, /* losses of a batch, no gradients */
     SECTION_PREFILL,  /* many tokens of a text into the caches; logits of one of them */

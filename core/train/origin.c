@@ -57,7 +57,7 @@ static void follow_path_again(struct config *now, const struct config *stored)
         strcmp(stored->data.tokenizer, stored->model.path) != 0)
         return;
     now->data.tokenizer = now->model.path;
-    now->sources[CONFIG_KEY_data_tokenizer] = (struct config_source){CONFIG_PATH, 0};
+    now->sources[CONFIG_KEY_data_tokenizer] = (struct config_source){.level = CONFIG_PATH};
 }
 
 /* Whether the head is the embedding followed from weights that may be gone, or others by now. */

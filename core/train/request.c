@@ -152,7 +152,8 @@ int request_make(const struct file_system *fs, const struct config *config, int6
     request->micro_batch = config->train.micro_batch > 0 ? config->train.micro_batch : config->train.global_batch;
     if (request->micro_batch > request->global_batch && (work->uses & USE_TRAIN) != 0)
         request->micro_batch = request->global_batch;
-    request->lanes = config->numerics.lanes;
+    request->batch_parts = config->numerics.batch_parts;
+    request->position_parts = config->numerics.position_parts;
     request->train = work->uses & USE_TRAIN;
     request->generate = work->uses & USE_GENERATE;
     request->dropout = (float)config->model.dropout;

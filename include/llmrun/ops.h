@@ -89,7 +89,7 @@
 #define LLMRUN_MATMUL_WEIGHT_GRAD_DW 2
 #define LLMRUN_MATMUL_WEIGHT_GRAD_OPERANDS 3
 
-/* dbias[lane * chunks + chunk] = sum of dy over the tokens of a lane's sequences in a chunk of positions */
+/* dbias[b * position_parts + s] = sum of dy over the tokens of batch part b in position part s */
 #define LLMRUN_OP_BIAS_GRAD 8
 #define LLMRUN_OP_BIAS_GRAD_VERSION 1
 #define LLMRUN_BIAS_GRAD_DY 0
@@ -149,7 +149,7 @@
 
 /* losses = weighted -log softmax(x w^T)[target], summed over each sequence; dx and dw are its gradients times scale */
 #define LLMRUN_OP_LINEAR_CROSS_ENTROPY 14
-#define LLMRUN_OP_LINEAR_CROSS_ENTROPY_VERSION 1
+#define LLMRUN_OP_LINEAR_CROSS_ENTROPY_VERSION 2
 #define LLMRUN_LINEAR_CROSS_ENTROPY_X 0
 #define LLMRUN_LINEAR_CROSS_ENTROPY_W 1
 #define LLMRUN_LINEAR_CROSS_ENTROPY_TARGETS 2
@@ -181,7 +181,7 @@
 #define LLMRUN_INIT_Y 0
 #define LLMRUN_INIT_OPERANDS 1
 
-/* x as a matrix [.., last extent] is cut into row_leaves x column_leaves equal blocks: sums[slot + r column_leaves + c] = sum of squares of block r, c */
+/* x as a matrix [.., last extent] is cut into row_parts x column_parts equal blocks: sums[slot + r column_parts + c] = sum of squares of block r, c */
 #define LLMRUN_OP_SUM_SQUARES 18
 #define LLMRUN_OP_SUM_SQUARES_VERSION 1
 #define LLMRUN_SUM_SQUARES_X 0
@@ -293,7 +293,7 @@
 #define LLMRUN_OPS 29 /* one past the last */
 
 struct llmrun_embedding_grad_attributes {
-    uint32_t lanes; /* equal parts of the tokens that are summed as a balanced tree; 1: one chain */
+    uint32_t batch_parts; /* equal parts of the tokens that are summed as a balanced tree; 1: one chain */
     uint32_t reserved; /* 0 */
 };
 
@@ -303,29 +303,29 @@ struct llmrun_layernorm_attributes {
 
 struct llmrun_layernorm_grad_attributes {
     int64_t sequence; /* positions of one sequence */
-    uint32_t lanes; /* as in bias_grad */
-    uint32_t chunks; /* as in bias_grad */
+    uint32_t batch_parts; /* as in bias_grad */
+    uint32_t position_parts; /* as in bias_grad */
 };
 
 struct llmrun_matmul_attributes {
     uint32_t activation; /* LLMRUN_ACTIVATION_NONE or LLMRUN_ACTIVATION_GELU */
-    uint32_t leaves; /* equal parts of k that are summed as a balanced tree; 1: one chain */
+    uint32_t feature_parts; /* equal parts of k that are summed as a balanced tree; 1: one chain */
 };
 
 struct llmrun_matmul_input_grad_attributes {
-    uint32_t leaves; /* equal parts of n, p and q: part i of all three is one chain */
+    uint32_t feature_parts; /* equal parts of n, p and q: part i of all three is one chain */
     uint32_t reserved; /* 0 */
 };
 
 struct llmrun_matmul_weight_grad_attributes {
-    uint32_t lanes; /* equal parts of the tokens that are summed as a balanced tree; 1: one chain */
+    uint32_t batch_parts; /* equal parts of the tokens that are summed as a balanced tree; 1: one chain */
     uint32_t reserved; /* 0 */
 };
 
 struct llmrun_bias_grad_attributes {
     int64_t sequence; /* positions of one sequence */
-    uint32_t lanes; /* equal parts of the sequences */
-    uint32_t chunks; /* equal parts of each sequence */
+    uint32_t batch_parts; /* equal parts of the sequences */
+    uint32_t position_parts; /* equal parts of each sequence */
 };
 
 struct llmrun_attention_attributes {
@@ -357,8 +357,10 @@ struct llmrun_dropout_attributes {
 struct llmrun_linear_cross_entropy_attributes {
     int64_t sequence; /* positions of one sequence */
     int64_t vocabulary; /* rows of w that are tokens; the rest is padding, masked and without gradient */
-    uint32_t leaves; /* equal parts of c and of v, each summed as a balanced tree; 1: one chain */
-    uint32_t lanes; /* equal parts of the tokens that dw sums as a balanced tree; 1: one chain */
+    uint32_t feature_parts; /* equal parts of c that a logit sums as a balanced tree; 1: one chain */
+    uint32_t vocabulary_parts; /* equal parts of the rows of w: each has a maximum and a sum of its own, and dx adds them as a balanced tree */
+    uint32_t batch_parts; /* equal parts of the tokens that dw sums as a balanced tree; 1: one chain */
+    uint32_t reserved; /* 0 */
 };
 
 struct llmrun_init_attributes {
@@ -371,8 +373,8 @@ struct llmrun_init_attributes {
 
 struct llmrun_sum_squares_attributes {
     int64_t slot; /* first element of sums that is written; the others keep their value */
-    uint32_t row_leaves; /* divides the rows: the product of all extents but the last */
-    uint32_t column_leaves; /* divides the last extent */
+    uint32_t row_parts; /* divides the rows: the product of all extents but the last */
+    uint32_t column_parts; /* divides the last extent */
 };
 
 struct llmrun_clip_attributes {
@@ -394,8 +396,8 @@ struct llmrun_rmsnorm_attributes {
 
 struct llmrun_rmsnorm_grad_attributes {
     int64_t sequence; /* positions of one sequence */
-    uint32_t lanes; /* as in bias_grad */
-    uint32_t chunks; /* as in bias_grad */
+    uint32_t batch_parts; /* as in bias_grad */
+    uint32_t position_parts; /* as in bias_grad */
 };
 
 struct llmrun_rope_attributes {

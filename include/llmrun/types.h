@@ -20,7 +20,7 @@
 /* While the major version is 0 a minor version may break; from 1.0 on, a plugin works with every host of its major
  * version whose minor version is at least the plugin's floor. */
 #define LLMRUN_ABI_MAJOR 0
-#define LLMRUN_ABI_MINOR 1
+#define LLMRUN_ABI_MINOR 2
 
 /* Codes. Negative numbers are never used. */
 #define LLMRUN_OK                0

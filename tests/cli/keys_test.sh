@@ -72,7 +72,7 @@ changes() {
 }
 changes run.seed=5 model.dropout=0.1 model.preset=gpt2-8 model.overrides.n_layer=3 data.valid=x data.valid_split=0.1 \
     data.seq_len=16 train.global_batch=8 train.micro_batch=2 optim.beta1=0.8 optim.beta2=0.8 optim.eps=1e-6 \
-    optim.weight_decay=0.2 optim.clip=0 precision.compute=bf16 numerics.exact=false numerics.lanes=2 \
+    optim.weight_decay=0.2 optim.clip=0 precision.compute=bf16 numerics.exact=false numerics.batch_parts=2 numerics.position_parts=4 \
     parallel.recompute=full -- plan tiny.yaml --dump step
 changes data.pack=false data.seq_len=16 train.eval_tokens=64 model.overrides.layer_norm_epsilon=0.1 precision.compute=bf16 -- \
     eval --model run --data tiny.yaml --json

@@ -22,16 +22,16 @@ plan_is_exact() {
 
 plan_is_exact
 plan_is_exact --train.micro_batch 1
-plan_is_exact --train.micro_batch 2 --numerics.lanes 2 --precision.compute bf16
+plan_is_exact --train.micro_batch 2 --numerics.batch_parts 2 --precision.compute bf16
 plan_is_exact --numerics.exact false --train.micro_batch 1
 for recompute in selective full; do
     plan_is_exact --parallel.recompute $recompute --train.micro_batch 2 --model.dropout 0.1
 done
 plan_is_exact --model.preset llama-tiny --data.seq_len 32 --data.valid_split 0.1
 
-# Four lanes in four microbatches: the sums of one lane and of two wait for others. In one microbatch none does.
+# Four batch parts in four microbatches: the sums of one part and of two wait for others. In one microbatch none does.
 expect 0 out '*
-sums       exact: 4 lanes of 1 sequences, 8 chunks of positions, up to 8 leaves of features
+sums       exact: 4 batch parts of 1 sequences, 8 position parts, up to 8 feature parts
 *' -- plan tiny.yaml --train.micro_batch 1
 gradients=$(number gradients)
 waiting=$(number 'waiting sums')
@@ -47,7 +47,7 @@ sums       in free order
 expect 0 out '*' -- plan tiny.yaml --run.threads 1024
 expect 2 'llmrun: --run.threads: run.threads is 1025; a whole number in *0, 1024* is wanted' -- \
     plan tiny.yaml --run.threads 1025
-expect 0 out '*exact: 256 lanes*' -- plan tiny.yaml --numerics.lanes 256 --train.global_batch 256
+expect 0 out '*exact: 256 batch parts*' -- plan tiny.yaml --numerics.batch_parts 256 --train.global_batch 256
 
 # No device is needed, nor data, for a model that fits on none.
 expect 0 out '*model      68976648192 parameters: 80 layers, width 8192, 64 heads (8 of keys and values)*' -- \

@@ -63,11 +63,11 @@ bits_of() {
     done
 }
 
-# Dropout and packing; with lanes of one sequence and of four, and sequences with chunks that are whole and odd.
+# Dropout and packing; with batch parts of one sequence and of four, and sequences whose position parts are whole and odd.
 set -- "$@" --train.global_batch 8 --data.train documents.jsonl
 bits_of plain "$@" --data.seq_len 16 --model.dropout 0 --data.pack true
-bits_of dropout "$@" --data.seq_len 14 --model.dropout 0.1 --data.pack true --numerics.lanes 2
-bits_of rows "$@" --data.seq_len 14 --model.dropout 0 --data.pack false --numerics.lanes 2
+bits_of dropout "$@" --data.seq_len 14 --model.dropout 0.1 --data.pack true --numerics.batch_parts 2
+bits_of rows "$@" --data.seq_len 14 --model.dropout 0 --data.pack false --numerics.batch_parts 2
 bits_of dropout_rows "$@" --data.seq_len 16 --model.dropout 0.1 --data.pack false
 
 # A check of the check: what is compared does change with the run.
@@ -79,5 +79,5 @@ done | cut -d ' ' -f 2 | sort -u | wc -l >different
 [ "$(cat different)" -gt $((5 * steps - 5)) ] || complain "5 unlike runs have only $(cat different) losses"
 
 train uneven "$@" --data.seq_len 16 --train.global_batch 6 --train.micro_batch 2
-wants 2 '*neither a part nor a multiple of a lane*'
+wants 2 '*neither a part nor a multiple of a batch part*'
 finish

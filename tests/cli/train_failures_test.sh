@@ -57,7 +57,7 @@ refuses 4 'llmrun: *nosuch*' --backend nosuch
 refuses 4 'llmrun: *fake.so*' --backend fake=fake.so
 echo 'no library' >libllmrun-fake.so
 refuses 4 'llmrun: *libllmrun-fake.so*ELF*' --backend fake=./libllmrun-fake.so
-refuses 4 'llmrun: *plugin contract 1.1*' --backend faulty-abi-major="$plugins/faulty/libllmrun-faulty-abi-major.so"
+refuses 4 'llmrun: *plugin contract 1.2*' --backend faulty-abi-major="$plugins/faulty/libllmrun-faulty-abi-major.so"
 refuses 4 'llmrun: *faulty-isa*' --backend faulty-isa="$plugins/faulty/libllmrun-faulty-isa.so"
 refuses 4 'llmrun: numerics.exact is true, and backend faulty-plain has no exact kernels' --numerics.exact true \
     --log.level error --backend faulty-plain="$plugins/faulty/libllmrun-faulty-plain.so"

@@ -16,7 +16,7 @@
 #include "base/hash.h"
 #include "cases.h"
 #include "passes/backward.h"
-#include "passes/lanes.h"
+#include "passes/reduction_order.h"
 #include "program/op_table.h"
 #include "runner.h"
 
@@ -127,7 +127,7 @@ static void check_accumulation(struct check *check, int32_t gradient)
         assert_true(fabsf(twice[i] - 2 * once[i]) <= 1e-5f * fabsf(once[i]) + 1e-6f);
 }
 
-static void check_gradients(const struct gradient_case *from, const struct lanes_form *form)
+static void check_gradients(const struct gradient_case *from, const struct reduction_form *form)
 {
     struct device *device = runner_device(GRADIENT_BACKEND);
     struct program program;
@@ -138,7 +138,7 @@ static void check_gradients(const struct gradient_case *from, const struct lanes
 
     program_init(&program);
     gradient_case_build(from, &program);
-    if (pass_backward(&program, &error) != STATUS_OK || pass_lanes(&program, form, &error) != STATUS_OK)
+    if (pass_backward(&program, &error) != STATUS_OK || pass_reduction_order(&program, form, &error) != STATUS_OK)
         fail_msg("%s: %s", from->name, error.message);
     if (!runner_open(&check.runner, device, &program, exact))
         fail_msg("%s: %s", from->name, check.runner.error.message);
@@ -160,22 +160,29 @@ static void check_gradients(const struct gradient_case *from, const struct lanes
 
 static void gradients_are_those_of_finite_differences(void **state)
 {
-    struct lanes_form form;
+    struct reduction_form form;
     struct error error;
 
-    assert_int_equal(lanes_form_make(false, CASE_SEQUENCE, CASE_SEQUENCES, CASE_SEQUENCES, 1, &form, &error),
-                     STATUS_OK);
+    const struct reduction_request request = {
+        .sequence = CASE_SEQUENCE, .global_batch = CASE_SEQUENCES, .micro_batch = CASE_SEQUENCES};
+
+    assert_int_equal(reduction_form_make(&request, &form, &error), STATUS_OK);
     check_gradients(*state, &form);
 }
 
-/* Each sequence is a lane, each position a chunk: sums have as many parts as they can. */
+/* Each sequence is a batch part, each position a position part: sums have as many parts as they can. */
 static void gradients_whose_sums_are_cut_are_the_same(void **state)
 {
-    struct lanes_form form;
+    struct reduction_form form;
     struct error error;
 
-    assert_int_equal(
-        lanes_form_make(true, CASE_SEQUENCE, CASE_SEQUENCES, CASE_SEQUENCES, CASE_SEQUENCES, &form, &error), STATUS_OK);
+    const struct reduction_request request = {.exact = true,
+                                              .sequence = CASE_SEQUENCE,
+                                              .global_batch = CASE_SEQUENCES,
+                                              .micro_batch = CASE_SEQUENCES,
+                                              .batch_parts = CASE_SEQUENCES};
+
+    assert_int_equal(reduction_form_make(&request, &form, &error), STATUS_OK);
     check_gradients(*state, &form);
 }
 

@@ -135,7 +135,7 @@ LANES_INLINE struct f32x16 sum_lanes(const struct kernel_call *call, int32_t tok
     const struct llmrun_embedding_grad_attributes *attributes = call->op->attributes;
     const struct llmrun_tensor *dy = &call->op->operands[LLMRUN_EMBEDDING_GRAD_DY];
     const int32_t *next = lists_in(call).next;
-    int64_t part = dy->shape[0] / attributes->lanes;
+    int64_t part = dy->shape[0] / attributes->batch_parts;
     struct f32x16 pending[EMBEDDING_LEVELS], sum;
     uint32_t lane = 0;
 
@@ -148,7 +148,7 @@ LANES_INLINE struct f32x16 sum_lanes(const struct kernel_call *call, int32_t tok
                           lanes_load(call->operands[LLMRUN_EMBEDDING_GRAD_DY], bf16, token * dy->shape[1] + c, count));
         for (; lane >> level & 1; level++)
             sum = vec_add(pending[level], sum);
-        if (lane + 1 == attributes->lanes)
+        if (lane + 1 == attributes->batch_parts)
             return sum;
         pending[level] = sum;
     }
@@ -186,7 +186,7 @@ static void embedding_grad_run(const struct kernel_call *call)
     const struct llmrun_tensor *table = &call->op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE];
     int64_t part = lanes_part_channels(table->shape[1], pool_threads(call->pool));
 
-    if (attributes->lanes > 1) {
+    if (attributes->batch_parts > 1) {
         make_lists(call);
         pool_run(call->pool, lanes_parts(table->shape[0], lanes_part_rows(table->shape[1])), rows_task, (void *)call);
         return;
@@ -199,7 +199,7 @@ static void embedding_grad_run(const struct kernel_call *call)
 static int query(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes)
 {
     const struct llmrun_embedding_grad_attributes *attributes = op->attributes;
-    int64_t tokens = op->operands[LLMRUN_EMBEDDING_GRAD_IDS].shape[0], lanes = attributes->lanes;
+    int64_t tokens = op->operands[LLMRUN_EMBEDDING_GRAD_IDS].shape[0], lanes = attributes->batch_parts;
 
     (void)threads;
     if (!operand_fit(op, "icf", 1u << LLMRUN_EMBEDDING_GRAD_DTABLE, reason, reason_bytes))

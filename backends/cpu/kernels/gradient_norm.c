@@ -17,8 +17,8 @@ struct squares {
     const float *x;
     double *of_block; /* [row leaves, blocks, column leaves] */
     int64_t columns;
-    int64_t row_leaves, leaf_rows;
-    int64_t column_leaves, leaf_columns;
+    int64_t row_parts, leaf_rows;
+    int64_t column_parts, leaf_columns;
     int64_t blocks, block_rows; /* of a leaf */
     int64_t task_blocks;
 };
@@ -27,12 +27,11 @@ static struct squares squares_of_op(const struct llmrun_op *op)
 {
     const struct llmrun_sum_squares_attributes *attributes = op->attributes;
     const struct llmrun_tensor *x = &op->operands[LLMRUN_SUM_SQUARES_X];
-    struct squares squares = {.columns = x->shape[x->rank - 1],
-                              .row_leaves = attributes->row_leaves,
-                              .column_leaves = attributes->column_leaves};
+    struct squares squares = {
+        .columns = x->shape[x->rank - 1], .row_parts = attributes->row_parts, .column_parts = attributes->column_parts};
 
-    squares.leaf_rows = operand_elements(x) / squares.columns / squares.row_leaves;
-    squares.leaf_columns = squares.columns / squares.column_leaves;
+    squares.leaf_rows = operand_elements(x) / squares.columns / squares.row_parts;
+    squares.leaf_columns = squares.columns / squares.column_parts;
     squares.block_rows = squares.leaf_columns < BLOCK ? BLOCK / squares.leaf_columns : 1;
     squares.blocks = lanes_parts(squares.leaf_rows, squares.block_rows);
     squares.task_blocks = lanes_parts(TASK, squares.block_rows * squares.columns);
@@ -54,15 +53,15 @@ static double block_sum(const struct squares *squares, const float *x, int64_t r
 static void blocks_task(void *context, int64_t task, int thread)
 {
     const struct squares *squares = context;
-    struct lanes_range some = lanes_part(squares->row_leaves * squares->blocks, squares->task_blocks, task);
+    struct lanes_range some = lanes_part(squares->row_parts * squares->blocks, squares->task_blocks, task);
 
     (void)thread;
     for (int64_t block = some.begin; block < some.end; block++) {
         struct lanes_range rows = lanes_part(squares->leaf_rows, squares->block_rows, block % squares->blocks);
         int64_t first = block / squares->blocks * squares->leaf_rows + rows.begin;
 
-        for (int64_t c = 0; c < squares->column_leaves; c++)
-            squares->of_block[block * squares->column_leaves + c] = block_sum(
+        for (int64_t c = 0; c < squares->column_parts; c++)
+            squares->of_block[block * squares->column_parts + c] = block_sum(
                 squares, squares->x + first * squares->columns + c * squares->leaf_columns, rows.end - rows.begin);
     }
 }
@@ -75,13 +74,13 @@ static void sum_squares_run(const struct kernel_call *call)
 
     squares.x = call->operands[LLMRUN_SUM_SQUARES_X];
     squares.of_block = call->workspace;
-    pool_run(call->pool, lanes_parts(squares.row_leaves * squares.blocks, squares.task_blocks), blocks_task, &squares);
-    for (int64_t leaf = 0; leaf < squares.row_leaves * squares.column_leaves; leaf++) {
-        int64_t r = leaf / squares.column_leaves, c = leaf % squares.column_leaves;
+    pool_run(call->pool, lanes_parts(squares.row_parts * squares.blocks, squares.task_blocks), blocks_task, &squares);
+    for (int64_t leaf = 0; leaf < squares.row_parts * squares.column_parts; leaf++) {
+        int64_t r = leaf / squares.column_parts, c = leaf % squares.column_parts;
         double sum = 0.0;
 
         for (int64_t block = 0; block < squares.blocks; block++)
-            sum += squares.of_block[(r * squares.blocks + block) * squares.column_leaves + c];
+            sum += squares.of_block[(r * squares.blocks + block) * squares.column_parts + c];
         sums[leaf] = sum;
     }
 }
@@ -95,7 +94,7 @@ static int sum_squares_query(const struct llmrun_op *op, int threads, int64_t *w
     if (!operand_fit(op, "fd", 0, reason, reason_bytes))
         return 0;
     squares = squares_of_op(op);
-    *workspace_bytes = squares.row_leaves * squares.blocks * squares.column_leaves * (int64_t)sizeof(double);
+    *workspace_bytes = squares.row_parts * squares.blocks * squares.column_parts * (int64_t)sizeof(double);
     return 1;
 }
 

@@ -2,8 +2,8 @@
  * gemm.h a chunk; between them each token's row of logits is turned into its loss and the gradient of the logits, in
  * place. A chunk leaves no trace in the bits: tokens do not meet but in dw, whose chain goes on from chunk to chunk.
  *
- * With several lanes dw is a tree of one sum a lane. Either one chunk holds all tokens, and their product makes that
- * tree; or a chunk is a part of a lane, and the sums of lanes wait in the workspace for others to be added to. The way
+ * With several batch parts dw is a tree of one sum each. Either one chunk holds all tokens, and their product makes
+ * that tree; or a chunk is a piece of a batch part, whose sums wait in the workspace for others to be added to. The way
  * is taken that needs less memory. */
 #include <float.h>
 #include <math.h>
@@ -23,16 +23,17 @@ struct loss {
     int64_t tokens;
     int64_t sequence;
     int64_t width;
-    int64_t rows;       /* of w */
-    int64_t vocabulary; /* rows of w that are tokens */
-    int64_t leaves;     /* of width and rows */
-    int64_t lanes;      /* of tokens */
-    int64_t chunk;      /* tokens; all of them, or no more than a lane has */
-    int64_t first;      /* token of the chunk at hand */
-    double *losses;     /* [tokens] */
-    float *logits;      /* [chunk, rows]; then their gradients, in bf16 in the first half of each row */
-    void *gemm;         /* workspace of the products */
-    float *waiting;     /* [log2(lanes) + 1, rows, width] where chunks are parts of lanes: sums of lanes */
+    int64_t rows;             /* of w */
+    int64_t vocabulary;       /* rows of w that are tokens */
+    int64_t feature_parts;    /* of width */
+    int64_t vocabulary_parts; /* of rows */
+    int64_t batch_parts;      /* of tokens */
+    int64_t chunk;            /* tokens; all of them, or no more than a batch part has */
+    int64_t first;            /* token of the chunk at hand */
+    double *losses;           /* [tokens] */
+    float *logits;            /* [chunk, rows]; then their gradients, in bf16 in the first half of each row */
+    void *gemm;               /* workspace of the products */
+    float *waiting;           /* [log2(batch parts) + 1, rows, width] where chunks are parts of them: their sums */
 };
 
 static int64_t round_up(int64_t x, int64_t multiple)
@@ -40,10 +41,10 @@ static int64_t round_up(int64_t x, int64_t multiple)
     return (x + multiple - 1) / multiple * multiple;
 }
 
-/* Sums of lanes that wait, with the one that is being made. */
+/* Sums of batch parts that wait, with the one that is being made. */
 static int64_t waiting_sums(const struct loss *loss)
 {
-    return __builtin_ctzll((unsigned long long)loss->lanes) + 1;
+    return __builtin_ctzll((unsigned long long)loss->batch_parts) + 1;
 }
 
 static struct loss loss_of_op(const struct llmrun_op *op)
@@ -57,17 +58,19 @@ static struct loss loss_of_op(const struct llmrun_op *op)
         .width = x->shape[1],
         .rows = op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_W].shape[0],
         .vocabulary = attributes->vocabulary,
-        .leaves = attributes->leaves,
-        .lanes = attributes->lanes,
+        .feature_parts = attributes->feature_parts,
+        .vocabulary_parts = attributes->vocabulary_parts,
+        .batch_parts = attributes->batch_parts,
     };
-    int64_t together = loss.lanes > 1 ? loss.tokens / loss.lanes : loss.tokens; /* that chunks do not reach beyond */
+    int64_t together =
+        loss.batch_parts > 1 ? loss.tokens / loss.batch_parts : loss.tokens; /* that chunks do not reach beyond */
     int64_t most = CHUNK_BYTES / 4 / loss.rows / CHUNK_TOKENS * CHUNK_TOKENS, chunks;
 
     if (most < CHUNK_TOKENS)
         most = CHUNK_TOKENS;
     chunks = (together + most - 1) / most;
     loss.chunk = round_up((together + chunks - 1) / chunks, 16);
-    if (loss.lanes > 1 && loss.tokens <= loss.chunk + waiting_sums(&loss) * loss.width)
+    if (loss.batch_parts > 1 && loss.tokens <= loss.chunk + waiting_sums(&loss) * loss.width)
         loss.chunk = loss.tokens;
     return loss;
 }
@@ -99,7 +102,7 @@ static struct gemm_problem logits_problem(const struct loss *loss, int64_t token
         .dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .c_dtype = LLMRUN_F32,
         .segments = 1,
-        .leaves = (int32_t)loss->leaves,
+        .leaves = (int32_t)loss->feature_parts,
         .segment = {{loss->width, row_of(loss, LLMRUN_LINEAR_CROSS_ENTROPY_X, loss->first, loss->width), loss->width, 1,
                      operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_W), 1, loss->width}},
         .c = loss->logits,
@@ -116,7 +119,7 @@ static struct gemm_problem dx_problem(const struct loss *loss, int64_t tokens)
         .dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .c_dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .segments = 1,
-        .leaves = (int32_t)loss->leaves,
+        .leaves = (int32_t)loss->vocabulary_parts,
         .segment = {{loss->rows, loss->logits, gradient_row(loss), 1, operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_W),
                      loss->width, 1}},
         .c = row_of(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DX, loss->first, loss->width),
@@ -124,7 +127,7 @@ static struct gemm_problem dx_problem(const struct loss *loss, int64_t tokens)
     };
 }
 
-/* dw [rows, width] = or += gradients^T x, as a tree over all lanes where a chunk holds them */
+/* dw [rows, width] = or += gradients^T x, as a tree over all batch parts where a chunk holds them */
 static struct gemm_problem dw_problem(const struct loss *loss, int64_t tokens, int accumulate)
 {
     return (struct gemm_problem){
@@ -133,7 +136,7 @@ static struct gemm_problem dw_problem(const struct loss *loss, int64_t tokens, i
         .dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .c_dtype = LLMRUN_F32,
         .segments = 1,
-        .leaves = loss->chunk == loss->tokens ? (int32_t)loss->lanes : 1,
+        .leaves = loss->chunk == loss->tokens ? (int32_t)loss->batch_parts : 1,
         .accumulate = accumulate,
         .segment = {{tokens, loss->logits, 1, gradient_row(loss),
                      row_of(loss, LLMRUN_LINEAR_CROSS_ENTROPY_X, loss->first, loss->width), loss->width, 1}},
@@ -175,7 +178,7 @@ static float row_maximum(const float *row, int64_t count)
 }
 
 /* row[v] = exp(row[v] - maximum) from `begin` on; returns their sum. */
-static float leaf_exponents(float *row, int64_t begin, int64_t end, float maximum)
+static float row_exponents(float *row, int64_t begin, int64_t end, float maximum)
 {
     struct f32x16 sum = vec_zero();
 
@@ -189,19 +192,52 @@ static float leaf_exponents(float *row, int64_t begin, int64_t end, float maximu
     return vec_sum(sum);
 }
 
-/* Leaves first to first + count - 1 of a row, as a balanced tree: equal parts of all rows of w, of which the last ones
- * may be padding. */
-static float row_exponents(const struct loss *loss, float *row, int64_t first, int64_t count, float maximum)
+static float exp_of(float x)
 {
-    int64_t part = loss->rows / loss->leaves, begin = first * part, end = begin + part;
+    float lanes[VEC_LANES];
 
-    if (count > 1) {
-        float near = row_exponents(loss, row, first, count / 2, maximum);
+    vec_store(lanes, math_exp(vec_set(x)));
+    return lanes[0];
+}
 
-        return near + row_exponents(loss, row, first + count / 2, count / 2, maximum);
+/* What a token needs of the equal parts of the rows of w, of which the last ones may be padding: such a part has no
+ * elements, the maximum -FLT_MAX and the sum 0. */
+struct vocabulary_parts {
+    int64_t size; /* of each */
+    float maximum;
+    float sum[GEMM_LEAVES];   /* of its exp(x - its maximum) */
+    float scale[GEMM_LEAVES]; /* exp(its maximum - maximum) */
+};
+
+static struct lanes_range part_range(const struct loss *loss, const struct vocabulary_parts *parts, int64_t part)
+{
+    const int64_t begin = part * parts->size, end = begin + parts->size, last = loss->vocabulary;
+
+    return (struct lanes_range){begin < last ? begin : last, end < last ? end : last};
+}
+
+/* Turns logits into exponents, each of its part's maximum. */
+static void split_row(const struct loss *loss, float *row, struct vocabulary_parts *parts)
+{
+    parts->size = loss->rows / loss->vocabulary_parts;
+    parts->maximum = -FLT_MAX;
+    for (int64_t i = 0; i < loss->vocabulary_parts; i++) {
+        struct lanes_range range = part_range(loss, parts, i);
+
+        parts->scale[i] = row_maximum(row + range.begin, range.end - range.begin);
+        parts->sum[i] = row_exponents(row, range.begin, range.end, parts->scale[i]);
+        parts->maximum = fmaxf(parts->maximum, parts->scale[i]);
     }
-    end = end < loss->vocabulary ? end : loss->vocabulary;
-    return begin < end ? leaf_exponents(row, begin, end, maximum) : 0.0f;
+    for (int64_t i = 0; i < loss->vocabulary_parts; i++)
+        parts->scale[i] = exp_of(parts->scale[i] - parts->maximum);
+}
+
+/* Parts first to first + count - 1 as a balanced tree. */
+static float parts_sum(const struct vocabulary_parts *parts, int64_t first, int64_t count)
+{
+    if (count == 1)
+        return parts->sum[first] * parts->scale[first];
+    return parts_sum(parts, first, count / 2) + parts_sum(parts, first + count / 2, count / 2);
 }
 
 /* Element `at` of a row of gradients, and those from there to the end of the row. */
@@ -217,10 +253,10 @@ static void put_zeros(const struct loss *loss, float *row, int64_t at)
 }
 
 /* In bf16 the results lie in the first half of the row: each step writes below what the next ones read. */
-LANES_INLINE void scale_row(float *row, int64_t count, float factor, int bf16)
+LANES_INLINE void scale_row(float *row, struct lanes_range range, float factor, int bf16)
 {
-    for (int64_t v = 0; v < count; v += VEC_LANES) {
-        int lanes = vec_lanes_left(count, v);
+    for (int64_t v = range.begin; v < range.end; v += VEC_LANES) {
+        int lanes = vec_lanes_left(range.end, v);
 
         lanes_store(row, bf16, v, vec_mul(vec_load_part(row + v, lanes, 0.0f), vec_set(factor)), lanes);
     }
@@ -243,7 +279,8 @@ static void token_task(void *context, int64_t index, int thread)
     float gradient = weight * ((const float *)operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_SCALE))[0];
     float *row = loss->logits + index * loss->rows;
     int has_target = target >= 0 && target < loss->vocabulary;
-    float maximum, sum, target_logit, target_exponent, factor;
+    float sum, target_logit, target_exponent, factor;
+    struct vocabulary_parts parts;
 
     (void)thread;
     loss->losses[token] = 0.0;
@@ -251,20 +288,24 @@ static void token_task(void *context, int64_t index, int thread)
         put_zeros(loss, row, 0);
         return;
     }
-    maximum = row_maximum(row, loss->vocabulary);
     target_logit = has_target ? row[target] : NAN;
-    sum = row_exponents(loss, row, 0, loss->leaves, maximum);
-    loss->losses[token] = (double)weight * ((double)log_of(sum) + (double)maximum - (double)target_logit);
+    split_row(loss, row, &parts);
+    sum = parts_sum(&parts, 0, loss->vocabulary_parts);
+    loss->losses[token] = (double)weight * ((double)log_of(sum) + (double)parts.maximum - (double)target_logit);
     if (operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DX) == NULL && operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) == NULL)
         return;
     target_exponent = has_target ? row[target] : 0.0f;
     factor = 1.0f / sum * gradient;
-    if (loss->bf16)
-        scale_row(row, loss->vocabulary, factor, 1);
-    else
-        scale_row(row, loss->vocabulary, factor, 0);
+    for (int64_t i = 0; i < loss->vocabulary_parts; i++) {
+        struct lanes_range range = part_range(loss, &parts, i);
+
+        if (loss->bf16)
+            scale_row(row, range, parts.scale[i] * factor, 1);
+        else
+            scale_row(row, range, parts.scale[i] * factor, 0);
+    }
     if (has_target)
-        put_gradient(loss, row, target, fmaf(target_exponent, factor, -gradient));
+        put_gradient(loss, row, target, fmaf(target_exponent, parts.scale[target / parts.size] * factor, -gradient));
     put_zeros(loss, row, loss->vocabulary);
 }
 
@@ -314,11 +355,11 @@ static float *waiting_at(const struct loss *loss, int64_t level)
     return loss->waiting + level * loss->rows * loss->width;
 }
 
-/* The sum of a lane lies in the last buffer: it is added to those that wait for it, and then waits or is dw. */
-static void close_lane(const struct loss *loss, int64_t lane, int64_t levels)
+/* The sum of a batch part lies in the last buffer: it is added to those that wait for it, and then waits or is dw. */
+static void close_part(const struct loss *loss, int64_t part, int64_t levels)
 {
     struct addition addition = {.b = waiting_at(loss, levels), .count = loss->rows * loss->width};
-    int64_t closed = __builtin_ctzll((unsigned long long)(lane + 1));
+    int64_t closed = __builtin_ctzll((unsigned long long)(part + 1));
 
     for (int64_t level = 0; level < closed; level++) {
         addition.a = waiting_at(loss, level);
@@ -331,19 +372,19 @@ static void close_lane(const struct loss *loss, int64_t lane, int64_t levels)
         memcpy(waiting_at(loss, 0), addition.b, (size_t)addition.count * sizeof(float));
 }
 
-static void run_lanes(struct loss *loss)
+static void run_parts(struct loss *loss)
 {
-    int64_t part = loss->tokens / loss->lanes, levels = waiting_sums(loss) - 1;
+    int64_t size = loss->tokens / loss->batch_parts, levels = waiting_sums(loss) - 1;
     float *to = operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) == NULL ? NULL : waiting_at(loss, levels);
 
-    for (int64_t lane = 0; lane < loss->lanes; lane++) {
-        for (loss->first = lane * part; loss->first < (lane + 1) * part; loss->first += loss->chunk) {
-            int64_t left = (lane + 1) * part - loss->first;
+    for (int64_t part = 0; part < loss->batch_parts; part++) {
+        for (loss->first = part * size; loss->first < (part + 1) * size; loss->first += loss->chunk) {
+            int64_t left = (part + 1) * size - loss->first;
 
-            run_chunk(loss, left < loss->chunk ? left : loss->chunk, to, loss->first > lane * part);
+            run_chunk(loss, left < loss->chunk ? left : loss->chunk, to, loss->first > part * size);
         }
         if (to != NULL)
-            close_lane(loss, lane, levels);
+            close_part(loss, part, levels);
     }
 }
 
@@ -373,7 +414,7 @@ static int64_t waiting_begin(const struct loss *loss)
 
 static int64_t gemm_at(const struct loss *loss)
 {
-    if (loss->lanes == 1 || loss->chunk == loss->tokens)
+    if (loss->batch_parts == 1 || loss->chunk == loss->tokens)
         return waiting_begin(loss);
     return waiting_begin(loss) + round_up(waiting_sums(loss) * loss->rows * loss->width * 4, 64);
 }
@@ -388,8 +429,8 @@ static void run(const struct kernel_call *call)
     loss.logits = (float *)(void *)(workspace + logits_at(&loss));
     loss.waiting = (float *)(void *)(workspace + waiting_begin(&loss));
     loss.gemm = workspace + gemm_at(&loss);
-    if (loss.lanes > 1 && loss.chunk < loss.tokens)
-        run_lanes(&loss);
+    if (loss.batch_parts > 1 && loss.chunk < loss.tokens)
+        run_parts(&loss);
     for (; loss.first < loss.tokens; loss.first += loss.chunk)
         run_chunk(&loss, loss.tokens - loss.first < loss.chunk ? loss.tokens - loss.first : loss.chunk,
                   operand(&loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW),
@@ -410,12 +451,16 @@ static int parts_fit(const struct llmrun_op *op, char *reason, size_t reason_byt
     int64_t rows = op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_W].shape[0];
     int added = op->accumulate != 0;
 
-    if (is_power_of_two(attributes->leaves) && is_power_of_two(attributes->lanes) && width % attributes->leaves == 0 &&
-        rows % attributes->leaves == 0 && tokens % attributes->lanes == 0 && !(added && attributes->lanes > 1))
+    if (is_power_of_two(attributes->feature_parts) && is_power_of_two(attributes->vocabulary_parts) &&
+        is_power_of_two(attributes->batch_parts) && width % attributes->feature_parts == 0 &&
+        rows % attributes->vocabulary_parts == 0 && tokens % attributes->batch_parts == 0 &&
+        !(added && attributes->batch_parts > 1))
         return 1;
-    snprintf(reason, reason_bytes, "%u leaves of a width of %lld and of %lld rows, or %u lanes of %lld tokens%s",
-             attributes->leaves, (long long)width, (long long)rows, attributes->lanes, (long long)tokens,
-             added ? " that are added" : "");
+    snprintf(
+        reason, reason_bytes,
+        "%u feature parts of a width of %lld, %u vocabulary parts of %lld rows, or %u batch parts of %lld tokens%s",
+        attributes->feature_parts, (long long)width, attributes->vocabulary_parts, (long long)rows,
+        attributes->batch_parts, (long long)tokens, added ? " that are added" : "");
     return 0;
 }
 
@@ -428,7 +473,7 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
         !parts_fit(op, reason, reason_bytes))
         return 0;
     loss = loss_of_op(op);
-    last = loss.lanes > 1 ? loss.tokens / loss.lanes : loss.tokens;
+    last = loss.batch_parts > 1 ? loss.tokens / loss.batch_parts : loss.tokens;
     last = loss.chunk == loss.tokens ? loss.tokens : last - (last - 1) / loss.chunk * loss.chunk;
     *workspace_bytes =
         gemm_at(&loss) + larger(gemm_bytes(&loss, loss.chunk, threads), gemm_bytes(&loss, last, threads));

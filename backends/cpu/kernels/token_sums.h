@@ -198,7 +198,7 @@ static inline int token_sums_query(const struct llmrun_op *op, const struct toke
     {                                                                                                                  \
         const struct llmrun_##op_name##_attributes *attributes = op->attributes;                                       \
                                                                                                                        \
-        return (struct token_sums_cut){attributes->sequence, attributes->lanes, attributes->chunks};                   \
+        return (struct token_sums_cut){attributes->sequence, attributes->batch_parts, attributes->position_parts};     \
     }                                                                                                                  \
     static void name##_task(void *context, int64_t task, int thread)                                                   \
     {                                                                                                                  \

@@ -103,9 +103,9 @@ static const char *sum_squares_problem(const struct llmrun_op *op)
     const struct llmrun_tensor *x = &op->operands[LLMRUN_SUM_SQUARES_X];
     int64_t columns = x->shape[x->rank - 1], rows = operand_elements(x) / columns;
 
-    if (a->row_leaves < 1 || a->column_leaves < 1 || rows % a->row_leaves != 0 || columns % a->column_leaves != 0 ||
+    if (a->row_parts < 1 || a->column_parts < 1 || rows % a->row_parts != 0 || columns % a->column_parts != 0 ||
         a->slot < 0 ||
-        a->slot > op->operands[LLMRUN_SUM_SQUARES_SUMS].shape[0] - (int64_t)a->row_leaves * a->column_leaves)
+        a->slot > op->operands[LLMRUN_SUM_SQUARES_SUMS].shape[0] - (int64_t)a->row_parts * a->column_parts)
         return "needs leaves that divide x and slots for all of them in sums";
     return NULL;
 }
@@ -121,9 +121,9 @@ static const char *attributes_problem(const struct llmrun_op *op)
     case LLMRUN_OP_MATMUL:
         if (matmul->activation > LLMRUN_ACTIVATION_GELU)
             return "does not know this activation";
-        return matmul_problem(op, matmul->leaves);
+        return matmul_problem(op, matmul->feature_parts);
     case LLMRUN_OP_MATMUL_INPUT_GRAD:
-        return matmul_problem(op, input_grad->leaves);
+        return matmul_problem(op, input_grad->feature_parts);
     case LLMRUN_OP_ATTENTION:
     case LLMRUN_OP_ATTENTION_GRAD:
         return attention_problem(op);

@@ -15,7 +15,7 @@ static struct compile_request demo(void)
                                       .sequence = 8,
                                       .global_batch = 6,
                                       .micro_batch = 2,
-                                      .lanes = 1,
+                                      .batch_parts = 1,
                                       .train = true,
                                       .compute_dtype = LLMRUN_F32,
                                       .update = {0.9f, 0.95f, 1e-8f, 0.1f, 1},
@@ -58,13 +58,19 @@ static void wrong_sizes_are_a_usage_error_with_what_to_change(void **state)
     request.micro_batch = -2;
     refused(&request, "train.micro_batch -2 does not divide train.global_batch 6");
     request.micro_batch = 2;
-    request.lanes = 0;
-    refused(&request,
-            "train.micro_batch 2 is neither a part nor a multiple of a lane: train.global_batch 6 in 2 lanes has "
-            "lanes of 3 sequences; with numerics.lanes 1 every train.micro_batch is possible");
-    request.lanes = 4;
-    refused(&request, "numerics.lanes is 4; a power of two up to 256 that divides train.global_batch 6 is wanted");
-    request.lanes = 1;
+    request.batch_parts = 0;
+    refused(
+        &request,
+        "train.micro_batch 2 is neither a part nor a multiple of a batch part: train.global_batch 6 in 2 batch parts "
+        "has parts of 3 sequences; with numerics.batch_parts 1 every train.micro_batch is possible");
+    request.batch_parts = 4;
+    refused(&request, "numerics.batch_parts is 4; expected a power of two up to 256 that divides train.global_batch 6");
+    request.batch_parts = 1;
+    request.position_parts = 6;
+    refused(&request, "numerics.position_parts is 6; expected a power of two up to 64");
+    request.position_parts = 128;
+    refused(&request, "numerics.position_parts is 128; expected a power of two up to 64");
+    request.position_parts = 0;
     request.micro_batch = 1;
     request.global_batch = 0;
     refused(&request, "train.global_batch is 0; at least 1 is needed");

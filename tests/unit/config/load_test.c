@@ -15,7 +15,8 @@ static void without_inputs_every_key_has_its_default(void **state)
     assert_int_equal(config.optim.decay, CONFIG_DECAY_COSINE);
     assert_true(config.optim.eps == 1e-8);
     assert_true(config.data.pack);
-    assert_int_equal(config.numerics.lanes, 0);
+    assert_int_equal(config.numerics.batch_parts, 0);
+    assert_int_equal(config.numerics.position_parts, 8);
     assert_int_equal(config.sources[CONFIG_KEY_train_steps].level, CONFIG_DEFAULT);
     config_free(&config);
 }
@@ -267,8 +268,40 @@ static void a_value_out_of_range_is_refused(void **state)
     assert_refused("optim: {lr: .inf}", NULL, NULL, "run.yaml:1:13: optim.lr is .inf; a number in [0, inf) is wanted");
     assert_refused("run: {seed: -1}", NULL, NULL,
                    "run.yaml:1:13: run.seed is -1; a whole number in [0, inf) is wanted");
-    assert_refused("numerics: {lanes: 3000000}", NULL, NULL,
-                   "run.yaml:1:19: numerics.lanes is 3000000; auto or a whole number in [1, 256] is wanted");
+    assert_refused("numerics: {batch_parts: 3000000}", NULL, NULL,
+                   "run.yaml:1:25: numerics.batch_parts is 3000000; auto or a whole number in [1, 256] is wanted");
+}
+
+static void a_former_name_stands_for_its_key(void **state)
+{
+    struct config config = load_well("numerics: {lanes: 2}", NULL, NULL);
+    char place[80];
+
+    (void)state;
+    assert_int_equal(config.numerics.batch_parts, 2);
+    config_free(&config);
+    config = load_well("numerics: {batch_parts: 2}", ENVIRONMENT("LLMRUN_NUMERICS_LANES=4"), NULL);
+    assert_int_equal(config.numerics.batch_parts, 4);
+    config_source_text(&config, CONFIG_KEY_numerics_batch_parts, place, sizeof place);
+    assert_string_equal(place, "LLMRUN_NUMERICS_LANES");
+    config_free(&config);
+    config = load_well("numerics: {batch_parts: 2}", NULL, FLAGS("numerics.lanes", "8"));
+    assert_int_equal(config.numerics.batch_parts, 8);
+    config_source_text(&config, CONFIG_KEY_numerics_batch_parts, place, sizeof place);
+    assert_string_equal(place, "--numerics.lanes");
+    config_free(&config);
+}
+
+static void both_names_of_a_key_are_refused(void **state)
+{
+    (void)state;
+    assert_refused(
+        "numerics: {lanes: 2, batch_parts: 2}", NULL, NULL,
+        "run.yaml:1:35: numerics.batch_parts, formerly numerics.lanes, is set by both names; leave the former "
+        "one out");
+    assert_refused(NULL, ENVIRONMENT("LLMRUN_NUMERICS_LANES=4", "LLMRUN_NUMERICS_BATCH_PARTS=4"), NULL,
+                   "LLMRUN_NUMERICS_BATCH_PARTS: numerics.batch_parts, formerly numerics.lanes, is set by both names; "
+                   "leave the former one out");
 }
 
 static void a_feature_that_is_missing_takes_only_its_off_value(void **state)
@@ -328,6 +361,8 @@ int main(void)
         cmocka_unit_test(an_unknown_key_is_named_with_its_place_and_the_nearest_key),
         cmocka_unit_test(a_value_of_the_wrong_type_is_named_with_what_is_wanted),
         cmocka_unit_test(a_value_out_of_range_is_refused),
+        cmocka_unit_test(a_former_name_stands_for_its_key),
+        cmocka_unit_test(both_names_of_a_key_are_refused),
         cmocka_unit_test(a_feature_that_is_missing_takes_only_its_off_value),
         cmocka_unit_test(keys_that_contradict_each_other_are_refused),
         cmocka_unit_test(a_missing_file_is_a_mistake_of_usage),

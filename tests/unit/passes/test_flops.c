@@ -39,6 +39,20 @@ static void what_is_computed_again_is_not_useful(void **state)
     program_free(&again);
 }
 
+static void an_op_that_the_table_does_not_cover_is_a_bug(void **state)
+{
+    struct program program;
+    struct error error;
+
+    (void)state;
+    golden_read("block_backward", &program);
+    assert_int_equal(flops_check(&program, &error), STATUS_OK);
+    program.ops[1].op = 99;
+    assert_int_equal(flops_check(&program, &error), STATUS_BUG);
+    assert_string_equal(error.message, "op 99 is not in the op table, so its FLOPs cannot be counted");
+    program_free(&program);
+}
+
 /* The head of GPT-2's usual estimate: 2 flops a parameter of the matmuls and token forward, and the causal half of
  * attention. */
 static void gpt2_has_two_flops_a_weight_and_token(void **state)
@@ -71,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_program_has_the_count_by_hand),
         cmocka_unit_test(what_is_computed_again_is_not_useful),
+        cmocka_unit_test(an_op_that_the_table_does_not_cover_is_a_bug),
         cmocka_unit_test(gpt2_has_two_flops_a_weight_and_token),
     };
 

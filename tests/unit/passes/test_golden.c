@@ -10,10 +10,10 @@
 #include <cmocka.h>
 
 #include "passes/backward.h"
-#include "passes/lanes.h"
 #include "passes/memory_plan.h"
 #include "passes/precision.h"
 #include "passes/recompute.h"
+#include "passes/reduction_order.h"
 #include "passes/update.h"
 
 static const struct update_policy policy = {
@@ -24,30 +24,33 @@ static int run_backward(struct program *program, struct error *error)
     return pass_backward(program, error);
 }
 
-/* Two sequences of three positions in two lanes. */
-static int run_lanes(struct program *program, struct error *error)
+/* Two sequences of three positions in two batch parts. */
+static int run_batch_parts(struct program *program, struct error *error)
 {
-    struct lanes_form form;
-    int status = lanes_form_make(true, 3, 2, 2, 2, &form, error);
+    struct reduction_form form;
+    const struct reduction_request request = {true, 3, 2, 2, 2, 0};
+    int status = reduction_form_make(&request, &form, error);
 
-    return status == STATUS_OK ? pass_lanes(program, &form, error) : status;
+    return status == STATUS_OK ? pass_reduction_order(program, &form, error) : status;
 }
 
-/* Microbatches of two sequences, a step of four lanes of four: two microbatches a unit. */
-static int run_waiting_lanes(struct program *program, struct error *error)
+/* Microbatches of two sequences, a step of four batch parts of four: two microbatches a group. */
+static int run_waiting_parts(struct program *program, struct error *error)
 {
-    struct lanes_form form;
-    int status = lanes_form_make(true, 3, 16, 2, 4, &form, error);
+    struct reduction_form form;
+    const struct reduction_request request = {true, 3, 16, 2, 4, 0};
+    int status = reduction_form_make(&request, &form, error);
 
-    return status == STATUS_OK ? pass_lanes(program, &form, error) : status;
+    return status == STATUS_OK ? pass_reduction_order(program, &form, error) : status;
 }
 
 static int run_free_order(struct program *program, struct error *error)
 {
-    struct lanes_form form;
-    int status = lanes_form_make(false, 3, 16, 2, 4, &form, error);
+    struct reduction_form form;
+    const struct reduction_request request = {false, 3, 16, 2, 4, 0};
+    int status = reduction_form_make(&request, &form, error);
 
-    return status == STATUS_OK ? pass_lanes(program, &form, error) : status;
+    return status == STATUS_OK ? pass_reduction_order(program, &form, error) : status;
 }
 
 static int run_update(struct program *program, struct error *error)
@@ -76,8 +79,8 @@ static const struct golden {
 } cases[] = {
     {"mlp", "mlp_backward", run_backward},
     {"mlp_frozen", "mlp_frozen_backward", run_backward},
-    {"mlp_backward", "mlp_lanes", run_lanes},
-    {"mlp_backward", "mlp_waiting_lanes", run_waiting_lanes},
+    {"mlp_backward", "mlp_batch_parts", run_batch_parts},
+    {"mlp_backward", "mlp_waiting_parts", run_waiting_parts},
     {"mlp_backward", "mlp_free_order", run_free_order},
     {"mlp_backward", "mlp_update", run_update},
     {"mlp_update", "mlp_bf16", run_bf16},

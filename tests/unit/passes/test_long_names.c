@@ -10,9 +10,9 @@
 
 #include "golden.h"
 #include "passes/backward.h"
-#include "passes/lanes.h"
 #include "passes/precision.h"
 #include "passes/recompute.h"
+#include "passes/reduction_order.h"
 #include "passes/update.h"
 #include "program/text.h"
 #include "program/verify.h"
@@ -23,14 +23,15 @@
 static void run_passes(struct program *program)
 {
     const struct update_policy policy = {0.9f, 0.95f, 1e-8f, 0.1f, 1.0f, 8};
-    struct lanes_form form;
+    struct reduction_form form;
     struct error error;
-    int status = lanes_form_make(true, 3, 8, 2, 4, &form, &error);
+    const struct reduction_request request = {true, 3, 8, 2, 4, 0};
+    int status = reduction_form_make(&request, &form, &error);
 
     if (status == STATUS_OK)
         status = pass_backward(program, &error);
     if (status == STATUS_OK)
-        status = pass_lanes(program, &form, &error);
+        status = pass_reduction_order(program, &form, &error);
     if (status == STATUS_OK)
         status = pass_update(program, &policy, &error);
     if (status == STATUS_OK)

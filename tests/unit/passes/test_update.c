@@ -47,7 +47,7 @@ static void every_gradient_counts_once_in_the_norm(void **state)
         if (op->op == LLMRUN_OP_SUM_SQUARES) {
             const struct llmrun_sum_squares_attributes *squares = program_attributes(&program, op);
 
-            for (int64_t slot = squares->slot; slot < squares->slot + squares->row_leaves * squares->column_leaves;
+            for (int64_t slot = squares->slot; slot < squares->slot + squares->row_parts * squares->column_parts;
                  slot++) {
                 assert_in_range(slot, 0, slots - 1);
                 assert_false(taken[slot]);

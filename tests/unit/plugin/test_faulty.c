@@ -171,7 +171,7 @@ static void a_wait_on_a_device_that_hangs_is_abandoned_within_a_quarter_of_a_sec
 /* One matmul of [4, 4] by the identity, on a device with these faults; the result, 16 numbers, into y. */
 static void multiply(const char *faults, float *y)
 {
-    const struct llmrun_matmul_attributes attributes = {.activation = LLMRUN_ACTIVATION_NONE, .leaves = 1};
+    const struct llmrun_matmul_attributes attributes = {.activation = LLMRUN_ACTIVATION_NONE, .feature_parts = 1};
     struct llmrun_tensor operands[LLMRUN_MATMUL_OPERANDS] = {
         [LLMRUN_MATMUL_X] = matrix(4, 4), [LLMRUN_MATMUL_W] = matrix(4, 4), [LLMRUN_MATMUL_Y] = matrix(4, 4)};
     const struct llmrun_op op = {.size = sizeof op,

@@ -146,9 +146,10 @@ static void the_note_alone_refuses_what_does_not_fit(void **state)
 {
     (void)state;
     scan(FAULTY);
-    assert_reason(find_faulty("abi-major"), "is made for plugin contract 1.1, this llmrun speaks 0.1: another major");
-    assert_reason(find_faulty("abi-newer"), "is made for plugin contract 0.2, this llmrun speaks 0.1: update llmrun");
-    assert_reason(find_faulty("abi-older"), "this llmrun drives 0.1 and newer: update the plugin");
+    assert_reason(find_faulty("abi-major"), "is made for plugin contract 1.2, this llmrun speaks 0.2: another major");
+    assert_reason(find_faulty("abi-newer"), "is made for plugin contract 0.3, this llmrun speaks 0.2: update llmrun");
+    assert_reason(find_faulty("abi-older"),
+                  "is made for plugin contract 0.1, this llmrun drives 0.2 and newer: update the plugin");
     assert_reason(find_faulty("isa"), "needs the instruction set unknown (level 99)");
     assert_reason(find_faulty("kind"), "is a plugin of kind 7, which this llmrun does not know");
     assert_reason(find_faulty("no-note"), "carries no llmrun note");
@@ -212,7 +213,7 @@ static void loading_refuses_what_the_tables_lack(void **state)
     assert_load_refused("absurd-size", "gives its size as 268435456 bytes");
     assert_load_refused("tiny-size", "gives its size as 4 bytes");
     assert_load_refused("no-ops", "has neither a kernel nor a program table");
-    assert_load_refused("other-table", "contract 0.9 in its table, 0.1 in its note");
+    assert_load_refused("other-table", "contract 0.9 in its table, 0.2 in its note");
     assert_load_refused("other-name", "it is named 'cpu' in its table, 'faulty-other-name' in its note");
 }
 

@@ -74,7 +74,7 @@ static void a_forward_pass_reads_back_as_it_was_written(void **state)
                                    "section forward 0\n"
                                    "  embedding(%0, %2, _ -> %3) F\n"
                                    "  layernorm(%3, _, %4, _ -> %5, _, %6, %7) {epsilon: 0.5} F layer 0\n"
-                                   "  matmul(%5, %8, _ -> %9, _) {activation: 0, leaves: 1} F layer 0\n"
+                                   "  matmul(%5, %8, _ -> %9, _) {activation: 0, feature_parts: 1} F layer 0\n"
                                    "  attention(%5, %9, %9, %0, %1 -> %10, %11) {sequence: 3, heads: 2, kv_heads: 1, "
                                    "scale: 0.5, dropout: 0.25, key: 1, "
                                    "reserved: 0} F layer 0\n"

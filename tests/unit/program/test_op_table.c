@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 /* One function an op: `here` is its struct, an incomplete one where there are no attributes. */
-#define OP_BEGIN(op, number, version, backward, flags, summary)                                                        \
+#define OP_BEGIN(op, number, version, backward, flops, flags, summary)                                                 \
     static void check_##op(void)                                                                                       \
     {                                                                                                                  \
         typedef struct llmrun_##op##_attributes here;                                                                  \
@@ -35,7 +35,7 @@
 static void attributes_lie_where_the_header_puts_them(void **state)
 {
     (void)state;
-#define OP_BEGIN(name, id, version, backward, flags, summary) check_##name();
+#define OP_BEGIN(name, id, version, backward, flops, flags, summary) check_##name();
 #define OPERAND(direction, name, class, presence, axes)
 #define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name)
@@ -47,7 +47,7 @@ static void no_two_rows_have_one_id_or_name(void **state)
     int rows = 0, found = 0;
 
     (void)state;
-#define OP_BEGIN(name, id, version, backward, flags, summary) rows++;
+#define OP_BEGIN(name, id, version, backward, flops, flags, summary) rows++;
 #define OPERAND(direction, name, class, presence, axes)
 #define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name)

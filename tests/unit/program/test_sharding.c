@@ -35,62 +35,63 @@ struct rule {
 static const struct rule rules[] = {
     {"a kept letter is split in all operands that have it",
      COLUMN_PARALLEL "%2 = activation f32[8,6] \"y\" full [8,12] tp split 1.0 1/2\n" FORWARD
-                     "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 8} F\n",
+                     "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 8} F\n",
      COLUMN_PARALLEL "%2 = activation f32[8,6] \"y\"\n" FORWARD
-                     "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 8} F\n",
+                     "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 8} F\n",
      "operand y (value y) is replicated over tp: operand w is split 0.0 1/2, which splits both"},
     {"all operands have the same part",
      COLUMN_PARALLEL "%2 = activation f32[8,6] \"y\" full [8,12] tp split 1.0 1/2\n" FORWARD
-                     "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 8} F\n",
+                     "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 8} F\n",
      COLUMN_PARALLEL "%2 = activation f32[8,6] \"y\" full [8,12] tp split 1.0 0/2\n" FORWARD
-                     "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 8} F\n",
+                     "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 8} F\n",
      "operand y (value y) is split 1.0 0/2 over tp: operand w is split 0.0 1/2, which splits both"},
     {"two operands are not split on two letters",
      ROW_PARALLEL "%2 = activation f32[8,6] \"y\" tp partial + 4:4\n" FORWARD
-                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      BEGIN "%0 = input f32[4,32] \"x\" full [8,32] tp split 0.0 1/2\n"
            "%1 = parameter f32[6,32] \"w\" full [12,32] tp split 0.0 1/2\n"
            "%2 = activation f32[4,6] \"y\" full [8,6] tp split 0.0 1/2\n" FORWARD
-           "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 8} F\n",
+           "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 8} F\n",
      "operand w (value w) is split 0.0 1/2 over tp: operand x is split 0.0 1/2"},
     {"a sum over a split letter makes the term that its parts are",
      ROW_PARALLEL "%2 = activation f32[8,6] \"y\" tp partial + 4:4\n" FORWARD
-                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      ROW_PARALLEL "%2 = activation f32[8,6] \"y\" tp partial + 0:4\n" FORWARD
-                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      "operand y (value y) is partial + 0:4 over tp: the op makes it partial + 4:4"},
     {"a sum over a split letter is not the whole sum",
      ROW_PARALLEL "%2 = activation f32[8,6] \"y\" tp partial + 4:4\n" FORWARD
-                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      ROW_PARALLEL "%2 = activation f32[8,6] \"y\"\n" FORWARD
-                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      "operand y (value y) is replicated over tp: the op makes it partial + 4:4"},
     {"parts of a sum are whole on a rank",
      ROW_PARALLEL "%2 = activation f32[8,6] \"y\" tp partial + 4:4\n" FORWARD
-                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      ROW_PARALLEL "%2 = activation f32[8,6] \"y\" tp partial + 3:3\n" FORWARD
-                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 3} F\n",
+                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 3} F\n",
      "operand x (value x) is split 1.0 1/2 over tp: its parts of the sum are not whole"},
     {"a term of a sum is not rounded",
      BEGIN "%0 = input bf16[8,16] \"x\"\n%1 = copy bf16[6,16] \"w\"\n"
-           "%2 = activation bf16[8,6] \"y\"\n" FORWARD "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+           "%2 = activation bf16[8,6] \"y\"\n" FORWARD
+           "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      BEGIN "%0 = input bf16[8,16] \"x\" full [8,32] tp split 1.0 1/2\n"
            "%1 = copy bf16[6,16] \"w\" full [6,32] tp split 1.0 1/2\n"
            "%2 = activation bf16[8,6] \"y\" tp partial + 4:4\n" FORWARD
-           "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+           "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      "operand y (value y) is partial + 4:4 over tp: a term of a sum is not rounded before the sum"},
     {"a bias comes after the sum",
      COLUMN_PARALLEL "%2 = activation f32[8,6] \"y\" full [8,12] tp split 1.0 1/2\n"
                      "%3 = parameter f32[6] \"bias\" full [12] tp split 0.0 1/2\n" FORWARD
-                     "  matmul(%0, %1, %3 -> %2, _) {activation: 1, leaves: 8} F\n",
+                     "  matmul(%0, %1, %3 -> %2, _) {activation: 1, feature_parts: 8} F\n",
      ROW_PARALLEL "%2 = activation f32[8,6] \"y\" tp partial + 4:4\n%3 = parameter f32[6] \"bias\"\n" FORWARD
-                  "  matmul(%0, %1, %3 -> %2, _) {activation: 0, leaves: 4} F\n",
+                  "  matmul(%0, %1, %3 -> %2, _) {activation: 0, feature_parts: 4} F\n",
      "operand bias (value bias) is replicated over tp: it comes after the reduction"},
     {"an activation comes after the sum",
      ROW_PARALLEL "%2 = activation f32[8,6] \"y\" tp partial + 4:4\n" FORWARD
-                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+                  "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      ROW_PARALLEL "%2 = activation f32[8,6] \"y\" tp partial + 4:4\n" FORWARD
-                  "  matmul(%0, %1, _ -> %2, _) {activation: 1, leaves: 4} F\n",
+                  "  matmul(%0, %1, _ -> %2, _) {activation: 1, feature_parts: 4} F\n",
      "the op's activation comes after the reduction"},
     {"an operand that the op needs whole is not split",
      BEGIN "%0 = input f32[4,32] \"x\" full [8,32] tp split 0.1 1/2\n%1 = parameter f32[32] \"gain\"\n"
@@ -140,22 +141,22 @@ static const struct rule rules[] = {
            "%2 = input f32[8,2] \"dk\" full [8,4] tp split 1.0 1/2\n%3 = parameter f32[2,6] \"wk\" full [4,6] tp split "
            "0.0 1/2\n"
            "%4 = activation f32[8,6] \"dx\" tp partial + 2:2\n" FORWARD
-           "  matmul_input_grad(%0, %1, %2, %3, _, _ -> %4) {leaves: 2, reserved: 0} B\n",
+           "  matmul_input_grad(%0, %1, %2, %3, _, _ -> %4) {feature_parts: 2, reserved: 0} B\n",
      BEGIN "%0 = input f32[8,4] \"dq\" full [8,8] tp split 1.0 1/2\n%1 = parameter f32[4,6] \"wq\" full [8,6] tp split "
            "0.0 1/2\n"
            "%2 = input f32[8,4] \"dk\"\n%3 = parameter f32[4,6] \"wk\"\n"
            "%4 = activation f32[8,6] \"dx\" tp partial + 2:2\n" FORWARD
-           "  matmul_input_grad(%0, %1, %2, %3, _, _ -> %4) {leaves: 2, reserved: 0} B\n",
+           "  matmul_input_grad(%0, %1, %2, %3, _, _ -> %4) {feature_parts: 2, reserved: 0} B\n",
      "operand dy1 (value dk) is replicated over tp: operand dy0 is split 1.0 1/2, which splits both"},
     {"the chain over tokens takes whole sequences",
      BEGIN
      "%0 = input f32[4,6] \"dy\" full [8,6] dp split 0.0 1/2\n%1 = input f32[4,5] \"x\" full [8,5] dp split 0.0 1/2\n"
      "%2 = gradient f32[6,5] \"dw\" dp partial + 2:2\nsection backward 0\n"
-     "  matmul_weight_grad(%0, %1 -> %2) {lanes: 2, reserved: 0} W\n",
+     "  matmul_weight_grad(%0, %1 -> %2) {batch_parts: 2, reserved: 0} W\n",
      BEGIN
      "%0 = input f32[4,6] \"dy\" full [8,6] dp split 0.1 1/2\n%1 = input f32[4,5] \"x\" full [8,5] dp split 0.1 1/2\n"
      "%2 = gradient f32[6,5] \"dw\" dp partial + 2:2\nsection backward 0\n"
-     "  matmul_weight_grad(%0, %1 -> %2) {lanes: 2, reserved: 0} W\n",
+     "  matmul_weight_grad(%0, %1 -> %2) {batch_parts: 2, reserved: 0} W\n",
      "operand dy (value dy) is split 0.1 1/2 over dp: the op needs it whole"},
     {"an output that cannot lose a letter forbids its split: losses over the vocabulary",
      BEGIN
@@ -163,20 +164,21 @@ static const struct rule rules[] = {
      "%2 = input i32[4] \"targets\" full [8] dp split 0.0 1/2\n%3 = input f32[4] \"weights\" full [8] dp split 0.0 "
      "1/2\n"
      "%4 = input f32[1] \"scale\"\n%5 = result f64[1] \"losses\" full [2] dp split 0.0 1/2\n" FORWARD
-     "  linear_cross_entropy(%0, %1, %2, %3, %4 -> %5, _, _) {sequence: 4, vocabulary: 10, leaves: 1, lanes: 1} F\n",
-     BEGIN
-     "%0 = input f32[8,6] \"x\"\n%1 = parameter f32[5,6] \"w\" full [10,6] tp split 0.0 1/2\n"
-     "%2 = input i32[8] \"targets\"\n%3 = input f32[8] \"weights\"\n"
-     "%4 = input f32[1] \"scale\"\n%5 = result f64[2] \"losses\"\n" FORWARD
-     "  linear_cross_entropy(%0, %1, %2, %3, %4 -> %5, _, _) {sequence: 4, vocabulary: 5, leaves: 1, lanes: 1} F\n",
+     "  linear_cross_entropy(%0, %1, %2, %3, %4 -> %5, _, _) {sequence: 4, vocabulary: 10, feature_parts: 1, "
+     "vocabulary_parts: 1, batch_parts: 1, reserved: 0} F\n",
+     BEGIN "%0 = input f32[8,6] \"x\"\n%1 = parameter f32[5,6] \"w\" full [10,6] tp split 0.0 1/2\n"
+           "%2 = input i32[8] \"targets\"\n%3 = input f32[8] \"weights\"\n"
+           "%4 = input f32[1] \"scale\"\n%5 = result f64[2] \"losses\"\n" FORWARD
+           "  linear_cross_entropy(%0, %1, %2, %3, %4 -> %5, _, _) {sequence: 4, vocabulary: 5, feature_parts: 1, "
+           "vocabulary_parts: 1, batch_parts: 1, reserved: 0} F\n",
      "operand losses (value losses) is replicated over tp: it cannot lose the factor on which the op is split"},
     {"rows that are parts are split where the parts are",
      BEGIN "%0 = input f32[4,6] \"dy\" full [8,6] tp split 0.1 1/2\n"
            "%1 = partial f32[2,6] \"dbias\" full [4,6] tp split 0.1 1/2\nsection backward 0\n"
-           "  bias_grad(%0 -> %1) {sequence: 2, lanes: 1, chunks: 2} B\n",
+           "  bias_grad(%0 -> %1) {sequence: 2, batch_parts: 1, position_parts: 2} B\n",
      BEGIN "%0 = input f32[4,6] \"dy\" full [8,6] tp split 0.1 1/2\n"
            "%1 = partial f32[2,6] \"dbias\" tp partial + 2:2\nsection backward 0\n"
-           "  bias_grad(%0 -> %1) {sequence: 2, lanes: 1, chunks: 2} B\n",
+           "  bias_grad(%0 -> %1) {sequence: 2, batch_parts: 1, position_parts: 2} B\n",
      "operand dbias (value dbias) is partial + 2:2 over tp: operand dy is split 0.1 1/2, which splits both"},
     {"a fold of rows that are parts makes a term",
      BEGIN
@@ -236,16 +238,16 @@ static const struct rule rules[] = {
     {"a slot has one writer",
      BEGIN
      "%0 = gradient f32[8,4] \"g\" full [8,8] tp split 1.0 1/2\n%1 = scratch f64[4] \"sums\" tp partial slot 0:0\n"
-     "section update 0\n  sum_squares(%0, %1) {slot: 1, row_leaves: 1, column_leaves: 1} U\n",
+     "section update 0\n  sum_squares(%0, %1) {slot: 1, row_parts: 1, column_parts: 1} U\n",
      BEGIN "%0 = gradient f32[8,8] \"g\"\n%1 = scratch f64[4] \"sums\" tp partial slot 0:0\n"
-           "section update 0\n  sum_squares(%0, %1) {slot: 1, row_leaves: 1, column_leaves: 1} U\n",
+           "section update 0\n  sum_squares(%0, %1) {slot: 1, row_parts: 1, column_parts: 1} U\n",
      "operand sums (value sums) is partial slot 0:0 over tp: the op makes no term of it"},
     {"slots of a split tensor are a term",
      BEGIN
      "%0 = gradient f32[8,4] \"g\" full [8,8] tp split 1.0 1/2\n%1 = scratch f64[4] \"sums\" tp partial slot 0:0\n"
-     "section update 0\n  sum_squares(%0, %1) {slot: 1, row_leaves: 1, column_leaves: 1} U\n",
+     "section update 0\n  sum_squares(%0, %1) {slot: 1, row_parts: 1, column_parts: 1} U\n",
      BEGIN "%0 = gradient f32[8,4] \"g\" full [8,8] tp split 1.0 1/2\n%1 = scratch f64[4] \"sums\"\n"
-           "section update 0\n  sum_squares(%0, %1) {slot: 1, row_leaves: 1, column_leaves: 1} U\n",
+           "section update 0\n  sum_squares(%0, %1) {slot: 1, row_parts: 1, column_parts: 1} U\n",
      "operand sums (value sums) is replicated over tp: the op makes it partial slot 0:0"},
     {"random numbers go by logical places",
      BEGIN "%0 = input u32[4] \"random\"\n%1 = input f32[8,4] \"x\"\n%2 = activation f32[8,4] \"y\"\n" FORWARD
@@ -264,11 +266,11 @@ static const struct rule rules[] = {
      BEGIN "%0 = input f32[4,16] \"x\" full [8,32] tp split 1.0 1/2 dp split 0.0 0/2\n"
            "%1 = parameter f32[6,16] \"w\" full [6,32] tp split 1.0 1/2\n"
            "%2 = activation f32[4,6] \"y\" full [8,6] dp split 0.0 0/2 tp partial + 4:4\n" FORWARD
-           "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+           "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      BEGIN "%0 = input f32[4,16] \"x\" full [8,32] tp split 1.0 1/2 dp split 0.0 0/2\n"
            "%1 = parameter f32[6,16] \"w\" full [6,32] tp split 1.0 1/2\n"
            "%2 = activation f32[4,6] \"y\" tp partial + 4:4\n" FORWARD
-           "  matmul(%0, %1, _ -> %2, _) {activation: 0, leaves: 4} F\n",
+           "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      "operand y (value y) is replicated over dp: operand x is split 0.0 0/2, which splits both"},
     /* Communication. */
     {"an all_gather takes parts",

@@ -36,9 +36,9 @@ static const char every_form[] =
     "  dropout(%9, %12 -> %11) {sequence: 3, probability: 0.100000001, key: 7} F layer 2\n"
     "section backward 0\n"
     "  embedding(%5, %3, _ -> %10) B again layer 0\n"
-    "  embedding_grad(%5, %10 -> +%4) {lanes: 1, reserved: 0} W\n"
+    "  embedding_grad(%5, %10 -> +%4) {batch_parts: 1, reserved: 0} W\n"
     "section update 0\n"
-    "  sum_squares(%4, %8) {slot: 0, row_leaves: 1, column_leaves: 1} U\n"
+    "  sum_squares(%4, %8) {slot: 0, row_parts: 1, column_parts: 1} U\n"
     "section evaluate 0\n"
     "section decode 0\n";
 

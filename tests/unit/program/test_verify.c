@@ -54,7 +54,7 @@ static void programs_that_mean_something_are_accepted(void **state)
         VALUES,
         VALUES LOOKUP "  add(%2, %2 -> %3) F\n",
         VALUES LOOKUP "  add(%2, %2 -> %3) F\n  add(%2, %2 -> +%3) F\n", /* accumulating writes may follow */
-        VALUES LOOKUP "section backward 0\n  embedding_grad(%0, %2 -> +%7) {lanes: 1, reserved: 0} W\n",
+        VALUES LOOKUP "section backward 0\n  embedding_grad(%0, %2 -> +%7) {batch_parts: 1, reserved: 0} W\n",
         VALUES "section init 0\n  init(-> %1) {key: 1, distribution: 0, a: 0, b: 0, reserved: 0} U\n",
         VALUES LOOKUP "  cast(%2 -> %4) F\n  cast(%4 -> %10) F\n",
     };
@@ -77,10 +77,10 @@ static const struct {
      "section forward, op 0, embedding(%0, %1, _ -> %4) F: operand y (value half) cannot be bf16 here"},
     {LOOKUP "  cast(%2 -> %11) F\n  gelu(%11 -> %3) F\n",
      "section forward, op 2, gelu(%11 -> %3) F: operand x (value f64) cannot be f64 here"},
-    {LOOKUP
-     "  linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8, leaves: 1, lanes: 1} F\n",
+    {LOOKUP "  linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8, feature_parts: 1, "
+            "vocabulary_parts: 1, batch_parts: 1, reserved: 0} F\n",
      "section forward, op 1, linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8, "
-     "leaves: 1, lanes: 1} F: "
+     "feature_parts: 1, vocabulary_parts: 1, batch_parts: 1, reserved: 0} F: "
      "operand "
      "weights (value ids) cannot be i32 here"},
     {LOOKUP "  dropout(%2, %16 -> %3) {sequence: 3, probability: 0.5, key: 1} F\n",
@@ -91,10 +91,10 @@ static const struct {
      "section forward, op 1, add(%2, %2 -> %5) F: add: operand y (value wide) has extent 5 on axis 'c', wanted 4"},
     {LOOKUP "  add(%2, %2 -> %6) F\n",
      "section forward, op 1, add(%2, %2 -> %6) F: add: operand y (value flat) has rank 1, the op table says '(b s) c'"},
-    {LOOKUP
-     "  linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8, leaves: 1, lanes: 1} F\n",
+    {LOOKUP "  linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8, feature_parts: 1, "
+            "vocabulary_parts: 1, batch_parts: 1, reserved: 0} F\n",
      "section forward, op 1, linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8, "
-     "leaves: 1, lanes: 1} F: "
+     "feature_parts: 1, vocabulary_parts: 1, batch_parts: 1, reserved: 0} F: "
      "linear_cross_entropy: operand losses (value losses) has extent 2 on axis 'b', wanted 3"},
     {"  gelu(%2 -> %3) F\n",
      "section forward, op 0, gelu(%2 -> %3) F: operand x (value x) is read before it is written"},
@@ -106,8 +106,8 @@ static const struct {
      "section forward, op 1, add(%2, +%2 -> %3) F: operand b is no output and cannot be added to"},
     {LOOKUP "  add(%2, %2 -> %12) F\n",
      "section forward, op 1, add(%2, %2 -> %12) F: operand y would write input given"},
-    {LOOKUP "  embedding_grad(%0, %2 -> %1) {lanes: 1, reserved: 0} F\n",
-     "section forward, op 1, embedding_grad(%0, %2 -> %1) {lanes: 1, reserved: 0} F: operand dtable would write "
+    {LOOKUP "  embedding_grad(%0, %2 -> %1) {batch_parts: 1, reserved: 0} F\n",
+     "section forward, op 1, embedding_grad(%0, %2 -> %1) {batch_parts: 1, reserved: 0} F: operand dtable would write "
      "parameter table"},
     {LOOKUP "  add(%2, %2 -> %17) F\n",
      "section forward, op 1, add(%2, %2 -> %17) F: operand y would write constant table of the host"},

@@ -94,7 +94,7 @@ static void the_largest_microbatch_that_fits_is_named_before_recomputation_is(vo
 
     (void)state;
     request.generate = false;
-    request.lanes = 1;
+    request.batch_parts = 1;
     request.global_batch = request.micro_batch = 14;
     request.eval_batch = 14;
     device = open_device(&lying);
@@ -129,7 +129,7 @@ static void where_nothing_fits_the_least_is_named_and_what_else_takes_less(void 
 
     (void)state;
     request.generate = false;
-    request.lanes = 2;
+    request.batch_parts = 2;
     request.global_batch = request.micro_batch = request.eval_batch = 14;
     device = open_device(&lying);
     for (int mode = RECOMPUTE_NONE; mode <= RECOMPUTE_FULL; mode++)

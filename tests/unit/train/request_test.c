@@ -339,10 +339,11 @@ static void no_batch_of_an_evaluation_has_more_sequences_than_there_are(void **s
 }
 
 /* The ends of the ranges in the table are what the passes take. */
-static void the_most_lanes_of_the_table_are_what_a_step_can_have(void **state)
+static void the_most_parts_of_the_table_are_what_a_step_can_have(void **state)
 {
-    struct compile_request request = request_of(
-        CONFIG("numerics.lanes", "256", "train.global_batch", "256", "train.micro_batch", "1"), 0, USE_TRAIN);
+    struct compile_request request = request_of(CONFIG("numerics.batch_parts", "256", "numerics.position_parts", "64",
+                                                       "train.global_batch", "256", "train.micro_batch", "1"),
+                                                0, USE_TRAIN);
     struct compiled compiled;
     struct error error = {0};
 
@@ -350,7 +351,8 @@ static void the_most_lanes_of_the_table_are_what_a_step_can_have(void **state)
     request.exact = true;
     assert_int_equal(compile_step(&request, &compiled, &error), STATUS_OK);
     compiled_free(&compiled);
-    assert_string_equal(config_keys[CONFIG_KEY_numerics_lanes].range, "[1, 256]");
+    assert_string_equal(config_keys[CONFIG_KEY_numerics_batch_parts].range, "[1, 256]");
+    assert_string_equal(config_keys[CONFIG_KEY_numerics_position_parts].range, "[1, 64]");
 }
 
 int main(void)
@@ -372,7 +374,7 @@ int main(void)
         cmocka_unit_test(the_schedule_is_that_of_the_config),
         cmocka_unit_test(no_sequence_is_longer_than_the_texts_fill),
         cmocka_unit_test(no_batch_of_an_evaluation_has_more_sequences_than_there_are),
-        cmocka_unit_test(the_most_lanes_of_the_table_are_what_a_step_can_have),
+        cmocka_unit_test(the_most_parts_of_the_table_are_what_a_step_can_have),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,8 +101,8 @@ void loss_case_begin(struct loss_case *loss, const struct loss_shape *shape, uin
     int32_t *targets;
     float *weights;
 
-    loss->attributes = (struct llmrun_linear_cross_entropy_attributes){shape->sequence, shape->vocabulary,
-                                                                       shape->leaves, shape->lanes};
+    loss->attributes = (struct llmrun_linear_cross_entropy_attributes){
+        shape->sequence, shape->vocabulary, shape->feature_parts, shape->vocabulary_parts, shape->batch_parts, 0};
     op_case_begin(op, LLMRUN_OP_LINEAR_CROSS_ENTROPY, &loss->attributes, seed);
     op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_X, dtype, EXTENTS(tokens, shape->width), NUMBERS_USUAL);
     op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_W, dtype, EXTENTS(shape->rows, shape->width), NUMBERS_USUAL);

@@ -32,8 +32,9 @@ struct loss_shape {
     int64_t width;
     int64_t rows;       /* of w */
     int64_t vocabulary; /* rows of w that are tokens */
-    uint32_t leaves;
-    uint32_t lanes;
+    uint32_t feature_parts;
+    uint32_t vocabulary_parts;
+    uint32_t batch_parts;
 };
 
 struct loss_case {

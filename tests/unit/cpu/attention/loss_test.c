@@ -27,8 +27,8 @@ static void check(const struct loss_shape *shape, uint32_t dtype, unsigned gradi
 static void every_kernel_gives_the_bits_of_the_reference(void **state)
 {
     static const struct loss_shape shapes[] = {
-        {1, 1, 1, 1, 1, 1, 1},       {2, 3, 8, 17, 16, 1, 1}, {3, 5, 33, 100, 97, 1, 1},
-        {2, 40, 16, 300, 257, 1, 1}, {1, 7, 5, 64, 64, 1, 1},
+        {1, 1, 1, 1, 1, 1, 1, 1},       {2, 3, 8, 17, 16, 1, 1, 1}, {3, 5, 33, 100, 97, 1, 1, 1},
+        {2, 40, 16, 300, 257, 1, 1, 1}, {1, 7, 5, 64, 64, 1, 1, 1},
     };
     static const unsigned gradients[] = {0, LOSS_DX, LOSS_DW, LOSS_DX | LOSS_DW, LOSS_DX | LOSS_DW | LOSS_ADD_TO_DW};
 
@@ -40,11 +40,13 @@ static void every_kernel_gives_the_bits_of_the_reference(void **state)
         }
 }
 
-/* The last leaf of 8 is all padding in the first shape, and the sum of each is made of sixteen lanes and a rest. */
-static void leaves_and_lanes_have_the_bits_of_the_reference(void **state)
+/* The last vocabulary part of 8 is all padding in the first shape, and the sum of each is made of sixteen lanes and a
+ * rest. */
+static void parts_have_the_bits_of_the_reference(void **state)
 {
-    static const struct loss_shape shapes[] = {
-        {4, 6, 24, 320, 270, 8, 2}, {2, 8, 16, 64, 57, 4, 2}, {8, 3, 8, 72, 72, 8, 8}, {1, 16, 8, 16, 9, 2, 1}};
+    static const struct loss_shape shapes[] = {{4, 6, 24, 320, 270, 8, 8, 2}, {2, 8, 16, 64, 57, 4, 4, 2},
+                                               {8, 3, 8, 72, 72, 8, 8, 8},    {1, 16, 8, 16, 9, 2, 2, 1},
+                                               {2, 8, 12, 64, 33, 4, 8, 2},   {2, 8, 16, 48, 7, 8, 4, 1}};
 
     (void)state;
     for (size_t i = 0; i < COUNT(shapes); i++) {
@@ -53,11 +55,11 @@ static void leaves_and_lanes_have_the_bits_of_the_reference(void **state)
     }
 }
 
-/* So many tokens for the width that sums of lanes take less memory than all logits, and wait for each other. */
-static void lanes_that_wait_have_the_bits_of_the_reference(void **state)
+/* So many tokens for the width that sums of batch parts take less memory than all logits, and wait for each other. */
+static void batch_parts_that_wait_have_the_bits_of_the_reference(void **state)
 {
     static const struct loss_shape shapes[] = {
-        {2, 40, 2, 32, 29, 2, 2}, {8, 20, 8, 24, 24, 8, 8}, {4, 32, 1, 17, 17, 1, 4}};
+        {2, 40, 2, 32, 29, 2, 2, 2}, {8, 20, 8, 24, 24, 8, 8, 8}, {4, 32, 1, 17, 17, 1, 1, 4}};
 
     (void)state;
     for (size_t i = 0; i < COUNT(shapes); i++)
@@ -68,10 +70,11 @@ static void lanes_that_wait_have_the_bits_of_the_reference(void **state)
 }
 
 /* So many rows that 65 tokens make two chunks of logits, the second with an odd number of tokens; and so do the tokens
- * of each of two lanes. */
+ * of each of two batch parts. */
 static void a_chunk_of_tokens_leaves_no_trace(void **state)
 {
-    static const struct loss_shape shape = {1, 65, 2, 262208, 262190, 1, 1}, lanes = {2, 65, 1, 262208, 262190, 1, 2};
+    static const struct loss_shape shape = {1, 65, 2, 262208, 262190, 1, 1, 1},
+                                   parts = {2, 65, 1, 262208, 262190, 1, 1, 2};
 
     (void)state;
     if (EVERY(2) > 1) {
@@ -79,15 +82,15 @@ static void a_chunk_of_tokens_leaves_no_trace(void **state)
         skip();
     }
     check(&shape, LLMRUN_BF16, LOSS_DX | LOSS_DW | LOSS_ADD_TO_DW, 1);
-    check(&lanes, LLMRUN_F32, LOSS_DX | LOSS_DW, 2);
+    check(&parts, LLMRUN_F32, LOSS_DX | LOSS_DW, 2);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kernel_gives_the_bits_of_the_reference),
-        cmocka_unit_test(leaves_and_lanes_have_the_bits_of_the_reference),
-        cmocka_unit_test(lanes_that_wait_have_the_bits_of_the_reference),
+        cmocka_unit_test(parts_have_the_bits_of_the_reference),
+        cmocka_unit_test(batch_parts_that_wait_have_the_bits_of_the_reference),
         cmocka_unit_test(a_chunk_of_tokens_leaves_no_trace),
     };
 

@@ -128,7 +128,7 @@ static void dropout_counts_sequences_of_the_whole_batch(void **state)
 static void a_microbatch_leaves_no_trace_in_the_loss(void **state)
 {
     static const uint32_t dtypes[] = {LLMRUN_F32, LLMRUN_BF16};
-    static const struct loss_shape shape = {4, 10, 24, 130, 120, 1, 1};
+    static const struct loss_shape shape = {4, 10, 24, 130, 120, 1, 2, 1};
     static const uint32_t whole = 1u << LLMRUN_LINEAR_CROSS_ENTROPY_W | 1u << LLMRUN_LINEAR_CROSS_ENTROPY_SCALE |
                                   1u << LLMRUN_LINEAR_CROSS_ENTROPY_DW;
 

@@ -133,8 +133,8 @@ static void check_bias_grad(const struct size *size, uint32_t dtype, enum number
     op_case_begin(&op, LLMRUN_OP_BIAS_GRAD, &parts, seed(size, variant));
     op.op.accumulate = (variant & 1) << LLMRUN_BIAS_GRAD_DBIAS;
     op_case_operand(&op, LLMRUN_BIAS_GRAD_DY, dtype, EXTENTS(size->tokens, size->channels), numbers);
-    op_case_operand(&op, LLMRUN_BIAS_GRAD_DBIAS, LLMRUN_F32, EXTENTS(parts.lanes * parts.chunks, size->channels),
-                    numbers);
+    op_case_operand(&op, LLMRUN_BIAS_GRAD_DBIAS, LLMRUN_F32,
+                    EXTENTS(parts.batch_parts * parts.position_parts, size->channels), numbers);
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
@@ -199,8 +199,9 @@ static void check_layernorm_grad(const struct size *size, uint32_t dtype, enum n
     struct op_case op;
 
     const struct llmrun_bias_grad_attributes parts = token_parts(size, variant & 1);
-    const struct llmrun_layernorm_grad_attributes attributes = {parts.sequence, parts.lanes, parts.chunks};
-    const int64_t *sums = EXTENTS(parts.lanes * parts.chunks, size->channels);
+    const struct llmrun_layernorm_grad_attributes attributes = {parts.sequence, parts.batch_parts,
+                                                                parts.position_parts};
+    const int64_t *sums = EXTENTS(parts.batch_parts * parts.position_parts, size->channels);
 
     op_case_begin(&op, LLMRUN_OP_LAYERNORM_GRAD, &attributes, seed(size, variant));
     op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DY, dtype, extents, numbers);
@@ -246,7 +247,7 @@ static void check_rmsnorm_grad(const struct size *size, uint32_t dtype, enum num
     struct op_case op;
 
     const struct llmrun_bias_grad_attributes parts = token_parts(size, variant & 1);
-    const struct llmrun_rmsnorm_grad_attributes attributes = {parts.sequence, parts.lanes, parts.chunks};
+    const struct llmrun_rmsnorm_grad_attributes attributes = {parts.sequence, parts.batch_parts, parts.position_parts};
 
     op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, &attributes, seed(size, variant));
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DY, dtype, extents, numbers);
@@ -257,8 +258,8 @@ static void check_rmsnorm_grad(const struct size *size, uint32_t dtype, enum num
         op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DSUM, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DX, dtype, extents, numbers);
     if (variant & 2)
-        op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DGAIN, LLMRUN_F32, EXTENTS(parts.lanes * parts.chunks, size->channels),
-                        numbers);
+        op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DGAIN, LLMRUN_F32,
+                        EXTENTS(parts.batch_parts * parts.position_parts, size->channels), numbers);
     if ((variant & 6) == 6)
         op.op.accumulate = 1u << LLMRUN_RMSNORM_GRAD_DGAIN;
     op_case_check(&op, describe(size, dtype, numbers, variant));

@@ -39,7 +39,7 @@ static void assert_sum(const float *whole, const float *near, const float *far, 
 
 static void a_product_is_the_sum_of_its_halves_along_k(void **state)
 {
-    struct llmrun_matmul_attributes whole = {.leaves = 8}, part = {.leaves = 4};
+    struct llmrun_matmul_attributes whole = {.feature_parts = 8}, part = {.feature_parts = 4};
     struct op_case op, half[2];
 
     (void)state;
@@ -65,7 +65,7 @@ static void a_product_is_the_sum_of_its_halves_along_k(void **state)
 
 static void check_weight_gradient(uint32_t dtype, size_t bytes)
 {
-    struct llmrun_matmul_weight_grad_attributes whole = {.lanes = 8}, part = {.lanes = 4};
+    struct llmrun_matmul_weight_grad_attributes whole = {.batch_parts = 8}, part = {.batch_parts = 4};
     struct op_case op, half[2];
 
     op_case_begin(&op, LLMRUN_OP_MATMUL_WEIGHT_GRAD, &whole, 2);
@@ -116,8 +116,8 @@ static void check_slots(const struct op_case *whole, int rows_halved, int half)
         half_columns(x, whole->data[LLMRUN_SUM_SQUARES_X], half, ROWS, COLUMNS, sizeof(*x));
     run(&op);
     for (int64_t slot = 0; slot < 32; slot++) {
-        int64_t row = slot / part.column_leaves + (rows_halved ? half * 4 : 0);
-        int64_t column = slot % part.column_leaves + (rows_halved ? 0 : half * 4);
+        int64_t row = slot / part.column_parts + (rows_halved ? half * 4 : 0);
+        int64_t column = slot % part.column_parts + (rows_halved ? 0 : half * 4);
 
         assert_true(op_case_value(&op, LLMRUN_SUM_SQUARES_SUMS, slot) ==
                     op_case_value(whole, LLMRUN_SUM_SQUARES_SUMS, row * 8 + column));

@@ -102,7 +102,7 @@ static void forms_are_those_of_the_op_table(void **state)
     uint16_t op, version;
 
     (void)state;
-#define OP_BEGIN(op_name, op_id, op_version, backward, flags, summary)                                                 \
+#define OP_BEGIN(op_name, op_id, op_version, backward, flops, flags, summary)                                          \
     reading = (struct reading){.inputs = 0};                                                                           \
     op = op_id;                                                                                                        \
     version = op_version;
