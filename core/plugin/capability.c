@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/text.h"
 #include "plugin/device.h"
 #include "plugin/guard.h"
+#include "plugin/op_key.h"
 
 struct capability_entry {
     uint64_t key; /* 0: free */
@@ -47,25 +47,6 @@ void capability_cache_destroy(struct capability_cache *cache)
     pthread_mutex_destroy(&cache->mutex);
     free(cache->entries);
     free(cache);
-}
-
-/* A hash of all that the description says; 64 bits, so that two of some thousand descriptions do not meet. Never 0. */
-static uint64_t key_of(const struct llmrun_op *op)
-{
-    const struct {
-        uint32_t op, version, flags, accumulate, attribute_bytes, operand_count;
-        uint64_t attributes, operands;
-    } parts = {op->op,
-               op->version,
-               op->flags,
-               op->accumulate,
-               op->attribute_bytes,
-               op->operand_count,
-               hash_bytes(op->attribute_bytes > 0 ? op->attributes : "", op->attribute_bytes),
-               hash_bytes(op->operands, op->operand_count * sizeof *op->operands)};
-    uint64_t key = hash_bytes(&parts, sizeof parts);
-
-    return key != 0 ? key : 1;
 }
 
 /* The entry of `key`, or the free one where it belongs. */
@@ -126,7 +107,7 @@ int capability_query(struct device *device, const struct llmrun_op *op, struct l
                      struct error *error)
 {
     struct capability_cache *cache = device->capabilities;
-    const uint64_t key = key_of(op);
+    const uint64_t key = op_key(op);
     struct capability_entry *entry;
     int result = STATUS_OK;
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/text.h"
 #include "plugin/facts.h"
 #include "plugin/guard.h"
 
@@ -35,6 +34,7 @@ static struct device *make_device(const struct backend *backend, int32_t index)
         return NULL;
     }
     pthread_mutex_init(&device->lock, NULL);
+    prepared_init(&device->prepared);
     return device;
 }
 
@@ -42,6 +42,7 @@ static void free_device(struct device *device)
 {
     if (device == NULL)
         return;
+    prepared_finish(&device->prepared);
     capability_cache_destroy(device->capabilities);
     live_memory_free(&device->device_memory);
     live_memory_free(&device->host_memory);
@@ -82,8 +83,10 @@ void device_close(struct device *device)
 {
     if (device == NULL)
         return;
-    if (!device->lost)
+    if (!device->lost) {
+        prepared_destroy_programs(device);
         GUARDED_VOID(device->backend, device, close, device->handle);
+    }
     free_device(device);
 }
 
@@ -249,90 +252,4 @@ void host_buffer_destroy(struct host_buffer *buffer)
         GUARDED_VOID(device->backend, device, host_free, device->handle, buffer->memory);
     }
     memset(buffer, 0, sizeof *buffer);
-}
-
-int device_kernel_create(struct device *device, const struct llmrun_op *op, int64_t max_workspace,
-                         struct device_kernel *kernel, struct error *error)
-{
-    struct llmrun_error reason = {0};
-    struct llmrun_answer answer;
-    int32_t code;
-    int result;
-
-    memset(kernel, 0, sizeof *kernel);
-    if (!device->backend->has_kernel)
-        return error_set(error, STATUS_BACKEND, "%s: it runs programs, not single ops", device->backend->name);
-    result = capability_query(device, op, &answer, error);
-    if (result != STATUS_OK)
-        return result;
-    if (answer.support == LLMRUN_SUPPORT_NO)
-        return error_set(error, STATUS_BACKEND, "%s: op %u is not supported: %s", device->backend->name, op->op,
-                         answer.reason);
-    if (answer.workspace_bytes > max_workspace)
-        return error_set(error, STATUS_BACKEND, "%s: op %u needs %lld bytes of workspace, %lld are allowed",
-                         device->backend->name, op->op, (long long)answer.workspace_bytes, (long long)max_workspace);
-    code = GUARDED_LONG(device->backend, kernel, prepare, device->handle, op, max_workspace, &kernel->handle, &reason);
-    result = backend_error(device->backend, code, &reason, error);
-    if (result == STATUS_OK)
-        result = device_given(device, "prepare", kernel->handle, error);
-    if (result != STATUS_OK)
-        return result;
-    kernel->device = device;
-    kernel->workspace_bytes = answer.workspace_bytes;
-    return STATUS_OK;
-}
-
-void device_kernel_destroy(struct device_kernel *kernel)
-{
-    if (kernel->device != NULL && !kernel->device->lost)
-        GUARDED_VOID(kernel->device->backend, kernel, destroy, kernel->handle);
-    memset(kernel, 0, sizeof *kernel);
-}
-
-void device_kernel_name(const struct device_kernel *kernel, char *text, size_t bytes)
-{
-    const struct backend *backend = kernel->device->backend;
-    const char *name;
-
-    guard_enter(backend->name, "in name", false);
-    name = backend->kernel.name(kernel->handle);
-    snprintf(text, bytes, "%.*s", (int)bytes - 1, name != NULL ? name : "?");
-    guard_leave();
-    text_hide_controls(text);
-}
-
-int device_program_create(struct device *device, const struct llmrun_program_desc *desc, struct device_program *program,
-                          struct error *error)
-{
-    struct llmrun_error reason = {0};
-    int32_t code;
-    int result;
-
-    memset(program, 0, sizeof *program);
-    if (!device->backend->has_program)
-        return error_set(error, STATUS_BACKEND, "%s: it runs single ops, not programs", device->backend->name);
-    code = GUARDED_LONG(device->backend, program, build, device->handle, desc, &program->handle, &reason);
-    result = backend_error(device->backend, code, &reason, error);
-    if (result == STATUS_OK)
-        result = device_given(device, "build", program->handle, error);
-    if (result != STATUS_OK)
-        return result;
-    program->device = device;
-    guard_enter(device->backend->name, "in workspace", false);
-    program->workspace_bytes = device->backend->program.workspace(program->handle);
-    guard_leave();
-    if (program->workspace_bytes >= 0 && program->workspace_bytes <= CAPABILITY_WORKSPACE_MAX)
-        return STATUS_OK;
-    result = error_set(error, STATUS_BACKEND, "%s: section %s is to have %lld bytes of workspace, expected 0 to %lld",
-                       device->backend->name, desc->name, (long long)program->workspace_bytes,
-                       (long long)CAPABILITY_WORKSPACE_MAX);
-    device_program_destroy(program);
-    return result;
-}
-
-void device_program_destroy(struct device_program *program)
-{
-    if (program->device != NULL && !program->device->lost)
-        GUARDED_VOID(program->device->backend, program, destroy, program->handle);
-    memset(program, 0, sizeof *program);
 }

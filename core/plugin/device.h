@@ -9,6 +9,7 @@
 #include "plugin/backend.h"
 #include "plugin/capability.h"
 #include "plugin/live_memory.h"
+#include "plugin/prepared.h"
 
 #define DEVICE_TIMEOUT_NS INT64_C(60000000000)
 
@@ -18,6 +19,7 @@ struct device {
     int32_t index;
     struct llmrun_device_info info;
     struct capability_cache *capabilities;
+    struct prepared_cache prepared;
     int64_t timeout_ns;   /* without progress, after which it counts as hung: DEVICE_TIMEOUT_NS until set */
     bool lost;            /* it hung or broke the contract: nothing of it is destroyed, since that may block */
     atomic_int abandoned; /* status of all waits until device_resume; STATUS_OK: they go on */
@@ -73,7 +75,8 @@ struct host_buffer {
 int host_buffer_create(struct device *device, int64_t bytes, struct host_buffer *buffer, struct error *error);
 void host_buffer_destroy(struct host_buffer *buffer);
 
-/* A prepared op of the kernel table. */
+/* A prepared op of the kernel table. Equal descriptions with equal max_workspace share the plugin's object, which goes
+ * with the last of them. Any thread creates and destroys; all of one device are launched by one thread at a time. */
 struct device_kernel {
     struct device *device;
     struct llmrun_kernel *handle;
@@ -88,7 +91,8 @@ void device_kernel_destroy(struct device_kernel *kernel);
 /* What it runs, for people, cut to `bytes`. */
 void device_kernel_name(const struct device_kernel *kernel, char *text, size_t bytes);
 
-/* A compiled list of ops of the program table. */
+/* A compiled list of ops of the program table. It stays until the device is closed, so that an equal description (its
+ * name apart) is compiled once. Threads as for kernels. */
 struct device_program {
     struct device *device;
     struct llmrun_program *handle;

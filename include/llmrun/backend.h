@@ -181,7 +181,8 @@ struct llmrun_kernel_table {
      * done is LLMRUN_OK with LLMRUN_SUPPORT_NO. */
     int32_t (*query)(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
                      struct llmrun_error *error);
-    /* Chooses the algorithm within `max_workspace` bytes and sets up whatever needs set-up. */
+    /* Chooses the algorithm within `max_workspace` bytes and sets up whatever needs set-up. The host prepares an equal
+     * description once a device and launches the kernel wherever it occurs, on any of the device's streams. */
     int32_t (*prepare)(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
                        struct llmrun_kernel **kernel, struct llmrun_error *error);
     /* Enqueues it. addresses[i] is operand i, 0 where absent; `workspace` has the bytes that query answered. */
@@ -242,7 +243,8 @@ struct llmrun_program_table {
     uint32_t reserved;
     int32_t (*query)(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
                      struct llmrun_error *error);
-    /* Compiles; may take long. The description is read during the call only. */
+    /* Compiles; may take long. The description is read during the call only. The host keeps the program until it
+     * closes the device, and builds an equal description once. */
     int32_t (*build)(struct llmrun_device *device, const struct llmrun_program_desc *desc,
                      struct llmrun_program **program, struct llmrun_error *error);
     int64_t (*workspace)(const struct llmrun_program *program);

@@ -63,6 +63,26 @@ struct llmrun_op add_op(struct llmrun_tensor *operands, int64_t rows, int64_t co
                               .operands = operands};
 }
 
+void sum_describe(struct sum *sum, const char *name)
+{
+    memset(sum, 0, sizeof *sum);
+    for (int i = 0; i < 4; i++) {
+        sum->values[i] = matrix(4, 4);
+        sum->kinds[i] = i < 3 ? LLMRUN_VALUE_BOUND : LLMRUN_VALUE_INTERNAL;
+    }
+    memcpy(sum->operands, (const int32_t[2][3]){{0, 1, 3}, {3, 0, 2}}, sizeof sum->operands);
+    for (int i = 0; i < 2; i++)
+        sum->ops[i] = (struct llmrun_program_op){
+            .op = LLMRUN_OP_ADD, .version = LLMRUN_OP_ADD_VERSION, .operands = sum->operands[i], .operand_count = 3};
+    sum->desc = (struct llmrun_program_desc){.size = sizeof sum->desc,
+                                             .op_count = 2,
+                                             .ops = sum->ops,
+                                             .values = sum->values,
+                                             .kinds = sum->kinds,
+                                             .value_count = 4,
+                                             .name = name};
+}
+
 void bench_create(struct bench *bench, struct device *device, int64_t bytes)
 {
     struct error error;

@@ -24,6 +24,18 @@ struct llmrun_tensor matrix(int64_t rows, int64_t columns);
 /* y = a + b over [rows, columns]; `operands` has room for three and lives as long as the op. */
 struct llmrun_op add_op(struct llmrun_tensor *operands, int64_t rows, int64_t columns);
 
+/* A program over 4 x 4 numbers: value 3 = value 0 + value 1; value 2 = value 3 + value 0. Values 0 to 2 are bound, 3 is
+ * internal. */
+struct sum {
+    struct llmrun_tensor values[4];
+    uint32_t kinds[4];
+    int32_t operands[2][3];
+    struct llmrun_program_op ops[2];
+    struct llmrun_program_desc desc; /* of what stands above: not to be copied */
+};
+
+void sum_describe(struct sum *sum, const char *name);
+
 /* A small device with everything a case needs: three buffers of `bytes` bytes, staging for each, one stream. */
 struct bench {
     struct device *device;

@@ -10,37 +10,13 @@
 #define ELEMENTS 16
 #define BYTES    ((int64_t)(ELEMENTS * sizeof(float)))
 
-/* value 3 = value 0 + value 1; value 2 = value 3 + value 0. Values 0 to 2 are bound, 3 is internal. */
-static struct llmrun_tensor values[4];
-static uint32_t kinds[4];
-static int32_t operands[2][3];
-static struct llmrun_program_op ops[2];
-static struct llmrun_program_desc desc;
+static struct sum sum;
 static struct bench bench;
-
-static void describe(void)
-{
-    for (int i = 0; i < 4; i++) {
-        values[i] = matrix(4, ELEMENTS / 4);
-        kinds[i] = i < 3 ? LLMRUN_VALUE_BOUND : LLMRUN_VALUE_INTERNAL;
-    }
-    memcpy(operands, (const int32_t[2][3]){{0, 1, 3}, {3, 0, 2}}, sizeof operands);
-    for (int i = 0; i < 2; i++)
-        ops[i] = (struct llmrun_program_op){
-            .op = LLMRUN_OP_ADD, .version = LLMRUN_OP_ADD_VERSION, .operands = operands[i], .operand_count = 3};
-    desc = (struct llmrun_program_desc){.size = sizeof desc,
-                                        .op_count = 2,
-                                        .ops = ops,
-                                        .values = values,
-                                        .kinds = kinds,
-                                        .value_count = 4,
-                                        .name = "sum"};
-}
 
 static int set_up(void **state)
 {
     (void)state;
-    describe();
+    sum_describe(&sum, "sum");
     bench_create(&bench, open_device("fakegraph", 0, NULL, NULL), BYTES);
     return 0;
 }
@@ -57,7 +33,7 @@ static void assert_not_built(const char *reason)
     struct device_program program;
     struct error error = {0};
 
-    assert_int_equal(device_program_create(bench.device, &desc, &program, &error), STATUS_BACKEND);
+    assert_int_equal(device_program_create(bench.device, &sum.desc, &program, &error), STATUS_BACKEND);
     if (strstr(error.message, reason) == NULL)
         fail_msg("the reason is \"%s\", not \"%s\"", error.message, reason);
 }
@@ -88,7 +64,7 @@ static void a_list_of_ops_is_built_and_run_on_the_addresses_of_a_launch(void **s
     bool ready;
 
     (void)state;
-    assert_ok(device_program_create(bench.device, &desc, &program, &error));
+    assert_ok(device_program_create(bench.device, &sum.desc, &program, &error));
     assert_true(program.workspace_bytes >= BYTES);
     assert_ok(buffer_create(bench.device, LLMRUN_MEMORY_DEVICE, program.workspace_bytes, &workspace, &error));
     for (int run = 0; run < 2; run++) { /* the second time with a and b exchanged */
@@ -115,26 +91,26 @@ static void a_list_of_ops_is_built_and_run_on_the_addresses_of_a_launch(void **s
 static void an_internal_value_that_nothing_wrote_is_found_when_building(void **state)
 {
     (void)state;
-    memcpy(operands, (const int32_t[2][3]){{3, 0, 2}, {0, 1, 3}}, sizeof operands);
+    memcpy(sum.operands, (const int32_t[2][3]){{3, 0, 2}, {0, 1, 3}}, sizeof sum.operands);
     assert_not_built("sum: op 0 of the list, add, reads the internal value 3, which nothing has written");
-    memcpy(operands, (const int32_t[2][3]){{0, 1, 3}, {3, 0, 2}}, sizeof operands);
-    ops[0].accumulate = 1u << LLMRUN_ADD_Y;
+    memcpy(sum.operands, (const int32_t[2][3]){{0, 1, 3}, {3, 0, 2}}, sizeof sum.operands);
+    sum.ops[0].accumulate = 1u << LLMRUN_ADD_Y;
     assert_not_built("reads the internal value 3, which nothing has written");
 }
 
 static void what_cannot_be_compiled_is_found_when_building(void **state)
 {
     (void)state;
-    values[1].dtype = LLMRUN_F64;
+    sum.values[1].dtype = LLMRUN_F64;
     assert_not_built("sum: op 0 of the list");
-    describe();
-    ops[1].op = 9999;
+    sum_describe(&sum, "sum");
+    sum.ops[1].op = 9999;
     assert_not_built("sum: op 1 of the list has the unknown id 9999");
-    ops[1].op = LLMRUN_OP_ADD;
-    operands[1][0] = 4;
+    sum.ops[1].op = LLMRUN_OP_ADD;
+    sum.operands[1][0] = 4;
     assert_not_built("has value 4 as operand 0; there are 4");
-    operands[1][0] = 3;
-    kinds[2] = 77;
+    sum.operands[1][0] = 3;
+    sum.kinds[2] = 77;
     assert_not_built("value 2 is of the unknown kind 77");
 }
 
@@ -146,7 +122,7 @@ static void a_bound_value_needs_an_address_in_every_launch(void **state)
     struct error error;
 
     (void)state;
-    assert_ok(device_program_create(bench.device, &desc, &program, &error));
+    assert_ok(device_program_create(bench.device, &sum.desc, &program, &error));
     assert_ok(buffer_create(bench.device, LLMRUN_MEMORY_DEVICE, program.workspace_bytes, &workspace, &error));
     assert_int_equal(stream_launch_program(&bench.stream, &program, addresses, 4, workspace.address, &error),
                      STATUS_BACKEND);

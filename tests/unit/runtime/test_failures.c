@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+#include "runtime/device_compile.h"
+#include "runtime/section.h"
+
 /* Calls of a backend, of which one fails. */
 static const struct backend *real;
 static int64_t call, failing_call;
@@ -125,7 +128,8 @@ static void each_call_that_fails_fails_the_submission(void **state)
     tiny_close(&tiny);
 }
 
-/* A device with kernels, and one that compiles sections: these are built once to learn what they need, and again. */
+/* A device with kernels, and one that compiles sections. It is opened anew for each call, since it keeps what it has
+ * compiled. */
 static void each_call_that_fails_fails_the_making_of_an_executor(void **state)
 {
     static const char *const backends[] = {"cpu", "fakegraph"};
@@ -154,8 +158,11 @@ static void each_call_that_fails_fails_the_making_of_an_executor(void **state)
         executor_destroy(executor);
         executor = NULL;
         calls = call;
-        assert_true(calls > 2 * 8);
+        assert_true(calls > 8);
         for (failing_call = 1; failing_call <= calls; failing_call++) {
+            device_close(device);
+            device = tiny_device(backends[i], NULL, NULL);
+            device->backend = &failing;
             call = 0;
             if (executor_create(device, &request, &executor, &error) != STATUS_BACKEND)
                 fail_msg("%s: call %lld of %lld failed unseen", backends[i], (long long)failing_call, (long long)calls);
@@ -163,53 +170,81 @@ static void each_call_that_fails_fails_the_making_of_an_executor(void **state)
             assert_null(executor);
             assert_int_equal(call, failing_call);
         }
-        device->backend = real;
         device_close(device);
     }
 }
 
-static int64_t known; /* workspaces that are told as they are */
-
 static int64_t growing_workspace(const struct llmrun_program *program)
 {
-    return real->program.workspace(program) + (++call > known ? INT64_C(1) << 20 : 0);
+    return real->program.workspace(program) + (INT64_C(1) << 40);
 }
 
-static void a_section_that_needs_more_when_it_is_built_again_is_refused(void **state)
+/* What is compiled for one device and prepared on another. */
+static void a_section_that_needs_more_than_was_planned_is_refused(void **state)
 {
     struct compile_request request = tiny_request();
-    struct device *device = tiny_device("fakegraph", NULL, NULL);
-    struct executor *executor = NULL;
+    struct device *planned = tiny_device("fakegraph", NULL, NULL), *larger = tiny_device("fakegraph", NULL, NULL);
     struct backend growing;
+    struct prepared_section prepared;
+    struct compiled compiled;
     struct error error = {0};
-    int64_t calls;
 
     (void)state;
-    real = device->backend;
+    real = larger->backend;
     growing = *real;
     growing.program.workspace = growing_workspace;
-    device->backend = &growing;
-    call = 0;
-    known = INT64_MAX;
-    tiny_ok_(executor_create(device, &request, &executor, &error), &error);
-    calls = call;
-    executor_destroy(executor);
-    executor = NULL;
-    for (known = calls / 2; known < calls; known++) { /* the second half is asked when the sections are built again */
-        call = 0;
-        if (executor_create(device, &request, &executor, &error) == STATUS_OK) {
-            executor_destroy(executor); /* this section needs less than the one that needs most */
-            executor = NULL;
-            continue;
-        }
-        assert_int_equal(error.status, STATUS_BACKEND);
+    larger->backend = &growing;
+    tiny_ok_(device_compile(planned, &request, &compiled, &error), &error);
+    for (int64_t s = 0; s < compiled.program.section_count; s++) {
+        const struct section *section = &compiled.program.sections[s];
+
+        tiny_ok_(prepared_section_create(planned, &compiled, section, 1 << 20, &prepared, &error), &error);
+        prepared_section_destroy(&prepared);
+        assert_int_equal(prepared_section_create(larger, &compiled, section, 1 << 20, &prepared, &error),
+                         STATUS_BACKEND);
         assert_non_null(strstr(error.message, ", built again, needs "));
         assert_non_null(strstr(error.message, "fakegraph: section "));
     }
-    known = calls / 2;
-    call = 0;
-    assert_int_equal(executor_create(device, &request, &executor, &error), STATUS_BACKEND);
-    device->backend = real;
+    compiled_free(&compiled);
+    device_close(planned);
+    device_close(larger);
+}
+
+static int64_t builds;
+
+static int32_t counted_build(struct llmrun_device *device, const struct llmrun_program_desc *desc,
+                             struct llmrun_program **program, struct llmrun_error *error)
+{
+    builds++;
+    return real->program.build(device, desc, program, error);
+}
+
+static void a_plan_and_two_runs_after_it_build_each_section_once(void **state)
+{
+    struct compile_request request = tiny_request();
+    struct device *device = tiny_device("fakegraph", NULL, NULL);
+    struct backend counted;
+    struct compiled compiled;
+    struct error error = {0};
+    int64_t planned;
+
+    (void)state;
+    real = device->backend;
+    counted = *real;
+    counted.program.build = counted_build;
+    device->backend = &counted;
+    builds = 0;
+    tiny_ok_(device_compile(device, &request, &compiled, &error), &error);
+    planned = builds;
+    assert_in_range(planned, 1, compiled.program.section_count);
+    compiled_free(&compiled);
+    for (int i = 0; i < 2; i++) {
+        struct executor *executor = NULL;
+
+        tiny_ok_(executor_create(device, &request, &executor, &error), &error);
+        executor_destroy(executor);
+    }
+    assert_int_equal(builds, planned);
     device_close(device);
 }
 
@@ -218,7 +253,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_call_that_fails_fails_the_submission),
         cmocka_unit_test(each_call_that_fails_fails_the_making_of_an_executor),
-        cmocka_unit_test(a_section_that_needs_more_when_it_is_built_again_is_refused),
+        cmocka_unit_test(a_section_that_needs_more_than_was_planned_is_refused),
+        cmocka_unit_test(a_plan_and_two_runs_after_it_build_each_section_once),
     };
 
     return cmocka_run_group_tests_name("runtime failures", tests, NULL, NULL);
