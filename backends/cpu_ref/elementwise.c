@@ -25,38 +25,49 @@ static void cast(const struct kernel_call *call)
         reference_write(call, LLMRUN_CAST_Y, i, reference_read(call, LLMRUN_CAST_X, i));
 }
 
-struct column {
+/* Element `index` of y, which is the sum of `rows` elements of its column of x. */
+struct group {
     const struct kernel_call *call;
-    int64_t index;
+    int64_t index, columns, rows;
 };
 
-static float row_of_column(const void *context, int64_t row)
+static struct group group_of(const struct kernel_call *call, int64_t index)
 {
-    const struct column *column = context;
+    int64_t columns = reference_extent(call, LLMRUN_FOLD_X, 1);
+    int64_t groups = reference_elements(call, LLMRUN_FOLD_Y) / columns;
 
-    return reference_read(column->call, LLMRUN_FOLD_X,
-                          row * reference_extent(column->call, LLMRUN_FOLD_X, 1) + column->index);
+    return (struct group){call, index, columns, reference_extent(call, LLMRUN_FOLD_X, 0) / groups};
+}
+
+static double element_double(const struct group *group, int64_t row)
+{
+    return reference_read_double(group->call, LLMRUN_FOLD_X,
+                                 (group->index / group->columns * group->rows + row) * group->columns +
+                                     group->index % group->columns);
+}
+
+static float element(const void *context, int64_t row)
+{
+    return (float)element_double(context, row);
 }
 
 static void fold_exact(const struct kernel_call *call)
 {
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_FOLD_Y); i++) {
-        struct column column = {call, i};
+        struct group group = group_of(call, i);
 
-        reference_write(call, LLMRUN_FOLD_Y, i,
-                        chain_tree(row_of_column, &column, 0, reference_extent(call, LLMRUN_FOLD_X, 0)));
+        reference_write(call, LLMRUN_FOLD_Y, i, chain_tree(element, &group, 0, group.rows));
     }
 }
 
 static void fold_double(const struct kernel_call *call)
 {
-    int64_t columns = reference_elements(call, LLMRUN_FOLD_Y);
-
-    for (int64_t i = 0; i < columns; i++) {
+    for (int64_t i = 0; i < reference_elements(call, LLMRUN_FOLD_Y); i++) {
+        struct group group = group_of(call, i);
         double sum = 0;
 
-        for (int64_t row = 0; row < reference_extent(call, LLMRUN_FOLD_X, 0); row++)
-            sum += reference_read_double(call, LLMRUN_FOLD_X, row * columns + i);
+        for (int64_t row = 0; row < group.rows; row++)
+            sum += element_double(&group, row);
         reference_write(call, LLMRUN_FOLD_Y, i, sum);
     }
 }

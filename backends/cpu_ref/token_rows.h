@@ -1,4 +1,4 @@
-/* Sums of channels over tokens, and which tokens a row of them has: those of a lane's sequences in a chunk of
+/* Sums of channels over tokens, and which tokens a row of them has: those of a batch part's sequences in a part of the
  * positions. */
 #ifndef LLMRUN_CPU_REF_TOKEN_ROWS_H
 #define LLMRUN_CPU_REF_TOKEN_ROWS_H
@@ -7,22 +7,23 @@
 
 struct token_rows {
     int64_t tokens;
-    int64_t sequence; /* positions of one */
-    int64_t lanes;    /* equal parts of the sequences */
-    int64_t chunks;   /* equal parts of the positions */
+    int64_t sequence;       /* positions of one */
+    int64_t batch_parts;    /* equal parts of the sequences */
+    int64_t position_parts; /* equal parts of the positions */
 };
 
 static inline int64_t token_rows_count(const struct token_rows *rows)
 {
-    return rows->lanes * rows->chunks;
+    return rows->position_parts * rows->batch_parts;
 }
 
-/* The row that a token belongs to: lane * chunks + chunk. */
+/* The row that a token belongs to: position part * batch parts + batch part. */
 static inline int64_t token_row(const struct token_rows *rows, int64_t token)
 {
-    int64_t per_lane = rows->tokens / rows->sequence / rows->lanes;
+    int64_t sequences = rows->tokens / rows->sequence / rows->batch_parts;
+    int64_t positions = rows->sequence / rows->position_parts;
 
-    return token / rows->sequence / per_lane * rows->chunks + token % rows->sequence / (rows->sequence / rows->chunks);
+    return token % rows->sequence / positions * rows->batch_parts + token / rows->sequence / sequences;
 }
 
 /* Every element of `output`, [rows, channels]: a chain over the tokens of its row. step(call, token, i, c) is c after

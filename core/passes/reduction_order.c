@@ -18,7 +18,8 @@ struct order {
     struct builder builder;
     struct program *program;
     const struct reduction_form *form;
-    int32_t *uses; /* one a value: accumulators that stand for it */
+    int32_t *uses;  /* one a value: accumulators that stand for it */
+    bool *has_rows; /* one a value: its sum comes from rows of channels */
 };
 
 int64_t reduction_parts(int64_t extent, int64_t most)
@@ -138,7 +139,8 @@ static void cut_sums(const struct order *order, const struct op *op)
     }
 }
 
-/* Rows of channels, [rows, channels], where the gradient that they belong to has one dimension less. */
+/* Rows of channels, [position parts x batch parts, channels]: the gradient that they belong to has one dimension less.
+ */
 static bool is_rows(const struct program *program, const struct value *value)
 {
     return value->kind == VALUE_PARTIAL && program->values[value->source].rank < value->rank;
@@ -228,31 +230,72 @@ static void close_accumulator(struct order *order, int32_t accumulator, int clos
                     level + 1 < closed || last ? accumulator : waiting(order, accumulator, closed));
 }
 
+static void emit_fold(struct order *order, int32_t x, int32_t y)
+{
+    int32_t operands[LLMRUN_FOLD_OPERANDS] = {x, y};
+
+    builder_emit(&order->builder, LLMRUN_OP_FOLD, NULL, operands, 0, "fold");
+}
+
+/* What groups add up: an accumulator, or of rows of channels a row for each position part, "<rows>.positions". */
+static int32_t sum_of_group(struct order *order, int32_t accumulator)
+{
+    const struct value *value = &order->program->values[accumulator];
+    const int64_t shape[] = {order->form->position_parts, value->shape[1]};
+
+    if (!is_rows(order->program, value) || order->form->batch_parts == 1)
+        return accumulator;
+    return build_part(&order->builder, accumulator, "positions", VALUE_SCRATCH, LLMRUN_F32, 2, shape);
+}
+
 static void add_close_section(struct order *order, int32_t closed, bool last, int64_t values)
 {
     struct program *program = order->program;
+    const int *status = &order->builder.status;
 
     order->builder.status = program_add_section(program, SECTION_CLOSE, closed, order->builder.error);
-    for (int64_t i = 0; i < values && order->builder.status == STATUS_OK; i++)
-        if (is_rows(program, &program->values[i])) {
-            int32_t operands[LLMRUN_FOLD_OPERANDS] = {(int32_t)i, program->values[i].source};
-
-            builder_emit(&order->builder, LLMRUN_OP_FOLD, NULL, operands, 0, "fold");
-        }
-    for (int64_t i = 0; i < values && order->builder.status == STATUS_OK; i++)
-        if (program->values[i].kind == VALUE_GRADIENT ||
-            (program->values[i].kind == VALUE_PARTIAL && !is_rows(program, &program->values[i])))
-            close_accumulator(order, (int32_t)i, closed, last);
-    for (int64_t i = 0; i < values && last && order->builder.status == STATUS_OK; i++)
+    /* Batch parts meet first, those inside a group before others. */
+    for (int32_t i = 0; i < values && *status == STATUS_OK; i++)
+        if (is_rows(program, &program->values[i]) && sum_of_group(order, i) != i)
+            emit_fold(order, i, sum_of_group(order, i));
+    for (int32_t i = 0; i < values && *status == STATUS_OK; i++)
+        if ((program->values[i].kind == VALUE_GRADIENT || program->values[i].kind == VALUE_PARTIAL) &&
+            !order->has_rows[i])
+            close_accumulator(order, sum_of_group(order, i), closed, last);
+    /* Then position parts, then uses of a parameter. */
+    for (int32_t i = 0; i < values && last && *status == STATUS_OK; i++)
+        if (is_rows(program, &program->values[i]))
+            emit_fold(order, sum_of_group(order, i), program->values[i].source);
+    for (int32_t i = 0; i < values && last && *status == STATUS_OK; i++)
         if (program->values[i].kind == VALUE_PARTIAL && !is_rows(program, &program->values[i]))
-            emit_reduce(order, program->values[i].source, (int32_t)i, program->values[i].source);
+            emit_reduce(order, program->values[i].source, i, program->values[i].source);
+}
+
+static void add_close_sections(struct order *order)
+{
+    const struct program *program = order->program;
+    const int64_t values = program->value_count;
+    int levels = 0;
+
+    order->has_rows = calloc((size_t)values + 1, sizeof *order->has_rows);
+    if (order->has_rows == NULL) {
+        order->builder.status =
+            error_set(order->builder.error, STATUS_MEMORY, "no memory for the reduction order pass");
+        return;
+    }
+    for (int64_t i = 0; i < values; i++)
+        if (is_rows(program, &program->values[i]))
+            order->has_rows[program->values[i].source] = true;
+    while ((int64_t)1 << levels < order->form->groups)
+        levels++;
+    for (int closed = 0; closed <= levels && order->builder.status == STATUS_OK; closed++)
+        add_close_section(order, closed, closed == levels, values);
+    free(order->has_rows);
 }
 
 int pass_reduction_order(struct program *program, const struct reduction_form *form, struct error *error)
 {
     struct order order = {.program = program, .form = form};
-    int64_t values;
-    int levels = 0;
 
     order.uses = calloc((size_t)program->value_count + 1, sizeof *order.uses);
     if (order.uses == NULL)
@@ -263,11 +306,8 @@ int pass_reduction_order(struct program *program, const struct reduction_form *f
         cut_sums(&order, &program->ops[i]);
         set_accumulators(&order, i);
     }
-    values = program->value_count;
-    while ((int64_t)1 << levels < form->groups)
-        levels++;
-    for (int closed = 0; closed <= levels && program_section(program, SECTION_BACKWARD) != NULL; closed++)
-        add_close_section(&order, closed, closed == levels, values);
+    if (order.builder.status == STATUS_OK && program_section(program, SECTION_BACKWARD) != NULL)
+        add_close_sections(&order);
     free(order.uses);
     return order.builder.status;
 }

@@ -10,10 +10,10 @@
  *
  * The pass sets the attributes with the roles `parts` and `extent s` (ops.def), gives per-channel sums their rows,
  * gives each further use of a parameter an accumulator of its own, and adds the close sections: section c is to run
- * after group u where u + 1 has c factors of two, or after the last group. It folds the rows of channels, adds the c
- * sums that wait for this one, and leaves the result to wait on level c, or, after the last group, in the gradients.
- * What waits is
- * "<accumulator>.level<level>" (scratch). */
+ * after group u where u + 1 has c factors of two, or after the last group. It adds the batch parts in the rows of
+ * channels, then the c sums that wait for this one, and leaves the result to wait on level c, "<accumulator>.level<c>";
+ * or, after the last group, in the gradients: there the position parts of rows are added, then the uses of a parameter.
+ */
 #ifndef LLMRUN_PASSES_REDUCTION_ORDER_H
 #define LLMRUN_PASSES_REDUCTION_ORDER_H
 

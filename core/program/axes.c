@@ -24,7 +24,9 @@ static void axis_add_char(struct axis *axis, const char *at)
         factor->tied = at[1];
     else if (*at == '/')
         factor->parts = true;
-    if (*at == '^' || *at == '~')
+    else if (*at == '?')
+        axis->optional = true;
+    if (*at == '^' || *at == '~' || *at == '?')
         return;
     if (*at != '/' && *at != ' ' &&
         !(axis->factor_count > 0 && (*at == '.' || isdigit((unsigned char)factor->letter))) &&
@@ -84,6 +86,46 @@ void axes_parse(const char *text, struct annotation *annotation)
     parse_removals(parse_axes(text, annotation), annotation);
 }
 
+/* Removes the factors of a letter, which is 1. */
+static void axis_drop(struct axis *axis, char letter)
+{
+    struct axis left = {.optional = axis->optional};
+
+    for (int i = 0; i < axis->factor_count; i++) {
+        if (axis->factors[i].letter == letter)
+            continue;
+        if (left.factor_count > 0)
+            name_add(&left, ' ');
+        name_add(&left, axis->factors[i].letter);
+        if (axis->factors[i].parts)
+            name_add(&left, '/');
+        left.factors[left.factor_count++] = axis->factors[i];
+    }
+    if (left.factor_count < axis->factor_count)
+        *axis = left;
+}
+
+void axes_parse_op(const struct program *program, const struct op_info *info, const int32_t *operands,
+                   struct annotation annotations[LLMRUN_MAX_OPERANDS])
+{
+    char absent = '\0';
+
+    for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
+        struct annotation *annotation = &annotations[i];
+
+        axes_parse(info->operands[i].axes, annotation);
+        if (operands[i] < 0 || !annotation->axes[0].optional ||
+            program->values[operands[i]].rank + 1 != annotation->count)
+            continue;
+        absent = annotation->axes[0].factors[0].letter;
+        annotation->count--;
+        memmove(annotation->axes, annotation->axes + 1, (size_t)annotation->count * sizeof annotation->axes[0]);
+    }
+    for (uint32_t i = 0; absent != '\0' && info->operands[i].name != NULL; i++)
+        for (int d = 0; d < annotations[i].count; d++)
+            axis_drop(&annotations[i].axes[d], absent);
+}
+
 bool axes_are_open(const struct annotation *annotation)
 {
     return annotation->count > 0 && strcmp(annotation->axes[annotation->count - 1].name, "...") == 0;
@@ -134,19 +176,37 @@ bool axes_attribute(const struct op_info *info, const void *attributes, const ch
     return false;
 }
 
-/* Of a product of two, "b s", the outer factor follows from the inner one. */
-static void bind_outer_factors(struct axes_binding *binding)
+/* Of a product of two, "b s", the outer factor follows from the inner one; of one with parts, "p u/", each from the
+ * other. False where a product of parts is no multiple of one. */
+static bool bind_factors(struct axes_binding *binding)
 {
     for (int i = 0; i < binding->count; i++) {
-        const char *name = binding->entries[i].name;
-        const char outer[] = {name[0], '\0'};
-        const int64_t *inner;
+        struct annotation product;
+        char text[16], names[2][3] = {{0}};
+        const int64_t *known[2];
+        bool parts;
 
-        if (strlen(name) != 3 || name[1] != ' ' || (inner = binding_find(binding, name + 2)) == NULL)
+        snprintf(text, sizeof text, "(%s)", binding->entries[i].name);
+        axes_parse(text, &product);
+        if (binding->entries[i].name[0] == '#' || product.count != 1 || product.axes[0].factor_count != 2)
             continue;
-        if (*inner > 0 && binding->entries[i].extent % *inner == 0)
-            axes_binding_add(binding, outer, binding->entries[i].extent / *inner);
+        parts = product.axes[0].factors[0].parts || product.axes[0].factors[1].parts;
+        for (int f = 0; f < 2; f++) {
+            const struct factor *factor = &product.axes[0].factors[f];
+
+            snprintf(names[f], sizeof names[f], "%c%s", factor->letter, factor->parts ? "/" : "");
+            known[f] = binding_find(binding, names[f]);
+        }
+        for (int f = 0; f < 2; f++) {
+            const bool divides = known[f] != NULL && *known[f] > 0 && binding->entries[i].extent % *known[f] == 0;
+
+            if (parts && known[f] != NULL && !divides)
+                return false;
+            if (divides && known[1 - f] == NULL && (parts || f == 1))
+                axes_binding_add(binding, names[1 - f], binding->entries[i].extent / *known[f]);
+        }
     }
+    return true;
 }
 
 static void bind_attributes(const struct op_info *info, const void *attributes, struct axes_binding *binding)
@@ -159,7 +219,6 @@ static void bind_attributes(const struct op_info *info, const void *attributes, 
         else if (strncmp(role, "parts ", 6) == 0)
             axes_binding_add(binding, (const char[]){role[6], '/', '\0'}, op_attribute_number(info, i, attributes));
     }
-    bind_outer_factors(binding);
 }
 
 /* The rank of the open operands: that of the first one. */
@@ -171,16 +230,13 @@ static int64_t bind_rank(struct axes_binding *binding, int64_t rank)
 
 /* Binds one operand; the annotation's extents must agree with what is bound. */
 static int bind_operand(const struct value *value, const struct op_info *info, const struct operand_info *operand,
-                        struct axes_binding *binding, struct error *error)
+                        const struct annotation *annotation, struct axes_binding *binding, struct error *error)
 {
     /* Communication changes the local shape and keeps the logical one. */
     const int64_t *shape = (info->flags & OP_COMMUNICATION) != 0 ? value->full : value->shape;
-    struct annotation annotation;
-    bool open;
+    const bool open = axes_are_open(annotation);
 
-    axes_parse(operand->axes, &annotation);
-    open = axes_are_open(&annotation);
-    if (open ? value->rank < annotation.count - 1 : value->rank != annotation.count)
+    if (open ? value->rank < annotation->count - 1 : value->rank != annotation->count)
         return error_set(error, STATUS_BUG, "%s: operand %s (value %s) has rank %d, the op table says '%s'", info->name,
                          operand->name, value->name, value->rank, operand->axes);
     if (open && bind_rank(binding, value->rank) != value->rank)
@@ -189,7 +245,7 @@ static int bind_operand(const struct value *value, const struct op_info *info, c
     for (int i = 0; i < value->rank; i++) {
         /* Dimensions of an open annotation are named by their place, so that open operands have one shape. */
         const struct axis place = {.name = {'#', (char)('0' + i)}};
-        const struct axis *axis = open ? &place : &annotation.axes[i];
+        const struct axis *axis = open ? &place : &annotation->axes[i];
         int64_t wanted = known_extent(binding, axis);
 
         if (wanted >= 0 && shape[i] != wanted)
@@ -205,9 +261,11 @@ static int bind_operand(const struct value *value, const struct op_info *info, c
 int axes_bind(const struct program *program, const struct op_info *info, const int32_t *operands,
               const void *attributes, struct axes_binding *binding, struct error *error)
 {
+    struct annotation annotations[LLMRUN_MAX_OPERANDS];
     int status;
 
     binding->count = 0;
+    axes_parse_op(program, info, operands, annotations);
     /* Inputs first: they name the extents that attributes and outputs are checked against. */
     for (int pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
@@ -215,11 +273,14 @@ int axes_bind(const struct program *program, const struct op_info *info, const i
 
             if (operands[i] < 0 || output != (pass == 1))
                 continue;
-            status = bind_operand(&program->values[operands[i]], info, &info->operands[i], binding, error);
+            status =
+                bind_operand(&program->values[operands[i]], info, &info->operands[i], &annotations[i], binding, error);
             if (status != STATUS_OK)
                 return status;
         }
         bind_attributes(info, attributes, binding);
+        if (!bind_factors(binding))
+            return error_set(error, STATUS_BUG, "%s: an extent is not a multiple of one of its factors", info->name);
     }
     return STATUS_OK;
 }

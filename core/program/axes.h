@@ -24,6 +24,7 @@ struct axis {
     char name[12]; /* the letters with blanks and '/' but without other marks: "b s", "b/ s/", "4", "..." */
     struct factor factors[AXIS_MAX_FACTORS];
     int factor_count;
+    bool optional; /* '?': a dimension in front that may be absent */
 };
 
 /* How an output loses a letter: behind the `|` of its annotation. */
@@ -42,6 +43,10 @@ struct annotation {
 };
 
 void axes_parse(const char *text, struct annotation *annotation);
+
+/* Those of all operands of an op, as they are there: a letter whose optional dimension is absent is gone from all. */
+void axes_parse_op(const struct program *program, const struct op_info *info, const int32_t *operands,
+                   struct annotation annotations[LLMRUN_MAX_OPERANDS]);
 
 /* The last axis is "...". */
 bool axes_are_open(const struct annotation *annotation);

@@ -234,14 +234,20 @@ static bool has_attribute(const struct check *check, const char *role, int64_t *
     return axes_attribute(check->info, check->attributes, role, number);
 }
 
-/* How many parts of the sum over the letter this rank has: the op's attribute, or a row of `u/` each. */
+/* How many parts of the sum over the letter this rank has; 0 where the op does not say. */
 static int64_t local_parts(const struct check *check)
 {
-    const struct split *split = split_over(operand_value(check, check->leader), check->axis);
-    const char role[] = {'p', 'a', 'r', 't', 's', ' ', (char)check->letter, '\0'};
-    int64_t number;
+    const char name[] = {(char)check->letter, '/', '\0'};
+    struct axes_binding binding;
+    struct error ignored;
+    int64_t shape[LLMRUN_MAX_RANK];
+    uint32_t rank;
 
-    return has_attribute(check, role, &number) ? number : operand_value(check, check->leader)->shape[split->dimension];
+    return axes_bind(check->program, check->info, check->operands, check->attributes, &binding, &ignored) ==
+                       STATUS_OK &&
+                   axes_shape(&binding, name, &rank, shape)
+               ? shape[0]
+               : 0;
 }
 
 static int check_term(const struct check *check, uint32_t i, enum reduction reduction)
@@ -440,8 +446,7 @@ int sharding_check_op(const struct program *program, const struct op *op, struct
         sharded = sharded || (check.operands[i] != NO_VALUE && is_sharded(operand_value(&check, i)));
     if (!sharded)
         return STATUS_OK;
-    for (uint32_t i = 0; check.info->operands[i].name != NULL; i++)
-        axes_parse(check.info->operands[i].axes, &annotations[i]);
+    axes_parse_op(program, check.info, check.operands, annotations);
     for (int i = 0; status == STATUS_OK && i < MESH_AXES; i++) {
         check.axis = (enum mesh_axis)i;
         status = check_axis(&check);

@@ -47,7 +47,7 @@
 
 /* dx = gradient of layernorm by sum (+ dsum, the gradient that reaches sum from elsewhere) */
 #define LLMRUN_OP_LAYERNORM_GRAD 4
-#define LLMRUN_OP_LAYERNORM_GRAD_VERSION 1
+#define LLMRUN_OP_LAYERNORM_GRAD_VERSION 2
 #define LLMRUN_LAYERNORM_GRAD_DY 0
 #define LLMRUN_LAYERNORM_GRAD_SUM 1
 #define LLMRUN_LAYERNORM_GRAD_GAIN 2
@@ -89,9 +89,9 @@
 #define LLMRUN_MATMUL_WEIGHT_GRAD_DW 2
 #define LLMRUN_MATMUL_WEIGHT_GRAD_OPERANDS 3
 
-/* dbias[b * position_parts + s] = sum of dy over the tokens of batch part b in position part s */
+/* dbias[s * batch_parts + b] = sum of dy over the tokens of batch part b in position part s */
 #define LLMRUN_OP_BIAS_GRAD 8
-#define LLMRUN_OP_BIAS_GRAD_VERSION 1
+#define LLMRUN_OP_BIAS_GRAD_VERSION 2
 #define LLMRUN_BIAS_GRAD_DY 0
 #define LLMRUN_BIAS_GRAD_DBIAS 1
 #define LLMRUN_BIAS_GRAD_OPERANDS 2
@@ -225,7 +225,7 @@
 
 /* dx = gradient of rmsnorm by sum (+ dsum, the gradient that reaches sum from elsewhere) */
 #define LLMRUN_OP_RMSNORM_GRAD 22
-#define LLMRUN_OP_RMSNORM_GRAD_VERSION 1
+#define LLMRUN_OP_RMSNORM_GRAD_VERSION 2
 #define LLMRUN_RMSNORM_GRAD_DY 0
 #define LLMRUN_RMSNORM_GRAD_SUM 1
 #define LLMRUN_RMSNORM_GRAD_GAIN 2
@@ -275,9 +275,9 @@
 #define LLMRUN_ATTENTION_CACHED_O 6
 #define LLMRUN_ATTENTION_CACHED_OPERANDS 7
 
-/* y = sum of the rows of x as a balanced tree, nearest first */
+/* y[p] = sum of rows p u to p u + u - 1 of x as a balanced tree, nearest first; y may be the first rows of x: groups ascend in each column */
 #define LLMRUN_OP_FOLD 27
-#define LLMRUN_OP_FOLD_VERSION 1
+#define LLMRUN_OP_FOLD_VERSION 2
 #define LLMRUN_FOLD_X 0
 #define LLMRUN_FOLD_Y 1
 #define LLMRUN_FOLD_OPERANDS 2

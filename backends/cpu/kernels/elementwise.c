@@ -60,16 +60,20 @@ static struct f32x16 fold_rows(const float *x, int64_t channels, int64_t first, 
                    fold_rows(x, channels, first + half, count - half, lanes));
 }
 
+/* Groups ascend in each column, so that y may be the first rows of x. */
 static void fold_run(const struct kernel_call *call)
 {
     const struct llmrun_tensor *shape = &call->op->operands[LLMRUN_FOLD_X];
     const float *x = call->operands[LLMRUN_FOLD_X];
     float *y = call->operands[LLMRUN_FOLD_Y];
+    int64_t columns = shape->shape[1], groups = operand_elements(&call->op->operands[LLMRUN_FOLD_Y]) / columns;
+    int64_t rows = shape->shape[0] / groups;
 
-    for (int64_t c = 0; c < shape->shape[1]; c += VEC_LANES) {
-        int lanes = vec_lanes_left(shape->shape[1], c);
+    for (int64_t c = 0; c < columns; c += VEC_LANES) {
+        int lanes = vec_lanes_left(columns, c);
 
-        vec_store_part(y + c, fold_rows(x + c, shape->shape[1], 0, shape->shape[0], lanes), lanes);
+        for (int64_t group = 0; group < groups; group++)
+            vec_store_part(y + group * columns + c, fold_rows(x + c, columns, group * rows, rows, lanes), lanes);
     }
 }
 

@@ -1,4 +1,4 @@
-/* Sums over tokens, one chain a channel, lane and chunk of positions, in ascending order of the tokens. */
+/* Sums over tokens, one chain a channel, batch part and position part, in ascending order of the tokens. */
 #ifndef LLMRUN_CPU_TOKEN_SUMS_H
 #define LLMRUN_CPU_TOKEN_SUMS_H
 
@@ -16,13 +16,13 @@ struct token_sums {
     const void *value; /* [tokens, channels]; needed for dgain, as is rstd */
     const float *mean; /* [tokens]; NULL: 0 */
     const float *rstd;
-    float *dgain; /* [lanes * chunks, channels]; NULL: not wanted. Holds what the chains start from. */
-    float *dbias; /* [lanes * chunks, channels]; NULL: not wanted */
+    float *dgain; /* [position parts * batch parts, channels]; NULL: not wanted. Holds what the chains start from. */
+    float *dbias; /* [position parts * batch parts, channels]; NULL: not wanted */
     int64_t tokens;
     int64_t channels;
-    int64_t sequence; /* positions of one */
-    int64_t lanes;    /* equal parts of the sequences */
-    int64_t chunks;   /* equal parts of the positions */
+    int64_t sequence;       /* positions of one */
+    int64_t batch_parts;    /* equal parts of the sequences */
+    int64_t position_parts; /* equal parts of the positions */
 };
 
 /* Up to sixteen channels of a row of sums, over the tokens of `range`; c is the channel, `at` its element there. */
@@ -71,16 +71,16 @@ LANES_INLINE void token_sums_piece(const struct token_sums *sums, struct lanes_r
 /* All tokens for the channels of `channels`; no other call may have the same channels. */
 LANES_INLINE void token_sums_range(const struct token_sums *sums, struct lanes_range channels, int bf16, int with_gain)
 {
-    int64_t sequences = sums->tokens / sums->sequence, piece = sums->sequence / sums->chunks;
+    int64_t sequences = sums->tokens / sums->sequence, piece = sums->sequence / sums->position_parts;
 
     for (int64_t sequence = 0; sequence < sequences; sequence++) {
-        int64_t lane = sequence / (sequences / sums->lanes);
+        int64_t batch_part = sequence / (sequences / sums->batch_parts);
 
-        for (int64_t chunk = 0; chunk < sums->chunks; chunk++) {
-            int64_t first = sequence * sums->sequence + chunk * piece;
+        for (int64_t part = 0; part < sums->position_parts; part++) {
+            int64_t first = sequence * sums->sequence + part * piece;
 
-            token_sums_piece(sums, channels, lane * sums->chunks + chunk, (struct lanes_range){first, first + piece},
-                             bf16, with_gain);
+            token_sums_piece(sums, channels, part * sums->batch_parts + batch_part,
+                             (struct lanes_range){first, first + piece}, bf16, with_gain);
         }
     }
 }
@@ -100,8 +100,8 @@ struct token_sums_operands {
 /* Its attributes. */
 struct token_sums_cut {
     int64_t sequence;
-    int64_t lanes;
-    int64_t chunks;
+    int64_t batch_parts;
+    int64_t position_parts;
 };
 
 LANES_INLINE void *token_sums_operand(const struct kernel_call *call, int operand)
@@ -123,8 +123,8 @@ LANES_INLINE void token_sums_task(const struct kernel_call *call, const struct t
                                     .tokens = dy->shape[0],
                                     .channels = dy->shape[1],
                                     .sequence = cut.sequence,
-                                    .lanes = cut.lanes,
-                                    .chunks = cut.chunks};
+                                    .batch_parts = cut.batch_parts,
+                                    .position_parts = cut.position_parts};
     int64_t part = lanes_part_channels(sums.channels, pool_threads(call->pool));
     struct lanes_range channels = lanes_part(sums.channels, part, task);
     int bf16 = operand_is_bf16(call->op, operands->dy);
@@ -143,14 +143,15 @@ LANES_INLINE void token_sums_task(const struct kernel_call *call, const struct t
 static inline int token_sums_fit(int64_t tokens, struct token_sums_cut cut, int64_t rows, char *reason,
                                  size_t reason_bytes)
 {
-    const int64_t sequence = cut.sequence, lanes = cut.lanes, chunks = cut.chunks;
+    const int64_t sequence = cut.sequence, batch = cut.batch_parts, positions = cut.position_parts;
 
-    if (sequence > 0 && lanes > 0 && chunks > 0 && tokens % sequence == 0 && sequence % chunks == 0 &&
-        tokens / sequence % lanes == 0 && rows == lanes * chunks)
+    if (sequence > 0 && batch > 0 && positions > 0 && tokens % sequence == 0 && sequence % positions == 0 &&
+        tokens / sequence % batch == 0 && rows == positions * batch)
         return 1;
-    snprintf(reason, reason_bytes,
-             "%lld tokens in sequences of %lld cannot be summed in %lld lanes of %lld chunks, as %lld rows",
-             (long long)tokens, (long long)sequence, (long long)lanes, (long long)chunks, (long long)rows);
+    snprintf(
+        reason, reason_bytes,
+        "%lld tokens in sequences of %lld cannot be summed in %lld position parts of %lld batch parts, as %lld rows",
+        (long long)tokens, (long long)sequence, (long long)positions, (long long)batch, (long long)rows);
     return 0;
 }
 

@@ -9,7 +9,7 @@
 #define ATTRIBUTES(name) sizeof(struct llmrun_##name##_attributes)
 
 /* t: tokens (sequences x positions), m: heads x head width of queries, g: of keys and values, h: heads, r: rows
- * of a cache, of a table of positions or of sums over tokens, e: half a head width. */
+ * of a cache, of a table of positions or of sums over tokens, e: half a head width, p: groups; `p?` may be absent. */
 static const struct op_form forms[LLMRUN_OPS] = {
     FORM(EMBEDDING, embedding, 3, 0, "t vc ?tc tc"),
     FORM(EMBEDDING_GRAD, embedding_grad, 2, ATTRIBUTES(embedding_grad), "t tc vc"),
@@ -37,7 +37,7 @@ static const struct op_form forms[LLMRUN_OPS] = {
     FORM(SWIGLU_GRAD, swiglu_grad, 3, 0, "tn tn tn tn tn"),
     FORM(ROPE, rope, 4, ATTRIBUTES(rope), "tm t re re tm"),
     FORM(ATTENTION_CACHED, attention_cached, 4, ATTRIBUTES(attention_cached), "tm tg tg 1 rg rg tm"),
-    FORM(FOLD, fold, 1, 0, "rn n"),
+    FORM(FOLD, fold, 1, 0, "rn p?n"),
     FORM(REDUCE, reduce, 2, 0, "* ?* *"),
 };
 
@@ -76,7 +76,7 @@ static int same_shape(const struct llmrun_tensor *a, const struct llmrun_tensor 
 static int match(const char *word, size_t letters, const struct llmrun_tensor *tensor, struct extents *extents,
                  char *reason, size_t reason_bytes)
 {
-    size_t i;
+    size_t i, marks;
 
     if (word[0] == '*') {
         if (extents->any == NULL)
@@ -86,15 +86,21 @@ static int match(const char *word, size_t letters, const struct llmrun_tensor *t
         snprintf(reason, reason_bytes, "has another shape than the operands it goes with");
         return 0;
     }
-    if (tensor->rank != letters) {
-        snprintf(reason, reason_bytes, "has rank %u and must have %zu", tensor->rank, letters);
+    if (letters > 1 && word[1] == '?' && tensor->rank == letters - 2) {
+        word += 2;
+        letters -= 2;
+    }
+    marks = letters > 1 && word[1] == '?';
+    if (tensor->rank != letters - marks) {
+        snprintf(reason, reason_bytes, "has rank %u and must have %zu", tensor->rank, letters - marks);
         return 0;
     }
-    for (i = 0; i < letters; i++) {
-        int64_t *extent = &extents->of_letter[(unsigned char)word[i] & 127];
+    for (i = 0; i < letters - marks; i++) {
+        char letter = word[i > 0 ? i + marks : i];
+        int64_t *extent = &extents->of_letter[(unsigned char)letter & 127];
 
         if (*extent == 0)
-            *extent = word[i] >= '0' && word[i] <= '9' ? word[i] - '0' : tensor->shape[i];
+            *extent = letter >= '0' && letter <= '9' ? letter - '0' : tensor->shape[i];
         if (*extent == tensor->shape[i])
             continue;
         snprintf(reason, reason_bytes, "has %lld elements in dimension %zu and must have %lld",

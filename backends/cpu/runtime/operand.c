@@ -110,6 +110,14 @@ static const char *sum_squares_problem(const struct llmrun_op *op)
     return NULL;
 }
 
+static const char *fold_problem(const struct llmrun_op *op)
+{
+    const struct llmrun_tensor *x = &op->operands[LLMRUN_FOLD_X], *y = &op->operands[LLMRUN_FOLD_Y];
+    int64_t groups = y->rank == 2 ? y->shape[0] : 1;
+
+    return x->shape[0] % groups == 0 ? NULL : "needs rows of x in equal groups, a row of y each";
+}
+
 static const char *attributes_problem(const struct llmrun_op *op)
 {
     const struct llmrun_matmul_attributes *matmul = op->attributes;
@@ -139,6 +147,8 @@ static const char *attributes_problem(const struct llmrun_op *op)
         return rope_problem(op);
     case LLMRUN_OP_INIT:
         return init->distribution > LLMRUN_INIT_UNIFORM ? "does not know this distribution" : NULL;
+    case LLMRUN_OP_FOLD:
+        return fold_problem(op);
     case LLMRUN_OP_SUM_SQUARES:
         return sum_squares_problem(op);
     default:

@@ -41,11 +41,17 @@ static void each_factor_keeps_its_letter_and_marks(void **state)
     assert_string_equal(a.axes[0].name, "p");
     assert_factor(&a.axes[0].factors[0], 'p', 'n', false, false);
 
-    axes_parse("(b/ s/) c^", &a);
-    assert_string_equal(a.axes[0].name, "b/ s/");
-    assert_factor(&a.axes[0].factors[0], 'b', 'b', false, true);
-    assert_factor(&a.axes[0].factors[1], 's', 's', false, true);
+    axes_parse("(s/ b/) c^", &a);
+    assert_string_equal(a.axes[0].name, "s/ b/");
+    assert_factor(&a.axes[0].factors[0], 's', 's', false, true);
+    assert_factor(&a.axes[0].factors[1], 'b', 'b', false, true);
     assert_factor(&a.axes[1].factors[0], 'c', 'c', true, false);
+
+    axes_parse("p? n | + u", &a);
+    assert_int_equal(a.count, 2);
+    assert_string_equal(a.axes[0].name, "p");
+    assert_true(a.axes[0].optional);
+    assert_false(a.axes[1].optional);
 }
 
 static void open_and_fixed_extents_are_no_letters(void **state)
@@ -163,6 +169,35 @@ static void extents_that_disagree_are_named(void **state)
     program_free(&program);
 }
 
+static void rows_of_groups_are_a_multiple_of_the_groups(void **state)
+{
+    struct axes_binding binding;
+    struct program program;
+    struct error error;
+    int64_t shape[LLMRUN_MAX_RANK];
+    uint32_t rank;
+
+    (void)state;
+    program_init(&program);
+    {
+        int32_t x = add(&program, 2, 12, 3), y = add(&program, 2, 4, 3), vector = add(&program, 1, 3, 0),
+                odd = add(&program, 2, 5, 3);
+
+        assert_int_equal(bind(LLMRUN_OP_FOLD, (const int32_t[]){x, y}, NULL, &program, &binding, &error), STATUS_OK);
+        assert_true(axes_shape(&binding, "u/ p", &rank, shape));
+        assert_int_equal(shape[0], 3);
+        assert_int_equal(shape[1], 4);
+        /* Without the dimension in front all rows are one group. */
+        assert_int_equal(bind(LLMRUN_OP_FOLD, (const int32_t[]){x, vector}, NULL, &program, &binding, &error),
+                         STATUS_OK);
+        assert_true(axes_shape(&binding, "u/", &rank, shape));
+        assert_int_equal(shape[0], 12);
+        assert_int_equal(bind(LLMRUN_OP_FOLD, (const int32_t[]){x, odd}, NULL, &program, &binding, &error), STATUS_BUG);
+        assert_string_equal(error.message, "fold: an extent is not a multiple of one of its factors");
+    }
+    program_free(&program);
+}
+
 static void open_annotations_ask_for_one_shape_of_any_rank(void **state)
 {
     struct axes_binding binding;
@@ -211,6 +246,7 @@ int main(void)
         cmocka_unit_test(an_output_says_how_it_loses_letters),
         cmocka_unit_test(outputs_get_their_shape_from_inputs_and_attributes),
         cmocka_unit_test(extents_that_disagree_are_named),
+        cmocka_unit_test(rows_of_groups_are_a_multiple_of_the_groups),
         cmocka_unit_test(open_annotations_ask_for_one_shape_of_any_rank),
         cmocka_unit_test(ranks_of_an_open_annotation_must_be_equal),
     };

@@ -174,7 +174,7 @@ static const struct rule rules[] = {
      "operand losses (value losses) is replicated over tp: it cannot lose the factor on which the op is split"},
     {"rows that are parts are split where the parts are",
      BEGIN "%0 = input f32[4,6] \"dy\" full [8,6] tp split 0.1 1/2\n"
-           "%1 = partial f32[2,6] \"dbias\" full [4,6] tp split 0.1 1/2\nsection backward 0\n"
+           "%1 = partial f32[2,6] \"dbias\" full [4,6] tp split 0.0 1/2\nsection backward 0\n"
            "  bias_grad(%0 -> %1) {sequence: 2, batch_parts: 1, position_parts: 2} B\n",
      BEGIN "%0 = input f32[4,6] \"dy\" full [8,6] tp split 0.1 1/2\n"
            "%1 = partial f32[2,6] \"dbias\" tp partial + 2:2\nsection backward 0\n"
@@ -188,6 +188,20 @@ static const struct rule rules[] = {
      "%0 = partial f32[2,6] \"rows\" full [4,6] tp split 0.0 1/2\n%1 = gradient f32[6] \"dbias\" tp partial + 1:1\n"
      "section backward 0\n  fold(%0 -> %1) W\n",
      "operand y (value dbias) is partial + 1:1 over tp: the op makes it partial + 2:2"},
+    {"a fold of parts in groups makes a term of each group",
+     BEGIN
+     "%0 = partial f32[4,6] \"rows\" full [8,6] dp split 0.1 1/2\n%1 = scratch f32[2,6] \"sums\" dp partial + 2:2\n"
+     "section backward 0\n  fold(%0 -> %1) W\n",
+     BEGIN
+     "%0 = partial f32[4,6] \"rows\" full [8,6] dp split 0.1 1/2\n%1 = scratch f32[2,6] \"sums\" dp partial + 4:4\n"
+     "section backward 0\n  fold(%0 -> %1) W\n",
+     "operand y (value sums) is partial + 4:4 over dp: the op makes it partial + 2:2"},
+    {"a fold keeps the groups apart",
+     BEGIN "%0 = partial f32[4,6] \"rows\" full [8,6] tp split 0.0 1/2\n"
+           "%1 = scratch f32[2,6] \"sums\" full [4,6] tp split 0.0 1/2\nsection backward 0\n  fold(%0 -> %1) W\n",
+     BEGIN "%0 = partial f32[4,6] \"rows\" full [8,6] tp split 0.0 1/2\n"
+           "%1 = scratch f32[2,6] \"sums\" tp partial + 1:1\nsection backward 0\n  fold(%0 -> %1) W\n",
+     "operand y (value sums) is partial + 1:1 over tp: operand x is split 0.0 1/2, which splits both"},
     {"an operand that the op takes as one factor is split on its outermost part",
      BEGIN "%0 = input f32[8,4] \"x\" full [8,8] tp split 1.0 1/2\n%1 = activation f32[8,4] \"y\" full [8,8] tp split "
            "1.0 1/2\n" FORWARD "  gelu(%0 -> %1) F\n",

@@ -4,11 +4,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "cpu_ref/table.h"
 #include "every.h"
+#include "kernels/table.h"
 #include "op_case.h"
 
 static const uint32_t compute_types[] = {LLMRUN_F32, LLMRUN_BF16};
@@ -116,7 +119,8 @@ static void check_dropout(const struct size *size, uint32_t dtype, enum numbers 
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
-/* Sums over tokens: one chain; or, for the sizes that allow it, two lanes of two sequences in two chunks. */
+/* Sums over tokens: one chain; or, for the sizes that allow it, two batch parts of two sequences in two position
+ * parts. */
 static struct llmrun_bias_grad_attributes token_parts(const struct size *size, unsigned cut)
 {
     if (cut && size->tokens % 8 == 0)
@@ -265,14 +269,19 @@ static void check_rmsnorm_grad(const struct size *size, uint32_t dtype, enum num
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
+/* Groups as large as they can be: all rows in one, rank 1 or 2, or the largest power of two of groups. */
 static void check_fold(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
+    const int64_t groups = variant == 2 ? size->tokens & -size->tokens : 1;
     struct op_case op;
 
     (void)dtype;
     op_case_begin(&op, LLMRUN_OP_FOLD, NULL, seed(size, variant));
     op_case_operand(&op, LLMRUN_FOLD_X, LLMRUN_F32, EXTENTS(size->tokens, size->channels), numbers);
-    op_case_operand(&op, LLMRUN_FOLD_Y, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    if (variant == 0)
+        op_case_operand(&op, LLMRUN_FOLD_Y, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    else
+        op_case_operand(&op, LLMRUN_FOLD_Y, LLMRUN_F32, EXTENTS(groups, size->channels), numbers);
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
@@ -393,6 +402,40 @@ static void check_init(const struct size *size, uint32_t dtype, enum numbers num
     op_case_check(&op, describe(size, LLMRUN_F32, numbers, variant));
 }
 
+/* y may be the first rows of x: a row of y is stored when all rows of x above it are done with. */
+static void a_fold_into_its_own_rows_has_the_same_bits(void **state)
+{
+    const struct kernel *kernels[] = {
+        op_case_kernel(reference_candidates(LLMRUN_OP_FOLD, 0, LLMRUN_OP_EXACT)),
+        op_case_kernel(kernel_table_candidates(LLMRUN_OP_FOLD, CPU_ISA_PLAIN, LLMRUN_OP_EXACT)),
+        op_case_kernel(kernel_table_candidates(LLMRUN_OP_FOLD, (int)cpu_isa_best(), LLMRUN_OP_EXACT)),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
+        for (int64_t groups = 1; groups <= 24; groups *= 2) {
+            struct op_case apart, within;
+            struct op_case *const both[] = {&apart, &within};
+
+            if (groups == 16)
+                groups = 24;
+            for (int k = 0; k < 2; k++) {
+                op_case_begin(both[k], LLMRUN_OP_FOLD, NULL, 5);
+                op_case_operand(both[k], LLMRUN_FOLD_X, LLMRUN_F32, EXTENTS(24, 37), NUMBERS_USUAL);
+                op_case_operand(both[k], LLMRUN_FOLD_Y, LLMRUN_F32, EXTENTS(groups, 37), NUMBERS_USUAL);
+            }
+            free(within.data[LLMRUN_FOLD_Y]);
+            within.data[LLMRUN_FOLD_Y] = within.data[LLMRUN_FOLD_X];
+            assert_true(op_case_run(&apart, kernels[i], 2));
+            assert_true(op_case_run(&within, kernels[i], 2));
+            assert_memory_equal(within.data[LLMRUN_FOLD_Y], apart.data[LLMRUN_FOLD_Y],
+                                (size_t)groups * 37 * sizeof(float));
+            within.data[LLMRUN_FOLD_Y] = NULL;
+            op_case_end(&apart);
+            op_case_end(&within);
+        }
+}
+
 #define EXACT_TEST(name, variants)                                                                                     \
     static void name##_has_the_bits_of_the_reference(void **state)                                                     \
     {                                                                                                                  \
@@ -405,7 +448,7 @@ EXACT_TEST(add, 1)
 EXACT_TEST(cast, 2)
 EXACT_TEST(dropout, 3)
 EXACT_TEST(bias_grad, 4)
-EXACT_TEST(fold, 1)
+EXACT_TEST(fold, 3)
 EXACT_TEST(reduce, 2)
 EXACT_TEST(embedding, 2)
 EXACT_TEST(embedding_grad, 3)
@@ -435,6 +478,7 @@ int main(void)
         cmocka_unit_test(layernorm_has_the_bits_of_the_reference),
         cmocka_unit_test(layernorm_grad_has_the_bits_of_the_reference),
         cmocka_unit_test(fold_has_the_bits_of_the_reference),
+        cmocka_unit_test(a_fold_into_its_own_rows_has_the_same_bits),
         cmocka_unit_test(reduce_has_the_bits_of_the_reference),
         cmocka_unit_test(rmsnorm_has_the_bits_of_the_reference),
         cmocka_unit_test(rmsnorm_grad_has_the_bits_of_the_reference),
