@@ -6,64 +6,31 @@
  *   launch=N      the N-th launch is refused when it is enqueued, once
  *   event=N       the N-th event_record, and every later one, carries a failure of the device
  *   hang=N        the N-th event_record, and every later one, is never reached
- *   liar=N        the N-th matmul, and every later one, has one wrong element */
+ *   liar=N        the N-th matmul, and every later one, has one wrong element
+ *   begin=N       the N-th capture does not begin, end=N: does not end in a graph, once
+ *   end_null=N    the N-th capture ends with success and no graph, once
+ *   replay=N      the N-th replay is refused, once
+ *   replayed=N    the work of the N-th replay fails: every event_record from then on carries it
+ *   replay_hang=N the work of the N-th replay never ends: no event that is recorded from then on is reached */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include <llmrun/ops.h>
 
-#include "wrapped/wrapped.h"
+#include "faulty.h"
 
-enum fault {
-    FAULT_OPEN,
-    FAULT_ALLOC,
-    FAULT_HOST_ALLOC,
-    FAULT_STREAM,
-    FAULT_EVENT_CREATE,
-    FAULT_PREPARE,
-    FAULT_LAUNCH,
-    FAULT_EVENT,
-    FAULT_HANG,
-    FAULT_LIAR,
-    FAULTS
-};
+static const char *const fault_names[FAULTS] = {
+    "open", "alloc", "host_alloc", "stream", "event_create", "prepare", "launch",   "event",
+    "hang", "liar",  "begin",      "end",    "end_null",     "replay",  "replayed", "replay_hang"};
 
-static const char *const fault_names[FAULTS] = {"open",    "alloc",  "host_alloc", "stream", "event_create",
-                                                "prepare", "launch", "event",      "hang",   "liar"};
-
-struct llmrun_device {
-    struct llmrun_device *worker;
-    int64_t at[FAULTS];    /* 0: never */
-    int64_t count[FAULTS]; /* calls so far */
-};
-
-struct llmrun_stream {
-    struct llmrun_device *device;
-    struct llmrun_stream *worker;
-};
-
-struct llmrun_event {
-    struct llmrun_device *device;
-    struct llmrun_event *worker;
-    int64_t failed; /* number of the record that fails, 0: none */
-    int hangs;
-};
-
-struct llmrun_kernel {
-    struct llmrun_kernel *worker;
-    int y;            /* operand that the liar spoils, -1: none */
-    uint32_t pattern; /* with these bits */
-};
-
-/* Counts one call. True when it is the one that fails. */
-static int strikes(struct llmrun_device *device, enum fault fault)
+bool faulty_strikes(struct llmrun_device *device, enum fault fault)
 {
     return ++device->count[fault] == device->at[fault];
 }
 
 /* True from the call that was named on. */
-static int has_struck(const struct llmrun_device *device, enum fault fault)
+static bool has_struck(const struct llmrun_device *device, enum fault fault)
 {
     return device->at[fault] > 0 && device->count[fault] >= device->at[fault];
 }
@@ -102,7 +69,7 @@ static int32_t device_open(int32_t index, const struct llmrun_option *options, i
             text = options[i].value;
     if (text != NULL)
         code = parse(text, made->at, error);
-    if (code == LLMRUN_OK && strikes(made, FAULT_OPEN))
+    if (code == LLMRUN_OK && faulty_strikes(made, FAULT_OPEN))
         code = wrapped_fail(error, LLMRUN_ERROR_DEVICE, "the device could not be opened, as ordered");
     if (code == LLMRUN_OK)
         code = inner->device->open(index, options, option_count, &made->worker, error);
@@ -126,7 +93,7 @@ static int32_t device_quiesce(struct llmrun_device *device, struct llmrun_error 
 {
     int32_t code = inner->device->quiesce(device->worker, error);
 
-    if (code == LLMRUN_OK && has_struck(device, FAULT_EVENT))
+    if (code == LLMRUN_OK && (has_struck(device, FAULT_EVENT) || has_struck(device, FAULT_REPLAYED)))
         return wrapped_fail(error, LLMRUN_ERROR_DEVICE, "the device failed, as ordered");
     return code;
 }
@@ -134,7 +101,7 @@ static int32_t device_quiesce(struct llmrun_device *device, struct llmrun_error 
 static int32_t memory_allocate(struct llmrun_device *device, uint32_t kind, int64_t bytes, uint64_t *address,
                                struct llmrun_error *error)
 {
-    if (strikes(device, FAULT_ALLOC))
+    if (faulty_strikes(device, FAULT_ALLOC))
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "allocation %lld, of %lld bytes, failed, as ordered",
                             (long long)device->at[FAULT_ALLOC], (long long)bytes);
     return inner->device->memory_alloc(device->worker, kind, bytes, address, error);
@@ -147,7 +114,7 @@ static void memory_release(struct llmrun_device *device, uint64_t address)
 
 static int32_t host_allocate(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error)
 {
-    if (strikes(device, FAULT_HOST_ALLOC))
+    if (faulty_strikes(device, FAULT_HOST_ALLOC))
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "host allocation %lld, of %lld bytes, failed, as ordered",
                             (long long)device->at[FAULT_HOST_ALLOC], (long long)bytes);
     return inner->device->host_alloc(device->worker, bytes, memory, error);
@@ -164,7 +131,7 @@ static int32_t create_stream(struct llmrun_device *device, uint32_t lane, struct
     struct llmrun_stream *made = calloc(1, sizeof *made);
     int32_t code;
 
-    if (made == NULL || strikes(device, FAULT_STREAM)) {
+    if (made == NULL || faulty_strikes(device, FAULT_STREAM)) {
         free(made);
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a stream, as ordered");
     }
@@ -186,15 +153,41 @@ static void destroy_stream(struct llmrun_stream *stream)
     free(stream);
 }
 
+static int32_t run_launch(struct llmrun_stream *stream, const struct work *work, struct llmrun_error *error)
+{
+    const struct llmrun_kernel *kernel = work->kernel;
+    int32_t code =
+        inner->kernel->launch(stream->worker, kernel->worker, work->addresses, work->count, work->workspace, error);
+
+    if (code != LLMRUN_OK || kernel->y < 0)
+        return code;
+    faulty_strikes(stream->device, FAULT_LIAR);
+    if (has_struck(stream->device, FAULT_LIAR))
+        code = inner->device->fill(stream->worker, work->addresses[kernel->y], kernel->pattern, 4, error);
+    return code;
+}
+
+int32_t faulty_run(struct llmrun_stream *stream, const struct work *work, struct llmrun_error *error)
+{
+    if (capture_records(stream))
+        return capture_add(stream, work, error);
+    if (work->kind == WORK_COPY)
+        return inner->device->copy(stream->worker, &work->copy, error);
+    if (work->kind == WORK_FILL)
+        return inner->device->fill(stream->worker, work->addresses[0], work->pattern, work->bytes, error);
+    return run_launch(stream, work, error);
+}
+
 static int32_t copy(struct llmrun_stream *stream, const struct llmrun_copy *what, struct llmrun_error *error)
 {
-    return inner->device->copy(stream->worker, what, error);
+    return faulty_run(stream, &(struct work){.kind = WORK_COPY, .copy = *what}, error);
 }
 
 static int32_t fill(struct llmrun_stream *stream, uint64_t address, uint32_t pattern, int64_t bytes,
                     struct llmrun_error *error)
 {
-    return inner->device->fill(stream->worker, address, pattern, bytes, error);
+    return faulty_run(
+        stream, &(struct work){.kind = WORK_FILL, .addresses = {address}, .pattern = pattern, .bytes = bytes}, error);
 }
 
 static int32_t create_event(struct llmrun_device *device, struct llmrun_event **event, struct llmrun_error *error)
@@ -202,7 +195,7 @@ static int32_t create_event(struct llmrun_device *device, struct llmrun_event **
     struct llmrun_event *made = calloc(1, sizeof *made);
     int32_t code;
 
-    if (made == NULL || strikes(device, FAULT_EVENT_CREATE)) {
+    if (made == NULL || faulty_strikes(device, FAULT_EVENT_CREATE)) {
         free(made);
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for an event, as ordered");
     }
@@ -228,15 +221,23 @@ static int32_t record(struct llmrun_stream *stream, struct llmrun_event *event, 
 {
     struct llmrun_device *device = stream->device;
 
-    strikes(device, FAULT_EVENT);
-    strikes(device, FAULT_HANG);
-    event->failed = has_struck(device, FAULT_EVENT) ? device->count[FAULT_EVENT] : 0;
-    event->hangs = has_struck(device, FAULT_HANG);
+    event->capture = capture_records(stream) ? device->capture : 0;
+    if (event->capture != 0)
+        return LLMRUN_OK;
+    faulty_strikes(device, FAULT_EVENT);
+    faulty_strikes(device, FAULT_HANG);
+    event->failed =
+        has_struck(device, FAULT_EVENT) || has_struck(device, FAULT_REPLAYED) ? device->count[FAULT_EVENT] : 0;
+    event->hangs = has_struck(device, FAULT_HANG) || has_struck(device, FAULT_REPLAY_HANG);
     return inner->device->event_record(stream->worker, event->worker, error);
 }
 
 static int32_t wait_in_stream(struct llmrun_stream *stream, struct llmrun_event *event, struct llmrun_error *error)
 {
+    if (event->capture != 0) { /* the stream joins; the order of the calls is kept by the replay */
+        stream->capture = event->capture;
+        return LLMRUN_OK;
+    }
     return inner->device->stream_wait(stream->worker, event->worker, error);
 }
 
@@ -289,7 +290,7 @@ static int32_t prepare(struct llmrun_device *device, const struct llmrun_op *op,
     struct llmrun_kernel *made;
     int32_t code;
 
-    if (strikes(device, FAULT_PREPARE))
+    if (faulty_strikes(device, FAULT_PREPARE))
         return wrapped_fail(error, LLMRUN_ERROR_DEVICE, "op %u could not be prepared, as ordered", op->op);
     made = calloc(1, sizeof *made);
     if (made == NULL)
@@ -312,18 +313,16 @@ static int32_t launch(struct llmrun_stream *stream, struct llmrun_kernel *kernel
                       uint32_t address_count, uint64_t workspace, struct llmrun_error *error)
 {
     struct llmrun_device *device = stream->device;
-    int32_t code;
+    struct work work = {.kind = WORK_LAUNCH, .kernel = kernel, .count = address_count, .workspace = workspace};
 
-    if (strikes(device, FAULT_LAUNCH))
+    if (faulty_strikes(device, FAULT_LAUNCH))
         return wrapped_fail(error, LLMRUN_ERROR_DEVICE, "launch %lld, of %s, failed, as ordered",
                             (long long)device->at[FAULT_LAUNCH], inner->kernel->name(kernel->worker));
-    code = inner->kernel->launch(stream->worker, kernel->worker, addresses, address_count, workspace, error);
-    if (code != LLMRUN_OK || kernel->y < 0)
-        return code;
-    strikes(device, FAULT_LIAR);
-    if (has_struck(device, FAULT_LIAR))
-        code = inner->device->fill(stream->worker, addresses[kernel->y], kernel->pattern, 4, error);
-    return code;
+    if (address_count > LLMRUN_MAX_OPERANDS)
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "%u addresses, at most %d are possible", address_count,
+                            LLMRUN_MAX_OPERANDS);
+    memcpy(work.addresses, addresses, address_count * sizeof *addresses);
+    return faulty_run(stream, &work, error);
 }
 
 static const char *name(const struct llmrun_kernel *kernel)
@@ -370,7 +369,7 @@ static const struct llmrun_kernel_table kernel_table = {
     .destroy = destroy,
 };
 
-WRAPPED_PLUGIN("faulty", .device = &device_table, .kernel = &kernel_table)
+WRAPPED_PLUGIN("faulty", .device = &device_table, .kernel = &kernel_table, .capture = &faulty_capture_table)
 
 const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error)
 {

@@ -168,6 +168,158 @@ static void a_wait_on_a_device_that_hangs_is_abandoned_within_a_quarter_of_a_sec
     bench_destroy(&bench);
 }
 
+/* A capture of "b becomes what a is on the host, and comes back", on two streams. */
+static struct graph captured(struct bench *bench)
+{
+    struct stream other;
+    struct event forked;
+    struct graph graph;
+    struct error error;
+
+    assert_ok(stream_create(bench->device, LLMRUN_LANE_COPY, &other, &error));
+    assert_ok(event_create(bench->device, &forked, &error));
+    assert_ok(stream_capture_begin(&bench->stream, &error));
+    assert_ok(stream_upload(&bench->stream, &bench->a, 0, &bench->host_a, 0, BYTES, &error));
+    assert_ok(stream_record(&bench->stream, &forked, &error));
+    assert_ok(stream_wait(&other, &forked, &error));
+    assert_ok(stream_copy(&other, &bench->b, 0, &bench->a, 0, BYTES, &error));
+    assert_ok(stream_record(&other, &bench->event, &error));
+    assert_ok(stream_wait(&bench->stream, &bench->event, &error));
+    assert_ok(stream_download(&bench->stream, &bench->host_y, 0, &bench->b, 0, BYTES, &error));
+    assert_ok(stream_capture_end(&bench->stream, &graph, &error));
+    event_destroy(&forked);
+    stream_destroy(&other);
+    return graph;
+}
+
+/* Replayed, it brings `value` to y. */
+static void assert_replays(const struct bench *bench, const struct graph *graph, float value)
+{
+    struct error error;
+
+    host_put(&bench->host_a, value);
+    host_put(&bench->host_y, 0);
+    assert_ok(stream_replay(&bench->stream, graph, &error));
+    bench_await(bench);
+    assert_true(host_all_are(&bench->host_y, value));
+}
+
+static void a_capture_that_does_not_begin_or_end_leaves_the_stream_usable(void **state)
+{
+    static const char *const faults[] = {"begin=1", "end=1", "end_null=1"};
+    static const char *const sentences[] = {
+        "faulty: capture 1 did not begin, as ordered (code 5, vendor code 999)",
+        "faulty: capture 1 did not end in a graph, as ordered (code 5, vendor code 999)",
+        "faulty: end on device 0 succeeded and gave NULL"};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct bench bench;
+        struct graph graph;
+        struct error error;
+        int status;
+
+        bench_create(&bench, open_faults(faults[i]), BYTES);
+        status = stream_capture_begin(&bench.stream, &error);
+        if (status == STATUS_OK) {
+            assert_ok(stream_fill(&bench.stream, &bench.a, 0, 0, BYTES, &error));
+            status = stream_capture_end(&bench.stream, &graph, &error);
+            assert_null(graph.device);
+        }
+        assert_int_equal(status, STATUS_BACKEND);
+        assert_string_equal(error.message, sentences[i]);
+        graph = captured(&bench);
+        assert_replays(&bench, &graph, 3);
+        graph_destroy(&graph);
+        bench_destroy(&bench);
+    }
+}
+
+static void a_capture_whose_recording_fails_is_cancelled(void **state)
+{
+    struct llmrun_tensor operands[3];
+    const struct llmrun_op op = add_op(operands, 8, 8);
+    struct device_kernel kernel;
+    struct graph graph;
+    struct bench bench;
+    struct error error;
+
+    (void)state;
+    bench_create(&bench, open_faults("launch=1"), BYTES);
+    assert_ok(device_kernel_create(bench.device, &op, 0, &kernel, &error));
+    host_put(&bench.host_a, 1);
+    assert_ok(stream_capture_begin(&bench.stream, &error));
+    assert_ok(stream_upload(&bench.stream, &bench.a, 0, &bench.host_a, 0, BYTES, &error));
+    assert_int_equal(stream_launch_kernel(&bench.stream, &kernel,
+                                          (uint64_t[]){bench.a.address, bench.b.address, bench.y.address}, 3, 0,
+                                          &error),
+                     STATUS_BACKEND);
+    stream_capture_cancel(&bench.stream);
+    graph = captured(&bench);
+    assert_replays(&bench, &graph, 4);
+    graph_destroy(&graph);
+    device_kernel_destroy(&kernel);
+    bench_destroy(&bench);
+}
+
+static void a_replay_that_is_refused_says_so_at_once(void **state)
+{
+    struct graph graph;
+    struct bench bench;
+    struct error error;
+
+    (void)state;
+    bench_create(&bench, open_faults("replay=2"), BYTES);
+    graph = captured(&bench);
+    assert_replays(&bench, &graph, 1);
+    assert_int_equal(stream_replay(&bench.stream, &graph, &error), STATUS_BACKEND);
+    assert_string_equal(error.message, "faulty: replay 2 was refused, as ordered (code 5, vendor code 999)");
+    assert_replays(&bench, &graph, 2);
+    graph_destroy(&graph);
+    bench_destroy(&bench);
+}
+
+static void replayed_work_that_fails_comes_out_of_the_next_event(void **state)
+{
+    struct graph graph;
+    struct bench bench;
+    struct error error;
+    bool ready;
+
+    (void)state;
+    bench_create(&bench, open_faults("replayed=2"), BYTES);
+    graph = captured(&bench);
+    assert_replays(&bench, &graph, 1);
+    assert_ok(stream_replay(&bench.stream, &graph, &error));
+    assert_ok(stream_record(&bench.stream, &bench.event, &error));
+    assert_int_equal(event_wait(&bench.event, -1, &ready, &error), STATUS_BACKEND);
+    assert_non_null(strstr(error.message, "the work before event record 2 failed, as ordered"));
+    assert_int_equal(device_quiesce(bench.device, &error), STATUS_BACKEND);
+    graph_destroy(&graph);
+    bench_destroy(&bench);
+}
+
+static void a_replay_that_hangs_is_not_ready_in_time_and_can_be_abandoned(void **state)
+{
+    struct graph graph;
+    struct bench bench;
+    struct error error;
+    bool ready = true;
+
+    (void)state;
+    bench_create(&bench, open_faults("replay_hang=1"), BYTES);
+    graph = captured(&bench);
+    assert_ok(stream_replay(&bench.stream, &graph, &error));
+    assert_ok(stream_record(&bench.stream, &bench.event, &error));
+    assert_ok(event_wait(&bench.event, 20000000, &ready, &error));
+    assert_false(ready);
+    device_abandon(bench.device, STATUS_PEER, "rank 1 has failed");
+    assert_int_equal(event_finish(&bench.event, INT64_C(60000000000), "step 5", &error), STATUS_PEER);
+    assert_string_equal(error.message, "step 5 was abandoned: rank 1 has failed");
+    graph_destroy(&graph);
+    bench_destroy(&bench);
+}
+
 /* One matmul of [4, 4] by the identity, on a device with these faults; the result, 16 numbers, into y. */
 static void multiply(const char *faults, float *y)
 {
@@ -250,6 +402,11 @@ int main(void)
         cmocka_unit_test(a_failure_of_enqueued_work_comes_out_of_the_event),
         cmocka_unit_test(a_wait_on_a_device_that_hangs_ends_with_its_time),
         cmocka_unit_test(a_wait_on_a_device_that_hangs_is_abandoned_within_a_quarter_of_a_second),
+        cmocka_unit_test(a_capture_that_does_not_begin_or_end_leaves_the_stream_usable),
+        cmocka_unit_test(a_capture_whose_recording_fails_is_cancelled),
+        cmocka_unit_test(a_replay_that_is_refused_says_so_at_once),
+        cmocka_unit_test(replayed_work_that_fails_comes_out_of_the_next_event),
+        cmocka_unit_test(a_replay_that_hangs_is_not_ready_in_time_and_can_be_abandoned),
         cmocka_unit_test(the_liar_has_one_wrong_element),
         cmocka_unit_test(faults_that_nobody_knows_are_refused),
     };
