@@ -21,7 +21,7 @@ static const char *const support_names[] = {"-", "part", "emulated", "yes"};
 /* An op and its gradients, or ops that are used together. */
 static const struct {
     const char *name;
-    uint16_t ops[4]; /* ends with 0 */
+    uint16_t ops[5]; /* ends with 0 */
 } families[] = {
     {"embedding", {LLMRUN_OP_EMBEDDING, LLMRUN_OP_EMBEDDING_GRAD}},
     {"layer norm", {LLMRUN_OP_LAYERNORM, LLMRUN_OP_LAYERNORM_GRAD}},
@@ -37,7 +37,7 @@ static const struct {
     {"linear + cross-entropy", {LLMRUN_OP_LINEAR_CROSS_ENTROPY}},
     {"add, cast", {LLMRUN_OP_ADD, LLMRUN_OP_CAST}},
     {"initial weights", {LLMRUN_OP_INIT}},
-    {"gradient norm, clipping, AdamW", {LLMRUN_OP_SUM_SQUARES, LLMRUN_OP_CLIP, LLMRUN_OP_ADAMW}},
+    {"gradient norm, clipping, AdamW", {LLMRUN_OP_SUM_SQUARES, LLMRUN_OP_SLOT_TREE, LLMRUN_OP_CLIP, LLMRUN_OP_ADAMW}},
 };
 
 struct columns {

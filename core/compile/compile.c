@@ -36,7 +36,7 @@ static int run_passes(const struct compile_request *request, const struct reduct
     struct update_policy update = request->update;
     int status = STATUS_OK;
 
-    update.leaves = form->feature_parts;
+    update.exact = form->exact;
     if (request->train)
         status = pass_backward(program, error);
     if (status == STATUS_OK)

@@ -244,7 +244,7 @@ static void rewrite(struct recompute_state *state)
         const struct value *value = &program->values[i];
         int32_t id = program_add_value(out, value->name, value->kind, value->dtype, value->rank, value->shape);
 
-        if (id == NO_VALUE) {
+        if (id == NO_VALUE || (value->contents != NULL && !program_set_contents(out, id, value->contents))) {
             state->status = error_set(state->error, STATUS_MEMORY, "no memory for the recompute pass");
         } else {
             out->values[id].flags = value->flags;

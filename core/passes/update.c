@@ -1,66 +1,89 @@
 #include "passes/update.h"
 
+#include <stdlib.h>
+
 #include "passes/reduction_order.h"
 #include "program/builder.h"
 
 struct update {
     struct builder builder;
     const struct update_policy *policy;
-    int32_t sums, losses, learning_rate, bias_correction, clip_scale, norm, finite;
+    int32_t *table;  /* of slot_tree: {first slot, row parts, column parts} of each gradient */
+    int64_t tensors; /* gradients, and */
+    int64_t slots;   /* their slots, so far */
+    int32_t sums, slot_table, roots, losses, learning_rate, bias_correction, clip_scale, norm, finite;
 };
 
-/* Both axes of a matrix are cut, so that a rank may hold a part along either and write the slots of it. */
+/* Of a matrix, both axes are cut, so that a rank may hold a part along either and write the slots of it. */
+#define ROW_PARTS    256
+#define COLUMN_PARTS 8
+#define VECTOR_PARTS 256
+
 static struct llmrun_sum_squares_attributes squares_of(const struct value *gradient, const struct update_policy *policy)
 {
-    int64_t columns = gradient->shape[gradient->rank - 1], rows = value_elements(gradient) / columns;
+    const int64_t columns = gradient->shape[gradient->rank - 1], rows = value_elements(gradient) / columns;
 
-    return (struct llmrun_sum_squares_attributes){0, (uint32_t)reduction_parts(rows, policy->leaves),
-                                                  (uint32_t)reduction_parts(columns, policy->leaves)};
+    if (!policy->exact)
+        return (struct llmrun_sum_squares_attributes){0, 1, 1};
+    return (struct llmrun_sum_squares_attributes){
+        0, (uint32_t)reduction_parts(rows, ROW_PARTS),
+        (uint32_t)reduction_parts(columns, gradient->rank == 1 ? VECTOR_PARTS : COLUMN_PARTS)};
 }
 
-static int64_t slots_of(const struct llmrun_sum_squares_attributes *squares)
+/* Fills the table: a slot for each part of each gradient. */
+static int make_table(struct update *update, const struct program *program, struct error *error)
 {
-    return (int64_t)squares->row_parts * squares->column_parts;
-}
-
-/* One a block of each gradient. */
-static int64_t count_slots(const struct program *program, const struct update_policy *policy)
-{
-    int64_t count = 0;
-
+    update->table = calloc((size_t)program->value_count + 1, 3 * sizeof *update->table);
+    if (update->table == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the update pass");
     for (int64_t i = 0; i < program->value_count; i++)
         if (program->values[i].kind == VALUE_GRADIENT) {
-            struct llmrun_sum_squares_attributes squares = squares_of(&program->values[i], policy);
+            const struct llmrun_sum_squares_attributes squares = squares_of(&program->values[i], update->policy);
+            int32_t *line = update->table + 3 * update->tensors++;
 
-            count += slots_of(&squares);
+            if (update->slots > INT32_MAX - ROW_PARTS * COLUMN_PARTS)
+                return error_set(error, STATUS_USAGE, "the gradients have more slots of squares than 32 bits count");
+            line[0] = (int32_t)update->slots;
+            line[1] = (int32_t)squares.row_parts;
+            line[2] = (int32_t)squares.column_parts;
+            update->slots += (int64_t)squares.row_parts * squares.column_parts;
         }
-    return count;
+    if (update->tensors == 0)
+        return error_set(error, STATUS_USAGE, "no parameter is trainable, so there is nothing to train");
+    return STATUS_OK;
 }
 
-static void make_values(struct update *update, int64_t slots)
+static void make_values(struct update *update)
 {
     struct builder *builder = &update->builder;
-    const int64_t one[] = {1}, two[] = {2};
+    const int64_t one[] = {1}, two[] = {2}, table[] = {update->tensors, 3};
 
     update->losses = program_find(builder->program, "losses");
-    update->sums = build_value(builder, "grad_squares", VALUE_SCRATCH, 0, LLMRUN_F64, 1, &slots);
+    update->sums = build_value(builder, "grad_squares", VALUE_SCRATCH, 0, LLMRUN_F64, 1, &update->slots);
+    update->slot_table = build_value(builder, "grad_slots", VALUE_CONSTANT, 0, LLMRUN_I32, 2, table);
+    update->roots = build_value(builder, "grad_roots", VALUE_SCRATCH, 0, LLMRUN_F64, 1, &update->tensors);
     update->learning_rate = build_value(builder, "learning_rate", VALUE_INPUT, 0, LLMRUN_F32, 1, one);
     update->bias_correction = build_value(builder, "bias_correction", VALUE_INPUT, 0, LLMRUN_F32, 1, two);
     update->clip_scale = build_value(builder, "clip_scale", VALUE_SCRATCH, 0, LLMRUN_F32, 1, one);
     update->norm = build_value(builder, "grad_norm", VALUE_RESULT, 0, LLMRUN_F32, 1, one);
     update->finite = build_value(builder, "finite", VALUE_RESULT, 0, LLMRUN_U32, 1, one);
+    if (builder->status == STATUS_OK && !program_set_contents(builder->program, update->slot_table, update->table))
+        builder->status = error_set(builder->error, STATUS_MEMORY, "no memory for the update pass");
 }
 
-/* Returns the next free slot. */
-static int64_t emit_squares(struct update *update, int32_t gradient, int64_t slot)
+static void emit_squares(struct update *update, int32_t gradient, const int32_t *line)
 {
-    struct llmrun_sum_squares_attributes squares =
-        squares_of(&update->builder.program->values[gradient], update->policy);
+    const struct llmrun_sum_squares_attributes squares = {line[0], (uint32_t)line[1], (uint32_t)line[2]};
     int32_t operands[LLMRUN_SUM_SQUARES_OPERANDS] = {gradient, update->sums};
 
-    squares.slot = slot;
     builder_emit(&update->builder, LLMRUN_OP_SUM_SQUARES, &squares, operands, 0, "squares");
-    return slot + slots_of(&squares);
+}
+
+static void emit_slot_tree(struct update *update)
+{
+    int32_t operands[LLMRUN_SLOT_TREE_OPERANDS] = {update->sums, update->slot_table, update->roots};
+
+    builder_emit(&update->builder, LLMRUN_OP_SLOT_TREE, NULL, operands, 0, "roots");
 }
 
 static void emit_clip(struct update *update)
@@ -68,7 +91,7 @@ static void emit_clip(struct update *update)
     struct llmrun_clip_attributes attributes = {update->policy->clip, 0};
     int32_t operands[LLMRUN_CLIP_OPERANDS];
 
-    operands[LLMRUN_CLIP_SUMS] = update->sums;
+    operands[LLMRUN_CLIP_ROOTS] = update->roots;
     operands[LLMRUN_CLIP_LOSSES] = update->losses;
     operands[LLMRUN_CLIP_FINITE] = update->finite;
     operands[LLMRUN_CLIP_SCALE] = update->clip_scale;
@@ -109,20 +132,29 @@ static void emit_adamw(struct update *update, int32_t gradient)
 int pass_update(struct program *program, const struct update_policy *policy, struct error *error)
 {
     struct update update = {.policy = policy};
-    int64_t values = program->value_count, slot = 0, slots = count_slots(program, policy);
+    const int32_t *line;
+    int64_t values = program->value_count;
+    int status = make_table(&update, program, error);
 
-    if (slots == 0)
-        return error_set(error, STATUS_USAGE, "no parameter is trainable, so there is nothing to train");
+    if (status != STATUS_OK) {
+        free(update.table);
+        return status;
+    }
     builder_init(&update.builder, program, error);
     builder_section(&update.builder, SECTION_UPDATE);
     update.builder.role = ROLE_UPDATE;
-    make_values(&update, slots);
-    for (int64_t i = 0; i < values; i++)
-        if (program->values[i].kind == VALUE_GRADIENT)
-            slot = emit_squares(&update, (int32_t)i, slot);
+    make_values(&update);
+    line = update.table;
+    for (int32_t i = 0; i < values; i++)
+        if (program->values[i].kind == VALUE_GRADIENT) {
+            emit_squares(&update, i, line);
+            line += 3;
+        }
+    emit_slot_tree(&update);
     emit_clip(&update);
-    for (int64_t i = 0; i < values; i++)
+    for (int32_t i = 0; i < values; i++)
         if (program->values[i].kind == VALUE_GRADIENT)
-            emit_adamw(&update, (int32_t)i);
+            emit_adamw(&update, i);
+    free(update.table);
     return update.builder.status;
 }

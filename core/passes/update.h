@@ -1,7 +1,8 @@
 /* Adds the update section: gradient norm, clipping, AdamW for every parameter that has a gradient, and the optimizer's
  * state.
  *
- * Values it makes: "<parameter>.m", "<parameter>.v" (state, zero before the first step), the table of squares, the
+ * Values it makes: "<parameter>.m", "<parameter>.v" (state, zero before the first step), the slots of squares, their
+ * sums a gradient in the order of parameters, and the constant that says which slots each has, the
  * inputs "learning_rate" and "bias_correction", the results "grad_norm" and "finite". The losses of the whole global
  * batch come from the value "losses" (f64, [sequences]). `finite` is state: once 0, every later update leaves all
  * weights as they are. */
@@ -14,7 +15,7 @@ struct update_policy {
     float beta1, beta2, epsilon;
     float weight_decay; /* for parameters flagged VALUE_DECAY */
     float clip;         /* largest gradient norm; 0: no clipping */
-    int64_t leaves; /* equal parts of a gradient whose squares have a slot each; fewer where they do not divide it */
+    bool exact;         /* the squares of a gradient are added in parts, with a slot each, as docs/numerics.md says */
 };
 
 int pass_update(struct program *program, const struct update_policy *policy, struct error *error);

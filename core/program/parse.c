@@ -220,6 +220,34 @@ static bool parse_flags(struct cursor *cursor, int64_t values, struct value *val
     return (source >= NO_VALUE && source < values) || parse_fail(cursor, "a source that stands above");
 }
 
+/* The numbers that a constant holds, where they stand there. */
+static bool parse_contents(struct cursor *cursor, struct program *program, int32_t value)
+{
+    const int64_t count = value_elements(&program->values[value]);
+    int32_t *contents;
+    bool fits = true;
+
+    if (!accept(cursor, "holds"))
+        return true;
+    if (program->values[value].kind != VALUE_CONSTANT || program->values[value].dtype != LLMRUN_I32)
+        return parse_fail(cursor, "contents of a constant i32 alone");
+    if (count > (int64_t)strlen(cursor->at))
+        return parse_fail(cursor, "a number for each element");
+    contents = calloc((size_t)count + 1, sizeof *contents);
+    if (contents == NULL)
+        return parse_fail(cursor, "more memory");
+    for (int64_t i = 0; fits && i < count; i++) {
+        int64_t number = 0;
+
+        fits = (i == 0 || expect(cursor, ",")) && parse_integer(cursor, &number) &&
+               ((number >= INT32_MIN && number <= INT32_MAX) || parse_fail(cursor, "a number of 32 bits"));
+        contents[i] = (int32_t)number;
+    }
+    fits = fits && (program_set_contents(program, value, contents) || parse_fail(cursor, "more memory"));
+    free(contents);
+    return fits;
+}
+
 static bool parse_value(struct cursor *cursor, struct program *program)
 {
     char *name = NULL;
@@ -239,7 +267,8 @@ static bool parse_value(struct cursor *cursor, struct program *program)
         fits = id != NO_VALUE || parse_fail(cursor, "more memory");
     }
     free(name);
-    return fits && parse_flags(cursor, id, &program->values[id]) && expect(cursor, "\n");
+    return fits && parse_flags(cursor, id, &program->values[id]) && parse_contents(cursor, program, id) &&
+           expect(cursor, "\n");
 }
 
 static bool parse_attribute(struct cursor *cursor, enum attribute_type type, void *at)

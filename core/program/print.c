@@ -46,6 +46,8 @@ static void print_value(const struct program *program, int64_t id, struct text *
     print_sharding(value, text);
     if (value->source != NO_VALUE)
         text_add(text, " of %%%d", value->source);
+    for (int64_t i = 0; value->contents != NULL && i < value_elements(value); i++)
+        text_add(text, "%s%d", i == 0 ? " holds " : ",", value->contents[i]);
     text_add(text, "\n");
 }
 

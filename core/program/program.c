@@ -16,8 +16,10 @@ void program_init(struct program *program)
 
 void program_free(struct program *program)
 {
-    for (int64_t i = 0; i < program->value_count; i++)
+    for (int64_t i = 0; i < program->value_count; i++) {
         free((char *)program->values[i].name);
+        free(program->values[i].contents);
+    }
     free(program->values);
     free(program->ops);
     free(program->operands);
@@ -50,6 +52,19 @@ static char *unique_name(const struct program *program, const char *name)
     if (unique.failed)
         text_free(&unique);
     return unique.data;
+}
+
+bool program_set_contents(struct program *program, int32_t value, const int32_t *contents)
+{
+    const size_t bytes = (size_t)value_elements(&program->values[value]) * sizeof *contents;
+    int32_t *copy = malloc(bytes > 0 ? bytes : 1);
+
+    if (copy == NULL)
+        return false;
+    memcpy(copy, contents, bytes);
+    free(program->values[value].contents);
+    program->values[value].contents = copy;
+    return true;
 }
 
 int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype,

@@ -1,6 +1,6 @@
 /* The step program: everything one rank computes, as flat arrays of values and ops with int32 ids. It is made by a
- * model builder, rewritten by passes (program in, program out), planned, and walked by the executor. But for the names
- * of values it holds no pointer, so it prints, parses, diffs and hashes as text (program/text.h).
+ * model builder, rewritten by passes (program in, program out), planned, and walked by the executor. But for names
+ * and contents of values it holds no pointer, so it prints, parses, diffs and hashes as text (program/text.h).
  *
  * Ops stand in sections; a section's ops are contiguous and run in order. Launching a section for another microbatch
  * binds other memory to the values that are per microbatch. */
@@ -78,9 +78,10 @@ struct value {
     uint8_t dtype; /* LLMRUN_F32 ... */
     uint8_t rank;
     uint8_t split_count;
-    int32_t source;                        /* the value this one belongs to, or NO_VALUE */
-    int64_t shape[LLMRUN_MAX_RANK];        /* what this rank has; unused entries 0 */
-    int64_t full[LLMRUN_MAX_RANK];         /* of all ranks; `shape` where nothing is split */
+    int32_t source;                 /* the value this one belongs to, or NO_VALUE */
+    int32_t *contents;              /* of a constant i32 that a pass made; owned by the program. NULL: the model's */
+    int64_t shape[LLMRUN_MAX_RANK]; /* what this rank has; unused entries 0 */
+    int64_t full[LLMRUN_MAX_RANK];  /* of all ranks; `shape` where nothing is split */
     struct split splits[VALUE_MAX_SPLITS]; /* in the order of enum mesh_axis: each cuts what those before it left */
     struct partial partial[MESH_AXES];
 };
@@ -141,6 +142,9 @@ void program_free(struct program *program);
  * where it is. Shape entries beyond `rank` are ignored. Returns its id, or NO_VALUE when there is no memory. */
 int32_t program_add_value(struct program *program, const char *name, enum value_kind kind, uint32_t dtype,
                           uint32_t rank, const int64_t *shape);
+
+/* Gives a constant i32 its contents, value_elements numbers, which are copied. False when there is no memory. */
+bool program_set_contents(struct program *program, int32_t value, const int32_t *contents);
 
 /* Starts a section; ops are added to the last one. */
 int program_add_section(struct program *program, enum section_kind kind, int32_t chunk, struct error *error);

@@ -5,9 +5,12 @@
 static int write_one(struct executor *executor, const struct model_config *model, int32_t id, struct error *error)
 {
     const struct value *value = &executor_compiled(executor)->program.values[id];
-    void *data = malloc((size_t)value_bytes(value));
+    void *data;
     int status;
 
+    if (value->contents != NULL)
+        return executor_write(executor, id, value->contents, error);
+    data = malloc((size_t)value_bytes(value));
     if (data == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for %s, %lld bytes", value->name,
                          (long long)value_bytes(value));

@@ -1,4 +1,4 @@
-/* Values that the host writes once: the tables of rotary positions. */
+/* Values that the host writes once: the tables of rotary positions, and what passes made. */
 #ifndef LLMRUN_RUNTIME_CONSTANTS_H
 #define LLMRUN_RUNTIME_CONSTANTS_H
 

@@ -188,10 +188,10 @@
 #define LLMRUN_SUM_SQUARES_SUMS 1
 #define LLMRUN_SUM_SQUARES_OPERANDS 2
 
-/* norm = sqrt(sum of sums in order); scale = min(1, max_norm / (norm + 1e-6)); finite stays 1 while norm and all losses are */
+/* norm = sqrt(sum of roots in order); scale = min(1, max_norm / (norm + 1e-6)); finite stays 1 while norm and all losses are */
 #define LLMRUN_OP_CLIP 19
 #define LLMRUN_OP_CLIP_VERSION 1
-#define LLMRUN_CLIP_SUMS 0
+#define LLMRUN_CLIP_ROOTS 0
 #define LLMRUN_CLIP_LOSSES 1
 #define LLMRUN_CLIP_FINITE 2
 #define LLMRUN_CLIP_SCALE 3
@@ -290,7 +290,15 @@
 #define LLMRUN_REDUCE_Y 2
 #define LLMRUN_REDUCE_OPERANDS 3
 
-#define LLMRUN_OPS 29 /* one past the last */
+/* roots[k] of line {first slot, row parts, column parts} of table: row parts of each column part as a balanced tree, then these */
+#define LLMRUN_OP_SLOT_TREE 29
+#define LLMRUN_OP_SLOT_TREE_VERSION 1
+#define LLMRUN_SLOT_TREE_SUMS 0
+#define LLMRUN_SLOT_TREE_TABLE 1
+#define LLMRUN_SLOT_TREE_ROOTS 2
+#define LLMRUN_SLOT_TREE_OPERANDS 3
+
+#define LLMRUN_OPS 30 /* one past the last */
 
 struct llmrun_embedding_grad_attributes {
     uint32_t batch_parts; /* equal parts of the tokens that are summed as a balanced tree; 1: one chain */

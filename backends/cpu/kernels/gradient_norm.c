@@ -1,4 +1,4 @@
-/* sum_squares, clip */
+/* sum_squares, slot_tree, clip */
 #include <math.h>
 
 #include "kernels/lanes.h"
@@ -11,15 +11,15 @@
  * memory's rate unused. */
 #define PREFETCH_BYTES 4096
 
-/* x as a matrix of leaves, and each leaf as blocks of rows. A block is summed in sixteen lanes, the sums of a leaf's
+/* x as a matrix of parts, and each part as blocks of rows. A block is summed in sixteen lanes, the sums of a part's
  * blocks are added in order. */
 struct squares {
     const float *x;
-    double *of_block; /* [row leaves, blocks, column leaves] */
+    double *of_block; /* [row parts, blocks, column parts] */
     int64_t columns;
-    int64_t row_parts, leaf_rows;
-    int64_t column_parts, leaf_columns;
-    int64_t blocks, block_rows; /* of a leaf */
+    int64_t row_parts, part_rows;
+    int64_t column_parts, part_columns;
+    int64_t blocks, block_rows; /* of a part */
     int64_t task_blocks;
 };
 
@@ -30,10 +30,10 @@ static struct squares squares_of_op(const struct llmrun_op *op)
     struct squares squares = {
         .columns = x->shape[x->rank - 1], .row_parts = attributes->row_parts, .column_parts = attributes->column_parts};
 
-    squares.leaf_rows = operand_elements(x) / squares.columns / squares.row_parts;
-    squares.leaf_columns = squares.columns / squares.column_parts;
-    squares.block_rows = squares.leaf_columns < BLOCK ? BLOCK / squares.leaf_columns : 1;
-    squares.blocks = lanes_parts(squares.leaf_rows, squares.block_rows);
+    squares.part_rows = operand_elements(x) / squares.columns / squares.row_parts;
+    squares.part_columns = squares.columns / squares.column_parts;
+    squares.block_rows = squares.part_columns < BLOCK ? BLOCK / squares.part_columns : 1;
+    squares.blocks = lanes_parts(squares.part_rows, squares.block_rows);
     squares.task_blocks = lanes_parts(TASK, squares.block_rows * squares.columns);
     return squares;
 }
@@ -43,9 +43,9 @@ static double block_sum(const struct squares *squares, const float *x, int64_t r
     struct f64x16 sum = vec_double_zero();
 
     for (int64_t row = 0; row < rows; row++, x += squares->columns)
-        for (int64_t i = 0; i < squares->leaf_columns; i += VEC_LANES) {
+        for (int64_t i = 0; i < squares->part_columns; i += VEC_LANES) {
             __builtin_prefetch((const void *)((uintptr_t)(x + i) + PREFETCH_BYTES));
-            sum = vec_double_add_square(sum, vec_load_part(x + i, vec_lanes_left(squares->leaf_columns, i), 0.0f));
+            sum = vec_double_add_square(sum, vec_load_part(x + i, vec_lanes_left(squares->part_columns, i), 0.0f));
         }
     return vec_double_sum(sum);
 }
@@ -57,12 +57,12 @@ static void blocks_task(void *context, int64_t task, int thread)
 
     (void)thread;
     for (int64_t block = some.begin; block < some.end; block++) {
-        struct lanes_range rows = lanes_part(squares->leaf_rows, squares->block_rows, block % squares->blocks);
-        int64_t first = block / squares->blocks * squares->leaf_rows + rows.begin;
+        struct lanes_range rows = lanes_part(squares->part_rows, squares->block_rows, block % squares->blocks);
+        int64_t first = block / squares->blocks * squares->part_rows + rows.begin;
 
         for (int64_t c = 0; c < squares->column_parts; c++)
             squares->of_block[block * squares->column_parts + c] = block_sum(
-                squares, squares->x + first * squares->columns + c * squares->leaf_columns, rows.end - rows.begin);
+                squares, squares->x + first * squares->columns + c * squares->part_columns, rows.end - rows.begin);
     }
 }
 
@@ -75,13 +75,13 @@ static void sum_squares_run(const struct kernel_call *call)
     squares.x = call->operands[LLMRUN_SUM_SQUARES_X];
     squares.of_block = call->workspace;
     pool_run(call->pool, lanes_parts(squares.row_parts * squares.blocks, squares.task_blocks), blocks_task, &squares);
-    for (int64_t leaf = 0; leaf < squares.row_parts * squares.column_parts; leaf++) {
-        int64_t r = leaf / squares.column_parts, c = leaf % squares.column_parts;
+    for (int64_t part = 0; part < squares.row_parts * squares.column_parts; part++) {
+        int64_t r = part / squares.column_parts, c = part % squares.column_parts;
         double sum = 0.0;
 
         for (int64_t block = 0; block < squares.blocks; block++)
             sum += squares.of_block[(r * squares.blocks + block) * squares.column_parts + c];
-        sums[leaf] = sum;
+        sums[part] = sum;
     }
 }
 
@@ -102,16 +102,60 @@ extern const struct kernel KERNEL_NAME(sum_squares);
 const struct kernel KERNEL_NAME(sum_squares) = {
     .name = "sum_squares " KERNEL_ISA_TEXT, .query = sum_squares_query, .run = sum_squares_run};
 
+/* `count` numbers, `stride` apart, as a balanced tree. */
+static double tree_of(const double *numbers, int64_t stride, int64_t count)
+{
+    int64_t half = 1;
+
+    if (count == 1)
+        return numbers[0];
+    while (2 * half < count)
+        half *= 2;
+    return tree_of(numbers, stride, half) + tree_of(numbers + half * stride, stride, count - half);
+}
+
+/* Column parts first to first + count - 1 of slots [rows, columns]: within each its row parts, then these. */
+static double column_trees(const double *slots, int64_t rows, int64_t columns, int64_t first, int64_t count)
+{
+    int64_t half = 1;
+
+    if (count == 1)
+        return tree_of(slots + first, columns, rows);
+    while (2 * half < count)
+        half *= 2;
+    return column_trees(slots, rows, columns, first, half) +
+           column_trees(slots, rows, columns, first + half, count - half);
+}
+
+/* A line that names slots which are not there makes a NaN. */
+static void slot_tree_run(const struct kernel_call *call)
+{
+    const double *sums = call->operands[LLMRUN_SLOT_TREE_SUMS];
+    const int32_t *line = call->operands[LLMRUN_SLOT_TREE_TABLE];
+    double *roots = call->operands[LLMRUN_SLOT_TREE_ROOTS];
+    int64_t slots = call->op->operands[LLMRUN_SLOT_TREE_SUMS].shape[0];
+
+    for (int64_t i = 0; i < call->op->operands[LLMRUN_SLOT_TREE_ROOTS].shape[0]; i++, line += 3) {
+        int64_t first = line[0], rows = line[1], columns = line[2];
+
+        roots[i] = first >= 0 && rows > 0 && columns > 0 && first + rows * columns <= slots
+                       ? column_trees(sums + first, rows, columns, 0, columns)
+                       : (double)NAN;
+    }
+}
+
+LANES_KERNEL(slot_tree, "did", 0, slot_tree_run)
+
 static void clip_run(const struct kernel_call *call)
 {
     const struct llmrun_clip_attributes *attributes = call->op->attributes;
-    const double *sums = call->operands[LLMRUN_CLIP_SUMS];
+    const double *roots = call->operands[LLMRUN_CLIP_ROOTS];
     const double *losses = call->operands[LLMRUN_CLIP_LOSSES];
     double total = 0.0, norm, scale = 1.0;
     uint32_t finite;
 
-    for (int64_t i = 0; i < call->op->operands[LLMRUN_CLIP_SUMS].shape[0]; i++)
-        total += sums[i];
+    for (int64_t i = 0; i < call->op->operands[LLMRUN_CLIP_ROOTS].shape[0]; i++)
+        total += roots[i];
     norm = sqrt(total);
     if (attributes->max_norm > 0.0f && attributes->max_norm / (norm + 1e-6) < 1.0)
         scale = attributes->max_norm / (norm + 1e-6);

@@ -29,7 +29,7 @@ static const struct op_form forms[LLMRUN_OPS] = {
     FORM(CAST, cast, 1, 0, "* *"),
     FORM(INIT, init, 0, ATTRIBUTES(init), "*"),
     FORM(SUM_SQUARES, sum_squares, 1, ATTRIBUTES(sum_squares), "* s"),
-    FORM(CLIP, clip, 2, ATTRIBUTES(clip), "s b 1 1 1"),
+    FORM(CLIP, clip, 2, ATTRIBUTES(clip), "k b 1 1 1"),
     FORM(ADAMW, adamw, 5, ATTRIBUTES(adamw), "* 1 2 1 1 * * * ?*"),
     FORM(RMSNORM, rmsnorm, 3, ATTRIBUTES(rmsnorm), "tc ?tc c tc ?tc t"),
     FORM(RMSNORM_GRAD, rmsnorm_grad, 5, ATTRIBUTES(rmsnorm_grad), "tc tc c t ?tc tc ?rc"),
@@ -39,6 +39,7 @@ static const struct op_form forms[LLMRUN_OPS] = {
     FORM(ATTENTION_CACHED, attention_cached, 4, ATTRIBUTES(attention_cached), "tm tg tg 1 rg rg tm"),
     FORM(FOLD, fold, 1, 0, "rn p?n"),
     FORM(REDUCE, reduce, 2, 0, "* ?* *"),
+    FORM(SLOT_TREE, slot_tree, 2, 0, "s k3 k"),
 };
 
 static const int64_t element_bytes[LLMRUN_DTYPES] = {0, 8, 4, 2, 2, 4, 4, 1, 1, 1, 1, 1, 1};

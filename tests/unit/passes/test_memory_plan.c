@@ -227,6 +227,7 @@ static void constants_keep_their_type_and_lie_in_a_region_of_their_own(void **st
     struct compile_request request = demo(RECOMPUTE_FULL);
     struct compiled compiled;
     struct error error;
+    const struct value *slots;
     int constants = 0;
 
     (void)state;
@@ -239,12 +240,16 @@ static void constants_keep_their_type_and_lie_in_a_region_of_their_own(void **st
     for (int64_t i = 0; i < compiled.program.value_count; i++) {
         if (compiled.program.values[i].kind != VALUE_CONSTANT)
             continue;
-        assert_int_equal(compiled.program.values[i].dtype, LLMRUN_F32);
+        assert_int_equal(compiled.program.values[i].dtype,
+                         compiled.program.values[i].contents != NULL ? LLMRUN_I32 : LLMRUN_F32);
         assert_int_equal(compiled.plan.placements[i].region, REGION_CONSTANTS);
         constants++;
     }
-    assert_int_equal(constants, 2);
-    assert_int_equal(compiled.plan.region_bytes[REGION_CONSTANTS], 2 * round_up(request.sequence * 4 * 4, 256));
+    assert_int_equal(constants, 3); /* cosines, sines, and the slots of the gradient norm, which recompute keeps */
+    slots = &compiled.program.values[program_find(&compiled.program, "grad_slots")];
+    assert_non_null(slots->contents);
+    assert_int_equal(compiled.plan.region_bytes[REGION_CONSTANTS],
+                     2 * round_up(request.sequence * 4 * 4, 256) + round_up(value_bytes(slots), 256));
     compiled_free(&compiled);
 }
 

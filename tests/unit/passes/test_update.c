@@ -26,21 +26,25 @@ static void an_update_needs_gradients(void **state)
     program_free(&program);
 }
 
-/* Every gradient has a slot of its own in the table of squares, and clip reads the whole table. */
+/* Every gradient has slots of its own, which a line of the table of slot_tree names. */
 static void every_gradient_counts_once_in_the_norm(void **state)
 {
     bool taken[4096] = {false};
     struct update_policy cut = policy;
     struct program program;
     struct error error;
+    const struct value *table;
+    const int32_t *line;
     int64_t slots;
     int written = 0;
 
     (void)state;
-    cut.leaves = 8;
+    cut.exact = true;
     golden_read("mlp_backward", &program);
     assert_int_equal(pass_update(&program, &cut, &error), STATUS_OK);
     slots = program.values[program_find(&program, "grad_squares")].shape[0];
+    table = &program.values[program_find(&program, "grad_slots")];
+    line = table->contents;
     for (int64_t i = 0; i < program.op_count; i++) {
         const struct op *op = &program.ops[i];
 
@@ -54,8 +58,13 @@ static void every_gradient_counts_once_in_the_norm(void **state)
                 taken[slot] = true;
                 written++;
             }
+            assert_int_equal(line[0], squares->slot);
+            assert_int_equal(line[1], squares->row_parts);
+            assert_int_equal(line[2], squares->column_parts);
+            line += 3;
         }
     }
+    assert_ptr_equal(line, table->contents + value_elements(table));
     assert_int_equal(written, slots);
     program_free(&program);
 }

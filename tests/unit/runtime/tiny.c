@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "runtime/constants.h"
+
 #define FIRST_DOCUMENT 5 /* tokens of the first document of each sequence */
 
 static const struct update_policy policy = {
@@ -69,6 +71,7 @@ void tiny_initialise(struct tiny *tiny)
     tiny_ok(tiny, executor_submit(tiny->executor, EXECUTOR_INIT, &tiny->error));
     tiny_ok(tiny, executor_collect(tiny->executor, &tiny->error));
     tiny_ok(tiny, executor_write(tiny->executor, tiny_value(tiny, VALUE_FINITE), &one, &tiny->error));
+    tiny_ok(tiny, constants_write(tiny->executor, &tiny->request.model, &tiny->error));
 }
 
 void tiny_open(struct tiny *tiny, const char *backend, const char *key, const char *value,

@@ -376,6 +376,21 @@ static void check_sum_squares(const struct size *size, uint32_t dtype, enum numb
     op_case_check(&op, describe(size, LLMRUN_F32, numbers, variant));
 }
 
+/* Gradients of many and of few parts; the last line of the second variant names slots that are not there. */
+static void check_slot_tree(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+{
+    const int32_t rows = (int32_t)size->tokens, columns = (int32_t)(size->channels < 300 ? size->channels : 300);
+    const int32_t lines[3][3] = {{1, rows, columns}, {0, 1, columns + 1}, {variant == 0 ? 3 : 4, rows * columns, 1}};
+    struct op_case op;
+
+    (void)dtype;
+    op_case_begin(&op, LLMRUN_OP_SLOT_TREE, NULL, seed(size, variant));
+    op_case_operand(&op, LLMRUN_SLOT_TREE_SUMS, LLMRUN_F64, EXTENTS(rows * columns + 3), numbers);
+    memcpy(op_case_operand(&op, LLMRUN_SLOT_TREE_TABLE, LLMRUN_I32, EXTENTS(3, 3), NUMBERS_SMALL), lines, sizeof lines);
+    op_case_operand(&op, LLMRUN_SLOT_TREE_ROOTS, LLMRUN_F64, EXTENTS(3), numbers);
+    op_case_check(&op, describe(size, LLMRUN_F32, numbers, variant));
+}
+
 static void check_clip(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
     struct llmrun_clip_attributes attributes = {variant == 0 ? 0.0f : 1.0f, 0};
@@ -383,7 +398,7 @@ static void check_clip(const struct size *size, uint32_t dtype, enum numbers num
 
     (void)dtype;
     op_case_begin(&op, LLMRUN_OP_CLIP, &attributes, seed(size, variant));
-    op_case_operand(&op, LLMRUN_CLIP_SUMS, LLMRUN_F64, EXTENTS(size->channels), NUMBERS_SMALL);
+    op_case_operand(&op, LLMRUN_CLIP_ROOTS, LLMRUN_F64, EXTENTS(size->channels), NUMBERS_SMALL);
     op_case_operand(&op, LLMRUN_CLIP_LOSSES, LLMRUN_F64, EXTENTS(size->tokens), numbers);
     op_case_operand(&op, LLMRUN_CLIP_SCALE, LLMRUN_F32, EXTENTS(1), numbers);
     op_case_operand(&op, LLMRUN_CLIP_NORM, LLMRUN_F32, EXTENTS(1), numbers);
@@ -461,6 +476,7 @@ EXACT_TEST(swiglu_grad, 1)
 EXACT_TEST(rope, 4)
 EXACT_TEST(adamw, 3)
 EXACT_TEST(sum_squares, 4)
+EXACT_TEST(slot_tree, 2)
 EXACT_TEST(clip, 2)
 EXACT_TEST(init, 3)
 
@@ -487,6 +503,7 @@ int main(void)
         cmocka_unit_test(rope_has_the_bits_of_the_reference),
         cmocka_unit_test(adamw_has_the_bits_of_the_reference),
         cmocka_unit_test(sum_squares_has_the_bits_of_the_reference),
+        cmocka_unit_test(slot_tree_has_the_bits_of_the_reference),
         cmocka_unit_test(clip_has_the_bits_of_the_reference),
         cmocka_unit_test(init_has_the_bits_of_the_reference),
     };

@@ -328,7 +328,7 @@ static void clip_equals_pytorch(void **state)
         op_case_end(&op);
     }
     op_case_begin(&op, LLMRUN_OP_CLIP, &clip, 1);
-    memcpy(op_case_operand(&op, LLMRUN_CLIP_SUMS, LLMRUN_F64, EXTENTS(2), NUMBERS_USUAL), sums, sizeof(sums));
+    memcpy(op_case_operand(&op, LLMRUN_CLIP_ROOTS, LLMRUN_F64, EXTENTS(2), NUMBERS_USUAL), sums, sizeof(sums));
     op_case_operand(&op, LLMRUN_CLIP_LOSSES, LLMRUN_F64, EXTENTS(3), NUMBERS_USUAL);
     *(uint32_t *)op_case_operand(&op, LLMRUN_CLIP_FINITE, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = 1;
     result(&op, LLMRUN_CLIP_SCALE, EXTENTS(1));
@@ -425,7 +425,7 @@ static uint32_t finite_after(double sum, double loss, uint32_t before)
     uint32_t after;
 
     op_case_begin(&op, LLMRUN_OP_CLIP, &attributes, 1);
-    *(double *)op_case_operand(&op, LLMRUN_CLIP_SUMS, LLMRUN_F64, EXTENTS(1), NUMBERS_USUAL) = sum;
+    *(double *)op_case_operand(&op, LLMRUN_CLIP_ROOTS, LLMRUN_F64, EXTENTS(1), NUMBERS_USUAL) = sum;
     *(double *)op_case_operand(&op, LLMRUN_CLIP_LOSSES, LLMRUN_F64, EXTENTS(1), NUMBERS_USUAL) = loss;
     *(uint32_t *)op_case_operand(&op, LLMRUN_CLIP_FINITE, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = before;
     result(&op, LLMRUN_CLIP_SCALE, EXTENTS(1));
