@@ -38,27 +38,31 @@ static uint32_t next_random(uint64_t *state)
 static void fill_batch(struct step_bench *bench, int64_t step)
 {
     struct engine *engine = &bench->engine;
-    struct batch batch = engine_batch(engine, &engine->train, engine->request.global_batch);
     const uint32_t vocabulary = (uint32_t)engine->request.model.vocab_size;
     uint64_t state = (uint64_t)step;
 
-    for (int64_t i = 0; i < batch.sequences * batch.seq_len; i++) {
-        batch.tokens[i] = (int32_t)(next_random(&state) % vocabulary);
-        batch.targets[i] = (int32_t)(next_random(&state) % vocabulary);
-        batch.weights[i] = 1;
-        batch.positions[i] = (int32_t)(i % batch.seq_len);
-        batch.segment_starts[i] = 0;
+    for (int32_t m = 0; m < engine->compiled.microbatches; m++) {
+        struct batch batch = engine_batch(engine, m);
+
+        for (int64_t i = 0; i < batch.sequences * batch.seq_len; i++) {
+            batch.tokens[i] = (int32_t)(next_random(&state) % vocabulary);
+            batch.targets[i] = (int32_t)(next_random(&state) % vocabulary);
+            batch.weights[i] = 1;
+            batch.positions[i] = (int32_t)(i % batch.seq_len);
+            batch.segment_starts[i] = 0;
+        }
     }
 }
 
 static void fill_scalars(struct step_bench *bench)
 {
     struct engine *engine = &bench->engine;
-    float *correction = executor_input(engine->executor, engine->bias_correction);
+    const struct io_values *io = &engine->compiled.io;
+    float *correction = executor_input(engine->executor, io->bias_correction, 0);
 
-    *(float *)executor_input(engine->executor, engine->inverse_tokens) =
+    *(float *)executor_input(engine->executor, io->inverse_tokens, 0) =
         1 / (float)(engine->request.global_batch * engine->request.sequence);
-    *(float *)executor_input(engine->executor, engine->learning_rate) = (float)bench->config->optim.lr;
+    *(float *)executor_input(engine->executor, io->learning_rate, 0) = (float)bench->config->optim.lr;
     correction[0] = 1;
     correction[1] = 1;
 }
@@ -66,7 +70,7 @@ static void fill_scalars(struct step_bench *bench)
 static float mean_loss(const struct step_bench *bench)
 {
     const struct engine *engine = &bench->engine;
-    const double *losses = executor_result(engine->executor, engine->losses);
+    const double *losses = executor_result(engine->executor, engine->compiled.io.losses);
     double sum = 0;
 
     for (int64_t i = 0; i < engine->request.global_batch; i++)
@@ -82,7 +86,7 @@ static int run_step(struct step_bench *bench, int64_t step, struct error *error)
         return status;
     fill_batch(bench, step);
     fill_scalars(bench);
-    status = executor_submit(bench->engine.executor, EXECUTOR_STEP, error);
+    status = executor_submit(bench->engine.executor, JOB_STEP, error);
     return status == STATUS_OK ? executor_collect(bench->engine.executor, error) : status;
 }
 
@@ -116,8 +120,7 @@ static int measure(struct step_bench *bench, struct error *error)
     const struct program *program = &executor_compiled(bench->engine.executor)->program;
     int status = engine_initialise(&bench->engine, error);
 
-    bench->flops = executor_compiled(bench->engine.executor)->microbatches *
-                   (program_flops(program, SECTION_FORWARD, true) + program_flops(program, SECTION_BACKWARD, true));
+    bench->flops = executor_compiled(bench->engine.executor)->microbatches * program_step_flops(program, true);
     bench->samples = calloc((size_t)(bench->patience * bench->repeat), sizeof *bench->samples);
     if (status == STATUS_OK && bench->samples == NULL)
         status =

@@ -4,7 +4,7 @@
 
 #include "base/status.h"
 
-struct command {
+struct subcommand {
     const char *name;
     const char *summary;
     /* argv[0] is the command's name, argv[argc] is NULL. Results go to stdout; main prints the error and checks stdout.

@@ -8,7 +8,7 @@
 #include "plugin/guard.h"
 #include "process.h"
 
-static const struct command commands[] = {
+static const struct subcommand commands[] = {
     {"train", "train a model; with no config, the built-in demo", command_train},
     {"launch", "start several ranks on this machine", NULL},
     {"eval", "perplexity of a model on a text", command_eval},
@@ -37,7 +37,7 @@ static void print_help(void)
          "Also: --help, --version.");
 }
 
-static const struct command *find_command(const char *name)
+static const struct subcommand *find_command(const char *name)
 {
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i].name, name) == 0)
@@ -72,7 +72,7 @@ static int is_train_argument(const char *word)
 static int dispatch(int argc, char **argv, struct error *error)
 {
     const char *word = argc > 1 ? argv[1] : "--";
-    const struct command *command = find_command(word);
+    const struct subcommand *command = find_command(word);
 
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         print_help();

@@ -42,14 +42,14 @@ static void print_flops(const struct compiled *compiled, const struct compile_re
 {
     const struct program *program = &compiled->program;
     double forward = program_flops(program, SECTION_FORWARD, true) * compiled->microbatches;
-    double backward = program_flops(program, SECTION_BACKWARD, true) * compiled->microbatches;
-    double again = program_flops(program, SECTION_BACKWARD, false) * compiled->microbatches - backward;
+    double step = program_step_flops(program, true) * compiled->microbatches;
+    double again = program_step_flops(program, false) * compiled->microbatches - step;
     double tokens = (double)(request->global_batch * request->sequence);
 
     puts("arithmetic of one step, a multiply-add counted as two; attention over its causal half");
     printf("  %-16s %16.6g\n  %-16s %16.6g\n  %-16s %16.6g   (not counted in MFU)\n", "forward", forward, "backward",
-           backward, "recompute", again);
-    printf("  %-16s %16.6g   %.6g a token\n", "step", forward + backward, (forward + backward) / tokens);
+           step - forward, "recompute", again);
+    printf("  %-16s %16.6g   %.6g a token\n", "step", step, step / tokens);
 }
 
 static void print_plan(const struct compiled *compiled, const struct compile_request *request)
@@ -70,14 +70,17 @@ static void print_plan(const struct compiled *compiled, const struct compile_req
     print_flops(compiled, request);
 }
 
-static int print_text(const struct compiled *compiled, struct error *error)
+static int print_text(const struct compiled *compiled, bool commands, struct error *error)
 {
     struct text text = {0};
     int status = STATUS_OK;
 
-    program_print(&compiled->program, &text);
+    if (commands)
+        commands_print(&compiled->program, &compiled->flow, &compiled->commands, &text);
+    else
+        program_print(&compiled->program, &text);
     if (text.failed)
-        status = error_set(error, STATUS_MEMORY, "no memory to print the program");
+        status = error_set(error, STATUS_MEMORY, "no memory to print the plan");
     else
         fputs(text.data, stdout);
     text_free(&text);
@@ -115,7 +118,7 @@ static int plan(const struct config *config, const char *dump, struct error *err
     if (status != STATUS_OK)
         return status;
     if (dump != NULL)
-        status = print_text(&compiled, error);
+        status = print_text(&compiled, strcmp(dump, "commands") == 0, error);
     else
         print_plan(&compiled, &request);
     compiled_free(&compiled);
@@ -126,7 +129,8 @@ int command_plan(int argc, char **argv, struct error *error)
 {
     const char *dump = NULL;
     const struct command_option options[] = {
-        {"dump", OPTION_TEXT, "step", "print the step program in its text form", .target = &dump},
+        {"dump", OPTION_TEXT, "step|commands", "print the step program in its text form, or the commands of each job",
+         .target = &dump},
     };
     const struct usage usage = {"plan",
                                 "Memory and arithmetic of a run, before anything runs",
@@ -139,8 +143,9 @@ int command_plan(int argc, char **argv, struct error *error)
     struct config config;
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
-    if (status == STATUS_OK && !arguments.done && dump != NULL && strcmp(dump, "step") != 0)
-        status = error_set(error, STATUS_USAGE, "--dump is '%.40s'; it can be step", dump);
+    if (status == STATUS_OK && !arguments.done && dump != NULL && strcmp(dump, "step") != 0 &&
+        strcmp(dump, "commands") != 0)
+        status = error_set(error, STATUS_USAGE, "--dump is '%.40s'; it can be step or commands", dump);
     if (status == STATUS_OK && !arguments.done) {
         status = arguments_load_config(&arguments, &config, error);
         if (status == STATUS_OK) {

@@ -5,13 +5,20 @@
 
 #include "compile/values.h"
 #include "passes/backward.h"
+#include "passes/combine.h"
+#include "passes/cut.h"
 #include "passes/flops.h"
 #include "passes/precision.h"
 #include "passes/reduction_order.h"
-#include "program/op_table.h"
 #include "program/verify.h"
 
-static int build(const struct compile_request *request, struct program *program, struct error *error)
+static int32_t chunks_of(const struct compile_request *request)
+{
+    return request->chunks != 0 ? request->chunks : 1;
+}
+
+static int build(const struct compile_request *request, struct program *program, struct io_values *io,
+                 struct error *error)
 {
     struct builder builder;
 
@@ -20,27 +27,31 @@ static int build(const struct compile_request *request, struct program *program,
     builder.role = ROLE_UPDATE;
     model_build_init(&builder, &request->model, request->seed);
     builder.role = ROLE_FORWARD;
-    if (request->train)
-        values_build_train(&builder, request);
+    if (request->train) {
+        values_build_train(&builder, request, io);
+        if (builder.status == STATUS_OK)
+            builder.status = pass_backward(program, error);
+    }
     if (request->eval_batch > 0)
-        values_build_evaluate(&builder, request);
+        values_build_evaluate(&builder, request, io);
     if (request->generate)
-        values_build_generate(&builder, request);
+        values_build_generate(&builder, request, io);
     return builder.status;
 }
 
-/* The passes in their order. Sharding comes after precision; the pipeline cut and data parallelism after recompute. */
+/* The passes in their order; the first one, backward, ran when forward was built. Sharding comes after precision, data
+ * parallelism and ZeRO after recompute. */
 static int run_passes(const struct compile_request *request, const struct reduction_form *form, struct program *program,
                       struct error *error)
 {
+    const struct cut_form cut = {.layers = (int32_t)request->model.n_layer,
+                                 .chunks = request->train ? chunks_of(request) : 1,
+                                 .split = pipeline_splits(request->schedule)};
     struct update_policy update = request->update;
-    int status = STATUS_OK;
+    int status;
 
     update.exact = form->exact;
-    if (request->train)
-        status = pass_backward(program, error);
-    if (status == STATUS_OK)
-        status = pass_reduction_order(program, form, error);
+    status = pass_reduction_order(program, form, error);
     if (status == STATUS_OK && request->train)
         status = pass_update(program, &update, error);
     if (status == STATUS_OK)
@@ -48,46 +59,58 @@ static int run_passes(const struct compile_request *request, const struct reduct
     if (status == STATUS_OK)
         status = pass_recompute(program, request->recompute, error);
     if (status == STATUS_OK)
+        status = pass_cut(program, &cut, error);
+    if (status == STATUS_OK && request->train)
+        status = pass_combine(program, form, error);
+    if (status == STATUS_OK)
         status = program_verify(program, error);
     if (status == STATUS_OK)
         status = flops_check(program, error);
     return status;
 }
 
-static int ask_workspace(const struct compile_request *request, const struct compiled *compiled, int64_t *largest,
-                         struct error *error)
+/* Values that passes add. */
+static void find_added(const struct program *program, struct io_values *io)
 {
-    *largest = 0;
-    for (int64_t i = 0; i < compiled->program.op_count; i++) {
-        struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
-        struct llmrun_op op;
-        int64_t bytes = 0;
-        int status;
-
-        compile_describe(compiled, &compiled->program.ops[i], tensors, &op);
-        status = request->query(request->query_context, &op, &bytes, error);
-        if (status != STATUS_OK)
-            return status;
-        *largest = bytes > *largest ? bytes : *largest;
-    }
-    return STATUS_OK;
+    io->learning_rate = program_find(program, "learning_rate");
+    io->bias_correction = program_find(program, "bias_correction");
+    io->grad_norm = program_find(program, "grad_norm");
+    io->finite = program_find(program, "finite");
 }
 
+static int make_schedule(const struct compile_request *request, struct compiled *compiled, struct error *error)
+{
+    const struct pipeline_shape shape = {.ranks = 1,
+                                         .chunks = chunks_of(request),
+                                         .microbatches = compiled->microbatches,
+                                         .groups = (int32_t)compiled->form.groups,
+                                         .zero = compiled->form.accumulate};
+    int status = pipeline_of_kind(request->schedule, &shape, &compiled->pipeline, error);
+
+    return status == STATUS_OK ? pipeline_check(&compiled->pipeline, error) : status;
+}
+
+/* From sections to commands and memory. */
 static int plan(const struct compile_request *request, struct compiled *compiled, struct error *error)
 {
-    int64_t workspace;
-    int status = memory_plan_make(&compiled->program, compiled->microbatches, 0, request->device_compiles,
-                                  &compiled->plan, error);
+    int64_t workspace = 0;
+    int status = STATUS_OK;
 
-    if (status != STATUS_OK || request->query == NULL)
-        return status;
-    status = ask_workspace(request, compiled, &workspace, error);
-    if (status != STATUS_OK)
-        return status;
-    compiled->workspace_known = true;
-    memory_plan_free(&compiled->plan);
-    return memory_plan_make(&compiled->program, compiled->microbatches, workspace, request->device_compiles,
-                            &compiled->plan, error);
+    if (request->train)
+        status = make_schedule(request, compiled, error);
+    if (status == STATUS_OK)
+        status =
+            flow_make(&compiled->program, &compiled->pipeline.shape, compiled->pipeline.ranks, &compiled->flow, error);
+    if (status == STATUS_OK)
+        status = commands_make(&compiled->program, &compiled->pipeline, &compiled->flow, compiled->io.microbatch_losses,
+                               &compiled->commands, error);
+    if (status == STATUS_OK && request->query != NULL)
+        status = request->query(request->query_context, compiled, &workspace, error);
+    compiled->workspace_known = request->query != NULL;
+    if (status == STATUS_OK)
+        status = memory_plan_make(&compiled->program, &compiled->flow, compiled->microbatches, workspace,
+                                  request->device_compiles, &compiled->plan, error);
+    return status;
 }
 
 static int check_sizes(const struct compile_request *request, struct error *error)
@@ -101,6 +124,9 @@ static int check_sizes(const struct compile_request *request, struct error *erro
     if (request->train && request->global_batch / request->micro_batch > INT32_MAX)
         return error_set(error, STATUS_USAGE, "train.global_batch %lld has more than %d microbatches of %lld",
                          (long long)request->global_batch, INT32_MAX, (long long)request->micro_batch);
+    if (request->train && (chunks_of(request) < 1 || chunks_of(request) > request->model.n_layer))
+        return error_set(error, STATUS_USAGE, "parallel.chunks is %d; a model of %lld layers has 1 to %lld",
+                         request->chunks, (long long)request->model.n_layer, (long long)request->model.n_layer);
     if (request->sequence < 1)
         return error_set(error, STATUS_USAGE, "data.seq_len is %lld; at least 1 is needed",
                          (long long)request->sequence);
@@ -113,6 +139,8 @@ static int check_sizes(const struct compile_request *request, struct error *erro
 static int make_form(const struct compile_request *request, struct reduction_form *form, struct error *error)
 {
     const struct reduction_request sums = {.exact = request->exact,
+                                           .one_backward =
+                                               chunks_of(request) == 1 && !pipeline_splits(request->schedule),
                                            .sequence = request->sequence,
                                            .global_batch = request->train ? request->global_batch : 1,
                                            .micro_batch = request->train ? request->micro_batch : 1,
@@ -141,54 +169,15 @@ int compile_step(const struct compile_request *request, struct compiled *compile
         return status;
     compiled->alignment = request->alignment > 0 ? request->alignment : PLAN_ALIGNMENT;
     compiled->microbatches = request->train ? (int32_t)(request->global_batch / request->micro_batch) : 1;
-    status = build(request, &compiled->program, error);
+    values_none(&compiled->io);
+    status = build(request, &compiled->program, &compiled->io, error);
     if (status == STATUS_OK)
         status = run_passes(request, &compiled->form, &compiled->program, error);
-    if (status == STATUS_OK && request->train)
-        status = schedule_accumulate(compiled->microbatches, (int32_t)compiled->form.groups, compiled->form.accumulate,
-                                     &compiled->schedule, error);
-    if (status == STATUS_OK && request->train)
-        status = schedule_check(&compiled->schedule, error);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        find_added(&compiled->program, &compiled->io);
         status = plan(request, compiled, error);
+    }
     if (status != STATUS_OK)
         compiled_free(compiled);
     return status;
-}
-
-void compiled_free(struct compiled *compiled)
-{
-    program_free(&compiled->program);
-    schedule_free(&compiled->schedule);
-    memory_plan_free(&compiled->plan);
-}
-
-int64_t compile_alignment(const struct compiled *compiled, int32_t value)
-{
-    const struct placement *at = &compiled->plan.placements[value];
-    int64_t alignment = at->placed ? at->alignment : PLAN_ALIGNMENT;
-
-    return alignment < compiled->alignment ? alignment : compiled->alignment;
-}
-
-void compile_describe(const struct compiled *compiled, const struct op *op, struct llmrun_tensor *tensors,
-                      struct llmrun_op *out)
-{
-    const struct program *program = &compiled->program;
-    const struct op_info *info = op_info_find(op->op);
-    const int32_t *operands = program_operands(program, op);
-
-    memset(out, 0, sizeof *out);
-    out->size = sizeof *out;
-    out->op = op->op;
-    out->version = op->version;
-    out->flags = LLMRUN_OP_DETERMINISTIC | (compiled->form.exact ? LLMRUN_OP_EXACT : 0);
-    out->accumulate = op->accumulate;
-    out->attributes = program_attributes(program, op);
-    out->attribute_bytes = op_attribute_bytes(info);
-    out->operand_count = op_operand_count(info);
-    out->operands = tensors;
-    for (uint32_t i = 0; i < out->operand_count; i++)
-        program_tensor(program, operands[i], operands[i] != NO_VALUE ? compile_alignment(compiled, operands[i]) : 0,
-                       &tensors[i]);
 }

@@ -1,11 +1,15 @@
-/* The model between the values that the host writes and those that it reads, for each kind of use. */
+/* The model between the values that the host writes and those that it reads, for each kind of use; their ids go into
+ * `io`. */
 #ifndef LLMRUN_COMPILE_VALUES_H
 #define LLMRUN_COMPILE_VALUES_H
 
 #include "compile/compile.h"
 
-void values_build_train(struct builder *builder, const struct compile_request *request);
-void values_build_evaluate(struct builder *builder, const struct compile_request *request);
-void values_build_generate(struct builder *builder, const struct compile_request *request);
+void values_build_train(struct builder *builder, const struct compile_request *request, struct io_values *io);
+void values_build_evaluate(struct builder *builder, const struct compile_request *request, struct io_values *io);
+void values_build_generate(struct builder *builder, const struct compile_request *request, struct io_values *io);
+
+/* No values at all: every id is NO_VALUE. */
+void values_none(struct io_values *io);
 
 #endif

@@ -98,7 +98,7 @@ int32_t gpt2_build_hidden(struct builder *b, const struct model_config *config, 
         branch = build_linear(b, h, l.out_weight, l.out_bias, "mlp.proj"); /* [rows, c] */
         branch = build_dropout(b, branch, batch->random, batch->sequence, p, "mlp.drop");
     }
-    b->layer = -1;
+    b->layer = (int16_t)config->n_layer;
     return build_layernorm(b, branch, x, model.ln_f_weight, model.ln_f_bias, epsilon, NULL, "ln_f");
 }
 

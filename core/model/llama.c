@@ -98,7 +98,7 @@ int32_t llama_build_hidden(struct builder *b, const struct model_config *config,
         h = build_swiglu(b, gate, up, "swiglu");
         branch = build_linear(b, h, l.down_proj, NO_VALUE, "mlp.proj"); /* [rows, c] */
     }
-    b->layer = -1;
+    b->layer = (int16_t)config->n_layer;
     return build_rmsnorm(b, branch, x, model.norm, epsilon, NULL, "norm");
 }
 

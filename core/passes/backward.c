@@ -99,8 +99,8 @@ void backward_contribute_pair(struct backward *backward, int32_t value, int32_t 
     gradient->pair_count++;
 }
 
-/* Marks what depends on a trainable parameter. */
-static void mark_needed(struct backward *backward, const struct section *section)
+/* Marks what depends on a trainable parameter; the ops from `first` to `end` are differentiated. */
+static void mark_needed(struct backward *backward, int32_t first, int32_t end)
 {
     const struct program *program = backward->program;
 
@@ -109,8 +109,8 @@ static void mark_needed(struct backward *backward, const struct section *section
         backward->gradients[i].needed =
             program->values[i].kind == VALUE_PARAMETER && (program->values[i].flags & VALUE_TRAINABLE);
     }
-    for (int32_t i = 0; i < section->op_count; i++) {
-        const struct op *op = &program->ops[section->first_op + i];
+    for (int32_t i = first; i < end; i++) {
+        const struct op *op = &program->ops[i];
         const struct op_info *info = op_info_find(op->op);
         const int32_t *operands = program_operands(program, op);
         bool needed = false;
@@ -136,11 +136,11 @@ static bool op_needed(const struct backward *backward, const struct op *op)
     return false;
 }
 
-static int walk(struct backward *backward, int32_t first_op, int32_t op_count)
+static int walk(struct backward *backward, int32_t first, int32_t end)
 {
-    for (int32_t i = op_count - 1; i >= 0 && backward->builder.status == STATUS_OK; i--) {
+    for (int32_t i = end - 1; i >= first && backward->builder.status == STATUS_OK; i--) {
         /* Copied: the array moves when ops are added. */
-        struct op op = backward->program->ops[first_op + i];
+        struct op op = backward->program->ops[i];
         backward_rule *rule = backward_rule_of(op.op);
 
         if (!op_needed(backward, &op))
@@ -151,32 +151,31 @@ static int walk(struct backward *backward, int32_t first_op, int32_t op_count)
                              "backward rule",
                              op_info_find(op.op)->name);
         backward->builder.layer = op.layer;
-        rule(backward, first_op + i);
+        rule(backward, i);
     }
     return backward->builder.status;
 }
 
 int pass_backward(struct program *program, struct error *error)
 {
-    const struct section *section = program_section(program, SECTION_FORWARD);
+    const struct section *forward = program_section(program, SECTION_FORWARD);
+    const struct section *loss = program_section(program, SECTION_BACKWARD);
+    const int32_t end = (int32_t)program->op_count;
     struct backward backward = {.program = program};
-    int32_t first_op, op_count;
+    int32_t first;
     int status;
 
-    if (section == NULL)
-        return error_set(error, STATUS_BUG, "the program has no forward section to differentiate");
-    first_op = section->first_op;
-    op_count = section->op_count;
+    if (forward == NULL || loss == NULL || loss != forward + 1 ||
+        loss != &program->sections[program->section_count - 1])
+        return error_set(error, STATUS_BUG, "the program does not end with a forward section and its loss");
+    first = forward->first_op;
     /* Only forward values have entries; what the pass adds is never differentiated. */
     backward.gradients = calloc((size_t)program->value_count + 1, sizeof *backward.gradients);
     if (backward.gradients == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for the backward pass");
-    mark_needed(&backward, section);
+    mark_needed(&backward, first, end);
     builder_init(&backward.builder, program, error);
-    builder_section(&backward.builder, SECTION_BACKWARD);
-    status = backward.builder.status;
-    if (status == STATUS_OK)
-        status = walk(&backward, first_op, op_count);
+    status = walk(&backward, first, end);
     free(backward.gradients);
     text_free(&backward.name);
     return status;

@@ -98,6 +98,17 @@ double op_flops(const struct program *program, const struct op *op)
     return count(program, op, &flops, &error) == STATUS_OK ? flops : NAN;
 }
 
+double program_step_flops(const struct program *program, bool useful)
+{
+    static const enum section_kind kinds[] = {SECTION_FORWARD, SECTION_BACKWARD, SECTION_BACKWARD_INPUT,
+                                              SECTION_BACKWARD_WEIGHT};
+    double flops = 0;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        flops += program_flops(program, kinds[i], useful);
+    return flops;
+}
+
 double program_flops(const struct program *program, enum section_kind kind, bool useful)
 {
     double flops = 0;

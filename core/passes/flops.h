@@ -14,4 +14,7 @@ double op_flops(const struct program *program, const struct op *op);
 /* Of all sections of a kind; ops that recompute are left out when `useful` is true. */
 double program_flops(const struct program *program, enum section_kind kind, bool useful);
 
+/* Of one microbatch: its forward and backward, in whatever sections. */
+double program_step_flops(const struct program *program, bool useful);
+
 #endif

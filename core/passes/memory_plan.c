@@ -7,15 +7,13 @@
 #include "program/op_table.h"
 #include "tensor/dtype.h"
 
-/* When an activation is alive, on the time line of the ops of its sections. */
+/* When an activation is alive on its line. */
 struct lifetime {
     int32_t value;
     int64_t bytes;
-    int64_t first, last; /* op indices on the time line */
+    int64_t first, last; /* times of ops */
     int64_t offset;
-    int32_t section; /* the first that uses it */
-    bool crosses;    /* another one does so too */
-    uint8_t line;    /* 0: forward then backward; 1: evaluate; 2: prefill; 3: decode */
+    int32_t line; /* passes/flow.h */
 };
 
 static enum plan_region region_of(const struct value *value)
@@ -36,18 +34,14 @@ static enum plan_region region_of(const struct value *value)
     return regions[value->kind];
 }
 
-static int64_t power_of_two_dividing(int64_t bytes)
-{
-    return bytes == 0 ? PLAN_ALIGNMENT : bytes & -bytes;
-}
-
 /* Bytes of all that stands for a value; false where they cannot be counted. */
-static bool count_bytes(const struct value *value, int32_t microbatches, int64_t *bytes)
+static bool count_bytes(const struct value *value, const struct flow *flow, int32_t pool, int32_t microbatches,
+                        int64_t *bytes)
 {
-    int64_t copies = value->flags & VALUE_PER_MICROBATCH ? microbatches : 1;
+    int64_t copies = pool != NO_POOL ? flow->group_slots[flow->group[pool]] : 1;
 
     if (value->kind == VALUE_INPUT)
-        copies *= 1 + PLAN_INPUT_SETS;
+        copies += PLAN_INPUT_SETS * (value->flags & VALUE_PER_MICROBATCH ? (int64_t)microbatches : 1);
     *bytes = dtype_bytes(value->dtype);
     for (int i = 0; i < value->rank; i++)
         if (!checked_mul(*bytes, value->shape[i], bytes))
@@ -56,13 +50,14 @@ static bool count_bytes(const struct value *value, int32_t microbatches, int64_t
 }
 
 /* All values beside each other, which is more than any plan takes, fit into 63 bits: what follows is never checked. */
-static int check_bytes(const struct program *program, int32_t microbatches, int64_t workspace_bytes,
-                       struct error *error)
+static int check_bytes(const struct program *program, const struct flow *flow, int32_t microbatches,
+                       int64_t workspace_bytes, struct error *error)
 {
     int64_t total = REGIONS * (int64_t)4096, bytes;
 
     for (int64_t i = 0; i < program->value_count; i++)
-        if (!count_bytes(&program->values[i], microbatches, &bytes) || !checked_add(total, bytes, &total))
+        if (!count_bytes(&program->values[i], flow, flow->pool[i], microbatches, &bytes) ||
+            !checked_add(total, bytes, &total))
             return error_set(error, STATUS_USAGE,
                              "the memory of a step cannot be counted in 63 bits (at %s); a smaller model, "
                              "train.micro_batch or data.seq_len is needed",
@@ -73,84 +68,132 @@ static int check_bytes(const struct program *program, int32_t microbatches, int6
     return STATUS_OK;
 }
 
-/* Values outside the activations: one after the other. One that is a part of another (losses of a microbatch) lies in
- * it. */
-static void place_persistent(const struct program *program, int32_t microbatches, struct memory_plan *plan)
+static void place_behind(const struct value *value, enum plan_region region, struct memory_plan *plan,
+                         struct placement *at)
 {
-    for (int64_t i = 0; i < program->value_count; i++) {
-        const struct value *value = &program->values[i];
-        struct placement *at = &plan->placements[i];
-        bool per_microbatch = value->flags & VALUE_PER_MICROBATCH;
-        int64_t bytes = value_bytes(value);
-
-        if (value->kind == VALUE_ACTIVATION)
-            continue;
-        at->region = (uint8_t)region_of(value);
-        at->placed = true;
-        at->stride = per_microbatch ? bytes : 0;
-        at->alignment = PLAN_ALIGNMENT;
-        if (per_microbatch && power_of_two_dividing(bytes) < PLAN_ALIGNMENT)
-            at->alignment = power_of_two_dividing(bytes);
-        if (per_microbatch && value->source != NO_VALUE) {
-            at->offset = plan->placements[value->source].offset;
-            continue;
-        }
-        at->offset = plan->region_bytes[at->region];
-        plan->region_bytes[at->region] += round_up(per_microbatch ? bytes * microbatches : bytes, PLAN_ALIGNMENT);
-    }
+    at->region = (uint8_t)region;
+    at->placed = true;
+    at->offset = plan->region_bytes[region];
+    plan->region_bytes[region] += round_up(value_bytes(value), PLAN_ALIGNMENT);
 }
 
-static int time_line(enum section_kind kind)
-{
-    switch (kind) {
-    case SECTION_FORWARD:
-    case SECTION_BACKWARD:
-        return 0;
-    case SECTION_EVALUATE:
-        return 1;
-    case SECTION_PREFILL:
-        return 2;
-    case SECTION_DECODE:
-        return 3;
-    default:
-        return -1;
-    }
-}
-
-/* Fills the lifetimes of activations. STATUS_BUG for one that is to outlive its time line. */
-static int find_lifetimes(const struct program *program, struct lifetime *lifetimes, struct error *error)
+/* Values outside the activations and the inputs of microbatches, one after the other; first accumulators, each owner's
+ * together. */
+static int place_persistent(const struct program *program, const struct flow *flow, struct memory_plan *plan,
+                            struct error *error)
 {
     for (int64_t i = 0; i < program->value_count; i++)
-        lifetimes[i] = (struct lifetime){.value = (int32_t)i, .first = INT64_MAX, .last = -1, .section = -1};
+        if (flow->accumulator[i] >= plan->accumulator_count)
+            plan->accumulator_count = flow->accumulator[i] + 1;
+    plan->accumulators = calloc((size_t)plan->accumulator_count + 1, sizeof *plan->accumulators);
+    if (plan->accumulators == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory to plan memory");
+    for (int32_t owner = 0; owner < plan->accumulator_count; owner++) {
+        plan->accumulators[owner].offset = plan->region_bytes[REGION_GRADIENTS];
+        for (int64_t i = 0; i < program->value_count; i++)
+            if (flow->accumulator[i] == owner)
+                place_behind(&program->values[i], REGION_GRADIENTS, plan, &plan->placements[i]);
+        plan->accumulators[owner].bytes = plan->region_bytes[REGION_GRADIENTS] - plan->accumulators[owner].offset;
+    }
+    for (int64_t i = 0; i < program->value_count; i++) {
+        const struct value *value = &program->values[i];
+
+        if (value->kind != VALUE_ACTIVATION && !(value->flags & VALUE_VIEW) && flow->pool[i] == NO_POOL &&
+            flow->accumulator[i] < 0)
+            place_behind(value, region_of(value), plan, &plan->placements[i]);
+    }
+    return STATUS_OK;
+}
+
+/* Behind the inputs of the step: a block for each slot, and as many as there are microbatches where they arrive. */
+static void place_inputs(const struct program *program, const struct flow *flow, int32_t microbatches,
+                         struct memory_plan *plan)
+{
+    plan->step_input_bytes = plan->region_bytes[REGION_INPUTS];
+    for (int64_t i = 0; i < program->value_count; i++) {
+        struct placement *at = &plan->placements[i];
+
+        if (at->pool != POOL_INPUT)
+            continue;
+        at->region = REGION_INPUTS;
+        at->placed = true;
+        at->offset = plan->step_input_bytes + plan->microbatch_input_bytes;
+        plan->microbatch_input_bytes += round_up(value_bytes(&program->values[i]), PLAN_ALIGNMENT);
+    }
+    for (int64_t i = 0; i < program->value_count; i++)
+        if (plan->placements[i].pool == POOL_INPUT)
+            plan->placements[i].stride = plan->microbatch_input_bytes;
+    if (flow->pools > 0)
+        plan->region_bytes[REGION_INPUTS] += plan->microbatch_input_bytes * flow->group_slots[flow->group[POOL_INPUT]];
+    plan->staged_bytes = plan->step_input_bytes + plan->microbatch_input_bytes * microbatches;
+    plan->region_bytes[REGION_STAGING] = PLAN_INPUT_SETS * plan->staged_bytes;
+}
+
+/* The slots of a group have the size of its largest pool. */
+static int place_in_flight(const struct program *program, const struct flow *flow, struct memory_plan *plan,
+                           struct error *error)
+{
+    int64_t *bytes = calloc((size_t)(flow->pools + 2 * flow->groups) + 1, sizeof *bytes);
+    int64_t *strides = bytes + flow->pools, *offsets = strides + flow->groups; /* of each group */
+
+    if (bytes == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory to plan memory");
+    for (int64_t i = 0; i < program->value_count; i++) {
+        struct placement *at = &plan->placements[i];
+
+        if (at->pool == NO_POOL || at->pool == POOL_INPUT)
+            continue;
+        at->offset = bytes[at->pool];
+        bytes[at->pool] += round_up(value_bytes(&program->values[i]), PLAN_ALIGNMENT);
+        if (bytes[at->pool] > strides[flow->group[at->pool]])
+            strides[flow->group[at->pool]] = bytes[at->pool];
+    }
+    for (int32_t g = 0; g < flow->groups; g++) {
+        offsets[g] = plan->region_bytes[REGION_FLIGHT];
+        plan->region_bytes[REGION_FLIGHT] += strides[g] * flow->group_slots[g];
+    }
+    for (int64_t i = 0; i < program->value_count; i++) {
+        struct placement *at = &plan->placements[i];
+
+        if (at->pool == NO_POOL || at->pool == POOL_INPUT)
+            continue;
+        at->region = REGION_FLIGHT;
+        at->placed = true;
+        at->offset += offsets[flow->group[at->pool]];
+        at->stride = strides[flow->group[at->pool]];
+    }
+    free(bytes);
+    return STATUS_OK;
+}
+
+/* Fills the lifetimes of the activations that stay on one line. */
+static void find_lifetimes(const struct program *program, const struct flow *flow, struct lifetime *lifetimes)
+{
+    for (int64_t i = 0; i < program->value_count; i++)
+        lifetimes[i] = (struct lifetime){.value = (int32_t)i, .first = INT64_MAX, .last = -1};
     for (int64_t s = 0; s < program->section_count; s++) {
         const struct section *section = &program->sections[s];
-        int line = time_line(section->kind);
 
-        for (int32_t n = 0; line >= 0 && n < section->op_count; n++) {
+        for (int32_t n = 0; flow->line[s] != NO_LINE && n < section->op_count; n++) {
             const struct op *op = &program->ops[section->first_op + n];
             const int32_t *operands = program_operands(program, op);
             uint32_t count = op_operand_count(op_info_find(op->op));
-            int64_t now = section->first_op + n;
+            int64_t now = flow->time[s] + n;
 
             for (uint32_t k = 0; k < count; k++) {
+                const int32_t root = operands[k] != NO_VALUE ? program_root(program, operands[k]) : NO_VALUE;
                 struct lifetime *life;
 
-                if (operands[k] == NO_VALUE || program->values[operands[k]].kind != VALUE_ACTIVATION)
+                if (root == NO_VALUE || program->values[root].kind != VALUE_ACTIVATION || flow->pool[root] != NO_POOL)
                     continue;
-                life = &lifetimes[operands[k]];
-                if (life->last >= 0 && life->line != line)
-                    return error_set(error, STATUS_BUG, "%s is used by sections that do not run together, like %s",
-                                     program->values[operands[k]].name, section_kind_name(section->kind));
-                life->line = (uint8_t)line;
+                life = &lifetimes[root];
+                life->line = flow->line[s];
                 life->first = now < life->first ? now : life->first;
                 life->last = now > life->last ? now : life->last;
-                life->bytes = round_up(value_bytes(&program->values[operands[k]]), PLAN_ALIGNMENT);
-                life->section = life->section < 0 ? (int32_t)s : life->section;
-                life->crosses |= life->section != (int32_t)s;
+                life->bytes = round_up(value_bytes(&program->values[root]), PLAN_ALIGNMENT);
             }
         }
     }
-    return STATUS_OK;
 }
 
 static int larger_first(const void *a, const void *b)
@@ -205,8 +248,8 @@ static int64_t pack(struct lifetime *lifetimes, int64_t count, struct lifetime *
     return total;
 }
 
-static int place_activations(const struct program *program, bool internal, struct memory_plan *plan,
-                             struct error *error)
+static int place_activations(const struct program *program, const struct flow *flow, bool internal,
+                             struct memory_plan *plan, struct error *error)
 {
     size_t values = (size_t)program->value_count + 1;
     struct lifetime *lifetimes = malloc(values * sizeof *lifetimes);
@@ -214,43 +257,60 @@ static int place_activations(const struct program *program, bool internal, struc
     int64_t count = 0;
     int status = STATUS_OK;
 
-    if (lifetimes == NULL || placed == NULL)
+    if (lifetimes == NULL || placed == NULL) {
         status = error_set(error, STATUS_MEMORY, "no memory to plan memory");
-    else
-        status = find_lifetimes(program, lifetimes, error);
-    if (status == STATUS_OK) {
+    } else {
+        find_lifetimes(program, flow, lifetimes);
         for (int64_t i = 0; i < program->value_count; i++)
-            if (lifetimes[i].last >= 0 && (!internal || lifetimes[i].crosses))
+            if (lifetimes[i].last >= 0 && !(internal && flow->section[i] >= 0))
                 lifetimes[count++] = lifetimes[i];
         plan->region_bytes[REGION_ACTIVATIONS] = pack(lifetimes, count, placed);
         for (int64_t i = 0; i < count; i++)
-            plan->placements[lifetimes[i].value] =
-                (struct placement){REGION_ACTIVATIONS, true, lifetimes[i].offset, 0, PLAN_ALIGNMENT};
+            plan->placements[lifetimes[i].value] = (struct placement){
+                .region = REGION_ACTIVATIONS, .placed = true, .pool = NO_POOL, .offset = lifetimes[i].offset};
     }
     free(lifetimes);
     free(placed);
     return status;
 }
 
-int memory_plan_make(const struct program *program, int32_t microbatches, int64_t workspace_bytes, bool internal,
-                     struct memory_plan *plan, struct error *error)
+static void place_views(const struct program *program, struct memory_plan *plan)
+{
+    for (int64_t i = 0; i < program->value_count; i++)
+        if (program->values[i].flags & VALUE_VIEW) {
+            plan->placements[i] = plan->placements[program_root(program, (int32_t)i)];
+            plan->placements[i].offset +=
+                program_root_offset(program, (int32_t)i) * dtype_bytes(program->values[i].dtype);
+        }
+}
+
+int memory_plan_make(const struct program *program, const struct flow *flow, int32_t microbatches,
+                     int64_t workspace_bytes, bool internal, struct memory_plan *plan, struct error *error)
 {
     int status;
 
     memset(plan, 0, sizeof *plan);
-    status = check_bytes(program, microbatches, workspace_bytes, error);
+    status = check_bytes(program, flow, microbatches, workspace_bytes, error);
     if (status != STATUS_OK)
         return status;
     plan->placements = calloc((size_t)program->value_count + 1, sizeof *plan->placements);
     if (plan->placements == NULL)
         return error_set(error, STATUS_MEMORY, "no memory to plan memory");
-    place_persistent(program, microbatches, plan);
-    status = place_activations(program, internal, plan, error);
+    for (int64_t i = 0; i < program->value_count; i++)
+        plan->placements[i].pool = flow->pool[i];
+    status = place_persistent(program, flow, plan, error);
+    if (status == STATUS_OK) {
+        place_inputs(program, flow, microbatches, plan);
+        status = place_in_flight(program, flow, plan, error);
+    }
+    if (status == STATUS_OK)
+        status = place_activations(program, flow, internal, plan, error);
+    if (status == STATUS_OK)
+        place_views(program, plan);
     if (status != STATUS_OK) {
         memory_plan_free(plan);
         return status;
     }
-    plan->region_bytes[REGION_STAGING] = PLAN_INPUT_SETS * plan->region_bytes[REGION_INPUTS];
     plan->region_bytes[REGION_WORKSPACE] = round_up(workspace_bytes, PLAN_ALIGNMENT);
     for (int r = 0; r < REGIONS; r++) {
         plan->region_offset[r] = plan->total_bytes;
@@ -259,17 +319,25 @@ int memory_plan_make(const struct program *program, int32_t microbatches, int64_
     return STATUS_OK;
 }
 
+int64_t memory_plan_staged(const struct memory_plan *plan, int32_t value, int32_t microbatch)
+{
+    const struct placement *at = &plan->placements[value];
+
+    return at->offset + (at->pool == POOL_INPUT ? microbatch * plan->microbatch_input_bytes : 0);
+}
+
 void memory_plan_free(struct memory_plan *plan)
 {
     free(plan->placements);
+    free(plan->accumulators);
     memset(plan, 0, sizeof *plan);
 }
 
 const char *plan_region_name(enum plan_region region)
 {
     static const char *const names[REGIONS] = {
-        "parameters",    "optimizer state", "compute copies", "constants", "gradients",   "waiting sums", "inputs",
-        "input staging", "results",         "scratch",        "caches",    "activations", "workspace"};
+        "parameters",    "optimizer state", "compute copies", "constants", "gradients", "waiting sums", "inputs",
+        "input staging", "results",         "scratch",        "caches",    "in flight", "activations",  "workspace"};
 
     return region < REGIONS ? names[region] : "?";
 }

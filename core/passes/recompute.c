@@ -152,6 +152,8 @@ static void find_fates(struct recompute_state *state, const struct section *forw
         else
             keep_what_is_dear(state, op);
     }
+    for (int32_t n = 0; state->mode == RECOMPUTE_FULL && backward != NULL && n < backward->op_count; n++)
+        keep_what_crosses_layers(state, &program->ops[backward->first_op + n]); /* the loss */
 }
 
 static bool is_recomputed(const struct recompute_state *state, int32_t value)
@@ -240,21 +242,11 @@ static void rewrite(struct recompute_state *state)
 {
     struct program *program = state->program, *out = state->out;
 
-    for (int64_t i = 0; state->status == STATUS_OK && i < state->values; i++) {
-        const struct value *value = &program->values[i];
-        int32_t id = program_add_value(out, value->name, value->kind, value->dtype, value->rank, value->shape);
-
-        if (id == NO_VALUE || (value->contents != NULL && !program_set_contents(out, id, value->contents))) {
-            state->status = error_set(state->error, STATUS_MEMORY, "no memory for the recompute pass");
-        } else {
-            out->values[id].flags = value->flags;
-            out->values[id].source = value->source;
-        }
-    }
+    state->status = program_copy_values(out, program, state->error);
     for (int64_t s = 0; state->status == STATUS_OK && s < program->section_count; s++) {
         const struct section *section = &program->sections[s];
 
-        state->status = program_add_section(out, section->kind, section->chunk, state->error);
+        state->status = program_add_section(out, section, state->error);
         for (int32_t i = 0; state->status == STATUS_OK && i < section->op_count; i++)
             copy_op(state, &program->ops[section->first_op + i], section->kind == SECTION_BACKWARD);
     }

@@ -18,8 +18,7 @@ struct order {
     struct builder builder;
     struct program *program;
     const struct reduction_form *form;
-    int32_t *uses;  /* one a value: accumulators that stand for it */
-    bool *has_rows; /* one a value: its sum comes from rows of channels */
+    int32_t *uses; /* one a value: accumulators that stand for it */
 };
 
 int64_t reduction_parts(int64_t extent, int64_t most)
@@ -46,6 +45,7 @@ int reduction_form_make(const struct reduction_request *request, struct reductio
     *form = (struct reduction_form){
         .sequence = request->sequence, .feature_parts = 1, .position_parts = 1, .batch_parts = 1, .groups = 1};
     form->accumulate = true;
+    form->shared_uses = !request->exact && request->one_backward;
     if (!request->exact)
         return STATUS_OK;
     if (!is_power_of_two(parts, BATCH_PARTS_MOST) || request->global_batch % parts != 0)
@@ -156,7 +156,7 @@ static bool stands_before(const int32_t *operands, uint32_t operand)
 
 /* A parameter that is used several times has a chain a use: from the second one on in a value of its own,
  * "<gradient>.use2" ..., which rows of channels are folded into like the first ones into the gradient. Without exact
- * sums uses share one chain, but for those of one op: it does not expect two outputs in one place. */
+ * sums uses may share one chain, but for those of one op: it does not expect two outputs in one place. */
 static int32_t own_accumulator(struct order *order, const int32_t *operands, uint32_t operand)
 {
     struct program *program = order->program;
@@ -166,7 +166,7 @@ static int32_t own_accumulator(struct order *order, const int32_t *operands, uin
     char suffix[24];
     int32_t own;
 
-    if (order->uses[shared] > 0 && !order->form->exact && !stands_before(operands, operand))
+    if (order->uses[shared] > 0 && order->form->shared_uses && !stands_before(operands, operand))
         return shared;
     if (++order->uses[shared] == 1)
         return shared;
@@ -205,94 +205,6 @@ static void set_accumulators(struct order *order, int64_t index)
             set_accumulator(order, &order->program->ops[index], i);
 }
 
-static void emit_reduce(struct order *order, int32_t a, int32_t b, int32_t y)
-{
-    int32_t operands[LLMRUN_REDUCE_OPERANDS] = {a, b, y};
-
-    builder_emit(&order->builder, LLMRUN_OP_REDUCE, NULL, operands, 0, "reduce");
-}
-
-static int32_t waiting(struct order *order, int32_t accumulator, int level)
-{
-    const struct value *value = &order->program->values[accumulator];
-    char suffix[24];
-
-    snprintf(suffix, sizeof suffix, "level%d", level);
-    return build_part(&order->builder, accumulator, suffix, VALUE_WAITING, LLMRUN_F32, value->rank, value->shape);
-}
-
-static void close_accumulator(struct order *order, int32_t accumulator, int closed, bool last)
-{
-    if (closed == 0 && !last)
-        emit_reduce(order, accumulator, NO_VALUE, waiting(order, accumulator, 0));
-    for (int level = 0; level < closed; level++)
-        emit_reduce(order, waiting(order, accumulator, level), accumulator,
-                    level + 1 < closed || last ? accumulator : waiting(order, accumulator, closed));
-}
-
-static void emit_fold(struct order *order, int32_t x, int32_t y)
-{
-    int32_t operands[LLMRUN_FOLD_OPERANDS] = {x, y};
-
-    builder_emit(&order->builder, LLMRUN_OP_FOLD, NULL, operands, 0, "fold");
-}
-
-/* What groups add up: an accumulator, or of rows of channels a row for each position part, "<rows>.positions". */
-static int32_t sum_of_group(struct order *order, int32_t accumulator)
-{
-    const struct value *value = &order->program->values[accumulator];
-    const int64_t shape[] = {order->form->position_parts, value->shape[1]};
-
-    if (!is_rows(order->program, value) || order->form->batch_parts == 1)
-        return accumulator;
-    return build_part(&order->builder, accumulator, "positions", VALUE_SCRATCH, LLMRUN_F32, 2, shape);
-}
-
-static void add_close_section(struct order *order, int32_t closed, bool last, int64_t values)
-{
-    struct program *program = order->program;
-    const int *status = &order->builder.status;
-
-    order->builder.status = program_add_section(program, SECTION_CLOSE, closed, order->builder.error);
-    /* Batch parts meet first, those inside a group before others. */
-    for (int32_t i = 0; i < values && *status == STATUS_OK; i++)
-        if (is_rows(program, &program->values[i]) && sum_of_group(order, i) != i)
-            emit_fold(order, i, sum_of_group(order, i));
-    for (int32_t i = 0; i < values && *status == STATUS_OK; i++)
-        if ((program->values[i].kind == VALUE_GRADIENT || program->values[i].kind == VALUE_PARTIAL) &&
-            !order->has_rows[i])
-            close_accumulator(order, sum_of_group(order, i), closed, last);
-    /* Then position parts, then uses of a parameter. */
-    for (int32_t i = 0; i < values && last && *status == STATUS_OK; i++)
-        if (is_rows(program, &program->values[i]))
-            emit_fold(order, sum_of_group(order, i), program->values[i].source);
-    for (int32_t i = 0; i < values && last && *status == STATUS_OK; i++)
-        if (program->values[i].kind == VALUE_PARTIAL && !is_rows(program, &program->values[i]))
-            emit_reduce(order, program->values[i].source, i, program->values[i].source);
-}
-
-static void add_close_sections(struct order *order)
-{
-    const struct program *program = order->program;
-    const int64_t values = program->value_count;
-    int levels = 0;
-
-    order->has_rows = calloc((size_t)values + 1, sizeof *order->has_rows);
-    if (order->has_rows == NULL) {
-        order->builder.status =
-            error_set(order->builder.error, STATUS_MEMORY, "no memory for the reduction order pass");
-        return;
-    }
-    for (int64_t i = 0; i < values; i++)
-        if (is_rows(program, &program->values[i]))
-            order->has_rows[program->values[i].source] = true;
-    while ((int64_t)1 << levels < order->form->groups)
-        levels++;
-    for (int closed = 0; closed <= levels && order->builder.status == STATUS_OK; closed++)
-        add_close_section(order, closed, closed == levels, values);
-    free(order->has_rows);
-}
-
 int pass_reduction_order(struct program *program, const struct reduction_form *form, struct error *error)
 {
     struct order order = {.program = program, .form = form};
@@ -306,8 +218,6 @@ int pass_reduction_order(struct program *program, const struct reduction_form *f
         cut_sums(&order, &program->ops[i]);
         set_accumulators(&order, i);
     }
-    if (order.builder.status == STATUS_OK && program_section(program, SECTION_BACKWARD) != NULL)
-        add_close_sections(&order);
     free(order.uses);
     return order.builder.status;
 }

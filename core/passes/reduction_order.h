@@ -9,11 +9,8 @@
  * - Position parts: sums of a channel over tokens have a chain for each part of the positions.
  *
  * The pass sets the attributes with the roles `parts` and `extent s` (ops.def), gives per-channel sums their rows,
- * gives each further use of a parameter an accumulator of its own, and adds the close sections: section c is to run
- * after group u where u + 1 has c factors of two, or after the last group. It adds the batch parts in the rows of
- * channels, then the c sums that wait for this one, and leaves the result to wait on level c, "<accumulator>.level<c>";
- * or, after the last group, in the gradients: there the position parts of rows are added, then the uses of a parameter.
- */
+ * and gives each further use of a parameter an accumulator of its own. What is summed apart meets in the sections of
+ * passes/combine.h. */
 #ifndef LLMRUN_PASSES_REDUCTION_ORDER_H
 #define LLMRUN_PASSES_REDUCTION_ORDER_H
 
@@ -26,12 +23,14 @@ struct reduction_form {
     int64_t position_parts;
     int64_t batch_parts; /* inside a microbatch */
     int64_t groups;      /* of a step; a power of two */
+    bool shared_uses;    /* further uses of a parameter go on with the chain of the first one */
     bool accumulate;     /* a group has several microbatches: gradients are added to, and zero at its start */
 };
 
 /* What the form follows from. */
 struct reduction_request {
     bool exact;
+    bool one_backward;      /* one section of one chunk adds up all gradients (passes/cut.h) */
     int64_t sequence;       /* positions of one */
     int64_t global_batch;   /* sequences of a step */
     int64_t micro_batch;    /* divides it */

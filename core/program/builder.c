@@ -19,7 +19,8 @@ static void builder_fail(struct builder *builder, int status, const char *messag
 void builder_section(struct builder *builder, enum section_kind kind)
 {
     if (builder->status == STATUS_OK)
-        builder->status = program_add_section(builder->program, kind, 0, builder->error);
+        builder->status = program_add_section(builder->program, &(struct section){.kind = (uint8_t)kind, .layer = -1},
+                                              builder->error);
     builder->next_key = 1;
     builder->layer = -1;
 }
@@ -147,6 +148,20 @@ int32_t build_part(struct builder *builder, int32_t source, const char *suffix, 
     text_free(&name);
     if (value != NO_VALUE)
         builder->program->values[value].source = source;
+    return value;
+}
+
+int32_t build_view(struct builder *builder, int32_t source, const char *suffix, int64_t offset, uint32_t rank,
+                   const int64_t *shape)
+{
+    const struct value from = builder->status == STATUS_OK ? builder->program->values[source] : (struct value){0};
+    int32_t value = build_part(builder, source, suffix, from.kind, from.dtype, rank, shape);
+
+    if (value != NO_VALUE) {
+        builder->program->values[value].flags |= VALUE_VIEW;
+        builder->program->values[value].view =
+            (struct view){offset, value_row_elements(&builder->program->values[value])};
+    }
     return value;
 }
 

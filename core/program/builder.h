@@ -40,6 +40,11 @@ int32_t build_value(struct builder *builder, const char *name, enum value_kind k
 int32_t build_part(struct builder *builder, int32_t source, const char *suffix, enum value_kind kind, uint32_t dtype,
                    uint32_t rank, const int64_t *shape);
 
+/* A view of `source`, "<its name>.<suffix>": contiguous, of its kind and type, from
+ * element `offset` on. */
+int32_t build_view(struct builder *builder, int32_t source, const char *suffix, int64_t offset, uint32_t rank,
+                   const int64_t *shape);
+
 /* The ops, in the order of ops.def. Optional operands take NO_VALUE. Rows are tokens: [rows, features]. */
 int32_t build_embedding(struct builder *builder, int32_t ids, int32_t table, int32_t addend, const char *name);
 /* *sum becomes x + residual; without a residual it is x itself. `residual` may be NO_VALUE, `sum` NULL. */

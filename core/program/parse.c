@@ -217,6 +217,12 @@ static bool parse_flags(struct cursor *cursor, int64_t values, struct value *val
     if (accept(cursor, "of") && (!expect(cursor, "%") || !parse_integer(cursor, &source)))
         return false;
     value->source = (int32_t)source;
+    if (source != NO_VALUE && accept(cursor, "view")) {
+        value->flags |= VALUE_VIEW;
+        if (!parse_integer(cursor, &value->view.offset) || !expect(cursor, "pitch") ||
+            !parse_integer(cursor, &value->view.pitch))
+            return false;
+    }
     return (source >= NO_VALUE && source < values) || parse_fail(cursor, "a source that stands above");
 }
 
@@ -369,16 +375,23 @@ static bool parse_op(struct cursor *cursor, struct program *program)
 
 static bool parse_section(struct cursor *cursor, struct program *program)
 {
-    int64_t chunk;
+    int64_t chunk, layer = -1, level = 0;
     int kind = parse_choice(cursor, section_name, SECTION_KINDS, "a kind of section");
+    struct section key;
 
     if (kind < 0 || !parse_integer(cursor, &chunk))
         return false;
     if (chunk < 0 || chunk > INT32_MAX)
         return parse_fail(cursor, "the number of a chunk");
+    if (accept(cursor, "layer") && (!parse_integer(cursor, &layer) || layer < 0 || layer > INT16_MAX))
+        return parse_fail(cursor, "a layer number");
+    if (accept(cursor, "level") && (!parse_integer(cursor, &level) || level < 1 || level > UINT8_MAX))
+        return parse_fail(cursor, "the level of a section, 1 to 255");
     if (!expect(cursor, "\n"))
         return false;
-    cursor->status = program_add_section(program, (enum section_kind)kind, (int32_t)chunk, cursor->error);
+    key = (struct section){
+        .kind = (uint8_t)kind, .level = (uint8_t)level, .layer = (int16_t)layer, .chunk = (int32_t)chunk};
+    cursor->status = program_add_section(program, &key, cursor->error);
     return cursor->status == STATUS_OK;
 }
 

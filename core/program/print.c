@@ -46,6 +46,8 @@ static void print_value(const struct program *program, int64_t id, struct text *
     print_sharding(value, text);
     if (value->source != NO_VALUE)
         text_add(text, " of %%%d", value->source);
+    if (value->flags & VALUE_VIEW)
+        text_add(text, " view %lld pitch %lld", (long long)value->view.offset, (long long)value->view.pitch);
     for (int64_t i = 0; value->contents != NULL && i < value_elements(value); i++)
         text_add(text, "%s%d", i == 0 ? " holds " : ",", value->contents[i]);
     text_add(text, "\n");
@@ -117,7 +119,12 @@ void program_print(const struct program *program, struct text *text)
     for (int64_t s = 0; s < program->section_count; s++) {
         const struct section *section = &program->sections[s];
 
-        text_add(text, "section %s %d\n", section_kind_name(section->kind), section->chunk);
+        text_add(text, "section %s %d", section_kind_name(section->kind), section->chunk);
+        if (section->layer >= 0)
+            text_add(text, " layer %d", section->layer);
+        if (section->level > 0)
+            text_add(text, " level %d", section->level);
+        text_add(text, "\n");
         for (int32_t i = 0; i < section->op_count; i++) {
             text_add(text, "  ");
             program_print_op(program, &program->ops[section->first_op + i], text);

@@ -91,12 +91,31 @@ int32_t program_add_value(struct program *program, const char *name, enum value_
     return (int32_t)program->value_count++;
 }
 
+int program_copy_values(struct program *to, const struct program *from, struct error *error)
+{
+    for (int64_t i = 0; i < from->value_count; i++) {
+        const struct value *value = &from->values[i];
+        int32_t id = program_add_value(to, value->name, value->kind, value->dtype, value->rank, value->shape);
+        const char *name;
+
+        if (id == NO_VALUE)
+            return error_set(error, STATUS_MEMORY, "no memory for the values of the program");
+        name = to->values[id].name;
+        to->values[id] = *value;
+        to->values[id].name = name;
+        to->values[id].contents = NULL;
+        if (value->contents != NULL && !program_set_contents(to, id, value->contents))
+            return error_set(error, STATUS_MEMORY, "no memory for the values of the program");
+    }
+    return STATUS_OK;
+}
+
 void program_set_extent(struct program *program, int32_t value, int dimension, int64_t extent)
 {
     program->values[value].shape[dimension] = program->values[value].full[dimension] = extent;
 }
 
-int program_add_section(struct program *program, enum section_kind kind, int32_t chunk, struct error *error)
+int program_add_section(struct program *program, const struct section *key, struct error *error)
 {
     struct section *sections =
         array_reserve(program->sections, program->section_count, 1, &program->section_capacity, sizeof *sections);
@@ -104,8 +123,9 @@ int program_add_section(struct program *program, enum section_kind kind, int32_t
     if (sections == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for a section of the program");
     program->sections = sections;
-    sections[program->section_count++] =
-        (struct section){.kind = (uint8_t)kind, .chunk = chunk, .first_op = (int32_t)program->op_count};
+    sections[program->section_count] = *key;
+    sections[program->section_count].first_op = (int32_t)program->op_count;
+    sections[program->section_count++].op_count = 0;
     return STATUS_OK;
 }
 
@@ -159,6 +179,31 @@ const struct section *program_section(const struct program *program, enum sectio
     return NULL;
 }
 
+int32_t program_root(const struct program *program, int32_t value)
+{
+    while (program->values[value].flags & VALUE_VIEW)
+        value = program->values[value].source;
+    return value;
+}
+
+int64_t program_root_offset(const struct program *program, int32_t value)
+{
+    int64_t offset = 0;
+
+    for (; program->values[value].flags & VALUE_VIEW; value = program->values[value].source)
+        offset += program->values[value].view.offset;
+    return offset;
+}
+
+int64_t value_row_elements(const struct value *value)
+{
+    int64_t elements = 1;
+
+    for (int i = 1; i < value->rank; i++)
+        elements *= value->shape[i];
+    return elements;
+}
+
 int64_t value_elements(const struct value *value)
 {
     int64_t elements = 1;
@@ -176,7 +221,7 @@ int64_t value_bytes(const struct value *value)
 void program_tensor(const struct program *program, int32_t id, int64_t alignment, struct llmrun_tensor *tensor)
 {
     const struct value *value;
-    int64_t stride = 1;
+    int64_t stride = 1, offset;
 
     memset(tensor, 0, sizeof *tensor);
     if (id == NO_VALUE)
@@ -190,6 +235,13 @@ void program_tensor(const struct program *program, int32_t id, int64_t alignment
         tensor->stride[i] = stride;
         stride *= value->shape[i];
     }
+    if (!(value->flags & VALUE_VIEW))
+        return;
+    if (value->rank > 0)
+        tensor->stride[0] = value->view.pitch;
+    offset = program_root_offset(program, id) * dtype_bytes(value->dtype);
+    if (offset != 0 && (offset & -offset) < alignment)
+        tensor->alignment = offset & -offset;
 }
 
 const char *value_kind_name(enum value_kind kind)
@@ -203,8 +255,9 @@ const char *value_kind_name(enum value_kind kind)
 
 const char *section_kind_name(enum section_kind kind)
 {
-    static const char *const names[SECTION_KINDS] = {"init",   "refresh",  "forward", "backward", "close",
-                                                     "update", "evaluate", "prefill", "decode"};
+    static const char *const names[SECTION_KINDS] = {
+        "init",           "refresh", "forward", "backward", "backward_input", "backward_weight", "combine_input",
+        "combine_weight", "reduce",  "update",  "evaluate", "prefill",        "decode"};
 
     return kind < SECTION_KINDS ? names[kind] : "?";
 }

@@ -38,7 +38,8 @@ enum value_kind {
 /* Value flags. */
 #define VALUE_TRAINABLE      1u /* parameters: gets a gradient and is updated */
 #define VALUE_DECAY          2u /* parameters: weight decay applies */
-#define VALUE_PER_MICROBATCH 4u /* inputs and results: one for each microbatch of the step */
+#define VALUE_PER_MICROBATCH 4u /* inputs: one for each microbatch of the step */
+#define VALUE_VIEW           8u /* has no memory of its own: lies in that of `source`, which stands above it */
 
 /* The axes of the mesh of ranks over which values are divided. Over pp only results are: norm slots and losses. */
 enum mesh_axis { MESH_CP, MESH_TP, MESH_DP, MESH_PP, MESH_AXES };
@@ -71,6 +72,12 @@ struct partial {
     int32_t first, parts;
 };
 
+/* Where the elements of a view are among those of its source. */
+struct view {
+    int64_t offset; /* elements before its first one */
+    int64_t pitch;  /* elements from one row, along the first dimension, to the next; the rest is contiguous */
+};
+
 struct value {
     const char *name; /* unique in the program, of any length; owned by it; checkpoint name of parameters */
     uint8_t kind;     /* enum value_kind */
@@ -84,6 +91,7 @@ struct value {
     int64_t full[LLMRUN_MAX_RANK];  /* of all ranks; `shape` where nothing is split */
     struct split splits[VALUE_MAX_SPLITS]; /* in the order of enum mesh_axis: each cuts what those before it left */
     struct partial partial[MESH_AXES];
+    struct view view; /* with VALUE_VIEW */
 };
 
 /* What an op is for: decides where the schedule may put it. */
@@ -94,7 +102,7 @@ struct op {
     uint16_t version;
     uint8_t role;            /* enum op_role */
     uint8_t recomputed;      /* 1: a clone that the recompute pass put here */
-    int16_t layer;           /* layer of the model that it came from, -1 outside the layers */
+    int16_t layer;           /* of the model that it came from; -1 before the first one, their number after the last */
     uint32_t accumulate;     /* bit i: operand i (an output) is added to */
     int32_t first_operand;   /* into program.operands */
     int32_t first_attribute; /* byte offset into program.attributes, 8-byte aligned */
@@ -104,8 +112,12 @@ enum section_kind {
     SECTION_INIT,    /* initial parameters and state */
     SECTION_REFRESH, /* what is derived from parameters: compute-type copies; after init and after loading */
     SECTION_FORWARD,
-    SECTION_BACKWARD,
-    SECTION_CLOSE, /* after the microbatches of a group: sums of batch parts meet; `chunk`: how many levels close */
+    SECTION_BACKWARD,        /* the loss; then B and W of each op in turn */
+    SECTION_BACKWARD_INPUT,  /* B apart from W: the loss, gradients of activations, and of what accumulates in B */
+    SECTION_BACKWARD_WEIGHT, /* W: gradients of weights */
+    SECTION_COMBINE_INPUT,   /* after an accumulation group: what B adds up in meets that of other groups */
+    SECTION_COMBINE_WEIGHT,  /* the same of W (passes/combine.h) */
+    SECTION_REDUCE,          /* when all groups have met: gradients as the update takes them */
     SECTION_UPDATE,
     SECTION_EVALUATE, /* losses of a batch, no gradients */
     SECTION_PREFILL,  /* many tokens of a text into the caches; logits of one of them */
@@ -113,8 +125,11 @@ enum section_kind {
     SECTION_KINDS
 };
 
+/* {kind, chunk, layer, level} is its key, no other section of the program has the same. */
 struct section {
     uint8_t kind;  /* enum section_kind */
+    uint8_t level; /* of the tree of accumulation groups; 0 where there is none */
+    int16_t layer; /* of the model, as in struct op; -1 also where a section is of no layer */
     int32_t chunk; /* pipeline chunk */
     int32_t first_op;
     int32_t op_count;
@@ -146,8 +161,11 @@ int32_t program_add_value(struct program *program, const char *name, enum value_
 /* Gives a constant i32 its contents, value_elements numbers, which are copied. False when there is no memory. */
 bool program_set_contents(struct program *program, int32_t value, const int32_t *contents);
 
-/* Starts a section; ops are added to the last one. */
-int program_add_section(struct program *program, enum section_kind kind, int32_t chunk, struct error *error);
+/* Adds all values of `from` to the empty program `to`: with the same ids and names, without the ops. */
+int program_copy_values(struct program *to, const struct program *from, struct error *error);
+
+/* Starts a section with the key of `key`; ops are added to the last one. */
+int program_add_section(struct program *program, const struct section *key, struct error *error);
 
 /* Adds `op` to the last section with op_operand_count operands (NO_VALUE where absent) and op_attribute_bytes
  * attributes; the offsets in *op are filled in. Returns the op's index, or -1 when there is no memory. */
@@ -159,16 +177,25 @@ void program_set_extent(struct program *program, int32_t value, int dimension, i
 int32_t *program_operands(const struct program *program, const struct op *op);
 void *program_attributes(const struct program *program, const struct op *op);
 
-/* The first section of a kind, or NULL; sections of one kind follow in the order of their chunks. */
+/* The first section of a kind, or NULL. */
 const struct section *program_section(const struct program *program, enum section_kind kind);
 
 /* The value of that name, or NO_VALUE. */
 int32_t program_find(const struct program *program, const char *name);
 
+/* The value whose memory this one lies in: itself unless it is a view. */
+int32_t program_root(const struct program *program, int32_t value);
+
+/* Elements of the root's memory before a value's first one; 0 for one that is no view. */
+int64_t program_root_offset(const struct program *program, int32_t value);
+
+/* Elements of one row of a value: of all dimensions but the first. */
+int64_t value_row_elements(const struct value *value);
 int64_t value_elements(const struct value *value);
 int64_t value_bytes(const struct value *value);
 
-/* The contract's description of a value: contiguous, with the given alignment. NO_VALUE gives LLMRUN_NONE. */
+/* The contract's description of a value whose root has the given alignment: contiguous, but for the rows of a view.
+ * NO_VALUE gives LLMRUN_NONE. */
 void program_tensor(const struct program *program, int32_t value, int64_t alignment, struct llmrun_tensor *tensor);
 
 const char *value_kind_name(enum value_kind kind);

@@ -59,10 +59,10 @@ static int verify_operand(const struct program *program, const struct op_info *i
                          value->name);
     if (value->kind != VALUE_ACTIVATION)
         return STATUS_OK;
-    if ((operand->direction != OPERAND_OUT || accumulate) && !written[id])
+    if ((operand->direction != OPERAND_OUT || accumulate) && !written[id] && !written[program_root(program, id)])
         return error_set(error, STATUS_BUG, "operand %s (value %s) is read before it is written", operand->name,
                          value->name);
-    if (operand->direction == OPERAND_OUT && !accumulate && written[id])
+    if (operand->direction == OPERAND_OUT && !accumulate && written[id] && !(value->flags & VALUE_VIEW))
         return error_set(error, STATUS_BUG, "operand %s (value %s) is written a second time", operand->name,
                          value->name);
     return STATUS_OK;
@@ -87,8 +87,32 @@ static int verify_op(const struct program *program, const struct op *op, enum se
         status = sharding_check_op(program, op, error);
     for (uint32_t i = 0; status == STATUS_OK && info->operands[i].name != NULL; i++)
         if (operands[i] != NO_VALUE && info->operands[i].direction != OPERAND_IN)
-            written[operands[i]] = true;
+            written[operands[i]] = written[program_root(program, operands[i])] = true;
     return status;
+}
+
+/* A view lies within its source, which is of its type and, like it, either rows of one another or contiguous. */
+static int verify_view(const struct program *program, int64_t id, struct error *error)
+{
+    const struct value *value = &program->values[id], *source;
+    const int64_t row = value_row_elements(value);
+    int64_t rows, last;
+
+    if (!(value->flags & VALUE_VIEW))
+        return STATUS_OK;
+    if (value->source == NO_VALUE || value->source >= id)
+        return error_set(error, STATUS_BUG, "view %s has no source that stands above it", value->name);
+    source = &program->values[value->source];
+    rows = value->rank > 0 ? value->shape[0] : 1;
+    last = value->view.offset + (rows > 0 ? (rows - 1) * value->view.pitch : 0) + row;
+    if (source->dtype != value->dtype)
+        return error_set(error, STATUS_BUG, "view %s has another element type than %s", value->name, source->name);
+    if (value->view.offset < 0 || value->view.pitch < row || last > value_elements(source))
+        return error_set(error, STATUS_BUG, "view %s does not lie within %s", value->name, source->name);
+    if ((source->flags & VALUE_VIEW) && source->view.pitch != value_row_elements(source))
+        return error_set(error, STATUS_BUG, "view %s has the source %s, whose rows lie apart", value->name,
+                         source->name);
+    return STATUS_OK;
 }
 
 int program_verify(const struct program *program, struct error *error)
@@ -104,6 +128,8 @@ int program_verify(const struct program *program, struct error *error)
                 error_set(error, STATUS_BUG, "value %s belongs to a value that is not there", program->values[i].name);
         if (status == STATUS_OK)
             status = sharding_check_value(&program->values[i], error);
+        if (status == STATUS_OK)
+            status = verify_view(program, i, error);
     }
     for (int64_t s = 0; status == STATUS_OK && s < program->section_count; s++) {
         const struct section *section = &program->sections[s];

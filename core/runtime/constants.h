@@ -2,6 +2,7 @@
 #ifndef LLMRUN_RUNTIME_CONSTANTS_H
 #define LLMRUN_RUNTIME_CONSTANTS_H
 
+#include "model/model.h"
 #include "runtime/executor.h"
 
 /* Writes every constant of the compiled program, as `model` fills it. Blocking; nothing may be pending. */

@@ -3,10 +3,9 @@
 #include "program/op_table.h"
 #include "runtime/section_program.h"
 
-static int query_op(void *context, const struct llmrun_op *op, int64_t *workspace_bytes, struct error *error)
+static int query_op(struct device *device, const struct llmrun_op *op, int64_t *workspace_bytes, struct error *error)
 {
     struct llmrun_answer answer = {.size = sizeof answer};
-    struct device *device = context;
     int status = capability_query(device, op, &answer, error);
 
     if (status != STATUS_OK)
@@ -18,34 +17,36 @@ static int query_op(void *context, const struct llmrun_op *op, int64_t *workspac
     return STATUS_OK;
 }
 
-/* A compiling device tells its workspace only when it has built the sections: plan again with what it said. */
-static int plan_for_programs(struct device *device, struct compiled *compiled, struct error *error)
+/* A compiling device tells the workspace of a section only when it has built it. */
+static int query(void *context, const struct compiled *compiled, int64_t *workspace_bytes, struct error *error)
 {
-    int64_t workspace;
-    int status = section_program_workspace(device, compiled, &workspace, error);
+    struct device *device = context;
+    int status = STATUS_OK;
 
-    if (status != STATUS_OK)
-        return status;
-    memory_plan_free(&compiled->plan);
-    compiled->workspace_known = true;
-    return memory_plan_make(&compiled->program, compiled->microbatches, workspace, true, &compiled->plan, error);
+    *workspace_bytes = 0;
+    for (int64_t i = 0; status == STATUS_OK && i < compiled->program.op_count; i++) {
+        struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
+        struct llmrun_op op;
+        int64_t bytes = 0;
+
+        compiled_describe(compiled, &compiled->program.ops[i], tensors, &op);
+        status = query_op(device, &op, &bytes, error);
+        if (bytes > *workspace_bytes)
+            *workspace_bytes = bytes;
+    }
+    if (status == STATUS_OK && !device->backend->has_kernel)
+        status = section_program_workspace(device, compiled, workspace_bytes, error);
+    return status;
 }
 
 int device_compile(struct device *device, const struct compile_request *request, struct compiled *compiled,
                    struct error *error)
 {
     struct compile_request own = *request;
-    int status;
 
-    own.query = query_op;
+    own.query = query;
     own.query_context = device;
     own.device_compiles = !device->backend->has_kernel;
     own.alignment = device->info.alignment;
-    status = compile_step(&own, compiled, error);
-    if (status == STATUS_OK && own.device_compiles) {
-        status = plan_for_programs(device, compiled, error);
-        if (status != STATUS_OK)
-            compiled_free(compiled);
-    }
-    return status;
+    return compile_step(&own, compiled, error);
 }

@@ -5,8 +5,8 @@
 #include "compile/compile.h"
 #include "plugin/device.h"
 
-/* compile_step with the device's answers; the request's query and device_compiles are not looked at. Allocates nothing
- * on the device, but a device that compiles sections is made to compile them once, for their workspace. */
+/* compile_step with the device's answers; the request's query, device_compiles and alignment are not looked at.
+ * Allocates nothing on the device, but a device that compiles sections is made to compile them. */
 int device_compile(struct device *device, const struct compile_request *request, struct compiled *compiled,
                    struct error *error);
 

@@ -6,7 +6,7 @@
 
 #include "plugin/guard.h"
 #include "plugin/stream.h"
-#include "runtime/device_compile.h"
+#include "runtime/captures.h"
 #include "runtime/progress.h"
 #include "runtime/section.h"
 
@@ -20,24 +20,26 @@
 /* The host's side of one submission. */
 struct staging {
     struct host_buffer inputs;
-    struct event uploaded; /* inputs are in the staging region */
-    struct event consumed; /* the compute stream has taken them from there */
-    struct event done;     /* results are in host memory */
+    struct event points[POINTS];
     struct progress progress;
 };
 
 struct executor {
     struct device *device;
-    struct compiled compiled;
+    const struct compiled *compiled;
     struct buffer arena; /* all memory on the device */
-    struct stream compute, copy;
+    struct stream streams[LANES];
     struct staging sets[SETS];
     struct host_buffer results[RESULT_SETS];
     struct host_buffer transfer;
     struct prepared_section *sections; /* those of the program; owned */
+    struct captures captures;
+    double *section_seconds;      /* of a launch of each section, at most; owned */
+    int64_t first_commands[JOBS]; /* of each job: those that are enqueued first */
+    int64_t marks[JOBS];          /* of each job: places for marks of progress */
     int64_t submitted, collected;
-    int64_t step;                          /* for messages: number of the step that is submitted next */
-    double section_seconds[SECTION_KINDS]; /* of one launch, at most */
+    int64_t step;    /* for messages: number of the step that is submitted next */
+    double unmarked; /* seconds of the launches since the last mark */
     struct timeline *timeline;
 };
 
@@ -48,28 +50,23 @@ static int64_t at_least_one(int64_t bytes)
 
 static int allocate(struct executor *executor, struct error *error)
 {
-    const struct memory_plan *plan = &executor->compiled.plan;
-    int64_t inputs = at_least_one(plan->region_bytes[REGION_INPUTS]),
-            results = at_least_one(plan->region_bytes[REGION_RESULTS]);
+    const struct memory_plan *plan = &executor->compiled->plan;
+    int64_t inputs = at_least_one(plan->staged_bytes), results = at_least_one(plan->region_bytes[REGION_RESULTS]);
     struct device *device = executor->device;
     int status = buffer_create(device, LLMRUN_MEMORY_DEVICE, plan->total_bytes, &executor->arena, error);
 
     if (status == STATUS_OK)
-        status = stream_create(device, LLMRUN_LANE_COMPUTE, &executor->compute, error);
+        status = stream_create(device, LLMRUN_LANE_COMPUTE, &executor->streams[LANE_COMPUTE], error);
     if (status == STATUS_OK)
-        status = stream_create(device, LLMRUN_LANE_COPY, &executor->copy, error);
+        status = stream_create(device, LLMRUN_LANE_COPY, &executor->streams[LANE_COPY], error);
     if (status == STATUS_OK)
         status = host_buffer_create(device, TRANSFER_BYTES, &executor->transfer, error);
     for (int i = 0; status == STATUS_OK && i < SETS; i++) {
         struct staging *set = &executor->sets[i];
 
         status = host_buffer_create(device, inputs, &set->inputs, error);
-        if (status == STATUS_OK)
-            status = event_create(device, &set->uploaded, error);
-        if (status == STATUS_OK)
-            status = event_create(device, &set->consumed, error);
-        if (status == STATUS_OK)
-            status = event_create(device, &set->done, error);
+        for (int point = 0; status == STATUS_OK && point < POINTS; point++)
+            status = event_create(device, &set->points[point], error);
         if (status == STATUS_OK)
             status = progress_create(device, &set->progress, error);
         if (status == STATUS_OK)
@@ -82,14 +79,14 @@ static int allocate(struct executor *executor, struct error *error)
 
 static int prepare_sections(struct executor *executor, struct error *error)
 {
-    const struct program *program = &executor->compiled.program;
+    const struct program *program = &executor->compiled->program;
 
     executor->sections = calloc((size_t)program->section_count + 1, sizeof *executor->sections);
     if (executor->sections == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for %lld sections", (long long)program->section_count);
     for (int64_t s = 0; s < program->section_count; s++) {
         const struct section *section = &program->sections[s];
-        int status = prepared_section_create(executor->device, &executor->compiled, section, executor->arena.address,
+        int status = prepared_section_create(executor->device, executor->compiled, section, executor->arena.address,
                                              &executor->sections[s], error);
 
         if (status != STATUS_OK)
@@ -99,21 +96,53 @@ static int prepare_sections(struct executor *executor, struct error *error)
 }
 
 /* A plugin's call may block for a section, where the device takes no more work ahead. */
-static void expect_sections(struct executor *executor)
+static int expect_sections(struct executor *executor, struct error *error)
 {
+    const struct program *program = &executor->compiled->program;
     double longest = 0;
 
-    for (int kind = 0; kind < SECTION_KINDS; kind++) {
-        double seconds = progress_seconds(executor->device, &executor->compiled.program, (enum section_kind)kind);
-
-        executor->section_seconds[kind] = seconds;
-        longest = seconds > longest ? seconds : longest;
+    executor->section_seconds = calloc((size_t)program->section_count + 1, sizeof *executor->section_seconds);
+    if (executor->section_seconds == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for %lld sections", (long long)program->section_count);
+    for (int64_t s = 0; s < program->section_count; s++) {
+        executor->section_seconds[s] = progress_seconds(executor->device, program, &program->sections[s]);
+        longest = executor->section_seconds[s] > longest ? executor->section_seconds[s] : longest;
     }
     guard_allow(longest);
+    return STATUS_OK;
 }
 
-int executor_create(struct device *device, const struct compile_request *request, struct executor **out,
-                    struct error *error)
+/* Whether command `i` launches the last section of an entry of the schedule, or of a job that has none. */
+static bool ends_entry(const struct command_list *list, int64_t i)
+{
+    const struct command *command = &list->commands[i], *next = command + 1;
+
+    return command->kind == COMMAND_LAUNCH &&
+           (i + 1 == list->count || next->kind != COMMAND_LAUNCH || next->entry != command->entry);
+}
+
+/* Commands of a step that are enqueued ahead: as far as the first entry of the schedule, and further while these are
+ * few launches. Other jobs are enqueued at once, but for their results. */
+static void divide_job(struct executor *executor, enum job job)
+{
+    const struct command_list *list = &executor->compiled->commands.jobs[job];
+    int64_t launches = 0, first = -1;
+    bool busy = false;
+
+    for (int64_t i = 0; i < list->count; i++) {
+        const struct command *command = &list->commands[i];
+
+        executor->marks[job] += ends_entry(list, i);
+        if (command->kind == COMMAND_LAUNCH)
+            launches += executor->compiled->program.sections[command->what].op_count;
+        if (first < 0 && (command->kind == COMMAND_DOWNLOAD || (job == JOB_STEP && busy && launches > LAUNCHES_AHEAD)))
+            first = i;
+        busy |= ends_entry(list, i) && command->entry >= 0;
+    }
+    executor->first_commands[job] = captures_behind(&executor->captures, job, first < 0 ? list->count : first);
+}
+
+int executor_create(struct device *device, const struct compiled *compiled, struct executor **out, struct error *error)
 {
     struct executor *executor = calloc(1, sizeof *executor);
     int status;
@@ -121,13 +150,16 @@ int executor_create(struct device *device, const struct compile_request *request
     if (executor == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for the executor");
     executor->device = device;
-    status = device_compile(device, request, &executor->compiled, error);
-    if (status == STATUS_OK)
-        expect_sections(executor);
+    executor->compiled = compiled;
+    status = expect_sections(executor, error);
     if (status == STATUS_OK)
         status = allocate(executor, error);
     if (status == STATUS_OK)
         status = prepare_sections(executor, error);
+    if (status == STATUS_OK)
+        status = captures_create(device, compiled, executor->sections, &executor->captures, error);
+    for (int job = 0; job < JOBS; job++)
+        divide_job(executor, (enum job)job);
     if (status != STATUS_OK)
         executor_destroy(executor);
     else
@@ -143,31 +175,31 @@ void executor_destroy(struct executor *executor)
         return;
     while (executor_pending(executor) > 0 && !executor->device->lost)
         executor_collect(executor, &ignored); /* each section in its time; what is left of the device's work is short */
-    if (executor->compute.handle != NULL && !executor->device->lost)
+    if (executor->streams[LANE_COMPUTE].handle != NULL && !executor->device->lost)
         device_quiesce(executor->device, &ignored);
-    for (int64_t i = 0; executor->sections != NULL && i < executor->compiled.program.section_count; i++)
+    captures_destroy(&executor->captures);
+    for (int64_t i = 0; executor->sections != NULL && i < executor->compiled->program.section_count; i++)
         prepared_section_destroy(&executor->sections[i]);
     free(executor->sections);
+    free(executor->section_seconds);
     for (int i = 0; i < SETS; i++) {
-        event_destroy(&executor->sets[i].uploaded);
-        event_destroy(&executor->sets[i].consumed);
-        event_destroy(&executor->sets[i].done);
+        for (int point = 0; point < POINTS; point++)
+            event_destroy(&executor->sets[i].points[point]);
         progress_destroy(&executor->sets[i].progress);
         host_buffer_destroy(&executor->sets[i].inputs);
     }
     for (int i = 0; i < RESULT_SETS; i++)
         host_buffer_destroy(&executor->results[i]);
     host_buffer_destroy(&executor->transfer);
-    stream_destroy(&executor->copy);
-    stream_destroy(&executor->compute);
+    for (int lane = 0; lane < LANES; lane++)
+        stream_destroy(&executor->streams[lane]);
     buffer_destroy(&executor->arena);
-    compiled_free(&executor->compiled);
     free(executor);
 }
 
 const struct compiled *executor_compiled(const struct executor *executor)
 {
-    return &executor->compiled;
+    return executor->compiled;
 }
 
 int executor_pending(const struct executor *executor)
@@ -182,186 +214,217 @@ int executor_begin(struct executor *executor, struct error *error)
     return STATUS_OK;
 }
 
-void *executor_input(struct executor *executor, int32_t value)
+void *executor_input(struct executor *executor, int32_t value, int32_t microbatch)
 {
     struct staging *set = &executor->sets[executor->submitted % SETS];
 
-    return (char *)set->inputs.memory + executor->compiled.plan.placements[value].offset;
+    return (char *)set->inputs.memory + memory_plan_staged(&executor->compiled->plan, value, microbatch);
 }
 
 const void *executor_result(const struct executor *executor, int32_t value)
 {
     const struct host_buffer *results = &executor->results[(executor->collected + RESULT_SETS - 1) % RESULT_SETS];
 
-    return (const char *)results->memory + executor->compiled.plan.placements[value].offset;
+    return (const char *)results->memory + executor->compiled->plan.placements[value].offset;
+}
+
+static struct staging *current(struct executor *executor)
+{
+    return &executor->sets[executor->submitted % SETS];
 }
 
 /* Inputs go to the device on the copy stream, so that they travel while the device computes; the compute stream takes
- * them over when it gets there. */
-static int upload_inputs(struct executor *executor, int i, struct error *error)
+ * them over when it gets there. Of a job without a schedule only those that are no microbatch's travel. */
+static int upload(struct executor *executor, enum job job, const struct stream *stream, struct error *error)
 {
-    const struct memory_plan *plan = &executor->compiled.plan;
-    int64_t bytes = plan->region_bytes[REGION_INPUTS], staging = plan->region_offset[REGION_STAGING] + i * bytes;
-    struct staging *set = &executor->sets[i];
-    int status = timeline_mark(executor->timeline, &executor->compute, "inputs", -1, error);
+    const struct memory_plan *plan = &executor->compiled->plan;
+    const int64_t bytes = job == JOB_STEP ? plan->staged_bytes : plan->step_input_bytes;
+    const int64_t to = plan->region_offset[REGION_STAGING] + executor->submitted % SETS * plan->staged_bytes;
 
-    if (bytes == 0 || status != STATUS_OK)
+    return bytes > 0 ? stream_upload(stream, &executor->arena, to, &current(executor)->inputs, 0, bytes, error)
+                     : STATUS_OK;
+}
+
+static int copy_in(struct executor *executor, const struct command *command, const int32_t *slots,
+                   const struct stream *stream, struct error *error)
+{
+    const struct memory_plan *plan = &executor->compiled->plan;
+    const int64_t each = plan->microbatch_input_bytes;
+    int64_t from = plan->region_offset[REGION_STAGING] + executor->submitted % SETS * plan->staged_bytes,
+            to = plan->region_offset[REGION_INPUTS], bytes = plan->step_input_bytes;
+
+    if (command->microbatch >= 0) {
+        from += plan->step_input_bytes + command->microbatch * each;
+        to += plan->step_input_bytes + slots[POOL_INPUT] * each;
+        bytes = each;
+    }
+    return bytes > 0 ? stream_copy(stream, &executor->arena, to, &executor->arena, from, bytes, error) : STATUS_OK;
+}
+
+static int64_t arena_offset(const struct executor *executor, int32_t value)
+{
+    const struct placement *at = &executor->compiled->plan.placements[value];
+
+    return executor->compiled->plan.region_offset[at->region] + at->offset;
+}
+
+static int copy_out(struct executor *executor, const struct command *command, const struct stream *stream,
+                    struct error *error)
+{
+    const struct value *value = &executor->compiled->program.values[command->what];
+    const int64_t bytes = value_bytes(value);
+
+    return stream_copy(stream, &executor->arena, arena_offset(executor, value->source) + command->microbatch * bytes,
+                       &executor->arena, arena_offset(executor, command->what), bytes, error);
+}
+
+static int fill(struct executor *executor, enum plan_region region, const struct plan_range *range,
+                const struct stream *stream, struct error *error)
+{
+    const int64_t offset = executor->compiled->plan.region_offset[region] + range->offset;
+
+    return range->bytes > 0 ? stream_fill(stream, &executor->arena, offset, 0, range->bytes, error) : STATUS_OK;
+}
+
+static int zero(struct executor *executor, int32_t accumulators, const struct stream *stream, struct error *error)
+{
+    const struct memory_plan *plan = &executor->compiled->plan;
+
+    return accumulators < plan->accumulator_count
+               ? fill(executor, REGION_GRADIENTS, &plan->accumulators[accumulators], stream, error)
+               : STATUS_OK;
+}
+
+static int download(struct executor *executor, const struct stream *stream, struct error *error)
+{
+    const struct memory_plan *plan = &executor->compiled->plan;
+    const int64_t bytes = plan->region_bytes[REGION_RESULTS];
+
+    return bytes > 0 ? stream_download(stream, &executor->results[executor->submitted % RESULT_SETS], 0,
+                                       &executor->arena, plan->region_offset[REGION_RESULTS], bytes, error)
+                     : STATUS_OK;
+}
+
+/* For a timeline: what the compute lane does from here on. Launches leave marks of their own. */
+static const char *command_label(const struct command *command)
+{
+    static const char *const labels[] = {
+        [COMMAND_COPY_IN] = "inputs",  [COMMAND_FILL] = "zeros",       [COMMAND_ZERO] = "zero gradients",
+        [COMMAND_COPY_OUT] = "losses", [COMMAND_DOWNLOAD] = "results", [COMMAND_RECORD] = NULL,
+        [COMMAND_WAIT] = NULL};
+
+    if (command->lane != LANE_COMPUTE)
+        return NULL;
+    return command->kind == COMMAND_RECORD && command->what == POINT_DONE ? "end" : labels[command->kind];
+}
+
+static int enqueue(struct executor *executor, enum job job, const struct command *command, struct error *error)
+{
+    const struct flow *flow = &executor->compiled->flow;
+    const int32_t *slots = command->entry >= 0 ? &flow->slots[command->entry * flow->pools] : NULL;
+    const struct stream *stream = &executor->streams[command->lane];
+    struct staging *set = current(executor);
+    const char *label = command_label(command);
+    int status = STATUS_OK;
+
+    if (label != NULL)
+        status = timeline_mark(executor->timeline, stream, label, -1, error);
+    if (status != STATUS_OK)
         return status;
-    status = stream_wait(&executor->copy, &set->consumed, error);
-    if (status == STATUS_OK)
-        status = stream_upload(&executor->copy, &executor->arena, staging, &set->inputs, 0, bytes, error);
-    if (status == STATUS_OK)
-        status = stream_record(&executor->copy, &set->uploaded, error);
-    if (status == STATUS_OK)
-        status = stream_wait(&executor->compute, &set->uploaded, error);
-    if (status == STATUS_OK)
-        status = stream_copy(&executor->compute, &executor->arena, plan->region_offset[REGION_INPUTS], &executor->arena,
-                             staging, bytes, error);
-    if (status == STATUS_OK)
-        status = stream_record(&executor->compute, &set->consumed, error);
-    return status;
-}
-
-/* Only what is derived from parameters may be nothing. */
-static int launch(struct executor *executor, enum section_kind kind, int32_t chunk, int32_t microbatch,
-                  struct error *error)
-{
-    const struct program *program = &executor->compiled.program;
-    int64_t i;
-    int status;
-
-    for (i = 0; i < program->section_count; i++)
-        if (program->sections[i].kind == kind && program->sections[i].chunk == chunk)
-            break;
-    if (i == program->section_count)
-        return kind == SECTION_REFRESH
-                   ? STATUS_OK
-                   : error_set(error, STATUS_BUG, "the program was compiled without a section %s %d",
-                               section_kind_name(kind), chunk);
-    status = prepared_section_launch(&executor->sections[i], &executor->compute, microbatch, error);
-    return status == STATUS_OK ? progress_mark(&executor->sets[executor->submitted % SETS].progress, &executor->compute,
-                                               kind, microbatch, executor->section_seconds[kind], error)
-                               : status;
-}
-
-static int zero_gradients(struct executor *executor, struct error *error)
-{
-    const struct memory_plan *plan = &executor->compiled.plan;
-    int status = timeline_mark(executor->timeline, &executor->compute, "zero gradients", -1, error);
-
-    return status == STATUS_OK
-               ? stream_fill(&executor->compute, &executor->arena, plan->region_offset[REGION_GRADIENTS], 0,
-                             plan->region_bytes[REGION_GRADIENTS], error)
-               : status;
-}
-
-static int launch_entry(struct executor *executor, const struct schedule_entry *entry, struct error *error)
-{
-    switch (entry->action) {
-    case SCHEDULE_ZERO:
-        return zero_gradients(executor, error);
-    case SCHEDULE_CLOSE:
-        return launch(executor, SECTION_CLOSE, entry->chunk, 0, error);
-    case SCHEDULE_FORWARD:
-        return launch(executor, SECTION_FORWARD, entry->chunk, entry->microbatch, error);
-    default:
-        return launch(executor, SECTION_BACKWARD, entry->chunk, entry->microbatch, error);
+    switch ((enum command_kind)command->kind) {
+    case COMMAND_UPLOAD:
+        return upload(executor, job, stream, error);
+    case COMMAND_COPY_IN:
+        return copy_in(executor, command, slots, stream, error);
+    case COMMAND_LAUNCH:
+        return prepared_section_launch(&executor->sections[command->what], stream, slots, error);
+    case COMMAND_FILL:
+        return fill(executor, (enum plan_region)command->what,
+                    &(struct plan_range){0, executor->compiled->plan.region_bytes[command->what]}, stream, error);
+    case COMMAND_ZERO:
+        return zero(executor, command->what, stream, error);
+    case COMMAND_COPY_OUT:
+        return copy_out(executor, command, stream, error);
+    case COMMAND_DOWNLOAD:
+        return download(executor, stream, error);
+    case COMMAND_RECORD:
+        return stream_record(stream, &set->points[command->what], error);
+    case COMMAND_WAIT:
+        return stream_wait(stream, &set->points[command->what], error);
     }
+    return error_set(error, STATUS_BUG, "unknown command %d", command->kind);
 }
 
-/* Launches of an entry of the schedule. */
-static int64_t entry_launches(const struct executor *executor, const struct schedule_entry *entry)
+/* Command `i` of a job was enqueued, alone or, with `mark` false, as a part of what is recorded. */
+static int note_progress(struct executor *executor, enum job job, int64_t i, bool mark, struct error *error)
 {
-    const struct program *program = &executor->compiled.program;
-    const enum section_kind kind = entry->action == SCHEDULE_FORWARD    ? SECTION_FORWARD
-                                   : entry->action == SCHEDULE_BACKWARD ? SECTION_BACKWARD
-                                                                        : SECTION_CLOSE;
+    const struct command_list *list = &executor->compiled->commands.jobs[job];
+    const struct command *command = &list->commands[i];
+    const struct section *sections = executor->compiled->program.sections;
+    double seconds;
 
-    for (int64_t i = 0; entry->action != SCHEDULE_ZERO && i < program->section_count; i++)
-        if (program->sections[i].kind == kind && program->sections[i].chunk == entry->chunk)
-            return program->sections[i].op_count;
-    return 1;
+    if (command->kind != COMMAND_LAUNCH)
+        return STATUS_OK;
+    executor->unmarked += executor->section_seconds[command->what];
+    if (!mark || !ends_entry(list, i))
+        return STATUS_OK;
+    seconds = executor->unmarked;
+    executor->unmarked = 0;
+    return progress_mark(&current(executor)->progress, &executor->streams[command->lane],
+                         (enum section_kind)sections[command->what].kind, command->microbatch, seconds, error);
 }
 
-/* Entries of the schedule that are launched ahead: as far as the first forward section, and further while these are few
- * launches. */
-static int64_t first_entries(const struct executor *executor)
+static int capture_run(struct executor *executor, enum job job, struct captured *captured, int64_t first, int64_t end,
+                       struct error *error)
 {
-    const struct schedule *schedule = &executor->compiled.schedule;
-    int64_t launches = 0, i = 0;
-    bool busy = false;
+    const struct command_list *list = &executor->compiled->commands.jobs[job];
+    const struct stream *stream = &executor->streams[LANE_COMPUTE];
+    int status = stream_capture_begin(stream, error);
 
-    for (; i < schedule->count; i++) {
-        launches += entry_launches(executor, &schedule->entries[i]);
-        if (busy && launches > LAUNCHES_AHEAD)
-            break;
-        busy |= schedule->entries[i].action == SCHEDULE_FORWARD;
-    }
-    return i;
-}
-
-static int launch_entries(struct executor *executor, int64_t first, int64_t end, struct error *error)
-{
-    int status = STATUS_OK;
-
+    if (status != STATUS_OK)
+        return status;
     for (int64_t i = first; status == STATUS_OK && i < end; i++)
-        status = launch_entry(executor, &executor->compiled.schedule.entries[i], error);
+        status = enqueue(executor, job, &list->commands[i], error);
+    if (status == STATUS_OK)
+        return stream_capture_end(stream, &captured->graph, error);
+    stream_capture_cancel(stream);
     return status;
 }
 
-static int launch_rest_of_step(struct executor *executor, struct error *error)
+/* Replays the run of commands, which is captured when it comes for the second time. */
+static int replay_run(struct executor *executor, enum job job, struct captured *captured, int64_t first, int64_t end,
+                      struct error *error)
 {
-    int status = launch_entries(executor, first_entries(executor), executor->compiled.schedule.count, error);
-
-    return status == STATUS_OK ? launch(executor, SECTION_UPDATE, 0, 0, error) : status;
-}
-
-/* Device memory holds anything at first; the optimizer's moments start from zero. */
-static int launch_init(struct executor *executor, struct error *error)
-{
-    const struct memory_plan *plan = &executor->compiled.plan;
     int status = STATUS_OK;
 
-    if (plan->region_bytes[REGION_STATE] > 0)
-        status = stream_fill(&executor->compute, &executor->arena, plan->region_offset[REGION_STATE], 0,
-                             plan->region_bytes[REGION_STATE], error);
+    if (captured->graph.handle == NULL)
+        status = capture_run(executor, job, captured, first, end, error);
     if (status == STATUS_OK)
-        status = launch(executor, SECTION_INIT, 0, 0, error);
-    return status == STATUS_OK ? launch(executor, SECTION_REFRESH, 0, 0, error) : status;
+        status = stream_replay(&executor->streams[LANE_COMPUTE], &captured->graph, error);
+    for (int64_t i = first; status == STATUS_OK && i < end; i++)
+        status = note_progress(executor, job, i, i + 1 == end, error);
+    return status;
 }
 
-/* Of a step its first part. */
-static int launch_job(struct executor *executor, enum executor_job job, struct error *error)
+/* Enqueues the commands from `first` to `end`, and leaves marks of progress. A timeline wants to see each launch. */
+static int walk(struct executor *executor, enum job job, int64_t first, int64_t end, struct error *error)
 {
-    switch (job) {
-    case EXECUTOR_INIT:
-        return launch_init(executor, error);
-    case EXECUTOR_REFRESH:
-        return launch(executor, SECTION_REFRESH, 0, 0, error);
-    case EXECUTOR_STEP:
-        return launch_entries(executor, 0, first_entries(executor), error);
-    case EXECUTOR_EVALUATE:
-        return launch(executor, SECTION_EVALUATE, 0, 0, error);
-    case EXECUTOR_PREFILL:
-        return launch(executor, SECTION_PREFILL, 0, 0, error);
-    case EXECUTOR_DECODE:
-        return launch(executor, SECTION_DECODE, 0, 0, error);
+    const struct command_list *list = &executor->compiled->commands.jobs[job];
+    int status = STATUS_OK;
+
+    for (int64_t i = first, next; status == STATUS_OK && i < end; i = next) {
+        struct captured *captured = captures_find(&executor->captures, job, i, &next);
+
+        if (captured != NULL && captured->uses++ > 0 && executor->timeline == NULL) {
+            status = replay_run(executor, job, captured, i, next, error);
+            continue;
+        }
+        next = i + 1;
+        status = enqueue(executor, job, &list->commands[i], error);
+        if (status == STATUS_OK)
+            status = note_progress(executor, job, i, true, error);
     }
-    return error_set(error, STATUS_BUG, "unknown job %d", (int)job);
-}
-
-static int download_results(struct executor *executor, int i, struct error *error)
-{
-    const struct memory_plan *plan = &executor->compiled.plan;
-    int status = timeline_mark(executor->timeline, &executor->compute, "results", -1, error);
-
-    if (status == STATUS_OK && plan->region_bytes[REGION_RESULTS] > 0)
-        status = stream_download(&executor->compute, &executor->results[executor->submitted % RESULT_SETS], 0,
-                                 &executor->arena, plan->region_offset[REGION_RESULTS],
-                                 plan->region_bytes[REGION_RESULTS], error);
-    if (status == STATUS_OK)
-        status = timeline_mark(executor->timeline, &executor->compute, "end", -1, error);
-    return status == STATUS_OK ? stream_record(&executor->compute, &executor->sets[i].done, error) : status;
+    return status;
 }
 
 void executor_name_step(struct executor *executor, int64_t step)
@@ -369,30 +432,28 @@ void executor_name_step(struct executor *executor, int64_t step)
     executor->step = step;
 }
 
-int executor_submit_first(struct executor *executor, enum executor_job job, struct error *error)
+int executor_submit_first(struct executor *executor, enum job job, struct error *error)
 {
-    int status;
-
+    if (executor->compiled->commands.jobs[job].count == 0)
+        return error_set(error, STATUS_BUG, "the program was compiled without the job %s", job_name(job));
     if (executor->timeline != NULL)
         executor->timeline->count = 0;
-    progress_begin(&executor->sets[executor->submitted % SETS].progress, executor->compiled.schedule.count + 1,
-                   job == EXECUTOR_STEP ? executor->step : 0);
-    status = upload_inputs(executor, (int)(executor->submitted % SETS), error);
-    return status == STATUS_OK ? launch_job(executor, job, error) : status;
+    executor->unmarked = 0;
+    progress_begin(&current(executor)->progress, executor->marks[job], job == JOB_STEP ? executor->step : 0);
+    return walk(executor, job, 0, executor->first_commands[job], error);
 }
 
-int executor_submit_rest(struct executor *executor, enum executor_job job, struct error *error)
+int executor_submit_rest(struct executor *executor, enum job job, struct error *error)
 {
-    int status = job == EXECUTOR_STEP ? launch_rest_of_step(executor, error) : STATUS_OK;
+    int status =
+        walk(executor, job, executor->first_commands[job], executor->compiled->commands.jobs[job].count, error);
 
-    if (status == STATUS_OK)
-        status = download_results(executor, (int)(executor->submitted % SETS), error);
     if (status == STATUS_OK)
         executor->submitted++;
     return status;
 }
 
-int executor_submit(struct executor *executor, enum executor_job job, struct error *error)
+int executor_submit(struct executor *executor, enum job job, struct error *error)
 {
     int status = executor_submit_first(executor, job, error);
 
@@ -401,13 +462,13 @@ int executor_submit(struct executor *executor, enum executor_job job, struct err
 
 const struct stream *executor_stream(const struct executor *executor)
 {
-    return &executor->compute;
+    return &executor->streams[LANE_COMPUTE];
 }
 
 void executor_observe(struct executor *executor, struct timeline *timeline)
 {
     executor->timeline = timeline;
-    for (int64_t i = 0; i < executor->compiled.program.section_count; i++)
+    for (int64_t i = 0; i < executor->compiled->program.section_count; i++)
         executor->sections[i].timeline = timeline;
 }
 
@@ -419,37 +480,30 @@ int executor_collect(struct executor *executor, struct error *error)
         return error_set(error, STATUS_BUG, "nothing was submitted that could be collected");
     executor->collected++;
     set = &executor->sets[(executor->collected - 1) % SETS];
-    return progress_await(&set->progress, &set->done, error);
+    return progress_await(&set->progress, &set->points[POINT_DONE], error);
 }
 
 /* Blocks until the compute stream has done what was enqueued. */
 static int settle(struct executor *executor, int32_t value, struct error *error)
 {
-    struct event *event = &executor->sets[executor->submitted % SETS].done;
-    int status = stream_record(&executor->compute, event, error);
+    struct event *event = &executor->sets[executor->submitted % SETS].points[POINT_DONE];
+    int status = stream_record(&executor->streams[LANE_COMPUTE], event, error);
 
     char what[96];
 
-    snprintf(what, sizeof what, "copying %.80s", executor->compiled.program.values[value].name);
+    snprintf(what, sizeof what, "copying %.80s", executor->compiled->program.values[value].name);
     return status == STATUS_OK ? event_finish(event, executor->device->timeout_ns, what, error) : status;
-}
-
-static int64_t arena_offset(const struct executor *executor, int32_t value)
-{
-    const struct placement *at = &executor->compiled.plan.placements[value];
-
-    return executor->compiled.plan.region_offset[at->region] + at->offset;
 }
 
 int executor_read(struct executor *executor, int32_t value, void *data, struct error *error)
 {
-    int64_t bytes = value_bytes(&executor->compiled.program.values[value]), done = 0;
+    int64_t bytes = value_bytes(&executor->compiled->program.values[value]), done = 0;
     int status = STATUS_OK;
 
     while (status == STATUS_OK && done < bytes) {
         int64_t part = bytes - done < TRANSFER_BYTES ? bytes - done : TRANSFER_BYTES;
 
-        status = stream_download(&executor->compute, &executor->transfer, 0, &executor->arena,
+        status = stream_download(&executor->streams[LANE_COMPUTE], &executor->transfer, 0, &executor->arena,
                                  arena_offset(executor, value) + done, part, error);
         if (status == STATUS_OK)
             status = settle(executor, value, error);
@@ -462,14 +516,14 @@ int executor_read(struct executor *executor, int32_t value, void *data, struct e
 
 int executor_write(struct executor *executor, int32_t value, const void *data, struct error *error)
 {
-    int64_t bytes = value_bytes(&executor->compiled.program.values[value]), done = 0;
+    int64_t bytes = value_bytes(&executor->compiled->program.values[value]), done = 0;
     int status = STATUS_OK;
 
     while (status == STATUS_OK && done < bytes) {
         int64_t part = bytes - done < TRANSFER_BYTES ? bytes - done : TRANSFER_BYTES;
 
         memcpy(executor->transfer.memory, (const char *)data + done, (size_t)part);
-        status = stream_upload(&executor->compute, &executor->arena, arena_offset(executor, value) + done,
+        status = stream_upload(&executor->streams[LANE_COMPUTE], &executor->arena, arena_offset(executor, value) + done,
                                &executor->transfer, 0, part, error);
         if (status == STATUS_OK)
             status = settle(executor, value, error);

@@ -7,46 +7,37 @@
 #ifndef LLMRUN_RUNTIME_EXECUTOR_H
 #define LLMRUN_RUNTIME_EXECUTOR_H
 
-#include "compile/compile.h"
+#include "compile/compiled.h"
 #include "plugin/device.h"
 #include "runtime/timeline.h"
 
 struct executor;
 
-enum executor_job {
-    EXECUTOR_INIT,    /* initial parameters, zeros in the state, then refresh */
-    EXECUTOR_REFRESH, /* what is derived from parameters */
-    EXECUTOR_STEP,    /* the schedule, then the update */
-    EXECUTOR_EVALUATE,
-    EXECUTOR_PREFILL, /* tokens into the caches, logits of one of them */
-    EXECUTOR_DECODE,  /* one token more */
-};
-
-/* Compiles `request` for this device (its query and device_compiles are filled in here) and allocates everything. The
- * executor owns what it compiled. */
-int executor_create(struct device *device, const struct compile_request *request, struct executor **executor,
+/* Allocates everything on `device`. `compiled` was made for it by device_compile, and stays as it is until the executor
+ * is destroyed. */
+int executor_create(struct device *device, const struct compiled *compiled, struct executor **executor,
                     struct error *error);
 void executor_destroy(struct executor *executor);
 
 const struct compiled *executor_compiled(const struct executor *executor);
 
 /* STATUS_BUG when two submissions are pending: their inputs are still in use. After it, executor_input gives the memory
- * of an input value: of all microbatches, one after the other, for values that are per microbatch. Every input that the
- * job uses is to be written before each submission. */
+ * of an input value; `microbatch` counts from 0, of values that are no microbatch's it is not looked at. Every input
+ * that the job uses is to be written before each submission. */
 int executor_begin(struct executor *executor, struct error *error);
-void *executor_input(struct executor *executor, int32_t value);
+void *executor_input(struct executor *executor, int32_t value, int32_t microbatch);
 
 /* For messages: the number of the training step that is submitted next. */
 void executor_name_step(struct executor *executor, int64_t step);
 
 /* Submits a job with the inputs written since executor_begin. */
-int executor_submit(struct executor *executor, enum executor_job job, struct error *error);
+int executor_submit(struct executor *executor, enum job job, struct error *error);
 
-/* The same in two calls. The first gives the device enough to be busy, of a step the first forward section. A device
+/* The same in two calls. The first gives the device enough to be busy, of a step the first forward of a chunk. A device
  * takes only so much work ahead, and enqueueing more blocks until there is room: so a host that wants to know when the
  * submission before this one ends collects it between the two. */
-int executor_submit_first(struct executor *executor, enum executor_job job, struct error *error);
-int executor_submit_rest(struct executor *executor, enum executor_job job, struct error *error);
+int executor_submit_first(struct executor *executor, enum job job, struct error *error);
+int executor_submit_rest(struct executor *executor, enum job job, struct error *error);
 
 /* The queue of the work; events that are recorded there stand behind what was submitted so far. */
 const struct stream *executor_stream(const struct executor *executor);

@@ -29,18 +29,18 @@ double progress_flops_per_s(const struct device *device)
     return strcmp(device->info.domain, "host") == 0 || peak <= 0 ? HOST_FLOPS_PER_S : peak / 100;
 }
 
-double progress_seconds(const struct device *device, const struct program *program, enum section_kind section)
+double progress_seconds(const struct device *device, const struct program *program, const struct section *section)
 {
-    double seconds = program_flops(program, section, false) / progress_flops_per_s(device);
+    double flops = 0, seconds = 0;
 
-    for (int64_t s = 0; s < program->section_count; s++)
-        for (int32_t i = 0; program->sections[s].kind == section && i < program->sections[s].op_count; i++) {
-            const struct op *op = &program->ops[program->sections[s].first_op + i];
-            const double bytes = operand_bytes(program, op);
+    for (int32_t i = 0; i < section->op_count; i++) {
+        const struct op *op = &program->ops[section->first_op + i];
+        const double bytes = operand_bytes(program, op);
 
-            seconds += bytes / BYTES_PER_S + (section == SECTION_INIT ? bytes / sizeof(float) / NUMBERS_PER_S : 0);
-        }
-    return seconds;
+        flops += op_flops(program, op);
+        seconds += bytes / BYTES_PER_S + (section->kind == SECTION_INIT ? bytes / sizeof(float) / NUMBERS_PER_S : 0);
+    }
+    return seconds + flops / progress_flops_per_s(device);
 }
 
 int progress_create(struct device *device, struct progress *progress, struct error *error)

@@ -1,5 +1,5 @@
-/* How far a submission has come: a mark behind each of its sections, so that waiting for it tells the one at which a
- * device hangs. Allocates when it is made only. */
+/* How far a submission has come: a mark behind each entry of its schedule, so that waiting for it tells the one at
+ * which a device hangs. Allocates when it is made only. */
 #ifndef LLMRUN_RUNTIME_PROGRESS_H
 #define LLMRUN_RUNTIME_PROGRESS_H
 
@@ -16,18 +16,18 @@ struct progress {
         double seconds; /* progress_seconds */
     } marks[PROGRESS_MARKS];
     int count;
-    int64_t launches; /* of the submission so far */
-    int64_t every;    /* launches a mark */
-    double unmarked;  /* seconds of launches since the last mark */
+    int64_t launches; /* calls of progress_mark for the submission so far */
+    int64_t every;    /* of them for a mark */
+    double unmarked;  /* seconds since the last mark */
     int64_t step;     /* number of the training step, 0: none */
 };
 
 int progress_create(struct device *device, struct progress *progress, struct error *error);
 void progress_destroy(struct progress *progress);
 
-/* At the start of a submission of about `launches` sections. */
+/* At the start of a submission of about `launches` marks. */
 void progress_begin(struct progress *progress, int64_t launches, int64_t step);
-/* Behind a section that was enqueued on `stream`, which may take `seconds`. */
+/* Behind sections of a kind that were enqueued on `stream`, which may take `seconds`. */
 int progress_mark(struct progress *progress, const struct stream *stream, enum section_kind section, int32_t microbatch,
                   double seconds, struct error *error);
 /* Waits for one mark after the other, then for `done`. A section that takes too long is named: "device 0 of cpu did not
@@ -38,8 +38,8 @@ int progress_await(const struct progress *progress, const struct event *done, st
  * without vectors has; others are held to a hundredth of their peak, where they tell it. */
 double progress_flops_per_s(const struct device *device);
 
-/* Seconds that the sections of a kind take such a device, from their operations, the bytes of their operands, and the
+/* Seconds that a section takes such a device, from their operations, the bytes of their operands, and the
  * numbers that init draws. A device counts as hung when neither its timeout nor this was enough. */
-double progress_seconds(const struct device *device, const struct program *program, enum section_kind section);
+double progress_seconds(const struct device *device, const struct program *program, const struct section *section);
 
 #endif

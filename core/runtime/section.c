@@ -6,17 +6,19 @@
 #include "program/op_table.h"
 #include "runtime/section_program.h"
 
-/* Where an operand is in microbatch 0. */
-static int bind_operand(const struct compiled *compiled, const struct op *op, int32_t value, uint64_t arena,
-                        uint64_t *address, struct error *error)
+struct binding binding_of(const struct compiled *compiled, int32_t value, uint64_t arena)
 {
     const struct placement *at = &compiled->plan.placements[value];
+    struct binding binding = {.pool = NO_POOL};
 
     if (!at->placed)
-        return error_set(error, STATUS_BUG, "%s: its operand %s has no place in the memory plan",
-                         op_info_find(op->op)->name, compiled->program.values[value].name);
-    *address = arena + (uint64_t)compiled->plan.region_offset[at->region] + (uint64_t)at->offset;
-    return STATUS_OK;
+        return binding;
+    binding.address = arena + (uint64_t)compiled->plan.region_offset[at->region] + (uint64_t)at->offset;
+    if (at->pool != NO_POOL && compiled->flow.group_slots[compiled->flow.group[at->pool]] > 1) {
+        binding.pool = at->pool;
+        binding.stride = at->stride;
+    }
+    return binding;
 }
 
 static int prepare_op(struct device *device, const struct compiled *compiled, const struct op *op, uint64_t arena,
@@ -26,21 +28,22 @@ static int prepare_op(struct device *device, const struct compiled *compiled, co
     struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
     struct llmrun_op description;
 
-    compile_describe(compiled, op, tensors, &description);
+    compiled_describe(compiled, op, tensors, &description);
     launch->op = (int32_t)(op - compiled->program.ops);
     launch->first_address = (int32_t)prepared->address_count;
     launch->count = description.operand_count;
     for (uint32_t i = 0; i < launch->count; i++) {
         int64_t at = prepared->address_count++;
-        int status;
 
+        prepared->bindings[at].pool = NO_POOL;
         if (operands[i] == NO_VALUE)
             continue;
-        status = bind_operand(compiled, op, operands[i], arena, &prepared->addresses[at], error);
-        if (status != STATUS_OK)
-            return status;
-        prepared->strides[at] = compiled->plan.placements[operands[i]].stride;
-        launch->per_microbatch |= prepared->strides[at] != 0;
+        prepared->bindings[at] = binding_of(compiled, operands[i], arena);
+        if (prepared->bindings[at].address == 0)
+            return error_set(error, STATUS_BUG, "%s: its operand %s has no place in the memory plan",
+                             op_info_find(op->op)->name, compiled->program.values[operands[i]].name);
+        prepared->addresses[at] = prepared->bindings[at].address;
+        launch->slots |= prepared->bindings[at].pool != NO_POOL;
     }
     return device_kernel_create(device, &description, compiled->plan.region_bytes[REGION_WORKSPACE], &launch->kernel,
                                 error);
@@ -55,9 +58,9 @@ static int prepare_kernels(struct device *device, const struct compiled *compile
         operands += op_operand_count(op_info_find(compiled->program.ops[section->first_op + i].op));
     prepared->launches = calloc((size_t)section->op_count + 1, sizeof *prepared->launches);
     prepared->addresses = calloc((size_t)operands + 1, sizeof *prepared->addresses);
-    prepared->strides = calloc((size_t)operands + 1, sizeof *prepared->strides);
+    prepared->bindings = calloc((size_t)operands + 1, sizeof *prepared->bindings);
     prepared->scratch = calloc(LLMRUN_MAX_OPERANDS, sizeof *prepared->scratch);
-    if (prepared->launches == NULL || prepared->addresses == NULL || prepared->strides == NULL ||
+    if (prepared->launches == NULL || prepared->addresses == NULL || prepared->bindings == NULL ||
         prepared->scratch == NULL)
         return error_set(error, STATUS_MEMORY, "no memory to prepare a section");
     for (int32_t i = 0; i < section->op_count; i++) {
@@ -96,20 +99,25 @@ void prepared_section_destroy(struct prepared_section *prepared)
         device_program_destroy(&prepared->program);
     free(prepared->launches);
     free(prepared->addresses);
-    free(prepared->strides);
+    free(prepared->bindings);
     free(prepared->scratch);
     memset(prepared, 0, sizeof *prepared);
 }
 
-static const uint64_t *microbatch_addresses(const struct prepared_section *prepared, int64_t first, int64_t count,
-                                            int32_t microbatch)
+static const uint64_t *slot_addresses(const struct prepared_section *prepared, int64_t first, int64_t count,
+                                      const int32_t *slots)
 {
-    for (int64_t i = 0; i < count; i++)
-        prepared->scratch[i] = prepared->addresses[first + i] + (uint64_t)(prepared->strides[first + i] * microbatch);
+    for (int64_t i = 0; i < count; i++) {
+        const struct binding *binding = &prepared->bindings[first + i];
+
+        prepared->scratch[i] = binding->address;
+        if (binding->pool != NO_POOL)
+            prepared->scratch[i] += (uint64_t)(binding->stride * slots[binding->pool]);
+    }
     return prepared->scratch;
 }
 
-int prepared_section_launch(const struct prepared_section *prepared, const struct stream *stream, int32_t microbatch,
+int prepared_section_launch(const struct prepared_section *prepared, const struct stream *stream, const int32_t *slots,
                             struct error *error)
 {
     int status = STATUS_OK;
@@ -119,15 +127,15 @@ int prepared_section_launch(const struct prepared_section *prepared, const struc
         if (status != STATUS_OK)
             return status;
         return stream_launch_program(stream, &prepared->program,
-                                     microbatch_addresses(prepared, 0, prepared->address_count, microbatch),
+                                     slot_addresses(prepared, 0, prepared->address_count, slots),
                                      (uint32_t)prepared->address_count, prepared->workspace, error);
     }
     for (int64_t i = 0; status == STATUS_OK && i < prepared->launch_count; i++) {
         const struct launch *launch = &prepared->launches[i];
         const uint64_t *addresses = prepared->addresses + launch->first_address;
 
-        if (launch->per_microbatch)
-            addresses = microbatch_addresses(prepared, launch->first_address, launch->count, microbatch);
+        if (launch->slots)
+            addresses = slot_addresses(prepared, launch->first_address, launch->count, slots);
         status = timeline_mark(prepared->timeline, stream, NULL, launch->op, error);
         if (status == STATUS_OK)
             status =

@@ -2,17 +2,24 @@
 #ifndef LLMRUN_RUNTIME_SECTION_H
 #define LLMRUN_RUNTIME_SECTION_H
 
-#include "compile/compile.h"
+#include "compile/compiled.h"
 #include "plugin/device.h"
 #include "plugin/stream.h"
 #include "runtime/timeline.h"
 
+/* Where a value is: address + slot of the pool * stride. */
+struct binding {
+    uint64_t address; /* 0: it has no place */
+    int64_t stride;
+    int32_t pool; /* NO_POOL: it is there once */
+};
+
 struct launch {
     struct device_kernel kernel;
-    int32_t first_address; /* into addresses and strides of the section */
+    int32_t first_address; /* into addresses and bindings of the section */
     uint32_t count;
-    bool per_microbatch; /* some stride is not 0 */
-    int32_t op;          /* index in the program */
+    bool slots; /* some operand is in a slot */
+    int32_t op; /* index in the program */
 };
 
 struct prepared_section {
@@ -20,9 +27,9 @@ struct prepared_section {
     int64_t launch_count;
     struct device_program program; /* devices that compile sections */
     bool compiled;
-    uint64_t *addresses; /* of microbatch 0 */
-    int64_t *strides;    /* added for each further microbatch */
-    uint64_t *scratch;   /* addresses of the microbatch at hand */
+    uint64_t *addresses; /* in slot 0 */
+    struct binding *bindings;
+    uint64_t *scratch; /* addresses in the slots at hand */
     int64_t address_count;
     uint64_t workspace;
     const char *name;          /* of the section */
@@ -35,8 +42,12 @@ int prepared_section_create(struct device *device, const struct compiled *compil
                             uint64_t arena, struct prepared_section *prepared, struct error *error);
 void prepared_section_destroy(struct prepared_section *prepared);
 
-/* Enqueues the section for one microbatch. Allocates nothing. */
-int prepared_section_launch(const struct prepared_section *prepared, const struct stream *stream, int32_t microbatch,
+/* Enqueues the section; `slots` has one entry a pool (passes/flow.h), NULL where no value of the section is in one.
+ * Allocates nothing. */
+int prepared_section_launch(const struct prepared_section *prepared, const struct stream *stream, const int32_t *slots,
                             struct error *error);
+
+/* `arena` as above. */
+struct binding binding_of(const struct compiled *compiled, int32_t value, uint64_t arena);
 
 #endif

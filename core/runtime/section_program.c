@@ -52,13 +52,14 @@ static int32_t local_value(struct description *description, const struct compile
     if (value == NO_VALUE)
         return -1;
     if (description->local[value] < 0) {
-        const struct placement *at = &compiled->plan.placements[value];
+        const bool internal =
+            compiled->program.values[value].kind == VALUE_ACTIVATION && compiled->flow.section[value] >= 0;
         uint32_t local = description->value_count++;
 
         description->local[value] = (int32_t)local;
         description->global[local] = value;
-        description->kinds[local] = at->placed ? LLMRUN_VALUE_BOUND : LLMRUN_VALUE_INTERNAL;
-        program_tensor(&compiled->program, value, compile_alignment(compiled, value), &description->values[local]);
+        description->kinds[local] = internal ? LLMRUN_VALUE_INTERNAL : LLMRUN_VALUE_BOUND;
+        program_tensor(&compiled->program, value, compiled_alignment(compiled), &description->values[local]);
     }
     return description->local[value];
 }
@@ -70,7 +71,7 @@ static void describe_op(struct description *description, const struct compiled *
     struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
     struct llmrun_op single;
 
-    compile_describe(compiled, op, tensors, &single);
+    compiled_describe(compiled, op, tensors, &single);
     *out = (struct llmrun_program_op){.op = single.op,
                                       .version = single.version,
                                       .flags = single.flags,
@@ -108,19 +109,13 @@ static int bind(const struct compiled *compiled, const struct description *descr
     size_t count = description->value_count;
 
     prepared->addresses = calloc(count + 1, sizeof *prepared->addresses);
-    prepared->strides = calloc(count + 1, sizeof *prepared->strides);
+    prepared->bindings = calloc(count + 1, sizeof *prepared->bindings);
     prepared->scratch = calloc(count + 1, sizeof *prepared->scratch);
-    if (prepared->addresses == NULL || prepared->strides == NULL || prepared->scratch == NULL)
+    if (prepared->addresses == NULL || prepared->bindings == NULL || prepared->scratch == NULL)
         return error_set(error, STATUS_MEMORY, "no memory to prepare a section");
     prepared->address_count = (int64_t)count;
-    for (size_t i = 0; i < count; i++) {
-        const struct placement *at = &compiled->plan.placements[description->global[i]];
-
-        if (!at->placed)
-            continue;
-        prepared->addresses[i] = arena + (uint64_t)compiled->plan.region_offset[at->region] + (uint64_t)at->offset;
-        prepared->strides[i] = at->stride;
-    }
+    for (size_t i = 0; i < count; i++)
+        prepared->bindings[i] = binding_of(compiled, description->global[i], arena);
     return STATUS_OK;
 }
 

@@ -24,7 +24,7 @@ void pipeline_builder_init(struct pipeline_builder *builder, const struct pipeli
  * Adds nothing once the chunk has had all its microbatches. */
 void pipeline_add(struct pipeline_builder *builder, enum pipeline_action action, int32_t chunk);
 
-/* "F", "B", ...: for messages. */
-const char *pipeline_action_name(int action);
+/* Levels of the tree of accumulation groups that close after `group`: as many as group + 1 has factors of two. */
+int32_t pipeline_closed_levels(int32_t group);
 
 #endif

@@ -3,9 +3,17 @@
 #include <stdlib.h>
 
 #include "schedule/build.h"
-#include "schedule/schedule.h"
 
 #define STAGES_MAX (1 << 24) /* stages, and a table's positions, stay far from the ends of int32_t */
+
+int32_t pipeline_closed_levels(int32_t group)
+{
+    int32_t levels = 0;
+
+    for (group++; group % 2 == 0; group /= 2)
+        levels++;
+    return levels;
+}
 
 int32_t pipeline_stage(const struct pipeline *pipeline, int32_t rank, int32_t chunk)
 {
@@ -19,6 +27,22 @@ int32_t pipeline_holder(const struct pipeline *pipeline, int32_t stage)
     int32_t ranks = pipeline->shape.ranks;
 
     return pipeline->placement == PIPELINE_V && stage >= ranks ? 2 * ranks - 1 - stage : stage % ranks;
+}
+
+int pipeline_of_kind(enum pipeline_kind kind, const struct pipeline_shape *shape, struct pipeline *pipeline,
+                     struct error *error)
+{
+    static pipeline_make *const makers[] = {[PIPELINE_GPIPE] = pipeline_gpipe,
+                                            [PIPELINE_ONE_F_ONE_B] = pipeline_one_f_one_b,
+                                            [PIPELINE_INTERLEAVED] = pipeline_interleaved,
+                                            [PIPELINE_ZERO_BUBBLE] = pipeline_zero_bubble};
+
+    return makers[kind](shape, pipeline, error);
+}
+
+bool pipeline_splits(enum pipeline_kind kind)
+{
+    return kind == PIPELINE_ZERO_BUBBLE;
 }
 
 const char *pipeline_action_name(int action)
@@ -106,7 +130,7 @@ void pipeline_add(struct pipeline_builder *builder, enum pipeline_action action,
     }
     put(builder, action, chunk, microbatch, 0);
     if ((microbatch + 1) % each == 0) {
-        int32_t level = schedule_closed_levels(microbatch / each);
+        int32_t level = pipeline_closed_levels(microbatch / each);
 
         if (writes_b)
             put(builder, PIPELINE_COMBINE_B, chunk, microbatch, level);

@@ -36,6 +36,9 @@ enum pipeline_action {
     PIPELINE_COMBINE_W
 };
 
+/* "F", "B", ...: for people. */
+const char *pipeline_action_name(int action);
+
 struct pipeline_entry {
     uint8_t action; /* enum pipeline_action */
     uint8_t level;  /* 0 except for COMBINE */
@@ -75,6 +78,13 @@ struct pipeline {
 
 /* One schedule. STATUS_USAGE where it cannot have these chunks or microbatches, and *pipeline is empty. */
 typedef int pipeline_make(const struct pipeline_shape *shape, struct pipeline *pipeline, struct error *error);
+
+enum pipeline_kind { PIPELINE_ONE_F_ONE_B, PIPELINE_GPIPE, PIPELINE_INTERLEAVED, PIPELINE_ZERO_BUBBLE };
+
+/* That of a kind. `pipeline_splits`: its tables have W apart from B. */
+int pipeline_of_kind(enum pipeline_kind kind, const struct pipeline_shape *shape, struct pipeline *pipeline,
+                     struct error *error);
+bool pipeline_splits(enum pipeline_kind kind);
 
 pipeline_make pipeline_gpipe;       /* chunks 1 */
 pipeline_make pipeline_one_f_one_b; /* chunks 1 */

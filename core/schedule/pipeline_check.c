@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "schedule/build.h"
-#include "schedule/schedule.h"
 
 /* The accumulators that B, or W, of one chunk writes. */
 struct accumulator {
@@ -62,9 +61,9 @@ static int check_combine(const struct checker *checker, struct accumulator *accu
 
     if (entry->microbatch != accumulator->due)
         return error_set(error, STATUS_BUG, "no group ends here, microbatch %d is next", accumulator->next);
-    if (entry->level != schedule_closed_levels(entry->microbatch / each))
+    if (entry->level != pipeline_closed_levels(entry->microbatch / each))
         return error_set(error, STATUS_BUG, "level %d, wanted %d", entry->level,
-                         schedule_closed_levels(entry->microbatch / each));
+                         pipeline_closed_levels(entry->microbatch / each));
     accumulator->due = -1;
     return STATUS_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef LLMRUN_TRAIN_ENGINE_H
 #define LLMRUN_TRAIN_ENGINE_H
 
+#include "compile/compile.h"
 #include "config/config.h"
 #include "data/batch.h"
 #include "data/sampler.h"
@@ -10,19 +11,12 @@
 #include "train/chosen_device.h"
 #include "train/request.h"
 
-/* Ids of the values that the host writes and reads; NO_VALUE where the program has none. */
-struct engine_values {
-    int32_t tokens, targets, weights, positions, segment_starts; /* of a batch */
-};
-
 struct engine {
     struct chosen_device chosen;
     struct executor *executor;
-    struct compile_request request; /* as compiled */
-    struct engine_values train, eval, prefill, decode;
-    int32_t random, inverse_tokens, learning_rate, bias_correction, losses, grad_norm, finite, eval_losses,
-        prefill_cached, prefill_row, logits;
-    int64_t cached; /* tokens in the caches */
+    struct compile_request request;
+    struct compiled compiled; /* from the request, for the device */
+    int64_t cached;           /* tokens in the caches */
     /* Asked between the batches of an evaluation and the parts of a prefill; NULL: nobody is. Once it says true, these
      * end with STATUS_STOPPED. */
     bool (*stop)(void *context);
@@ -40,9 +34,12 @@ int engine_initialise(struct engine *engine, struct error *error);
 /* After parameters were written: makes what is derived from them and marks the run as finite. */
 int engine_refresh(struct engine *engine, struct error *error);
 
-/* Where row `row` of the batch of microbatch 0 .. begins in the host's memory of the submission to come: all rows of
- * all microbatches follow each other, so one batch covers a whole step. `sequences` rows. */
-struct batch engine_batch(struct engine *engine, const struct engine_values *values, int64_t sequences);
+/* The host's memory of a microbatch of a training step, in the submission to come. */
+struct batch engine_batch(struct engine *engine, int32_t microbatch);
+
+/* Fills the inputs of a training step, in the submission to come: the rows of the global batch from `first` on, and how
+ * many tokens count, which it returns. */
+int64_t engine_fill_step(struct engine *engine, const struct sampler *sampler, int64_t first);
 
 /* Mean loss and count over all samples of `sampler`; -log likelihood in nats a token. */
 int engine_evaluate(struct engine *engine, const struct sampler *sampler, double *loss, int64_t *tokens,

@@ -11,34 +11,30 @@
 static void fill_random(struct trainer *trainer, int64_t step)
 {
     struct engine *engine = &trainer->engine;
-    uint32_t *random;
+    const int32_t id = engine->compiled.io.random;
 
-    if (engine->random == NO_VALUE)
-        return;
-    random = executor_input(engine->executor, engine->random);
-    for (int64_t first = 0; first < engine->request.global_batch; first += engine->request.micro_batch, random += 4) {
+    for (int32_t m = 0; id != NO_VALUE && m < engine->compiled.microbatches; m++) {
+        uint32_t *random = executor_input(engine->executor, id, m);
+
         random[0] = (uint32_t)engine->request.seed;
         random[1] = (uint32_t)(engine->request.seed >> 32);
         random[2] = (uint32_t)step;
-        random[3] = (uint32_t)first;
+        random[3] = (uint32_t)(m * engine->request.micro_batch);
     }
 }
 
 static void fill_step(struct trainer *trainer, struct pending_step *pending)
 {
     struct engine *engine = &trainer->engine;
-    const int64_t rows = engine->request.global_batch, first = (pending->step - 1) * rows;
-    struct batch batch = engine_batch(engine, &engine->train, rows);
-    float *correction = executor_input(engine->executor, engine->bias_correction);
+    const struct io_values *io = &engine->compiled.io;
+    float *correction = executor_input(engine->executor, io->bias_correction, 0);
     const double t = (double)pending->step;
 
-    batch_fill(&batch, &trainer->train_sampler, first, rows);
+    pending->trained_tokens =
+        engine_fill_step(engine, &trainer->train_sampler, (pending->step - 1) * engine->request.global_batch);
     fill_random(trainer, pending->step);
-    pending->trained_tokens = batch_valid_tokens(&trainer->train_sampler, first, rows);
     pending->learning_rate = learning_rate_at(&trainer->schedule, pending->step);
-    *(float *)executor_input(engine->executor, engine->inverse_tokens) =
-        pending->trained_tokens > 0 ? (float)(1.0 / (double)pending->trained_tokens) : 0;
-    *(float *)executor_input(engine->executor, engine->learning_rate) = (float)pending->learning_rate;
+    *(float *)executor_input(engine->executor, io->learning_rate, 0) = (float)pending->learning_rate;
     /* From the betas as adamw has them, in fp32: 1 - 0.999f is 13 parts in a million off 0.001. */
     correction[0] = (float)(1 - pow((float)trainer->config->optim.beta1, t));
     correction[1] = (float)sqrt(1 - pow((float)trainer->config->optim.beta2, t));
@@ -46,7 +42,7 @@ static void fill_step(struct trainer *trainer, struct pending_step *pending)
 
 static float step_loss(const struct trainer *trainer, int64_t tokens)
 {
-    const double *losses = executor_result(trainer->engine.executor, trainer->engine.losses);
+    const double *losses = executor_result(trainer->engine.executor, trainer->engine.compiled.io.losses);
     double sum = 0;
 
     for (int64_t i = 0; i < trainer->engine.request.global_batch; i++)
@@ -81,7 +77,8 @@ static struct step_metrics measure_step(struct trainer *trainer, const struct pe
     struct step_metrics step = {.step = pending->step,
                                 .learning_rate = pending->learning_rate,
                                 .loss = step_loss(trainer, pending->trained_tokens),
-                                .grad_norm = *(const float *)executor_result(engine->executor, engine->grad_norm),
+                                .grad_norm =
+                                    *(const float *)executor_result(engine->executor, engine->compiled.io.grad_norm),
                                 .tokens = trainer->state.tokens + pending->trained_tokens,
                                 .step_tokens = engine->request.global_batch * engine->request.sequence,
                                 .trained_tokens = pending->trained_tokens,
@@ -110,7 +107,8 @@ static int collect_step(struct trainer *trainer, struct error *error)
     metrics_step(&trainer->metrics, &step);
     if (step.trained_tokens == 0)
         say_no_targets(trainer, step.step);
-    trainer->broken = *(const uint32_t *)executor_result(trainer->engine.executor, trainer->engine.finite) == 0;
+    trainer->broken =
+        *(const uint32_t *)executor_result(trainer->engine.executor, trainer->engine.compiled.io.finite) == 0;
     if (trainer->broken)
         return error_set(error, STATUS_NONFINITE, "step %lld: loss %g, gradient norm %g are not finite",
                          (long long)step.step, (double)step.loss, (double)step.grad_norm);
@@ -143,11 +141,11 @@ static int submit_step(struct trainer *trainer, int64_t step, struct error *erro
     pending->step = step;
     executor_name_step(executor, step);
     fill_step(trainer, pending);
-    status = executor_submit_first(executor, EXECUTOR_STEP, error);
+    status = executor_submit_first(executor, JOB_STEP, error);
     if (status == STATUS_OK)
         status = collect_all(trainer, error);
     if (status == STATUS_OK)
-        status = executor_submit_rest(executor, EXECUTOR_STEP, error);
+        status = executor_submit_rest(executor, JOB_STEP, error);
     return status == STATUS_OK ? step_clock_end(&trainer->step_clock, error) : status;
 }
 
@@ -280,9 +278,7 @@ int loop_run(struct trainer *trainer, struct error *error)
     const struct program *program = &executor_compiled(trainer->engine.executor)->program;
     int status;
 
-    trainer->step_flops =
-        executor_compiled(trainer->engine.executor)->microbatches *
-        (program_flops(program, SECTION_FORWARD, true) + program_flops(program, SECTION_BACKWARD, true));
+    trainer->step_flops = executor_compiled(trainer->engine.executor)->microbatches * program_step_flops(program, true);
     time_limit_start(&trainer->limit, trainer->created_ns, trainer->config->train.time_limit,
                      trainer->saver.list.bytes);
     trainer->engine.stop = ends_evaluation;

@@ -67,6 +67,20 @@ enum special_tokens request_special_tokens(const struct config *config)
     }
 }
 
+static enum pipeline_kind schedule_kind(const struct config *config)
+{
+    switch (config->parallel.schedule) {
+    case CONFIG_SCHEDULE_GPIPE:
+        return PIPELINE_GPIPE;
+    case CONFIG_SCHEDULE_INTERLEAVED:
+        return PIPELINE_INTERLEAVED;
+    case CONFIG_SCHEDULE_ZERO_BUBBLE:
+        return PIPELINE_ZERO_BUBBLE;
+    default:
+        return PIPELINE_ONE_F_ONE_B;
+    }
+}
+
 static enum recompute recompute_mode(const struct config *config)
 {
     switch (config->parallel.recompute) {
@@ -159,6 +173,8 @@ int request_make(const struct file_system *fs, const struct config *config, int6
     request->dropout = (float)config->model.dropout;
     request->compute_dtype = config->precision.compute == CONFIG_COMPUTE_BF16 ? LLMRUN_BF16 : LLMRUN_F32;
     request->recompute = recompute_mode(config);
+    request->schedule = schedule_kind(config);
+    request->chunks = (int32_t)config->parallel.chunks;
     request->update = (struct update_policy){.beta1 = (float)config->optim.beta1,
                                              .beta2 = (float)config->optim.beta2,
                                              .epsilon = (float)config->optim.eps,

@@ -52,6 +52,11 @@ expect 0 out '*exact: 256 batch parts*' -- plan tiny.yaml --numerics.batch_parts
 # No device is needed, nor data, for a model that fits on none.
 expect 0 out '*model      68976648192 parameters: 80 layers, width 8192, 64 heads (8 of keys and values)*' -- \
     plan --model.preset llama2-70b --train.global_batch 1
-expect 0 out '*section forward*section close*section update*' -- plan tiny.yaml --dump step
-expect 2 "llmrun: --dump is 'graph'; it can be step" -- plan tiny.yaml --dump graph
+expect 0 out '*section forward*section backward*section update*section combine_input*section reduce*' -- \
+    plan tiny.yaml --dump step
+expect 0 out '*job init*job step*launch forward 0*launch backward 0*launch combine_input 0*launch update 0*record done*' -- \
+    plan tiny.yaml --dump commands
+expect 0 out '*launch forward 1*launch backward_input 1*launch backward_weight 0*launch combine_weight 0*' -- \
+    plan tiny.yaml --dump commands --parallel.schedule zero-bubble --parallel.chunks 2
+expect 2 "llmrun: --dump is 'graph'; it can be step or commands" -- plan tiny.yaml --dump graph
 finish

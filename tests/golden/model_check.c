@@ -15,12 +15,14 @@
 #include "checkpoint/safetensors.h"
 #include "plugin/registry.h"
 #include "runtime/constants.h"
+#include "runtime/device_compile.h"
 #include "runtime/executor.h"
 
 struct check {
     struct safetensors golden;
     struct registry registry;
     struct device *device;
+    struct compiled compiled;
     struct executor *executor;
     struct compile_request request;
     struct llmrun_option options[2];
@@ -135,17 +137,20 @@ static int open_all(struct check *check, const char *golden, const char *backend
         status = device_open(loaded, 0, check->options, check->option_count, &check->device, &check->error);
     if (status == STATUS_OK)
         request->exact = check->device->info.exact;
-    return status == STATUS_OK ? executor_create(check->device, request, &check->executor, &check->error) : status;
+    if (status == STATUS_OK)
+        status = device_compile(check->device, request, &check->compiled, &check->error);
+    return status == STATUS_OK ? executor_create(check->device, &check->compiled, &check->executor, &check->error)
+                               : status;
 }
 
 static int load_weights(struct check *check)
 {
-    const struct program *program = &executor_compiled(check->executor)->program;
+    const struct program *program = &check->compiled.program;
     const uint32_t one = 1;
     int status = executor_begin(check->executor, &check->error);
 
     if (status == STATUS_OK)
-        status = executor_submit(check->executor, EXECUTOR_INIT, &check->error); /* zeroes the moments */
+        status = executor_submit(check->executor, JOB_INIT, &check->error); /* zeroes the moments */
     if (status == STATUS_OK)
         status = executor_collect(check->executor, &check->error);
     for (int64_t i = 0; status == STATUS_OK && i < program->value_count; i++) {
@@ -160,61 +165,71 @@ static int load_weights(struct check *check)
         free(data);
     }
     if (status == STATUS_OK)
-        status = executor_write(check->executor, program_find(program, VALUE_FINITE), &one, &check->error);
+        status = executor_write(check->executor, check->compiled.io.finite, &one, &check->error);
     if (status == STATUS_OK)
-        status = executor_submit(check->executor, EXECUTOR_REFRESH, &check->error);
+        status = executor_submit(check->executor, JOB_REFRESH, &check->error);
     if (status == STATUS_OK)
         status = executor_collect(check->executor, &check->error);
     return status == STATUS_OK ? constants_write(check->executor, &check->request.model, &check->error) : status;
 }
 
-static void *input(struct check *check, const char *name)
+/* Of an input that is no microbatch's. */
+static void *input(struct check *check, int32_t value)
 {
-    return executor_input(check->executor, program_find(&executor_compiled(check->executor)->program, name));
+    return executor_input(check->executor, value, 0);
+}
+
+static void fill_microbatch(struct check *check, int32_t microbatch, const int32_t *tokens, const int32_t *targets,
+                            const float *weights)
+{
+    const struct batch_values *values = &check->compiled.io.train;
+    const int64_t rows = check->request.micro_batch * check->request.sequence, first = microbatch * rows;
+    int32_t *positions = executor_input(check->executor, values->positions, microbatch);
+
+    for (int64_t i = 0; i < rows; i++)
+        positions[i] = (int32_t)(i % check->request.sequence);
+    memset(executor_input(check->executor, values->segment_starts, microbatch), 0, (size_t)rows * 4);
+    memcpy(executor_input(check->executor, values->tokens, microbatch), tokens + first, (size_t)rows * 4);
+    memcpy(executor_input(check->executor, values->targets, microbatch), targets + first, (size_t)rows * 4);
+    memcpy(executor_input(check->executor, values->weights, microbatch), weights + first, (size_t)rows * 4);
 }
 
 static double fill_batch(struct check *check)
 {
     const int64_t rows = check->request.global_batch * check->request.sequence;
-    int32_t *positions = input(check, VALUE_POSITIONS), *starts = input(check, VALUE_SEGMENT_STARTS);
     int32_t *tokens = read_tensor(check, "", "tokens"), *targets = read_tensor(check, "", "targets");
     float *weights = read_tensor(check, "", "weights");
     double valid = 0;
 
-    for (int64_t i = 0; i < rows; i++) {
-        positions[i] = (int32_t)(i % check->request.sequence);
-        starts[i] = 0;
+    for (int64_t i = 0; i < rows; i++)
         valid += weights[i];
-    }
-    memcpy(input(check, VALUE_TOKENS), tokens, (size_t)rows * 4);
-    memcpy(input(check, VALUE_TARGETS), targets, (size_t)rows * 4);
-    memcpy(input(check, VALUE_WEIGHTS), weights, (size_t)rows * 4);
+    for (int32_t m = 0; m < check->compiled.microbatches; m++)
+        fill_microbatch(check, m, tokens, targets, weights);
     free(tokens);
     free(targets);
     free(weights);
-    *(float *)input(check, VALUE_INVERSE_TOKENS) = (float)(1 / valid);
+    *(float *)input(check, check->compiled.io.inverse_tokens) = (float)(1 / valid);
     return valid;
 }
 
 /* Step 1, 2, ...; returns the mean loss. */
 static int run_step(struct check *check, int step, double *loss)
 {
-    const struct program *program = &executor_compiled(check->executor)->program;
     int status = executor_begin(check->executor, &check->error);
-    float *correction = input(check, VALUE_BIAS_CORRECTION);
+    float *correction = input(check, check->compiled.io.bias_correction);
     double valid = fill_batch(check), sum = 0;
     const double *losses;
 
-    *(float *)input(check, VALUE_LEARNING_RATE) = (float)metadata_number(check, "lr");
+    *(float *)input(check, check->compiled.io.learning_rate) = (float)metadata_number(check, "lr");
     correction[0] = (float)(1 - pow(metadata_number(check, "beta1"), step));
     correction[1] = (float)sqrt(1 - pow(metadata_number(check, "beta2"), step));
     if (status == STATUS_OK)
-        status = executor_submit(check->executor, EXECUTOR_STEP, &check->error);
+        status = executor_submit(check->executor, JOB_STEP, &check->error);
     if (status == STATUS_OK)
         status = executor_collect(check->executor, &check->error);
     if (status != STATUS_OK)
         return status;
-    losses = executor_result(check->executor, program_find(program, VALUE_LOSSES));
+    losses = executor_result(check->executor, check->compiled.io.losses);
     for (int64_t i = 0; i < check->request.global_batch; i++)
         sum += losses[i];
     *loss = sum / valid;
@@ -268,7 +283,7 @@ static double largest_in_layer(struct check *check, const char *name)
 
 static int compare_gradient(struct check *check, int32_t gradient, double bound, double small_bound)
 {
-    const struct program *program = &executor_compiled(check->executor)->program;
+    const struct program *program = &check->compiled.program;
     const struct value *value = &program->values[gradient];
     const char *name = program->values[value->source].name;
     int64_t count = value_elements(value);
@@ -301,38 +316,36 @@ static int compare_gradient(struct check *check, int32_t gradient, double bound,
 static int prefill(struct check *check, const int32_t *tokens, int64_t count, int64_t first, int64_t row,
                    const float **logits)
 {
-    const struct program *program = &executor_compiled(check->executor)->program;
     const int64_t rows = compile_prefill_rows(&check->request), last = check->request.sequence - 1;
     int status = executor_begin(check->executor, &check->error);
-    int32_t *row_tokens = input(check, VALUE_PREFILL_PREFIX VALUE_TOKENS);
-    int32_t *positions = input(check, VALUE_PREFILL_PREFIX VALUE_POSITIONS);
+    int32_t *row_tokens = input(check, check->compiled.io.prefill.tokens);
+    int32_t *positions = input(check, check->compiled.io.prefill.positions);
 
     for (int64_t i = 0; i < rows; i++) {
         row_tokens[i] = first + i < count ? tokens[first + i] : 0;
         positions[i] = (int32_t)(first + i < last ? first + i : last);
     }
-    *(int32_t *)input(check, VALUE_PREFILL_PREFIX VALUE_CACHED) = (int32_t)first;
-    *(int32_t *)input(check, VALUE_PREFILL_PREFIX VALUE_ROW) = (int32_t)row;
+    *(int32_t *)input(check, check->compiled.io.prefill_cached) = (int32_t)first;
+    *(int32_t *)input(check, check->compiled.io.prefill_row) = (int32_t)row;
     if (status == STATUS_OK)
-        status = executor_submit(check->executor, EXECUTOR_PREFILL, &check->error);
+        status = executor_submit(check->executor, JOB_PREFILL, &check->error);
     if (status == STATUS_OK)
         status = executor_collect(check->executor, &check->error);
-    *logits = executor_result(check->executor, program_find(program, VALUE_LOGITS));
+    *logits = executor_result(check->executor, check->compiled.io.logits);
     return status;
 }
 
 static int decode(struct check *check, int32_t token, int64_t position, const float **logits)
 {
-    const struct program *program = &executor_compiled(check->executor)->program;
     int status = executor_begin(check->executor, &check->error);
 
-    *(int32_t *)input(check, VALUE_DECODE_PREFIX VALUE_TOKENS) = token;
-    *(int32_t *)input(check, VALUE_DECODE_PREFIX VALUE_POSITIONS) = (int32_t)position;
+    *(int32_t *)input(check, check->compiled.io.decode.tokens) = token;
+    *(int32_t *)input(check, check->compiled.io.decode.positions) = (int32_t)position;
     if (status == STATUS_OK)
-        status = executor_submit(check->executor, EXECUTOR_DECODE, &check->error);
+        status = executor_submit(check->executor, JOB_DECODE, &check->error);
     if (status == STATUS_OK)
         status = executor_collect(check->executor, &check->error);
-    *logits = executor_result(check->executor, program_find(program, VALUE_LOGITS));
+    *logits = executor_result(check->executor, check->compiled.io.logits);
     return status;
 }
 
@@ -396,7 +409,7 @@ static int compare_greedy(struct check *check)
 
 static int compare_all(struct check *check)
 {
-    const struct program *program = &executor_compiled(check->executor)->program;
+    const struct program *program = &check->compiled.program;
     const bool bf16 = check->request.compute_dtype == LLMRUN_BF16;
     const double loss_bound = bf16 ? 1e-2 : 1e-5, gradient_bound = bf16 ? 1e-2 : 1e-8;
     double *golden_loss = read_tensor(check, "", bf16 ? "loss_bf16" : "loss"),
@@ -449,6 +462,7 @@ int main(int argc, char **argv)
     else
         printf("%d quantities out of bounds\n", check.failures);
     executor_destroy(check.executor);
+    compiled_free(&check.compiled);
     device_close(check.device);
     registry_destroy(&check.registry);
     safetensors_close(&check.golden);

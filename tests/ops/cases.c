@@ -297,6 +297,8 @@ void gradient_case_build(const struct gradient_case *from, struct program *progr
     y = from->build(&b);
     head = build_parameter(&b, "head", from->trains_head ? VALUE_TRAINABLE : 0, 2, head_shape);
     losses = build_value(&b, "losses", VALUE_RESULT, 0, LLMRUN_F64, 1, &sequences);
+    builder_section(&b, SECTION_BACKWARD);
+    b.role = ROLE_BACKWARD_INPUT;
     build_linear_cross_entropy(&b, y, head, input(&b, "targets", LLMRUN_I32, CASE_ROWS),
                                input(&b, "weights", LLMRUN_F32, CASE_ROWS), input(&b, "scale", LLMRUN_F32, 1), losses,
                                CASE_SEQUENCE, CASE_VOCABULARY);

@@ -21,7 +21,7 @@ struct gradient_case {
 extern const struct gradient_case gradient_cases[];
 extern const int gradient_case_count;
 
-/* Builds the forward section of a case, with linear_cross_entropy as its end. Losses are in "losses". */
+/* Builds the forward section of a case, and a backward section of linear_cross_entropy. Losses are in "losses". */
 void gradient_case_build(const struct gradient_case *from, struct program *program);
 
 /* The contents of an input, of 4-byte elements. Fails the test for a name that no case has. */

@@ -42,7 +42,7 @@ static int64_t ask_workspace(struct runner *runner)
         struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
         struct llmrun_op op;
 
-        compile_describe(&runner->compiled, &runner->compiled.program.ops[i], tensors, &op);
+        compiled_describe(&runner->compiled, &runner->compiled.program.ops[i], tensors, &op);
         check(&runner->error, capability_query(runner->device, &op, &answer, &runner->error));
         if (answer.support == LLMRUN_SUPPORT_NO) {
             error_set(&runner->error, STATUS_BACKEND, "%s", answer.reason);
@@ -82,25 +82,27 @@ static void allocate(struct runner *runner)
 
 bool runner_open(struct runner *runner, struct device *device, struct program *program, bool exact)
 {
-    struct memory_plan *plan = &runner->compiled.plan;
+    const struct pipeline_shape shape = {.ranks = 1, .chunks = 1, .microbatches = 1, .groups = 1};
+    struct compiled *compiled = &runner->compiled;
+    struct error *error = &runner->error;
     int64_t workspace;
 
     memset(runner, 0, sizeof *runner);
     runner->device = device;
-    runner->compiled.program = *program;
-    runner->compiled.form.exact = exact;
-    runner->compiled.microbatches = 1;
+    compiled->program = *program;
+    compiled->form.exact = exact;
+    compiled->microbatches = 1;
+    compiled->alignment = runner->device->info.alignment;
     program_init(program);
-    check(&runner->error, program_verify(&runner->compiled.program, &runner->error));
-    runner->compiled.alignment = runner->device->info.alignment;
-    check(&runner->error, memory_plan_make(&runner->compiled.program, 1, 0, false, plan, &runner->error));
+    check(error, program_verify(&compiled->program, error));
+    check(error, pipeline_one_f_one_b(&shape, &compiled->pipeline, error));
+    check(error, flow_make(&compiled->program, &shape, compiled->pipeline.ranks, &compiled->flow, error));
     workspace = ask_workspace(runner);
     if (workspace < 0) {
-        compiled_free(&runner->compiled);
+        compiled_free(compiled);
         return false;
     }
-    memory_plan_free(plan);
-    check(&runner->error, memory_plan_make(&runner->compiled.program, 1, workspace, false, plan, &runner->error));
+    check(error, memory_plan_make(&compiled->program, &compiled->flow, 1, workspace, false, &compiled->plan, error));
     allocate(runner);
     return true;
 }
@@ -162,5 +164,5 @@ void runner_zero(struct runner *runner)
 
 void runner_launch(struct runner *runner, enum section_kind kind)
 {
-    check(&runner->error, prepared_section_launch(&runner->sections[kind], &runner->stream, 0, &runner->error));
+    check(&runner->error, prepared_section_launch(&runner->sections[kind], &runner->stream, NULL, &runner->error));
 }

@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "cases.h"
 #include "passes/backward.h"
+#include "passes/combine.h"
 #include "passes/reduction_order.h"
 #include "program/op_table.h"
 #include "runner.h"
@@ -60,11 +61,13 @@ static void fill(struct check *check)
     }
 }
 
+/* The backward section begins with the loss. */
 static double loss(struct check *check)
 {
     double losses[CASE_SEQUENCES];
 
     runner_launch(&check->runner, SECTION_FORWARD);
+    runner_launch(&check->runner, SECTION_BACKWARD);
     runner_read(&check->runner, check->losses, losses);
     return (losses[0] + losses[1]) * check->scale;
 }
@@ -95,7 +98,8 @@ static void check_parameter(struct check *check, int32_t gradient)
     runner_zero(&check->runner);
     runner_launch(&check->runner, SECTION_FORWARD);
     runner_launch(&check->runner, SECTION_BACKWARD);
-    runner_launch(&check->runner, SECTION_CLOSE);
+    runner_launch(&check->runner, SECTION_COMBINE_INPUT);
+    runner_launch(&check->runner, SECTION_REDUCE);
     runner_read(&check->runner, gradient, found);
     runner_read(&check->runner, parameter, data);
     for (int64_t i = 0; i < elements; i++) {
@@ -116,11 +120,14 @@ static void check_accumulation(struct check *check, int32_t gradient)
     const int64_t elements = value_elements(&check->runner.compiled.program.values[gradient]);
     float once[MAX_ELEMENTS], twice[MAX_ELEMENTS];
 
-    runner_zero(&check->runner);
     for (int i = 0; i < 2; i++) {
-        runner_launch(&check->runner, SECTION_FORWARD);
-        runner_launch(&check->runner, SECTION_BACKWARD);
-        runner_launch(&check->runner, SECTION_CLOSE);
+        runner_zero(&check->runner);
+        for (int microbatch = 0; microbatch <= i; microbatch++) {
+            runner_launch(&check->runner, SECTION_FORWARD);
+            runner_launch(&check->runner, SECTION_BACKWARD);
+        }
+        runner_launch(&check->runner, SECTION_COMBINE_INPUT);
+        runner_launch(&check->runner, SECTION_REDUCE);
         runner_read(&check->runner, gradient, i == 0 ? once : twice);
     }
     for (int64_t i = 0; i < elements; i++)
@@ -138,7 +145,8 @@ static void check_gradients(const struct gradient_case *from, const struct reduc
 
     program_init(&program);
     gradient_case_build(from, &program);
-    if (pass_backward(&program, &error) != STATUS_OK || pass_reduction_order(&program, form, &error) != STATUS_OK)
+    if (pass_backward(&program, &error) != STATUS_OK || pass_reduction_order(&program, form, &error) != STATUS_OK ||
+        pass_combine(&program, form, &error) != STATUS_OK)
         fail_msg("%s: %s", from->name, error.message);
     if (!runner_open(&check.runner, device, &program, exact))
         fail_msg("%s: %s", from->name, check.runner.error.message);
@@ -164,7 +172,7 @@ static void gradients_are_those_of_finite_differences(void **state)
     struct error error;
 
     const struct reduction_request request = {
-        .sequence = CASE_SEQUENCE, .global_batch = CASE_SEQUENCES, .micro_batch = CASE_SEQUENCES};
+        .one_backward = true, .sequence = CASE_SEQUENCE, .global_batch = CASE_SEQUENCES, .micro_batch = CASE_SEQUENCES};
 
     assert_int_equal(reduction_form_make(&request, &form, &error), STATUS_OK);
     check_gradients(*state, &form);
@@ -177,6 +185,7 @@ static void gradients_whose_sums_are_cut_are_the_same(void **state)
     struct error error;
 
     const struct reduction_request request = {.exact = true,
+                                              .one_backward = true,
                                               .sequence = CASE_SEQUENCE,
                                               .global_batch = CASE_SEQUENCES,
                                               .micro_batch = CASE_SEQUENCES,

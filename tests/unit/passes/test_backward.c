@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -49,7 +50,7 @@ static void with_all_parameters_frozen_there_is_nothing_to_train(void **state)
     (void)state;
     read_frozen("block", NULL, &program);
     assert_int_equal(pass_backward(&program, &error), STATUS_OK);
-    assert_int_equal(program_section(&program, SECTION_BACKWARD)->op_count, 0);
+    assert_int_equal(program_section(&program, SECTION_BACKWARD)->op_count, 1); /* the loss */
     assert_int_equal(pass_update(&program, &policy, &error), STATUS_USAGE);
     assert_string_equal(error.message, "no parameter is trainable, so there is nothing to train");
     program_free(&program);
@@ -63,13 +64,13 @@ static void a_frozen_parameter_gets_no_gradient_and_nothing_below_the_trainable_
         const char *trainable;
         int backward_ops;
     } cases[] = {
-        {"ln_f.bias", 1},              /* the norm's gradient gives it as dbias */
-        {"h.1.mlp.c_proj.bias", 3},    /* ln_f, dropout, bias_grad */
-        {"h.1.mlp.c_proj.weight", 3},  /* ln_f, dropout, weight_grad */
-        {"h.1.mlp.c_fc.bias", 5},      /* and input_grad, gelu_grad */
-        {"h.1.ln_2.weight", 6},        /* and the norm after fc's input_grad */
-        {"h.1.attn.c_proj.weight", 8}, /* and dropout, weight_grad */
-        {"h.1.attn.v_proj.bias", 10},  /* and input_grad, attention_grad, bias_grad without weight_grad before */
+        {"ln_f.bias", 2},              /* the loss; the norm's gradient gives it as dbias */
+        {"h.1.mlp.c_proj.bias", 4},    /* loss, ln_f, dropout, bias_grad */
+        {"h.1.mlp.c_proj.weight", 4},  /* loss, ln_f, dropout, weight_grad */
+        {"h.1.mlp.c_fc.bias", 6},      /* and input_grad, gelu_grad */
+        {"h.1.ln_2.weight", 7},        /* and the norm after fc's input_grad */
+        {"h.1.attn.c_proj.weight", 9}, /* and dropout, weight_grad */
+        {"h.1.attn.v_proj.bias", 11},  /* and input_grad, attention_grad, bias_grad without weight_grad before */
     };
 
     (void)state;
@@ -115,7 +116,8 @@ static void an_op_without_a_rule_on_the_way_is_named(void **state)
                                  "%0 = parameter f32[2,2] \"w\" trainable\n"
                                  "%1 = activation f32[2,2] \"y\"\n"
                                  "section forward 0\n"
-                                 "  gelu_grad(%0, %0 -> %1) F\n",
+                                 "  gelu_grad(%0, %0 -> %1) F\n"
+                                 "section backward 0\n",
                                  &error),
                      STATUS_BUG);
     assert_string_equal(error.message,
@@ -125,18 +127,33 @@ static void an_op_without_a_rule_on_the_way_is_named(void **state)
                                  "%0 = parameter f32[2,2] \"w\"\n"
                                  "%1 = activation f32[2,2] \"y\"\n"
                                  "section forward 0\n"
-                                 "  gelu_grad(%0, %0 -> %1) F\n",
+                                 "  gelu_grad(%0, %0 -> %1) F\n"
+                                 "section backward 0\n",
                                  &error),
                      STATUS_OK);
 }
 
-static void a_program_without_a_forward_section_is_refused(void **state)
+static void a_program_that_does_not_end_with_a_forward_section_and_the_loss_is_refused(void **state)
 {
-    struct error error;
+    static const char *const sections[] = {
+        "section evaluate 0\n",
+        "section forward 0\n",
+        "section backward 0\n",
+        "section backward 0\nsection forward 0\n",
+        "section forward 0\nsection evaluate 0\nsection backward 0\n",
+        "section forward 0\nsection backward 0\nsection evaluate 0\n",
+    };
 
     (void)state;
-    assert_int_equal(backward_of("llmrun-program 1\nsection evaluate 0\n", &error), STATUS_BUG);
-    assert_string_equal(error.message, "the program has no forward section to differentiate");
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        struct error error = {0};
+        char text[128];
+
+        snprintf(text, sizeof text, "llmrun-program 1\n%s", sections[i]);
+        if (backward_of(text, &error) != STATUS_BUG)
+            fail_msg("accepted: %s", sections[i]);
+        assert_string_equal(error.message, "the program does not end with a forward section and its loss");
+    }
 }
 
 /* B makes gradients of activations, W of parameters: a schedule may put them apart. */
@@ -173,7 +190,7 @@ int main(void)
         cmocka_unit_test(with_all_parameters_frozen_there_is_nothing_to_train),
         cmocka_unit_test(a_frozen_parameter_gets_no_gradient_and_nothing_below_the_trainable_one_is_run),
         cmocka_unit_test(an_op_without_a_rule_on_the_way_is_named),
-        cmocka_unit_test(a_program_without_a_forward_section_is_refused),
+        cmocka_unit_test(a_program_that_does_not_end_with_a_forward_section_and_the_loss_is_refused),
         cmocka_unit_test(every_op_is_roled_by_what_it_writes),
     };
 

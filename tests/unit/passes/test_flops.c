@@ -16,10 +16,11 @@ static void a_small_program_has_the_count_by_hand(void **state)
 
     (void)state;
     golden_read("mlp_backward", &program);
-    /* fc and out: 2 * 6 rows * 4 * 8 each; the loss: x w^T, dx and dw over 15 tokens of the vocabulary. */
-    assert_true(program_flops(&program, SECTION_FORWARD, true) == 2 * 384 + 3 * 2 * 6 * 4 * 15);
-    /* weight and input gradients of both */
-    assert_true(program_flops(&program, SECTION_BACKWARD, true) == 4 * 384);
+    /* fc and out: 2 * 6 rows * 4 * 8 each */
+    assert_true(program_flops(&program, SECTION_FORWARD, true) == 2 * 384);
+    /* the loss: x w^T, dx and dw over 15 tokens of the vocabulary; weight and input gradients of both */
+    assert_true(program_flops(&program, SECTION_BACKWARD, true) == 3 * 2 * 6 * 4 * 15 + 4 * 384);
+    assert_true(program_step_flops(&program, true) == 6 * 384 + 3 * 2 * 6 * 4 * 15);
     program_free(&program);
 }
 
@@ -35,6 +36,8 @@ static void what_is_computed_again_is_not_useful(void **state)
      * is not needed again. */
     assert_true(program_flops(&again, SECTION_BACKWARD, false) - program_flops(&kept, SECTION_BACKWARD, false) ==
                 2 * (4 * 192 + 384 + 192));
+    assert_true(program_step_flops(&again, true) == program_step_flops(&kept, true));
+    assert_true(program_step_flops(&again, false) - program_step_flops(&kept, false) == 2 * (4 * 192 + 384 + 192));
     program_free(&kept);
     program_free(&again);
 }

@@ -10,11 +10,12 @@
 #include <cmocka.h>
 
 #include "passes/backward.h"
-#include "passes/memory_plan.h"
+#include "passes/combine.h"
 #include "passes/precision.h"
 #include "passes/recompute.h"
 #include "passes/reduction_order.h"
 #include "passes/update.h"
+#include "planned.h"
 
 static const struct update_policy policy = {
     .beta1 = 0.9f, .beta2 = 0.95f, .epsilon = 1e-8f, .weight_decay = 0.1f, .clip = 1.0f};
@@ -28,29 +29,35 @@ static int run_backward(struct program *program, struct error *error)
 static int run_batch_parts(struct program *program, struct error *error)
 {
     struct reduction_form form;
-    const struct reduction_request request = {true, 3, 2, 2, 2, 0};
+    const struct reduction_request request = {true, true, 3, 2, 2, 2, 0};
     int status = reduction_form_make(&request, &form, error);
 
-    return status == STATUS_OK ? pass_reduction_order(program, &form, error) : status;
+    if (status == STATUS_OK)
+        status = pass_reduction_order(program, &form, error);
+    return status == STATUS_OK ? pass_combine(program, &form, error) : status;
 }
 
 /* Microbatches of two sequences, a step of four batch parts of four: two microbatches a group. */
 static int run_waiting_parts(struct program *program, struct error *error)
 {
     struct reduction_form form;
-    const struct reduction_request request = {true, 3, 16, 2, 4, 0};
+    const struct reduction_request request = {true, true, 3, 16, 2, 4, 0};
     int status = reduction_form_make(&request, &form, error);
 
-    return status == STATUS_OK ? pass_reduction_order(program, &form, error) : status;
+    if (status == STATUS_OK)
+        status = pass_reduction_order(program, &form, error);
+    return status == STATUS_OK ? pass_combine(program, &form, error) : status;
 }
 
 static int run_free_order(struct program *program, struct error *error)
 {
     struct reduction_form form;
-    const struct reduction_request request = {false, 3, 16, 2, 4, 0};
+    const struct reduction_request request = {false, true, 3, 16, 2, 4, 0};
     int status = reduction_form_make(&request, &form, error);
 
-    return status == STATUS_OK ? pass_reduction_order(program, &form, error) : status;
+    if (status == STATUS_OK)
+        status = pass_reduction_order(program, &form, error);
+    return status == STATUS_OK ? pass_combine(program, &form, error) : status;
 }
 
 static int run_update(struct program *program, struct error *error)
@@ -118,27 +125,27 @@ static void passes_that_have_nothing_to_do_change_nothing(void **state)
 
 static void the_memory_plan_of_two_microbatches_is_the_committed_one(void **state)
 {
-    struct memory_plan plan;
+    struct planned planned;
     struct program program;
     struct text text = {0};
     struct error error;
 
     (void)state;
     golden_read("mlp_bf16", &program);
-    assert_int_equal(memory_plan_make(&program, 2, 1000, false, &plan, &error), STATUS_OK);
+    assert_int_equal(planned_make(&program, 2, 1000, false, &planned, &error), STATUS_OK);
     for (int i = 0; i < REGIONS; i++)
         text_add(&text, "%s: %lld bytes at %lld\n", plan_region_name((enum plan_region)i),
-                 (long long)plan.region_bytes[i], (long long)plan.region_offset[i]);
-    text_add(&text, "total: %lld\n", (long long)plan.total_bytes);
+                 (long long)planned.plan.region_bytes[i], (long long)planned.plan.region_offset[i]);
+    text_add(&text, "total: %lld\n", (long long)planned.plan.total_bytes);
     for (int64_t i = 0; i < program.value_count; i++) {
-        const struct placement *at = &plan.placements[i];
+        const struct placement *at = &planned.plan.placements[i];
 
-        text_add(&text, "%s: %s + %lld, %lld bytes, stride %lld, alignment %lld\n", program.values[i].name,
+        text_add(&text, "%s: %s + %lld, %lld bytes, stride %lld\n", program.values[i].name,
                  plan_region_name(at->region), (long long)at->offset, (long long)value_bytes(&program.values[i]),
-                 (long long)at->stride, (long long)at->alignment);
+                 (long long)at->stride);
     }
     golden_compare("mlp_plan", &text);
-    memory_plan_free(&plan);
+    planned_free(&planned);
     program_free(&program);
 }
 

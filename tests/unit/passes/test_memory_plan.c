@@ -1,5 +1,3 @@
-#include "passes/memory_plan.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +9,7 @@
 #include "base/checked.h"
 #include "compile/compile.h"
 #include "golden.h"
+#include "planned.h"
 #include "program/op_table.h"
 #include "program/text.h"
 
@@ -27,11 +26,13 @@ static bool uses(const struct program *program, int64_t op, int32_t value)
 /* Ops of one launch after the other: forward and backward, or one of evaluate, prefill and decode. */
 static int group_of(enum section_kind kind)
 {
-    return kind == SECTION_FORWARD || kind == SECTION_BACKWARD ? 1
-           : kind == SECTION_EVALUATE                          ? 2
-           : kind == SECTION_PREFILL                           ? 3
-           : kind == SECTION_DECODE                            ? 4
-                                                               : 0;
+    return kind == SECTION_EVALUATE  ? 2
+           : kind == SECTION_PREFILL ? 3
+           : kind == SECTION_DECODE  ? 4
+           : kind == SECTION_FORWARD || kind == SECTION_BACKWARD || kind == SECTION_BACKWARD_INPUT ||
+                   kind == SECTION_BACKWARD_WEIGHT
+               ? 1
+               : 0;
 }
 
 /* The first and last op of a group that use the value; false when none does. */
@@ -130,37 +131,60 @@ static void check_layout(const struct program *program, const struct memory_plan
     free(lives);
 }
 
-static int64_t span(const struct program *program, const struct memory_plan *plan, int32_t value, int32_t microbatches)
+/* Of one value: where it is, however many slots it has. */
+static int32_t slots_of(const struct flow *flow, const struct placement *at)
 {
-    return value_bytes(&program->values[value]) + plan->placements[value].stride * (microbatches - 1);
+    return at->pool != NO_POOL ? flow->group_slots[flow->group[at->pool]] : 1;
 }
 
-/* All values that outlive a microbatch, in all microbatches: no byte is shared, but by a part and its whole. */
-static void check_persistent(const struct program *program, const struct memory_plan *plan, int32_t microbatches)
+static int64_t start_of(const struct memory_plan *plan, const struct placement *at, int32_t slot)
+{
+    return plan->region_offset[at->region] + at->offset + slot * at->stride;
+}
+
+/* A slot of a group that pools share has one microbatch of one pool at a time. */
+static bool excluded(const struct flow *flow, const struct placement *a, int32_t slot_a, const struct placement *b,
+                     int32_t slot_b)
+{
+    return a->pool != NO_POOL && b->pool != NO_POOL && a->pool != b->pool && slot_a == slot_b &&
+           flow->group[a->pool] == flow->group[b->pool];
+}
+
+/* All values that outlive a line of the schedule, in all their slots: no byte is shared. */
+static void check_persistent(const struct program *program, const struct flow *flow, const struct memory_plan *plan)
 {
     for (int32_t a = 0; a < program->value_count; a++) {
         const struct placement *at_a = &plan->placements[a];
-        int64_t start_a;
+        const int64_t bytes_a = value_bytes(&program->values[a]);
 
-        if (program->values[a].kind == VALUE_ACTIVATION)
+        if (program->values[a].kind == VALUE_ACTIVATION && at_a->pool == NO_POOL)
             continue;
         assert_true(at_a->placed);
-        start_a = plan->region_offset[at_a->region] + at_a->offset;
-        assert_int_equal(start_a % at_a->alignment, 0);
-        assert_int_equal(at_a->stride % at_a->alignment, 0);
-        assert_true(at_a->offset + span(program, plan, a, microbatches) <= plan->region_bytes[at_a->region]);
-        for (int32_t b = 0; b < a; b++) {
+        assert_int_equal(at_a->offset % PLAN_ALIGNMENT, 0);
+        assert_int_equal(at_a->stride % PLAN_ALIGNMENT, 0);
+        assert_true(at_a->offset + (slots_of(flow, at_a) - 1) * at_a->stride + bytes_a <=
+                    plan->region_bytes[at_a->region]);
+        assert_int_equal((at_a->region == REGION_INPUTS && at_a->pool != NO_POOL) || at_a->region == REGION_FLIGHT,
+                         at_a->pool != NO_POOL);
+        for (int32_t b = 0; b <= a; b++) {
             const struct placement *at_b = &plan->placements[b];
-            int64_t start_b = plan->region_offset[at_b->region] + at_b->offset;
+            const int64_t bytes_b = value_bytes(&program->values[b]);
 
-            if (program->values[b].kind == VALUE_ACTIVATION || program->values[a].source == b)
+            if (program->values[b].kind == VALUE_ACTIVATION && at_b->pool == NO_POOL)
                 continue;
-            assert_true(start_a + span(program, plan, a, microbatches) <= start_b ||
-                        start_b + span(program, plan, b, microbatches) <= start_a);
+            for (int32_t i = 0; i < slots_of(flow, at_a); i++)
+                for (int32_t j = 0; j < slots_of(flow, at_b); j++)
+                    if ((a != b || i != j) && !excluded(flow, at_a, i, at_b, j) &&
+                        start_of(plan, at_a, i) < start_of(plan, at_b, j) + bytes_b &&
+                        start_of(plan, at_b, j) < start_of(plan, at_a, i) + bytes_a)
+                        fail_msg("%s in slot %d and %s in slot %d share bytes", program->values[a].name, i,
+                                 program->values[b].name, j);
         }
     }
     for (int r = 1; r < REGIONS; r++)
         assert_true(plan->region_offset[r] >= plan->region_offset[r - 1] + plan->region_bytes[r - 1]);
+    for (int r = 0; r < REGIONS; r++)
+        assert_int_equal(plan->region_offset[r] % PLAN_ALIGNMENT, 0);
     assert_true(plan->total_bytes >= plan->region_offset[REGIONS - 1] + plan->region_bytes[REGIONS - 1]);
 }
 
@@ -172,16 +196,17 @@ static void values_that_are_alive_together_share_no_byte(void **state)
     (void)state;
     for (size_t g = 0; g < sizeof goldens / sizeof goldens[0]; g++)
         for (int32_t microbatches = 1; microbatches <= 2; microbatches++) {
-            struct memory_plan plan;
+            struct planned planned;
             struct program program;
             struct error error;
 
             golden_read(goldens[g], &program);
-            assert_int_equal(memory_plan_make(&program, microbatches, 4097, false, &plan, &error), STATUS_OK);
-            check_activations(&program, &plan);
-            check_layout(&program, &plan);
-            check_persistent(&program, &plan, microbatches);
-            memory_plan_free(&plan);
+            if (planned_make(&program, microbatches, 4097, false, &planned, &error) != STATUS_OK)
+                fail_msg("%s: %s", goldens[g], error.message);
+            check_activations(&program, &planned.plan);
+            check_layout(&program, &planned.plan);
+            check_persistent(&program, &planned.flow, &planned.plan);
+            planned_free(&planned);
             program_free(&program);
         }
 }
@@ -217,7 +242,31 @@ static void so_it_is_for_a_whole_model_with_every_section(void **state)
             fail_msg("%s", error.message);
         check_activations(&compiled.program, &compiled.plan);
         check_layout(&compiled.program, &compiled.plan);
-        check_persistent(&compiled.program, &compiled.plan, compiled.microbatches);
+        check_persistent(&compiled.program, &compiled.flow, &compiled.plan);
+        compiled_free(&compiled);
+    }
+}
+
+static void so_it_is_where_several_microbatches_are_in_flight(void **state)
+{
+    static const struct {
+        enum pipeline_kind kind;
+        int32_t chunks;
+    } schedules[] = {{PIPELINE_GPIPE, 1}, {PIPELINE_INTERLEAVED, 2}, {PIPELINE_ZERO_BUBBLE, 2}};
+
+    (void)state;
+    for (size_t s = 0; s < sizeof schedules / sizeof schedules[0]; s++) {
+        struct compile_request request = demo(RECOMPUTE_NONE);
+        struct compiled compiled;
+        struct error error;
+
+        request.schedule = schedules[s].kind;
+        request.chunks = schedules[s].chunks;
+        if (compile_step(&request, &compiled, &error) != STATUS_OK)
+            fail_msg("%s", error.message);
+        assert_false(compiled.flow.serial);
+        assert_true(compiled.plan.region_bytes[REGION_FLIGHT] > 0);
+        check_persistent(&compiled.program, &compiled.flow, &compiled.plan);
         compiled_free(&compiled);
     }
 }
@@ -236,7 +285,7 @@ static void constants_keep_their_type_and_lie_in_a_region_of_their_own(void **st
         fail_msg("%s", error.message);
     check_activations(&compiled.program, &compiled.plan);
     check_layout(&compiled.program, &compiled.plan);
-    check_persistent(&compiled.program, &compiled.plan, compiled.microbatches);
+    check_persistent(&compiled.program, &compiled.flow, &compiled.plan);
     for (int64_t i = 0; i < compiled.program.value_count; i++) {
         if (compiled.program.values[i].kind != VALUE_CONSTANT)
             continue;
@@ -287,46 +336,47 @@ static void the_bytes_are_those_of_a_count_by_hand(void **state)
                                "  embedding(%2, %0, _ -> %3) F\n"
                                "  gelu(%3 -> %4) F\n"
                                "  add(%3, %4 -> %5) F\n"
-                               "  add(%4, %5 -> %6) F\n";
-    struct memory_plan plan;
+                               "  add(%4, %5 -> %6) F\n"
+                               "section backward 0\n";
+    struct planned planned;
     struct program program;
     struct error error;
 
     (void)state;
     program_init(&program);
     assert_int_equal(program_parse(&program, text, &error), STATUS_OK);
-    assert_int_equal(memory_plan_make(&program, 1, 1, false, &plan, &error), STATUS_OK);
-    assert_int_equal(plan.region_bytes[REGION_PARAMETERS], 1024 + 512);
-    assert_int_equal(plan.region_bytes[REGION_INPUTS], 256);
-    assert_int_equal(plan.region_bytes[REGION_STAGING], 2 * 256);
+    assert_int_equal(planned_make(&program, 1, 1, false, &planned, &error), STATUS_OK);
+    assert_int_equal(planned.plan.region_bytes[REGION_PARAMETERS], 1024 + 512);
+    assert_int_equal(planned.plan.region_bytes[REGION_INPUTS], 256);
+    assert_int_equal(planned.plan.region_bytes[REGION_STAGING], 2 * 256);
     /* x lives in ops 0 to 2, y in 1 to 3, z in 2 to 3, v in 3: v takes the place of x. */
-    assert_int_equal(plan.region_bytes[REGION_ACTIVATIONS], 3 * 1024);
-    assert_int_equal(plan.placements[6].offset, plan.placements[3].offset);
-    assert_int_equal(plan.region_bytes[REGION_WORKSPACE], 256);
-    assert_int_equal(plan.total_bytes, 5 * 4096);
-    memory_plan_free(&plan);
+    assert_int_equal(planned.plan.region_bytes[REGION_ACTIVATIONS], 3 * 1024);
+    assert_int_equal(planned.plan.placements[6].offset, planned.plan.placements[3].offset);
+    assert_int_equal(planned.plan.region_bytes[REGION_WORKSPACE], 256);
+    assert_int_equal(planned.plan.total_bytes, 5 * 4096);
+    planned_free(&planned);
     program_free(&program);
 }
 
 static void with_a_compiling_device_only_what_crosses_sections_is_placed(void **state)
 {
-    struct memory_plan plan;
+    struct planned planned;
     struct program program;
     struct error error;
 
     (void)state;
     golden_read("mlp_backward", &program);
-    assert_int_equal(memory_plan_make(&program, 1, 0, true, &plan, &error), STATUS_OK);
+    assert_int_equal(planned_make(&program, 1, 0, true, &planned, &error), STATUS_OK);
     for (int32_t i = 0; i < program.value_count; i++) {
-        static const char *const crossing[] = {"x", "norm", "norm.mean", "norm.rstd", "fc.y", "gelu", "d.sum"};
+        static const char *const crossing[] = {"x", "norm", "norm.mean", "norm.rstd", "fc.y", "gelu", "sum"};
         bool wanted = program.values[i].kind != VALUE_ACTIVATION;
 
         for (size_t k = 0; k < sizeof crossing / sizeof crossing[0]; k++)
             wanted |= strcmp(program.values[i].name, crossing[k]) == 0;
-        if (plan.placements[i].placed != wanted)
+        if (planned.plan.placements[i].placed != wanted)
             fail_msg("%s is %s", program.values[i].name, wanted ? "not placed" : "placed");
     }
-    memory_plan_free(&plan);
+    planned_free(&planned);
     program_free(&program);
 }
 
@@ -334,7 +384,7 @@ static void with_a_compiling_device_only_what_crosses_sections_is_placed(void **
 static void what_crosses_sections_is_placed_however_many_there_are(void **state)
 {
     struct text text = {0};
-    struct memory_plan plan;
+    struct planned planned;
     struct program program;
     struct error error;
 
@@ -348,37 +398,38 @@ static void what_crosses_sections_is_placed_however_many_there_are(void **state)
                     "  gelu(%%0 -> %%1) F\n"
                     "  gelu(%%0 -> %%2) F\n");
     for (int s = 1; s < 32; s++)
-        text_add(&text, "section forward %d\n", s);
+        text_add(&text, "section forward 0 layer %d\n", s);
     text_add(&text, "section backward 0\n"
                     "  gelu(%%1 -> %%3) B\n");
     program_init(&program);
     if (program_parse(&program, text.data, &error) != STATUS_OK)
         fail_msg("%s", error.message);
-    assert_int_equal(memory_plan_make(&program, 1, 0, true, &plan, &error), STATUS_OK);
-    assert_true(plan.placements[1].placed);
-    assert_false(plan.placements[2].placed);
-    assert_false(plan.placements[3].placed);
-    memory_plan_free(&plan);
+    assert_int_equal(planned_make(&program, 1, 0, true, &planned, &error), STATUS_OK);
+    assert_true(planned.plan.placements[1].placed);
+    assert_false(planned.plan.placements[2].placed);
+    assert_false(planned.plan.placements[3].placed);
+    planned_free(&planned);
     program_free(&program);
     text_free(&text);
 }
 
 static int plan_of(const char *text, int32_t microbatches, int64_t workspace_bytes, struct error *error)
 {
-    struct memory_plan plan;
+    struct planned planned;
     struct program program;
     int status;
 
     program_init(&program);
     assert_int_equal(program_parse(&program, text, error), STATUS_OK);
-    status = memory_plan_make(&program, microbatches, workspace_bytes, false, &plan, error);
+    status = planned_make(&program, microbatches, workspace_bytes, false, &planned, error);
     if (status == STATUS_OK)
-        memory_plan_free(&plan);
+        planned_free(&planned);
     program_free(&program);
     return status;
 }
 
-/* 2^62 bytes can be counted, and so can no sum of two such values, nor one value for two microbatches. */
+/* 2^62 bytes can be counted, and so can no sum of two such values. An input of 2^60 bytes is there once, and twice for
+ * each microbatch where it arrives: 7 times for three of them, and 9 times for four. */
 static void bytes_that_cannot_be_counted_are_refused(void **state)
 {
     static const char one[] = "llmrun-program 1\n"
@@ -387,7 +438,9 @@ static void bytes_that_cannot_be_counted_are_refused(void **state)
                               "%0 = parameter f32[1073741824,1073741824] \"large\"\n"
                               "%1 = parameter f32[1073741824,1073741824] \"too large\"\n";
     static const char inputs[] = "llmrun-program 1\n"
-                                 "%0 = result f32[1073741824,1073741824] \"many\" per-microbatch\n";
+                                 "%0 = input f32[536870912,536870912] \"many\" per-microbatch\n"
+                                 "section forward 0\n"
+                                 "section backward 0\n";
     struct error error;
 
     (void)state;
@@ -398,8 +451,8 @@ static void bytes_that_cannot_be_counted_are_refused(void **state)
     assert_int_equal(plan_of(one, 1, INT64_MAX, &error), STATUS_BACKEND);
     assert_int_equal(plan_of(one, 1, -1, &error), STATUS_BACKEND);
     assert_string_equal(error.message, "the backend asks for -1 bytes of workspace");
-    assert_int_equal(plan_of(inputs, 1, 0, &error), STATUS_OK);
-    assert_int_equal(plan_of(inputs, 2, 0, &error), STATUS_USAGE);
+    assert_int_equal(plan_of(inputs, 3, 0, &error), STATUS_OK);
+    assert_int_equal(plan_of(inputs, 4, 0, &error), STATUS_USAGE);
 }
 
 static void an_activation_of_sections_that_overlay_each_other_is_a_bug(void **state)
@@ -410,6 +463,7 @@ static void an_activation_of_sections_that_overlay_each_other_is_a_bug(void **st
                                "%2 = activation f32[4,64] \"z\"\n"
                                "section forward 0\n"
                                "  gelu(%0 -> %1) F\n"
+                               "section backward 0\n"
                                "section evaluate 0\n"
                                "  gelu(%1 -> %2) F\n";
     struct error error;
@@ -424,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_that_are_alive_together_share_no_byte),
         cmocka_unit_test(so_it_is_for_a_whole_model_with_every_section),
+        cmocka_unit_test(so_it_is_where_several_microbatches_are_in_flight),
         cmocka_unit_test(constants_keep_their_type_and_lie_in_a_region_of_their_own),
         cmocka_unit_test(each_recompute_mode_needs_less_memory),
         cmocka_unit_test(the_bytes_are_those_of_a_count_by_hand),

@@ -67,17 +67,13 @@ static void kept_are(enum recompute mode, const char *wanted)
     program_free(&program);
 }
 
-/* Of each of the two layers the stream that it starts from; of what lies outside, the last norm and the gradient of the
- * loss. */
+/* Of each of the two layers, and of the norm and the loss behind them, the stream that it starts from. */
 static void full_keeps_one_value_of_the_residual_stream_a_layer(void **state)
 {
     (void)state;
     kept_are(RECOMPUTE_FULL, "embedding.drop\n"
                              "ln_1.sum\n"
-                             "ln_f.sum\n"
-                             "ln_f.mean\n"
-                             "ln_f.rstd\n"
-                             "d.ln_f\n");
+                             "ln_f.sum\n");
 }
 
 static void selective_keeps_streams_and_the_inputs_of_matmuls_that_are_not_cheap(void **state)
@@ -91,8 +87,7 @@ static void selective_keeps_streams_and_the_inputs_of_matmuls_that_are_not_cheap
                                   "q.2\nk.2\nv.2\nattention.2\nattention.lse.2\n"
                                   "ln_2.sum.2\n"
                                   "fc.2\n"
-                                  "ln_f.sum\n"
-                                  "d.ln_f\n");
+                                  "ln_f.sum\n");
 }
 
 /* y = dropout(a + a) feeds a product. Neither sum nor dropout is kept: `a`, which gelu_grad needs, gives both. */
@@ -117,6 +112,8 @@ static void selective_recomputes_a_chain_of_cheap_ops_from_what_is_there(void **
     y = build_dropout(&b, build_add(&b, a, a, "sum"), random, rows, 0.5f, "dropped");
     y = build_linear(&b, y, build_parameter(&b, "w", VALUE_TRAINABLE, 2, square), NO_VALUE, "product");
     y = build_add(&b, y, build_gelu(&b, a, "gelu"), "y");
+    builder_section(&b, SECTION_BACKWARD);
+    b.role = ROLE_BACKWARD_INPUT;
     build_linear_cross_entropy(&b, y, build_parameter(&b, "head", 0, 2, table), ids, weights,
                                build_value(&b, "scale", VALUE_INPUT, 0, LLMRUN_F32, 1, &one), losses, rows, 8);
     assert_int_equal(b.status, STATUS_OK);
@@ -125,13 +122,13 @@ static void selective_recomputes_a_chain_of_cheap_ops_from_what_is_there(void **
         program_verify(&program, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     print_kept(&program, &text);
-    assert_string_equal(text.data, "a\nd.y\n");
+    assert_string_equal(text.data, "a\ny\n");
     text_free(&text);
     program_free(&program);
 }
 
-/* Layers without a residual stream: v = gelu(w1 g), g = gelu(w0 e). Of what the second takes from the first `g` is
- * kept, and what lies within a layer is not. */
+/* Layers without a residual stream: v = gelu(w1 g), g = gelu(w0 e). What the second takes from the first, `g`,
+ * is kept, and what the loss takes from the second, `v`; what lies within a layer is not. */
 static void full_keeps_what_a_layer_takes_from_another_without_a_stream(void **state)
 {
     const int64_t table[] = {8, 4}, square[] = {4, 4}, rows = 6, one = 1;
@@ -155,7 +152,9 @@ static void full_keeps_what_a_layer_takes_from_another_without_a_stream(void **s
     b.layer = 1;
     x = build_linear(&b, x, build_parameter(&b, "w1", VALUE_TRAINABLE, 2, square), NO_VALUE, "u");
     x = build_gelu(&b, x, "v");
-    b.layer = -1;
+    builder_section(&b, SECTION_BACKWARD);
+    b.role = ROLE_BACKWARD_INPUT;
+    b.layer = 2;
     build_linear_cross_entropy(&b, x, build_parameter(&b, "head", 0, 2, table), ids, weights,
                                build_value(&b, "scale", VALUE_INPUT, 0, LLMRUN_F32, 1, &one), losses, rows, 8);
     assert_int_equal(b.status, STATUS_OK);
@@ -163,7 +162,7 @@ static void full_keeps_what_a_layer_takes_from_another_without_a_stream(void **s
         program_verify(&program, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     print_kept(&program, &text);
-    assert_string_equal(text.data, "e\ng\nd.v\n");
+    assert_string_equal(text.data, "e\ng\nv\n");
     text_free(&text);
     program_free(&program);
 }
@@ -256,9 +255,7 @@ static void full_keeps_as_much_of_llama(void **state)
     (void)state;
     llama_keeps(RECOMPUTE_FULL, "embed\n"
                                 "input_norm.sum\n"
-                                "norm.sum\n"
-                                "norm.rstd\n"
-                                "d.norm\n");
+                                "norm.sum\n");
 }
 
 /* The rotary embedding of q is as large as q, and its gradient needs neither: it is kept instead of q. */
@@ -273,8 +270,7 @@ static void selective_keeps_of_llama_the_stream_and_what_is_not_cheap(void **sta
                                      "v.2\nq.rope.2\nk.rope.2\nattention.2\nattention.lse.2\n"
                                      "post_norm.sum.2\n"
                                      "gate.2\nup.2\n"
-                                     "norm.sum\n"
-                                     "d.norm\n");
+                                     "norm.sum\n");
 }
 
 /* Clones of two layers are never there at once: none of them is used behind the first op of the layer below. */
@@ -285,32 +281,32 @@ static void one_layer_at_a_time_is_recomputed(void **state)
     (void)state;
     for (size_t p = 0; p < sizeof presets / sizeof presets[0]; p++) {
         struct compiled compiled;
-        const struct section *backward;
         const struct program *program = &compiled.program;
         int16_t *layers;
         int clones = 0, at = INT16_MAX;
 
         compile(presets[p], 4, 16, RECOMPUTE_FULL, &compiled);
         layers = calloc((size_t)program->value_count, sizeof *layers); /* of clones, counted from 1 */
-        backward = program_section(program, SECTION_BACKWARD);
-        for (int32_t n = 0; n < backward->op_count; n++) {
-            const struct op *op = &program->ops[backward->first_op + n];
-            const struct op_info *info = op_info_find(op->op);
+        for (int64_t s = 0; s < program->section_count; s++)
+            for (int32_t n = 0; program->sections[s].kind == SECTION_BACKWARD && n < program->sections[s].op_count;
+                 n++) {
+                const struct op *op = &program->ops[program->sections[s].first_op + n];
+                const struct op_info *info = op_info_find(op->op);
 
-            for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
-                int32_t value = program_operands(program, op)[i];
+                for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
+                    int32_t value = program_operands(program, op)[i];
 
-                if (value == NO_VALUE)
-                    continue;
-                if (op->recomputed && info->operands[i].direction == OPERAND_OUT) {
-                    layers[value] = (int16_t)(op->layer + 1);
-                    clones++;
-                } else if (layers[value] > 0) {
-                    assert_true(layers[value] <= at);
-                    at = layers[value];
+                    if (value == NO_VALUE)
+                        continue;
+                    if (op->recomputed && info->operands[i].direction == OPERAND_OUT) {
+                        layers[value] = (int16_t)(op->layer + 1);
+                        clones++;
+                    } else if (layers[value] > 0) {
+                        assert_true(layers[value] <= at);
+                        at = layers[value];
+                    }
                 }
             }
-        }
         assert_true(clones > 4 * 8);
         assert_int_equal(at, 1);
         free(layers);

@@ -78,13 +78,13 @@ static void a_step_may_be_collected_while_the_next_one_is_submitted_in_part(void
         for (int step = 1; step <= STEPS + 1; step++) {
             if (step <= STEPS) {
                 tiny_fill(&tiny, step);
-                tiny_ok(&tiny, executor_submit_first(tiny.executor, EXECUTOR_STEP, &tiny.error));
+                tiny_ok(&tiny, executor_submit_first(tiny.executor, JOB_STEP, &tiny.error));
             }
             assert_int_equal(executor_pending(tiny.executor), step > 1);
             if (step > 1)
                 tiny_collect(&tiny, found + (step - 2) * TINY_BATCH);
             if (step <= STEPS)
-                tiny_ok(&tiny, executor_submit_rest(tiny.executor, EXECUTOR_STEP, &tiny.error));
+                tiny_ok(&tiny, executor_submit_rest(tiny.executor, JOB_STEP, &tiny.error));
         }
         tiny_close(&tiny);
         assert_memory_equal(found, wanted, sizeof wanted);
@@ -105,7 +105,7 @@ static void results_stay_readable_until_the_next_collect(void **state)
     tiny_fill(&tiny, 2);
     tiny_submit(&tiny);
     tiny_collect(&tiny, wanted);
-    held = executor_result(tiny.executor, tiny_value(&tiny, VALUE_LOSSES));
+    held = executor_result(tiny.executor, tiny_value(&tiny, "losses"));
     tiny_ok(&tiny, device_quiesce(tiny.device, &tiny.error)); /* step 2 has run */
     assert_memory_equal(held, wanted, sizeof wanted);
     tiny_fill(&tiny, 3);
@@ -169,10 +169,10 @@ static void a_job_that_was_not_compiled_is_refused(void **state)
     request.eval_batch = 0;
     tiny_open(&tiny, "cpu", NULL, NULL, &request);
     tiny_ok(&tiny, executor_begin(tiny.executor, &tiny.error));
-    assert_int_equal(executor_submit(tiny.executor, EXECUTOR_PREFILL, &tiny.error), STATUS_BUG);
-    assert_string_equal(tiny.error.message, "the program was compiled without a section prefill 0");
-    assert_int_equal(executor_submit(tiny.executor, EXECUTOR_EVALUATE, &tiny.error), STATUS_BUG);
-    tiny_ok(&tiny, executor_submit(tiny.executor, EXECUTOR_REFRESH, &tiny.error)); /* nothing to do in fp32 */
+    assert_int_equal(executor_submit(tiny.executor, JOB_PREFILL, &tiny.error), STATUS_BUG);
+    assert_string_equal(tiny.error.message, "the program was compiled without the job prefill");
+    assert_int_equal(executor_submit(tiny.executor, JOB_EVALUATE, &tiny.error), STATUS_BUG);
+    tiny_ok(&tiny, executor_submit(tiny.executor, JOB_REFRESH, &tiny.error)); /* nothing to do in fp32 */
     tiny_collect(&tiny, NULL);
     tiny_close(&tiny);
 }
@@ -243,7 +243,7 @@ static void a_value_larger_than_the_transfer_buffer_is_read_as_written(void **st
     request.eval_batch = 1;
     memset(&tiny, 0, sizeof tiny);
     tiny.device = tiny_device("cpu", NULL, NULL);
-    tiny_ok(&tiny, executor_create(tiny.device, &request, &tiny.executor, &tiny.error));
+    tiny_ok(&tiny, tiny_create(tiny.device, &request, &tiny.compiled, &tiny.executor, &tiny.error));
     value = tiny_value(&tiny, "wte.weight");
     assert_int_equal(value_elements(&executor_compiled(tiny.executor)->program.values[value]), elements);
     for (int64_t i = 0; i < elements; i++)
@@ -276,10 +276,10 @@ static void a_step_that_is_not_finite_leaves_the_weights(void **state)
             assert_memory_equal(after, before, sizeof before);
         tiny_fill(&tiny, step);
         if (step == 2)
-            *(float *)executor_input(tiny.executor, tiny_value(&tiny, VALUE_INVERSE_TOKENS)) = INFINITY;
+            *(float *)tiny_input(&tiny, "inverse_tokens") = INFINITY;
         tiny_submit(&tiny);
         tiny_collect(&tiny, NULL);
-        assert_int_equal(*(const uint32_t *)executor_result(tiny.executor, tiny_value(&tiny, VALUE_FINITE)), step < 2);
+        assert_int_equal(*(const uint32_t *)executor_result(tiny.executor, tiny_value(&tiny, "finite")), step < 2);
     }
     tiny_close(&tiny);
 }
@@ -296,11 +296,11 @@ static double token_loss(const float *logits, int32_t target)
 
 static void fill_evaluation(struct tiny *tiny, int32_t target)
 {
-    int32_t *targets = executor_input(tiny->executor, tiny_value(tiny, "eval.targets"));
-    float *weights = executor_input(tiny->executor, tiny_value(tiny, "eval.weights"));
-    int32_t *tokens = executor_input(tiny->executor, tiny_value(tiny, "eval.tokens"));
-    int32_t *positions = executor_input(tiny->executor, tiny_value(tiny, "eval.positions"));
-    int32_t *starts = executor_input(tiny->executor, tiny_value(tiny, "eval.segment_starts"));
+    int32_t *targets = tiny_input(tiny, "eval.targets");
+    float *weights = tiny_input(tiny, "eval.weights");
+    int32_t *tokens = tiny_input(tiny, "eval.tokens");
+    int32_t *positions = tiny_input(tiny, "eval.positions");
+    int32_t *starts = tiny_input(tiny, "eval.segment_starts");
 
     for (int i = 0; i < TINY_EVAL_BATCH * TINY_SEQUENCE; i++) {
         tokens[i] = i * 7 % TINY_VOCABULARY;
@@ -309,7 +309,7 @@ static void fill_evaluation(struct tiny *tiny, int32_t target)
         targets[i] = target;
         weights[i] = i == 9 ? 1.0f : 0.0f;
     }
-    *(float *)executor_input(tiny->executor, tiny_value(tiny, VALUE_INVERSE_TOKENS)) = 1;
+    *(float *)tiny_input(tiny, "inverse_tokens") = 1;
 }
 
 static void evaluate_gives_the_loss_of_the_logits_that_prefill_gives(void **state)
@@ -323,21 +323,20 @@ static void evaluate_gives_the_loss_of_the_logits_that_prefill_gives(void **stat
     tiny_open(&tiny, "cpu", NULL, NULL, &request);
     tiny_ok(&tiny, executor_begin(tiny.executor, &tiny.error));
     fill_evaluation(&tiny, target);
-    tiny_ok(&tiny, executor_submit(tiny.executor, EXECUTOR_EVALUATE, &tiny.error));
+    tiny_ok(&tiny, executor_submit(tiny.executor, JOB_EVALUATE, &tiny.error));
     tiny_ok(&tiny, executor_collect(tiny.executor, &tiny.error));
     loss = *(const double *)executor_result(tiny.executor, tiny_value(&tiny, "eval.losses"));
 
     tiny_ok(&tiny, executor_begin(tiny.executor, &tiny.error));
     for (int i = 0; i < TINY_SEQUENCE; i++) {
-        ((int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "prefill.tokens")))[i] = i * 7 % TINY_VOCABULARY;
-        ((int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "prefill.positions")))[i] = i;
+        ((int32_t *)tiny_input(&tiny, "prefill.tokens"))[i] = i * 7 % TINY_VOCABULARY;
+        ((int32_t *)tiny_input(&tiny, "prefill.positions"))[i] = i;
     }
-    *(int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "prefill.cached")) = 0;
-    *(int32_t *)executor_input(tiny.executor, tiny_value(&tiny, "prefill.row")) = 9;
-    tiny_ok(&tiny, executor_submit(tiny.executor, EXECUTOR_PREFILL, &tiny.error));
+    *(int32_t *)tiny_input(&tiny, "prefill.cached") = 0;
+    *(int32_t *)tiny_input(&tiny, "prefill.row") = 9;
+    tiny_ok(&tiny, executor_submit(tiny.executor, JOB_PREFILL, &tiny.error));
     tiny_ok(&tiny, executor_collect(tiny.executor, &tiny.error));
-    assert_true(fabs(loss - token_loss(executor_result(tiny.executor, tiny_value(&tiny, VALUE_LOGITS)), target)) <
-                1e-5);
+    assert_true(fabs(loss - token_loss(executor_result(tiny.executor, tiny_value(&tiny, "logits")), target)) < 1e-5);
     tiny_close(&tiny);
 }
 

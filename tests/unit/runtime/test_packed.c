@@ -18,11 +18,11 @@ static double loss_of_document_at(struct tiny *tiny, int place, int before)
     float *weights;
 
     tiny_ok(tiny, executor_begin(tiny->executor, &tiny->error));
-    targets = executor_input(tiny->executor, tiny_value(tiny, "eval.targets"));
-    weights = executor_input(tiny->executor, tiny_value(tiny, "eval.weights"));
-    tokens = executor_input(tiny->executor, tiny_value(tiny, "eval.tokens"));
-    positions = executor_input(tiny->executor, tiny_value(tiny, "eval.positions"));
-    starts = executor_input(tiny->executor, tiny_value(tiny, "eval.segment_starts"));
+    targets = tiny_input(tiny, "eval.targets");
+    weights = tiny_input(tiny, "eval.weights");
+    tokens = tiny_input(tiny, "eval.tokens");
+    positions = tiny_input(tiny, "eval.positions");
+    starts = tiny_input(tiny, "eval.segment_starts");
     for (int i = 0; i < TINY_EVAL_BATCH * TINY_SEQUENCE; i++) {
         int at = i % TINY_SEQUENCE - place; /* in the document, where it is 0 to DOCUMENT - 1 */
         bool inside = i < TINY_SEQUENCE && at >= 0 && at < DOCUMENT;
@@ -33,8 +33,8 @@ static double loss_of_document_at(struct tiny *tiny, int place, int before)
         targets[i] = inside ? 11 + 5 * at + 5 : 0;
         weights[i] = inside ? 1.0f : 0.0f;
     }
-    *(float *)executor_input(tiny->executor, tiny_value(tiny, VALUE_INVERSE_TOKENS)) = 1;
-    tiny_ok(tiny, executor_submit(tiny->executor, EXECUTOR_EVALUATE, &tiny->error));
+    *(float *)tiny_input(tiny, "inverse_tokens") = 1;
+    tiny_ok(tiny, executor_submit(tiny->executor, JOB_EVALUATE, &tiny->error));
     tiny_ok(tiny, executor_collect(tiny->executor, &tiny->error));
     return *(const double *)executor_result(tiny->executor, tiny_value(tiny, "eval.losses"));
 }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/checked.h"
 #include "program/op_table.h"
 #include "runtime/constants.h"
 #include "runtime/device_compile.h"
@@ -43,8 +44,9 @@ static void count(const struct compile_request *request, const char *what)
     tiny_collect(&tiny, losses);
     assert_int_equal(bytes_on_device(tiny.device), planned);
     executor_destroy(tiny.executor);
+    tiny.executor = NULL;
     assert_int_equal(bytes_on_device(tiny.device), 0);
-    device_close(tiny.device);
+    tiny_close(&tiny);
 }
 
 static struct compile_request llama_request(void)
@@ -82,7 +84,7 @@ static void a_device_holds_the_bytes_that_are_planned_in_every_recompute_mode(vo
         }
 }
 
-/* Its inputs of a microbatch stand 64 bytes apart, and its arena on an odd multiple of 64. */
+/* A row of a microbatch has 64 bytes, and the arena is on an odd multiple of 64. */
 static void no_address_is_claimed_to_be_aligned_better_than_it_is(void **state)
 {
     struct compile_request request = tiny_request();
@@ -92,19 +94,48 @@ static void no_address_is_claimed_to_be_aligned_better_than_it_is(void **state)
     count(&request, "microbatches of one sequence");
 }
 
+static void the_workspace_is_the_largest_that_any_op_asks_for(void **state)
+{
+    const struct compile_request request = tiny_request();
+    struct device *device = tiny_device("cpu", NULL, NULL);
+    struct compiled compiled;
+    struct error error;
+    int64_t largest = 0;
+
+    (void)state;
+    tiny_ok_(device_compile(device, &request, &compiled, &error), &error);
+    for (int64_t i = 0; i < compiled.program.op_count; i++) {
+        struct llmrun_answer answer = {.size = sizeof answer};
+        struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
+        struct llmrun_op op;
+
+        compiled_describe(&compiled, &compiled.program.ops[i], tensors, &op);
+        tiny_ok_(capability_query(device, &op, &answer, &error), &error);
+        largest = answer.workspace_bytes > largest ? answer.workspace_bytes : largest;
+    }
+    assert_true(largest > 0);
+    assert_true(compiled.workspace_known);
+    assert_int_equal(compiled.plan.region_bytes[REGION_WORKSPACE], round_up(largest, PLAN_ALIGNMENT));
+    compiled_free(&compiled);
+    device_close(device);
+}
+
 static void an_operand_without_a_place_is_a_bug_and_no_address(void **state)
 {
     const struct compile_request request = tiny_request();
     struct device *device = tiny_device("counting", NULL, NULL);
     struct prepared_section prepared;
-    const struct section *forward;
+    const struct section *forward = NULL;
     struct compiled compiled;
     struct error error;
     int32_t value;
 
     (void)state;
     tiny_ok_(device_compile(device, &request, &compiled, &error), &error);
-    forward = program_section(&compiled.program, SECTION_FORWARD);
+    for (int64_t s = 0; s < compiled.program.section_count; s++)
+        if (compiled.program.sections[s].kind == SECTION_FORWARD && compiled.program.sections[s].layer == 0)
+            forward = &compiled.program.sections[s];
+    assert_non_null(forward);
     value = program_find(&compiled.program, "gelu");
     compiled.plan.placements[value].placed = false;
     assert_int_equal(prepared_section_create(device, &compiled, forward, 1 << 20, &prepared, &error), STATUS_BUG);
@@ -118,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_holds_the_bytes_that_are_planned_in_every_recompute_mode),
         cmocka_unit_test(no_address_is_claimed_to_be_aligned_better_than_it_is),
+        cmocka_unit_test(the_workspace_is_the_largest_that_any_op_asks_for),
         cmocka_unit_test(an_operand_without_a_place_is_a_bug_and_no_address),
     };
 

@@ -29,13 +29,23 @@ static int64_t ops_of(const struct tiny *tiny, enum section_kind kind)
     return count;
 }
 
-static int64_t entries_of(const struct tiny *tiny, enum schedule_action action)
+static int64_t commands_of(const struct tiny *tiny, enum command_kind kind)
 {
-    const struct schedule *schedule = &executor_compiled(tiny->executor)->schedule;
+    const struct command_list *list = &executor_compiled(tiny->executor)->commands.jobs[JOB_STEP];
     int64_t count = 0;
 
-    for (int64_t i = 0; i < schedule->count; i++)
-        count += schedule->entries[i].action == action;
+    for (int64_t i = 0; i < list->count; i++)
+        count += list->commands[i].kind == kind;
+    return count;
+}
+
+static int64_t sections_of(const struct tiny *tiny, enum section_kind kind)
+{
+    const struct program *program = &executor_compiled(tiny->executor)->program;
+    int64_t count = 0;
+
+    for (int64_t i = 0; i < program->section_count; i++)
+        count += program->sections[i].kind == kind;
     return count;
 }
 
@@ -59,13 +69,17 @@ static void each_launch_of_a_step_has_a_mark_and_the_last_one_is_behind_them(voi
     struct tiny tiny;
 
     (void)state;
+    request.batch_parts = 1; /* both microbatches add to the gradients */
     tiny_open(&tiny, "cpu", NULL, NULL, &request);
     observe_step(&tiny, &timeline, 1, NULL);
     assert_int_equal(count_marks(&timeline, NULL),
                      MICROBATCHES * (ops_of(&tiny, SECTION_FORWARD) + ops_of(&tiny, SECTION_BACKWARD)) +
-                         ops_of(&tiny, SECTION_CLOSE) + ops_of(&tiny, SECTION_UPDATE));
-    assert_int_equal(count_marks(&timeline, "inputs"), 1);
-    assert_int_equal(count_marks(&timeline, "zero gradients"), entries_of(&tiny, SCHEDULE_ZERO));
+                         ops_of(&tiny, SECTION_COMBINE_INPUT) + ops_of(&tiny, SECTION_COMBINE_WEIGHT) +
+                         ops_of(&tiny, SECTION_REDUCE) + ops_of(&tiny, SECTION_UPDATE));
+    assert_int_equal(count_marks(&timeline, "inputs"), 1 + MICROBATCHES); /* those of the step too */
+    assert_int_equal(count_marks(&timeline, "losses"), MICROBATCHES);
+    assert_int_equal(commands_of(&tiny, COMMAND_ZERO), 1); /* B and W are one section */
+    assert_int_equal(count_marks(&timeline, "zero gradients"), 1);
     assert_int_equal(count_marks(&timeline, "results"), 1);
     assert_string_equal(timeline.marks[timeline.count - 1].what, "end");
     for (int64_t i = 0; i + 1 < timeline.count; i++) {
@@ -111,8 +125,8 @@ static void a_device_that_compiles_has_a_mark_for_each_section(void **state)
     tiny_open(&tiny, "fakegraph", NULL, NULL, &request);
     observe_step(&tiny, &timeline, 1, NULL);
     assert_int_equal(count_marks(&timeline, NULL), 0);
-    assert_int_equal(count_marks(&timeline, "forward"), MICROBATCHES);
-    assert_int_equal(count_marks(&timeline, "backward"), MICROBATCHES);
+    assert_int_equal(count_marks(&timeline, "forward"), MICROBATCHES * sections_of(&tiny, SECTION_FORWARD));
+    assert_int_equal(count_marks(&timeline, "backward"), MICROBATCHES * sections_of(&tiny, SECTION_BACKWARD));
     assert_int_equal(count_marks(&timeline, "update"), 1);
     executor_observe(tiny.executor, NULL);
     timeline_destroy(&timeline);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "runtime/constants.h"
+#include "runtime/device_compile.h"
 
 #define FIRST_DOCUMENT 5 /* tokens of the first document of each sequence */
 
@@ -67,11 +68,23 @@ void tiny_initialise(struct tiny *tiny)
     const uint32_t one = 1;
 
     tiny_ok(tiny, executor_begin(tiny->executor, &tiny->error));
-    memset(executor_input(tiny->executor, tiny_value(tiny, VALUE_TOKENS)), 0, 4);
-    tiny_ok(tiny, executor_submit(tiny->executor, EXECUTOR_INIT, &tiny->error));
+    memset(tiny_input(tiny, "tokens"), 0, 4);
+    tiny_ok(tiny, executor_submit(tiny->executor, JOB_INIT, &tiny->error));
     tiny_ok(tiny, executor_collect(tiny->executor, &tiny->error));
-    tiny_ok(tiny, executor_write(tiny->executor, tiny_value(tiny, VALUE_FINITE), &one, &tiny->error));
+    tiny_ok(tiny, executor_write(tiny->executor, tiny_value(tiny, "finite"), &one, &tiny->error));
     tiny_ok(tiny, constants_write(tiny->executor, &tiny->request.model, &tiny->error));
+}
+
+int tiny_create(struct device *device, const struct compile_request *request, struct compiled *compiled,
+                struct executor **executor, struct error *error)
+{
+    int status = device_compile(device, request, compiled, error);
+
+    if (status == STATUS_OK)
+        status = executor_create(device, compiled, executor, error);
+    if (status != STATUS_OK)
+        compiled_free(compiled);
+    return status;
 }
 
 void tiny_open(struct tiny *tiny, const char *backend, const char *key, const char *value,
@@ -80,13 +93,14 @@ void tiny_open(struct tiny *tiny, const char *backend, const char *key, const ch
     memset(tiny, 0, sizeof *tiny);
     tiny->request = *request;
     tiny->device = tiny_device(backend, key, value);
-    tiny_ok(tiny, executor_create(tiny->device, request, &tiny->executor, &tiny->error));
+    tiny_ok(tiny, tiny_create(tiny->device, request, &tiny->compiled, &tiny->executor, &tiny->error));
     tiny_initialise(tiny);
 }
 
 void tiny_close(struct tiny *tiny)
 {
     executor_destroy(tiny->executor);
+    compiled_free(&tiny->compiled);
     device_close(tiny->device);
 }
 
@@ -99,9 +113,14 @@ int32_t tiny_value(const struct tiny *tiny, const char *name)
     return value;
 }
 
-static void *input(struct tiny *tiny, const char *name)
+static void *input(struct tiny *tiny, const char *name, int32_t microbatch)
 {
-    return executor_input(tiny->executor, tiny_value(tiny, name));
+    return executor_input(tiny->executor, tiny_value(tiny, name), microbatch);
+}
+
+void *tiny_input(struct tiny *tiny, const char *name)
+{
+    return input(tiny, name, 0);
 }
 
 /* Numbers that look random: the finaliser of MurmurHash3 (Appleby). */
@@ -112,34 +131,28 @@ static uint32_t scramble(uint32_t x)
     return x ^ x >> 16;
 }
 
-static void fill_random(struct tiny *tiny, int step)
+static void fill_random(struct tiny *tiny, int step, int32_t microbatch)
 {
-    uint32_t *random = input(tiny, VALUE_RANDOM);
-    const int64_t microbatches = tiny->request.global_batch / tiny->request.micro_batch;
+    uint32_t *random = input(tiny, "random", microbatch);
 
-    for (int64_t m = 0; m < microbatches; m++) {
-        random[4 * m] = 11;
-        random[4 * m + 1] = 0;
-        random[4 * m + 2] = (uint32_t)step;
-        random[4 * m + 3] = (uint32_t)(m * tiny->request.micro_batch);
-    }
+    random[0] = 11;
+    random[1] = 0;
+    random[2] = (uint32_t)step;
+    random[3] = (uint32_t)(microbatch * tiny->request.micro_batch);
 }
 
-void tiny_fill(struct tiny *tiny, int step)
+/* Rows count on through the microbatches. Returns how many tokens have weight. */
+static double fill_microbatch(struct tiny *tiny, int step, int32_t microbatch)
 {
-    int32_t *tokens, *targets, *positions, *starts;
-    float *weights, *correction;
+    const int rows = (int)tiny->request.micro_batch * TINY_SEQUENCE;
+    int32_t *tokens = input(tiny, "tokens", microbatch), *targets = input(tiny, "targets", microbatch);
+    int32_t *positions = input(tiny, "positions", microbatch), *starts = input(tiny, "segment_starts", microbatch);
+    float *weights = input(tiny, "weights", microbatch);
     double valid = 0;
 
-    tiny_ok(tiny, executor_begin(tiny->executor, &tiny->error));
-    tokens = input(tiny, VALUE_TOKENS);
-    targets = input(tiny, VALUE_TARGETS);
-    positions = input(tiny, VALUE_POSITIONS);
-    starts = input(tiny, VALUE_SEGMENT_STARTS);
-    weights = input(tiny, VALUE_WEIGHTS);
-    for (int i = 0; i < TINY_BATCH * TINY_SEQUENCE; i++) {
+    for (int i = 0; i < rows; i++) {
         int at = i % TINY_SEQUENCE, start = at < FIRST_DOCUMENT ? 0 : FIRST_DOCUMENT;
-        uint32_t word = scramble((uint32_t)(step * 1000 + i));
+        uint32_t word = scramble((uint32_t)(step * 1000 + microbatch * rows + i));
 
         tokens[i] = (int32_t)(word % TINY_VOCABULARY);
         targets[i] = (int32_t)((word >> 8) % TINY_VOCABULARY);
@@ -148,18 +161,30 @@ void tiny_fill(struct tiny *tiny, int step)
         weights[i] = (word >> 20) % 8 == 0 ? 0.0f : 1.0f;
         valid += weights[i];
     }
-    *(float *)input(tiny, VALUE_INVERSE_TOKENS) = (float)(1 / valid);
-    *(float *)input(tiny, VALUE_LEARNING_RATE) = 0.01f;
-    correction = input(tiny, VALUE_BIAS_CORRECTION);
+    return valid;
+}
+
+void tiny_fill(struct tiny *tiny, int step)
+{
+    float *correction;
+    double valid = 0;
+
+    tiny_ok(tiny, executor_begin(tiny->executor, &tiny->error));
+    for (int32_t m = 0; m < tiny->compiled.microbatches; m++) {
+        valid += fill_microbatch(tiny, step, m);
+        if (tiny->request.dropout > 0)
+            fill_random(tiny, step, m);
+    }
+    *(float *)tiny_input(tiny, "inverse_tokens") = (float)(1 / valid);
+    *(float *)tiny_input(tiny, "learning_rate") = 0.01f;
+    correction = tiny_input(tiny, "bias_correction");
     correction[0] = (float)(1 - pow(policy.beta1, step));
     correction[1] = (float)sqrt(1 - pow(policy.beta2, step));
-    if (tiny->request.dropout > 0)
-        fill_random(tiny, step);
 }
 
 void tiny_submit(struct tiny *tiny)
 {
-    tiny_ok(tiny, executor_submit(tiny->executor, EXECUTOR_STEP, &tiny->error));
+    tiny_ok(tiny, executor_submit(tiny->executor, JOB_STEP, &tiny->error));
 }
 
 void tiny_collect(struct tiny *tiny, double *losses)
@@ -167,7 +192,7 @@ void tiny_collect(struct tiny *tiny, double *losses)
     tiny_ok(tiny, executor_collect(tiny->executor, &tiny->error));
     if (losses == NULL)
         return;
-    memcpy(losses, executor_result(tiny->executor, tiny_value(tiny, VALUE_LOSSES)), TINY_BATCH * sizeof *losses);
+    memcpy(losses, executor_result(tiny->executor, tiny_value(tiny, "losses")), TINY_BATCH * sizeof *losses);
     for (int i = 0; i < TINY_BATCH; i++)
         assert_true(isfinite(losses[i]));
 }

@@ -2,6 +2,7 @@
 #ifndef LLMRUN_TEST_RUNTIME_TINY_H
 #define LLMRUN_TEST_RUNTIME_TINY_H
 
+#include "compile/compile.h"
 #include "plugin/registry.h"
 #include "runtime/executor.h"
 
@@ -13,6 +14,7 @@
 struct tiny {
     struct compile_request request;
     struct device *device;
+    struct compiled compiled;
     struct executor *executor;
     struct error error;
 };
@@ -23,6 +25,10 @@ struct compile_request tiny_request(void);
 /* Opens device 0 of `backend` with 2 threads and one more option (NULL: none). Fails the test when it cannot. */
 struct device *tiny_device(const char *backend, const char *key, const char *value);
 
+/* Compiles for a device and makes an executor; `compiled` is empty where that fails. */
+int tiny_create(struct device *device, const struct compile_request *request, struct compiled *compiled,
+                struct executor **executor, struct error *error);
+
 /* Opens the device and an executor, and makes the initial weights. */
 void tiny_open(struct tiny *tiny, const char *backend, const char *key, const char *value,
                const struct compile_request *request);
@@ -32,6 +38,9 @@ void tiny_close(struct tiny *tiny);
 void tiny_initialise(struct tiny *tiny);
 
 int32_t tiny_value(const struct tiny *tiny, const char *name);
+
+/* The host's memory of an input that is no microbatch's. */
+void *tiny_input(struct tiny *tiny, const char *name);
 
 /* Writes the inputs of step `step`, from 1. Two documents a sequence; some tokens have weight 0. */
 void tiny_fill(struct tiny *tiny, int step);

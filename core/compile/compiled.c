@@ -1,0 +1,40 @@
+#include "compile/compiled.h"
+
+#include <string.h>
+
+#include "program/op_table.h"
+
+void compiled_free(struct compiled *compiled)
+{
+    program_free(&compiled->program);
+    pipeline_free(&compiled->pipeline);
+    flow_free(&compiled->flow);
+    commands_free(&compiled->commands);
+    memory_plan_free(&compiled->plan);
+}
+
+int64_t compiled_alignment(const struct compiled *compiled)
+{
+    return compiled->alignment < PLAN_ALIGNMENT ? compiled->alignment : PLAN_ALIGNMENT;
+}
+
+void compiled_describe(const struct compiled *compiled, const struct op *op, struct llmrun_tensor *tensors,
+                       struct llmrun_op *out)
+{
+    const struct program *program = &compiled->program;
+    const struct op_info *info = op_info_find(op->op);
+    const int32_t *operands = program_operands(program, op);
+
+    memset(out, 0, sizeof *out);
+    out->size = sizeof *out;
+    out->op = op->op;
+    out->version = op->version;
+    out->flags = LLMRUN_OP_DETERMINISTIC | (compiled->form.exact ? LLMRUN_OP_EXACT : 0);
+    out->accumulate = op->accumulate;
+    out->attributes = program_attributes(program, op);
+    out->attribute_bytes = op_attribute_bytes(info);
+    out->operand_count = op_operand_count(info);
+    out->operands = tensors;
+    for (uint32_t i = 0; i < out->operand_count; i++)
+        program_tensor(program, operands[i], operands[i] != NO_VALUE ? compiled_alignment(compiled) : 0, &tensors[i]);
+}
