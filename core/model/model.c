@@ -184,9 +184,9 @@ int32_t model_build_head(struct builder *builder, const struct model_config *con
 int model_fill_constant(const struct model_config *config, const struct value *value, void *data, struct error *error)
 {
     if (strcmp(value->name, ROPE_COSINES) == 0)
-        rope_cosines(config, value->shape[0], data);
+        rope_cosines(config, value->full[0], data);
     else if (strcmp(value->name, ROPE_SINES) == 0)
-        rope_sines(config, value->shape[0], data);
+        rope_sines(config, value->full[0], data);
     else
         return error_set(error, STATUS_BUG, "no model fills the constant %s", value->name);
     return STATUS_OK;

@@ -132,6 +132,19 @@ int32_t build_value(struct builder *builder, const char *name, enum value_kind k
     return value;
 }
 
+/* What has the shape of its source is split as that is. */
+static void inherit_splits(struct program *program, int32_t source, int32_t value)
+{
+    const struct value *from = &program->values[source];
+    struct value *to = &program->values[value];
+
+    if (from->rank != to->rank || memcmp(from->shape, to->shape, sizeof to->shape) != 0)
+        return;
+    memcpy(to->full, from->full, sizeof to->full);
+    memcpy(to->splits, from->splits, sizeof to->splits);
+    to->split_count = from->split_count;
+}
+
 int32_t build_part(struct builder *builder, int32_t source, const char *suffix, enum value_kind kind, uint32_t dtype,
                    uint32_t rank, const int64_t *shape)
 {
@@ -146,8 +159,10 @@ int32_t build_part(struct builder *builder, int32_t source, const char *suffix, 
     else
         value = build_value(builder, name.data, kind, 0, dtype, rank, shape);
     text_free(&name);
-    if (value != NO_VALUE)
+    if (value != NO_VALUE) {
         builder->program->values[value].source = source;
+        inherit_splits(builder->program, source, value);
+    }
     return value;
 }
 

@@ -36,7 +36,8 @@ int32_t build_parameter(struct builder *builder, const char *name, uint32_t flag
 int32_t build_value(struct builder *builder, const char *name, enum value_kind kind, uint32_t flags, uint32_t dtype,
                     uint32_t rank, const int64_t *shape);
 
-/* A value that belongs to `source`, "<its name>.<suffix>": found by name when it is there already. */
+/* A value that belongs to `source`, "<its name>.<suffix>": found by name when it is there already. With the shape of
+ * the source it is split as that is. */
 int32_t build_part(struct builder *builder, int32_t source, const char *suffix, enum value_kind kind, uint32_t dtype,
                    uint32_t rank, const int64_t *shape);
 

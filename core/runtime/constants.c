@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "program/part.h"
+
 static int write_one(struct executor *executor, const struct model_config *model, int32_t id, struct error *error)
 {
     const struct value *value = &executor_compiled(executor)->program.values[id];
@@ -9,14 +11,14 @@ static int write_one(struct executor *executor, const struct model_config *model
     int status;
 
     if (value->contents != NULL)
-        return executor_write(executor, id, value->contents, error);
-    data = malloc((size_t)value_bytes(value));
+        return executor_write_whole(executor, id, value->contents, error);
+    data = malloc((size_t)value_whole_bytes(value));
     if (data == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for %s, %lld bytes", value->name,
-                         (long long)value_bytes(value));
+                         (long long)value_whole_bytes(value));
     status = model_fill_constant(model, value, data, error);
     if (status == STATUS_OK)
-        status = executor_write(executor, id, data, error);
+        status = executor_write_whole(executor, id, data, error);
     free(data);
     return status;
 }

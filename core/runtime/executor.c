@@ -6,6 +6,7 @@
 
 #include "plugin/guard.h"
 #include "plugin/stream.h"
+#include "program/part.h"
 #include "runtime/captures.h"
 #include "runtime/progress.h"
 #include "runtime/section.h"
@@ -529,5 +530,24 @@ int executor_write(struct executor *executor, int32_t value, const void *data, s
             status = settle(executor, value, error);
         done += part;
     }
+    return status;
+}
+
+int executor_write_whole(struct executor *executor, int32_t value, const void *whole, struct error *error)
+{
+    const struct value *form = &executor->compiled->program.values[value];
+    void *part;
+    int status;
+
+    if (!value_is_split(form))
+        return executor_write(executor, value, whole, error);
+    part = malloc((size_t)value_bytes(form) + 1);
+    if (part == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for %s, %lld bytes", form->name,
+                         (long long)value_bytes(form));
+    status = value_take_part(form, whole, part, error);
+    if (status == STATUS_OK)
+        status = executor_write(executor, value, part, error);
+    free(part);
     return status;
 }

@@ -57,4 +57,7 @@ void executor_observe(struct executor *executor, struct timeline *timeline);
 int executor_read(struct executor *executor, int32_t value, void *data, struct error *error);
 int executor_write(struct executor *executor, int32_t value, const void *data, struct error *error);
 
+/* The same with the whole tensor on the host's side: what of it is this rank's goes to the device. */
+int executor_write_whole(struct executor *executor, int32_t value, const void *whole, struct error *error);
+
 #endif

@@ -78,7 +78,7 @@ int pretrained_load(const struct pretrained *pretrained, struct executor *execut
             continue; /* no section of this program uses it */
         status = hf_weights_read(&pretrained->directory, &pretrained->model, form, memory, error);
         if (status == STATUS_OK)
-            status = executor_write(executor, value, memory, error);
+            status = executor_write_whole(executor, value, memory, error);
     }
     free(memory);
     return status;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "program/part.h"
 #include "tensor/dtype.h"
 
 int weight_list_make(const struct program *program, struct weight_list *list, struct error *error)
@@ -21,8 +22,8 @@ int weight_list_make(const struct program *program, struct weight_list *list, st
             continue;
         list->values[list->count] = (int32_t)i;
         list->forms[list->count++] =
-            (struct safetensors_form){value->name, value->dtype, shape_of(value->rank, value->shape)};
-        list->bytes += value_bytes(value);
+            (struct safetensors_form){value->name, value->dtype, shape_of(value->rank, value->full)};
+        list->bytes += value_whole_bytes(value);
     }
     return STATUS_OK;
 }
@@ -105,7 +106,7 @@ static int load_one(struct executor *executor, int32_t value, const struct safet
 
     if (status == STATUS_OK)
         status = checkpoint_read(checkpoint, tensor, memory, tensor->bytes, error);
-    return status == STATUS_OK ? executor_write(executor, value, memory, error) : status;
+    return status == STATUS_OK ? executor_write_whole(executor, value, memory, error) : status;
 }
 
 int weights_load(struct executor *executor, const struct weight_list *list, struct checkpoint *checkpoint,
@@ -128,11 +129,15 @@ int weights_load(struct executor *executor, const struct weight_list *list, stru
 
 int weights_snapshot(struct executor *executor, const struct weight_list *list, void *memory, struct error *error)
 {
+    const struct program *program = &executor_compiled(executor)->program;
     char *at = memory;
     int status = STATUS_OK;
 
     for (int64_t i = 0; status == STATUS_OK && i < list->count; i++) {
-        status = executor_read(executor, list->values[i], at, error);
+        if (value_is_split(&program->values[list->values[i]]))
+            status = error_set(error, STATUS_BUG, "other ranks have parts of %s", list->forms[i].name);
+        else
+            status = executor_read(executor, list->values[i], at, error);
         at += safetensors_form_bytes(&list->forms[i]);
     }
     return status;

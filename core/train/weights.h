@@ -7,7 +7,7 @@
 #include "model/model.h"
 #include "runtime/executor.h"
 
-/* What is saved of a program: its parameters and its state, in order. */
+/* What is saved of a program: its parameters and its state, in order, each whole, whatever part of it is here. */
 struct weight_list {
     int32_t *values;                /* ids */
     struct safetensors_form *forms; /* names live as long as the program */
@@ -34,7 +34,8 @@ int weights_find(const struct checkpoint *checkpoint, const struct safetensors_f
 /* STATUS_INPUT, naming it, when the checkpoint holds a parameter that the model does not have. */
 int weights_check_surplus(const struct checkpoint *checkpoint, const struct model_config *model, struct error *error);
 
-/* Copies every value of the list to `memory` (list->bytes), one after the other. */
+/* Copies every value of the list to `memory` (list->bytes), one after the other. STATUS_BUG for one of which other
+ * ranks have parts. */
 int weights_snapshot(struct executor *executor, const struct weight_list *list, void *memory, struct error *error);
 
 /* STATUS_NONFINITE, naming the tensor, when a snapshot holds a number that is not finite. */
