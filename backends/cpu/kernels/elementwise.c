@@ -61,20 +61,31 @@ static struct f32x16 fold_rows(const float *x, int64_t channels, int64_t first, 
 }
 
 /* Groups ascend in each column, so that y may be the first rows of x. */
-static void fold_run(const struct kernel_call *call)
+static void fold_task(void *context, int64_t task, int thread)
 {
+    const struct kernel_call *call = context;
     const struct llmrun_tensor *shape = &call->op->operands[LLMRUN_FOLD_X];
     const float *x = call->operands[LLMRUN_FOLD_X];
     float *y = call->operands[LLMRUN_FOLD_Y];
     int64_t columns = shape->shape[1], groups = operand_elements(&call->op->operands[LLMRUN_FOLD_Y]) / columns;
     int64_t rows = shape->shape[0] / groups;
+    struct lanes_range range = lanes_part(columns, lanes_part_channels(columns, pool_threads(call->pool)), task);
 
-    for (int64_t c = 0; c < columns; c += VEC_LANES) {
-        int lanes = vec_lanes_left(columns, c);
+    (void)thread;
+    for (int64_t group = 0; group < groups; group++)
+        for (int64_t c = range.begin; c < range.end; c += VEC_LANES) {
+            int lanes = vec_lanes_left(range.end, c);
 
-        for (int64_t group = 0; group < groups; group++)
             vec_store_part(y + group * columns + c, fold_rows(x + c, columns, group * rows, rows, lanes), lanes);
-    }
+        }
+}
+
+static void fold_run(const struct kernel_call *call)
+{
+    int64_t columns = call->op->operands[LLMRUN_FOLD_X].shape[1];
+
+    pool_run(call->pool, lanes_parts(columns, lanes_part_channels(columns, pool_threads(call->pool))), fold_task,
+             (void *)call);
 }
 
 static void reduce_task(void *context, int64_t task, int thread)

@@ -10,6 +10,8 @@
 /* How far ahead memory is asked for: with one stream to read, the processor's own prefetching leaves half of the
  * memory's rate unused. */
 #define PREFETCH_BYTES 4096
+/* So many are summed side by side. */
+#define COLUMN_PARTS 8
 
 /* x as a matrix of parts, and each part as blocks of rows. A block is summed in sixteen lanes, the sums of a part's
  * blocks are added in order. */
@@ -38,16 +40,27 @@ static struct squares squares_of_op(const struct llmrun_op *op)
     return squares;
 }
 
-static double block_sum(const struct squares *squares, const float *x, int64_t rows)
+/* The blocks of `count` column parts in the same rows. Memory is read in order. */
+static void block_sums(const struct squares *squares, const float *x, int64_t rows, int64_t count, double *of_block)
 {
-    struct f64x16 sum = vec_double_zero();
+    struct f64x16 sums[COLUMN_PARTS];
 
-    for (int64_t row = 0; row < rows; row++, x += squares->columns)
-        for (int64_t i = 0; i < squares->part_columns; i += VEC_LANES) {
-            __builtin_prefetch((const void *)((uintptr_t)(x + i) + PREFETCH_BYTES));
-            sum = vec_double_add_square(sum, vec_load_part(x + i, vec_lanes_left(squares->part_columns, i), 0.0f));
+    for (int64_t c = 0; c < count; c++)
+        sums[c] = vec_double_zero();
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t c = 0; c < count; c++) {
+            const float *part = x + row * squares->columns + c * squares->part_columns;
+            struct f64x16 sum = sums[c];
+
+            for (int64_t i = 0; i < squares->part_columns; i += VEC_LANES) {
+                __builtin_prefetch((const void *)((uintptr_t)(part + i) + PREFETCH_BYTES));
+                sum =
+                    vec_double_add_square(sum, vec_load_part(part + i, vec_lanes_left(squares->part_columns, i), 0.0f));
+            }
+            sums[c] = sum;
         }
-    return vec_double_sum(sum);
+    for (int64_t c = 0; c < count; c++)
+        of_block[c] = vec_double_sum(sums[c]);
 }
 
 static void blocks_task(void *context, int64_t task, int thread)
@@ -60,9 +73,13 @@ static void blocks_task(void *context, int64_t task, int thread)
         struct lanes_range rows = lanes_part(squares->part_rows, squares->block_rows, block % squares->blocks);
         int64_t first = block / squares->blocks * squares->part_rows + rows.begin;
 
-        for (int64_t c = 0; c < squares->column_parts; c++)
-            squares->of_block[block * squares->column_parts + c] = block_sum(
-                squares, squares->x + first * squares->columns + c * squares->part_columns, rows.end - rows.begin);
+        for (int64_t c = 0; c < squares->column_parts; c += COLUMN_PARTS) {
+            int64_t left = squares->column_parts - c;
+
+            block_sums(squares, squares->x + first * squares->columns + c * squares->part_columns,
+                       rows.end - rows.begin, left < COLUMN_PARTS ? left : COLUMN_PARTS,
+                       squares->of_block + block * squares->column_parts + c);
+        }
     }
 }
 
