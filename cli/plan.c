@@ -23,6 +23,21 @@ static void print_sums(const struct compiled *compiled, const struct compile_req
         puts("sums       in free order");
 }
 
+/* Slots: how many microbatches wait in each pool, for the chunks together. */
+static void print_schedule(const struct compiled *compiled, const struct compile_request *request)
+{
+    const struct pipeline_slots *slots = &compiled->pipeline.ranks[0].slots;
+
+    printf("schedule   %s, %d %s of layers", pipeline_kind_name(request->schedule), compiled->pipeline.shape.chunks,
+           compiled->pipeline.shape.chunks == 1 ? "chunk" : "chunks");
+    if (compiled->flow.serial)
+        puts(", one microbatch after the other");
+    else if (pipeline_splits(request->schedule))
+        printf(", activations of up to %d wait for B, of %d for W\n", slots->f_to_b, slots->f_to_w);
+    else
+        printf(", activations of up to %d wait for their backward\n", slots->f_to_b);
+}
+
 static void print_memory(const struct compiled *compiled)
 {
     const struct memory_plan *plan = &compiled->plan;
@@ -65,6 +80,7 @@ static void print_plan(const struct compiled *compiled, const struct compile_req
     printf("step       %lld sequences of %lld tokens in %d microbatches, %s\n", (long long)request->global_batch,
            (long long)request->sequence, compiled->microbatches,
            request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32");
+    print_schedule(compiled, request);
     print_sums(compiled, request);
     print_memory(compiled);
     print_flops(compiled, request);

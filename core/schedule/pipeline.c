@@ -40,6 +40,16 @@ int pipeline_of_kind(enum pipeline_kind kind, const struct pipeline_shape *shape
     return makers[kind](shape, pipeline, error);
 }
 
+const char *pipeline_kind_name(enum pipeline_kind kind)
+{
+    static const char *const names[] = {[PIPELINE_GPIPE] = "gpipe",
+                                        [PIPELINE_ONE_F_ONE_B] = "1f1b",
+                                        [PIPELINE_INTERLEAVED] = "interleaved",
+                                        [PIPELINE_ZERO_BUBBLE] = "zero-bubble"};
+
+    return names[kind];
+}
+
 bool pipeline_splits(enum pipeline_kind kind)
 {
     return kind == PIPELINE_ZERO_BUBBLE;

@@ -85,6 +85,7 @@ enum pipeline_kind { PIPELINE_ONE_F_ONE_B, PIPELINE_GPIPE, PIPELINE_INTERLEAVED,
 int pipeline_of_kind(enum pipeline_kind kind, const struct pipeline_shape *shape, struct pipeline *pipeline,
                      struct error *error);
 bool pipeline_splits(enum pipeline_kind kind);
+const char *pipeline_kind_name(enum pipeline_kind kind); /* "1f1b" ... */
 
 pipeline_make pipeline_gpipe;       /* chunks 1 */
 pipeline_make pipeline_one_f_one_b; /* chunks 1 */

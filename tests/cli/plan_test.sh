@@ -27,6 +27,9 @@ plan_is_exact --numerics.exact false --train.micro_batch 1
 for recompute in selective full; do
     plan_is_exact --parallel.recompute $recompute --train.micro_batch 2 --model.dropout 0.1
 done
+for schedule in 'gpipe 1' 'zero-bubble 1' 'zero-bubble 2' 'interleaved 2'; do
+    plan_is_exact --train.micro_batch 1 --parallel.schedule ${schedule% *} --parallel.chunks ${schedule#* }
+done
 plan_is_exact --model.preset llama-tiny --data.seq_len 32 --data.valid_split 0.1
 
 # Four batch parts in four microbatches: the sums of one part and of two wait for others. In one microbatch none does.
@@ -42,6 +45,22 @@ expect 0 out '*  waiting sums                    0
 expect 0 out '*
 sums       in free order
 *' -- plan tiny.yaml --numerics.exact false
+
+# What a schedule keeps in flight.
+expect 0 out '*
+schedule   1f1b, 1 chunk of layers, one microbatch after the other
+*  in flight                       0
+*' -- plan tiny.yaml --train.micro_batch 1
+expect 0 out '*
+schedule   gpipe, 1 chunk of layers, activations of up to 4 wait for their backward
+*' -- plan tiny.yaml --train.micro_batch 1 --parallel.schedule gpipe
+four=$(number 'in flight')
+expect 0 out '*' -- plan tiny.yaml --train.micro_batch 1 --parallel.schedule gpipe --train.global_batch 8
+[ "$four" -gt 0 ] && [ "$(number 'in flight')" -eq $((2 * four)) ] ||
+    complain "four microbatches in flight take $four bytes, eight $(number 'in flight')"
+expect 0 out '*
+schedule   zero-bubble, 2 chunks of layers, activations of up to 2 wait for B, of 2 for W
+*' -- plan tiny.yaml --train.micro_batch 1 --parallel.schedule zero-bubble --parallel.chunks 2
 
 # The largest numbers of the table are what a device and the passes take.
 expect 0 out '*' -- plan tiny.yaml --run.threads 1024
