@@ -113,7 +113,9 @@ static int settle(struct product_run *run, struct error *error)
 {
     int status = stream_record(&run->stream, &run->end, error);
 
-    return status == STATUS_OK ? event_finish(&run->end, run->end.device->timeout_ns, "a product", error) : status;
+    return status == STATUS_OK
+               ? event_finish(&run->end, run->end.device->timeout_ns, &(struct awaited){.what = "a product"}, error)
+               : status;
 }
 
 static int make_operand(struct product_run *run, const struct cut *cut, int operand, struct error *error)
@@ -277,9 +279,7 @@ int product_launch(struct product_run *run, enum product_order order, int64_t *n
         status = stream_launch_kernel(&run->stream, &run->kernels[order], addresses,
                                       forms[run->product.kind].operand_count, run->workspace.address, error);
     if (status == STATUS_OK)
-        status = stream_record(&run->stream, &run->end, error);
-    if (status == STATUS_OK)
-        status = event_finish(&run->end, run->end.device->timeout_ns, "a product", error);
+        status = settle(run, error);
     return status == STATUS_OK ? event_elapsed(&run->start, &run->end, ns, error) : status;
 }
 

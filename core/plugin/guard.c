@@ -25,8 +25,9 @@
 /* What one thread does in plugins. A thread keeps its slot for good: few threads enter plugins. */
 struct slot {
     _Atomic(const char *) plugin;
-    _Atomic(const char *) call;    /* NULL: it is in none */
-    _Atomic(const char *) purpose; /* or NULL */
+    _Atomic(const char *) call;              /* NULL: it is in none */
+    _Atomic(const struct awaited *) awaited; /* or NULL */
+    _Atomic int32_t device;                  /* of the plugin, that it waits for */
     atomic_bool long_call;
     atomic_uint_fast64_t calls; /* so far, so that the watch tells one call from the next */
 };
@@ -75,9 +76,12 @@ void guard_leave(void)
     atomic_store_explicit(&own_slot()->call, NULL, memory_order_release);
 }
 
-void guard_purpose(const char *text)
+void guard_await(int32_t device, const struct awaited *awaited)
 {
-    atomic_store_explicit(&own_slot()->purpose, text, memory_order_release);
+    struct slot *slot = own_slot();
+
+    atomic_store_explicit(&slot->device, device, memory_order_relaxed);
+    atomic_store_explicit(&slot->awaited, awaited, memory_order_release);
 }
 
 void guard_mirror(char *to)
@@ -130,6 +134,32 @@ static void add_number(struct line *line, int64_t number)
         digits[--at] = (char)('0' + number % 10);
     while ((number /= 10) != 0 && at > 0);
     add(line, digits + at);
+}
+
+static void add_awaited(struct line *line, const struct awaited *awaited)
+{
+    add(line, awaited->what);
+    if (awaited->name != NULL) {
+        add(line, " ");
+        add(line, awaited->name);
+    }
+    if (awaited->step > 0) {
+        add(line, " of step ");
+        add_number(line, awaited->step);
+    }
+    if (awaited->microbatch > 0) {
+        add(line, ", microbatch ");
+        add_number(line, awaited->microbatch + 1);
+        add(line, ",");
+    }
+}
+
+void awaited_describe(const struct awaited *awaited, char text[AWAITED_BYTES])
+{
+    struct line line = {.length = 0};
+
+    add_awaited(&line, awaited);
+    snprintf(text, AWAITED_BYTES, "%.*s", (int)line.length, line.text);
 }
 
 /* One thread ends the process, however many crash at once. */
@@ -345,12 +375,16 @@ void guard_install(void)
 
 static void tell_of_hang(const struct slot *slot, const char *call, int64_t waited_ns)
 {
-    const char *purpose = atomic_load(&slot->purpose);
+    const struct awaited *awaited = atomic_load(&slot->awaited);
     struct line line = {.length = 0};
 
-    if (purpose != NULL) {
-        add(&line, "llmrun: ");
-        add(&line, purpose);
+    if (awaited != NULL) {
+        add(&line, "llmrun: device ");
+        add_number(&line, atomic_load(&slot->device));
+        add(&line, " of ");
+        add(&line, atomic_load(&slot->plugin));
+        add(&line, " did not finish ");
+        add_awaited(&line, awaited);
     } else {
         add(&line, "llmrun: the backend ");
         add(&line, atomic_load(&slot->plugin));

@@ -13,9 +13,21 @@
 void guard_enter(const char *plugin, const char *call, bool long_call);
 void guard_leave(void);
 
+/* What a thread waits for, put into words only when it has to be told: "section forward of step 3, microbatch 2,". */
+struct awaited {
+    const char *what;   /* "section" */
+    const char *name;   /* "forward"; NULL: none */
+    int64_t step;       /* 0: none */
+    int32_t microbatch; /* from 0; the first is not told */
+};
+
+#define AWAITED_BYTES 192
+
+void awaited_describe(const struct awaited *awaited, char text[AWAITED_BYTES]);
+
 /* What the calling thread waits for, until it is NULL again: "device 0 of cpu did not finish section forward of step 3"
  * begins the sentence when a call hangs. */
-void guard_purpose(const char *text);
+void guard_await(int32_t device, const struct awaited *awaited);
 
 /* For whoever ends a process: installs handlers of the signals of a crash and of exit, which tell of the plugin whose
  * code was running. Other crashes stay what they were. Not in builds with sanitizers, which tell more. */

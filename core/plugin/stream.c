@@ -1,11 +1,9 @@
 #include "plugin/stream.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "plugin/guard.h"
 
 #define WAIT_NS        INT64_C(100000000) /* of one call that waits */
 #define PAUSE_NS       INT64_C(1000000)
@@ -109,20 +107,24 @@ static void pause_briefly(int64_t at_most_ns)
     nanosleep(&moment, NULL);
 }
 
-/* True once the device's waits have been abandoned: *error says why `what` was. */
-static bool is_abandoned(struct device *device, const char *what, int *status, struct error *error)
+/* True once the device's waits have been abandoned: *error says why that for `awaited` was. */
+static bool is_abandoned(struct device *device, const struct awaited *awaited, int *status, struct error *error)
 {
+    char what[AWAITED_BYTES];
+
     if (atomic_load_explicit(&device->abandoned, memory_order_acquire) == STATUS_OK)
         return false;
     pthread_mutex_lock(&device->lock);
     *status = atomic_load(&device->abandoned); /* unless it was resumed just now */
-    if (*status != STATUS_OK)
+    if (*status != STATUS_OK) {
+        awaited_describe(awaited, what);
         error_set(error, *status, "%s was abandoned: %s", what, device->abandon_reason);
+    }
     pthread_mutex_unlock(&device->lock);
     return *status != STATUS_OK;
 }
 
-static int wait_in_parts(const struct event *event, int64_t timeout_ns, const char *what, bool *ready,
+static int wait_in_parts(const struct event *event, int64_t timeout_ns, const struct awaited *awaited, bool *ready,
                          struct error *error)
 {
     const struct backend *backend = event->device->backend;
@@ -138,7 +140,7 @@ static int wait_in_parts(const struct event *event, int64_t timeout_ns, const ch
         int64_t took;
         int32_t code;
 
-        if (is_abandoned(event->device, what, &status, error))
+        if (is_abandoned(event->device, awaited, &status, error))
             return status;
         code = GUARDED(backend, device, event_wait, event->handle, part, &reason);
         *ready = code == LLMRUN_OK;
@@ -158,25 +160,26 @@ static int wait_in_parts(const struct event *event, int64_t timeout_ns, const ch
 
 int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struct error *error)
 {
-    return wait_in_parts(event, timeout_ns, "the wait for an event", ready, error);
+    return wait_in_parts(event, timeout_ns, &(struct awaited){.what = "the wait for an event"}, ready, error);
 }
 
-int event_finish(const struct event *event, int64_t limit_ns, const char *what, struct error *error)
+int event_finish(const struct event *event, int64_t limit_ns, const struct awaited *awaited, struct error *error)
 {
     struct device *device = event->device;
-    char purpose[192];
+    char what[AWAITED_BYTES];
     bool ready;
     int result;
 
-    snprintf(purpose, sizeof purpose, "device %d of %s did not finish %s", device->index, device->backend->name, what);
-    guard_purpose(purpose);
-    result = wait_in_parts(event, limit_ns, what, &ready, error);
-    guard_purpose(NULL);
+    guard_await(device->index, awaited);
+    result = wait_in_parts(event, limit_ns, awaited, &ready, error);
+    guard_await(0, NULL);
     if (result != STATUS_OK || ready)
         return result;
     device->lost = true;
     guard_abandon();
-    return error_set(error, STATUS_BACKEND, "%s within %g s (parallel.timeout)", purpose, (double)limit_ns * 1e-9);
+    awaited_describe(awaited, what);
+    return error_set(error, STATUS_BACKEND, "device %d of %s did not finish %s within %g s (parallel.timeout)",
+                     device->index, device->backend->name, what, (double)limit_ns * 1e-9);
 }
 
 int event_elapsed(const struct event *start, const struct event *end, int64_t *ns, struct error *error)

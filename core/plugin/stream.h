@@ -4,6 +4,7 @@
 #define LLMRUN_PLUGIN_STREAM_H
 
 #include "plugin/device.h"
+#include "plugin/guard.h"
 
 struct stream {
     struct device *device;
@@ -33,8 +34,8 @@ int event_query(const struct event *event, bool *ready, struct error *error);
  * found out, and that device_abandon ends it. */
 int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struct error *error);
 /* Waits until the event is ready. After `limit_ns` the device counts as hung and is lost: STATUS_BACKEND says that it
- * "did not finish `what`". Abandoned, it says that "`what` was abandoned", and the device is not lost. */
-int event_finish(const struct event *event, int64_t limit_ns, const char *what, struct error *error);
+ * "did not finish `awaited`". Abandoned, it says that "`awaited` was abandoned", and the device is not lost. */
+int event_finish(const struct event *event, int64_t limit_ns, const struct awaited *awaited, struct error *error);
 /* Nanoseconds between two events that are ready, 0 or more. */
 int event_elapsed(const struct event *start, const struct event *end, int64_t *ns, struct error *error);
 

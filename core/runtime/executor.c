@@ -1,6 +1,5 @@
 #include "runtime/executor.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -488,12 +487,10 @@ int executor_collect(struct executor *executor, struct error *error)
 static int settle(struct executor *executor, int32_t value, struct error *error)
 {
     struct event *event = &executor->sets[executor->submitted % SETS].points[POINT_DONE];
+    const struct awaited awaited = {.what = "copying", .name = executor->compiled->program.values[value].name};
     int status = stream_record(&executor->streams[LANE_COMPUTE], event, error);
 
-    char what[96];
-
-    snprintf(what, sizeof what, "copying %.80s", executor->compiled->program.values[value].name);
-    return status == STATUS_OK ? event_finish(event, executor->device->timeout_ns, what, error) : status;
+    return status == STATUS_OK ? event_finish(event, executor->device->timeout_ns, &awaited, error) : status;
 }
 
 int executor_read(struct executor *executor, int32_t value, void *data, struct error *error)

@@ -1,6 +1,5 @@
 #include "runtime/progress.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "passes/flops.h"
@@ -93,14 +92,10 @@ static int64_t limit_ns(const struct device *device, double seconds)
 
 static int await_mark(const struct progress *progress, const struct progress_mark *mark, struct error *error)
 {
-    char what[96], step[32] = "", microbatch[32] = "";
+    const struct awaited awaited = {
+        .what = "section", .name = mark->section, .step = progress->step, .microbatch = mark->microbatch};
 
-    if (progress->step > 0)
-        snprintf(step, sizeof step, " of step %lld", (long long)progress->step);
-    if (mark->microbatch > 0)
-        snprintf(microbatch, sizeof microbatch, ", microbatch %d,", mark->microbatch + 1);
-    snprintf(what, sizeof what, "section %s%s%s", mark->section, step, microbatch);
-    return event_finish(&mark->event, limit_ns(mark->event.device, mark->seconds), what, error);
+    return event_finish(&mark->event, limit_ns(mark->event.device, mark->seconds), &awaited, error);
 }
 
 int progress_await(const struct progress *progress, const struct event *done, struct error *error)
@@ -110,7 +105,8 @@ int progress_await(const struct progress *progress, const struct event *done, st
     for (int i = 0; status == STATUS_OK && i < progress->count; i++)
         status = await_mark(progress, &progress->marks[i], error);
     if (status == STATUS_OK)
-        status = event_finish(done, limit_ns(done->device, progress->unmarked), "copying the results", error);
+        status = event_finish(done, limit_ns(done->device, progress->unmarked),
+                              &(struct awaited){.what = "copying the results"}, error);
     if (status != STATUS_OK && progress->step > 0 && !done->device->lost)
         error_prefix(error, "step %lld", (long long)progress->step);
     return status;

@@ -255,7 +255,8 @@ static void an_event_that_is_never_ready_makes_its_device_lost(void **state)
     (void)state;
     waits = destroyed = 0;
     assert_int_equal(event_create(devices[0], &event, &error), STATUS_OK);
-    assert_int_equal(event_finish(&event, 30000000, "section forward of step 3", &error), STATUS_BACKEND);
+    assert_int_equal(event_finish(&event, 30000000, &(struct awaited){.what = "section forward of step 3"}, &error),
+                     STATUS_BACKEND);
     assert_string_equal(error.message, "device 0 of counted did not finish section forward of step 3 within 0.03 s "
                                        "(parallel.timeout)");
     assert_in_range(waits, 2, 40); /* a millisecond apart, though the plugin does not wait */
@@ -283,7 +284,8 @@ static void a_wait_is_abandoned_from_another_thread_until_the_device_is_resumed(
     (void)state;
     assert_int_equal(event_create(devices[0], &event, &error), STATUS_OK);
     assert_int_equal(pthread_create(&thread, NULL, abandon, devices[0]), 0);
-    assert_int_equal(event_finish(&event, INT64_MAX, "section forward of step 3", &error), STATUS_PEER);
+    assert_int_equal(event_finish(&event, INT64_MAX, &(struct awaited){.what = "section forward of step 3"}, &error),
+                     STATUS_PEER);
     assert_string_equal(error.message, "section forward of step 3 was abandoned: rank 3 has failed");
     pthread_join(thread, NULL);
     assert_false(devices[0]->lost);

@@ -160,7 +160,9 @@ static void a_wait_on_a_device_that_hangs_is_abandoned_within_a_quarter_of_a_sec
     bench_create(&bench, open_faults("hang=1"), BYTES);
     assert_ok(stream_record(&bench.stream, &bench.event, &error));
     assert_int_equal(pthread_create(&thread, NULL, abandon, bench.device), 0);
-    assert_int_equal(event_finish(&bench.event, INT64_C(60000000000), "section init", &error), STATUS_STOPPED);
+    assert_int_equal(
+        event_finish(&bench.event, INT64_C(60000000000), &(struct awaited){.what = "section init"}, &error),
+        STATUS_STOPPED);
     pthread_join(thread, NULL);
     took_ns = clock_system.monotonic_ns(&clock_system) - abandoned_ns;
     assert_string_equal(error.message, "section init was abandoned: a signal");
@@ -314,7 +316,8 @@ static void a_replay_that_hangs_is_not_ready_in_time_and_can_be_abandoned(void *
     assert_ok(event_wait(&bench.event, 20000000, &ready, &error));
     assert_false(ready);
     device_abandon(bench.device, STATUS_PEER, "rank 1 has failed");
-    assert_int_equal(event_finish(&bench.event, INT64_C(60000000000), "step 5", &error), STATUS_PEER);
+    assert_int_equal(event_finish(&bench.event, INT64_C(60000000000), &(struct awaited){.what = "step 5"}, &error),
+                     STATUS_PEER);
     assert_string_equal(error.message, "step 5 was abandoned: rank 1 has failed");
     graph_destroy(&graph);
     bench_destroy(&bench);

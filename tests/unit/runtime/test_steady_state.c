@@ -1,131 +1,220 @@
-/* Once training runs, a step allocates nothing: neither the core nor the plugin. The allocator's functions are defined
- * here, so that calls from the plugin come here too: symbols of the program are found before those of libraries. */
+/* Once training runs, a step allocates nothing, looks nothing up by its name and formats no text: neither the core nor,
+ * on the CPU, the plugin. The plugins of other devices here are made for tests, and allocate as they like. */
+#include "calls.h"
+#include "counts.h"
 #include "tiny.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "plugin/stream.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTS 0
-#else
-#define COUNTS 1
-#endif
+#define STEPS  10
+#define WARM   2 /* steps before which everything is made */
+#define STEADY (STEPS - WARM)
 
-static _Atomic int64_t calls;
-static _Atomic int64_t bytes_of_largest;
-
-#if COUNTS
-#define REPLACED __attribute__((visibility("default")))
-
-extern void *__libc_malloc(size_t bytes);
-extern void *__libc_calloc(size_t count, size_t bytes);
-extern void *__libc_realloc(void *memory, size_t bytes);
-extern void *__libc_memalign(size_t alignment, size_t bytes);
-
-static void count(size_t bytes)
+static struct compile_request requests(int i, const char **name)
 {
-    atomic_fetch_add(&calls, 1);
-    if ((int64_t)bytes > atomic_load(&bytes_of_largest))
-        atomic_store(&bytes_of_largest, (int64_t)bytes);
+    static const struct {
+        const char *name;
+        uint32_t compute_dtype;
+        enum recompute recompute;
+        float dropout;
+        int64_t micro_batch;
+        enum pipeline_kind schedule;
+        int32_t chunks;
+    } rows[] = {{"fp32", LLMRUN_F32, RECOMPUTE_NONE, 0, 2, PIPELINE_ONE_F_ONE_B, 0},
+                {"bf16 with dropout and recompute", LLMRUN_BF16, RECOMPUTE_FULL, 0.1f, 2, PIPELINE_ONE_F_ONE_B, 0},
+                {"gpipe", LLMRUN_F32, RECOMPUTE_NONE, 0, 1, PIPELINE_GPIPE, 0},
+                {"zero-bubble", LLMRUN_F32, RECOMPUTE_NONE, 0, 1, PIPELINE_ZERO_BUBBLE, 0},
+                {"zero-bubble of two chunks", LLMRUN_BF16, RECOMPUTE_SELECTIVE, 0.1f, 1, PIPELINE_ZERO_BUBBLE, 2}};
+    struct compile_request request = tiny_request();
+
+    *name = NULL;
+    if (i >= (int)(sizeof rows / sizeof rows[0]))
+        return request;
+    *name = rows[i].name;
+    request.compute_dtype = rows[i].compute_dtype;
+    request.recompute = rows[i].recompute;
+    request.dropout = rows[i].dropout;
+    request.micro_batch = rows[i].micro_batch;
+    request.schedule = rows[i].schedule;
+    request.chunks = rows[i].chunks;
+    return request;
 }
 
-REPLACED void *malloc(size_t bytes)
+static void read_counts(int64_t *to)
 {
-    count(bytes);
-    return __libc_malloc(bytes);
+    for (int i = 0; i < COUNTS; i++)
+        to[i] = counted((enum count)i);
 }
 
-REPLACED void *calloc(size_t items, size_t bytes)
+/* `all`: allocations of the plugin and of libraries are told too. */
+static void check_counts(const int64_t *before, bool all, const char *backend, const char *name)
 {
-    count(items * bytes);
-    return __libc_calloc(items, bytes);
+    static const char *const what[COUNTS] = {"allocations of the core", "allocations", "look-ups", "texts"};
+    int64_t after[COUNTS];
+
+    read_counts(after);
+    for (int i = 0; i < COUNTS; i++)
+        if (after[i] != before[i] && (all || i != COUNT_ALL_ALLOCATIONS))
+            fail_msg("%s, %s: %lld %s once it runs", backend, name, (long long)(after[i] - before[i]), what[i]);
 }
 
-REPLACED void *realloc(void *memory, size_t bytes)
+/* As a trainer does it: a step is collected when the next one has begun. */
+static void run_step(struct tiny *tiny, int step)
 {
-    count(bytes);
-    return __libc_realloc(memory, bytes);
+    executor_name_step(tiny->executor, step);
+    tiny_fill(tiny, step);
+    tiny_ok(tiny, executor_submit_first(tiny->executor, JOB_STEP, &tiny->error));
+    if (executor_pending(tiny->executor) > 0)
+        tiny_collect(tiny, NULL);
+    tiny_ok(tiny, executor_submit_rest(tiny->executor, JOB_STEP, &tiny->error));
 }
 
-REPLACED void *aligned_alloc(size_t alignment, size_t bytes)
+/* What a device that captures is told in one step: a replay for each run of launches and zeros between other work of
+ * the compute stream, but single kernels are launched. */
+static void expect_calls(const struct compiled *compiled, int64_t *replays, int64_t *launches)
 {
-    count(bytes);
-    return __libc_memalign(alignment, bytes);
-}
+    const struct command_list *list = &compiled->commands.jobs[JOB_STEP];
 
-REPLACED int posix_memalign(void **memory, size_t alignment, size_t bytes)
-{
-    count(bytes);
-    *memory = __libc_memalign(alignment, bytes);
-    return *memory != NULL ? 0 : ENOMEM;
-}
+    *replays = *launches = 0;
+    for (int64_t i = 0, kernels = 0, work = 0; i <= list->count; i++) {
+        const struct command *command = i < list->count ? &list->commands[i] : NULL;
 
-REPLACED void *mmap(void *address, size_t bytes, int protection, int flags, int file, off_t offset)
-{
-    count(bytes);
-    return (void *)syscall(SYS_mmap, address, bytes, protection, flags, file, offset);
-}
-#endif
-
-static void check_run(const struct compile_request *request)
-{
-    double losses[TINY_BATCH];
-    struct tiny tiny;
-    int64_t before = 0;
-
-#if !COUNTS
-    print_message("skipped: a sanitizer replaces the allocator itself\n");
-    skip();
-#endif
-    tiny_open(&tiny, "cpu", NULL, NULL, request);
-    tiny_fill(&tiny, 1);
-    tiny_submit(&tiny);
-    for (int step = 2; step <= 10; step++) {
-        if (step == 3) {
-            before = atomic_load(&calls);
-            atomic_store(&bytes_of_largest, 0);
+        if (command != NULL && command->kind == COMMAND_LAUNCH) {
+            kernels += compiled->program.sections[command->what].op_count;
+            work += compiled->program.sections[command->what].op_count;
+        } else if (command != NULL && (command->kind == COMMAND_ZERO || command->kind == COMMAND_FILL)) {
+            work++;
+        } else {
+            *replays += work > 1;
+            *launches += work > 1 ? 0 : kernels;
+            kernels = work = 0;
         }
-        tiny_fill(&tiny, step);
-        tiny_submit(&tiny);
-        tiny_collect(&tiny, losses);
     }
-    if (atomic_load(&calls) != before)
-        fail_msg("%lld allocations in steps 3 to 10, the largest of %lld bytes",
-                 (long long)(atomic_load(&calls) - before), (long long)atomic_load(&bytes_of_largest));
-    tiny_collect(&tiny, losses);
-    tiny_close(&tiny);
 }
 
-static void steps_3_to_10_allocate_nothing(void **state)
+static void check_calls(const struct tiny *tiny, const char *name)
 {
-    struct compile_request request = tiny_request();
+    int64_t replays, launches;
 
-    (void)state;
-    check_run(&request);
+    if (!tiny->device->backend->has_capture) {
+        assert_true(calls.of[CALL_LAUNCH] + calls.of[CALL_LAUNCH_PROGRAM] > 0);
+        return;
+    }
+    expect_calls(&tiny->compiled, &replays, &launches);
+    assert_true(replays > 0);
+    if (calls.of[CALL_BEGIN] != 0 || calls.of[CALL_REPLAY] != STEADY * replays ||
+        calls.of[CALL_LAUNCH] != STEADY * launches)
+        fail_msg("%s: %lld captures, %lld replays and %lld launches in %d steps; expected 0, %lld and %lld", name,
+                 (long long)calls.of[CALL_BEGIN], (long long)calls.of[CALL_REPLAY], (long long)calls.of[CALL_LAUNCH],
+                 STEADY, (long long)(STEADY * replays), (long long)(STEADY * launches));
 }
 
-static void steps_in_bf16_with_dropout_and_recompute_allocate_nothing(void **state)
+static void check_steps(const char *backend, bool all)
 {
-    struct compile_request request = tiny_request();
+    const char *name;
+
+    for (int i = 0;; i++) {
+        const struct compile_request request = requests(i, &name);
+        int64_t before[COUNTS];
+        struct tiny tiny;
+
+        if (name == NULL)
+            break;
+        tiny_open(&tiny, backend, NULL, NULL, &request);
+        for (int step = 1; step <= WARM; step++)
+            run_step(&tiny, step);
+        calls_watch(tiny.device);
+        read_counts(before);
+        for (int step = WARM + 1; step <= STEPS; step++)
+            run_step(&tiny, step);
+        check_counts(before, all, backend, name);
+        check_calls(&tiny, name);
+        calls_unwatch(tiny.device);
+        tiny_collect(&tiny, NULL);
+        tiny_close(&tiny);
+    }
+}
+
+static void say_what_is_not_counted(void)
+{
+    if (!COUNTS_ALL_ALLOCATIONS)
+        print_message("allocations of plugins are not counted: a sanitizer replaces the allocator itself\n");
+}
+
+static void steps_3_to_10_on_cpu_allocate_nothing_and_look_nothing_up(void **state)
+{
+    (void)state;
+    say_what_is_not_counted();
+    check_steps("cpu", COUNTS_ALL_ALLOCATIONS);
+}
+
+static void on_a_device_that_captures_they_are_replays_only(void **state)
+{
+    (void)state;
+    check_steps("fakegpu", false);
+}
+
+static void on_a_device_that_compiles_sections_they_need_no_more(void **state)
+{
+    (void)state;
+    check_steps("fakegraph", false);
+}
+
+/* With the inputs as they are at first, all zero. */
+static void an_evaluation_and_a_generation_need_no_more(void **state)
+{
+    static const char *const backends[] = {"cpu", "fakegpu", "fakegraph"};
+    static const enum job jobs[] = {JOB_EVALUATE, JOB_PREFILL, JOB_DECODE};
+    const struct compile_request request = tiny_request();
 
     (void)state;
-    request.compute_dtype = LLMRUN_BF16;
-    request.dropout = 0.1f;
-    request.recompute = RECOMPUTE_FULL;
-    check_run(&request);
+    for (int i = 0; i < 3; i++) {
+        int64_t before[COUNTS];
+        struct tiny tiny;
+
+        tiny_open(&tiny, backends[i], NULL, NULL, &request);
+        for (int run = 1; run <= 2 * WARM + STEADY; run++) { /* there are two sets of inputs */
+            if (run == 2 * WARM + 1)
+                read_counts(before);
+            for (int job = 0; job < 3; job++) {
+                tiny_ok(&tiny, executor_begin(tiny.executor, &tiny.error));
+                tiny_ok(&tiny, executor_submit(tiny.executor, jobs[job], &tiny.error));
+                tiny_ok(&tiny, executor_collect(tiny.executor, &tiny.error));
+            }
+        }
+        check_counts(before, COUNTS_ALL_ALLOCATIONS && i == 0, backends[i], "evaluation and generation");
+        tiny_close(&tiny);
+    }
+}
+
+static void allocations_look_ups_and_texts_of_the_core_are_counted(void **state)
+{
+    int64_t before[COUNTS], after[COUNTS];
+    struct program program;
+    struct error error;
+
+    (void)state;
+    program_init(&program);
+    read_counts(before);
+    assert_true(program_add_value(&program, "x", VALUE_STATE, LLMRUN_F32, 1, (const int64_t[]){1}) != NO_VALUE);
+    read_counts(after);
+    assert_true(after[COUNT_ALLOCATIONS] > before[COUNT_ALLOCATIONS]);
+    read_counts(before);
+    assert_int_equal(program_find(&program, "x"), 0);
+    read_counts(after);
+    assert_true(after[COUNT_LOOKUPS] >= before[COUNT_LOOKUPS] + 3); /* itself, value_index_slot, and its strcmp */
+    assert_int_equal(after[COUNT_ALLOCATIONS], before[COUNT_ALLOCATIONS]);
+    assert_int_equal(after[COUNT_TEXTS], before[COUNT_TEXTS]);
+    error_set(&error, STATUS_BUG, "a text");
+    assert_true(counted(COUNT_TEXTS) > after[COUNT_TEXTS]);
+    program_free(&program);
 }
 
 static void an_allocation_inside_the_plugin_is_counted(void **state)
@@ -133,16 +222,18 @@ static void an_allocation_inside_the_plugin_is_counted(void **state)
     struct device *device;
     struct event event;
     struct error error;
-    int64_t before;
+    int64_t core, all;
 
     (void)state;
-#if !COUNTS
-    skip();
-#endif
+    say_what_is_not_counted();
+    if (!COUNTS_ALL_ALLOCATIONS)
+        skip();
     device = tiny_device("cpu", NULL, NULL);
-    before = atomic_load(&calls);
+    core = counted(COUNT_ALLOCATIONS);
+    all = counted(COUNT_ALL_ALLOCATIONS);
     tiny_ok_(event_create(device, &event, &error), &error); /* the plugin's calloc; the core makes none of its own */
-    assert_true(atomic_load(&calls) > before);
+    assert_true(counted(COUNT_ALL_ALLOCATIONS) > all);
+    assert_int_equal(counted(COUNT_ALLOCATIONS), core);
     event_destroy(&event);
     device_close(device);
 }
@@ -150,9 +241,12 @@ static void an_allocation_inside_the_plugin_is_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allocations_look_ups_and_texts_of_the_core_are_counted),
         cmocka_unit_test(an_allocation_inside_the_plugin_is_counted),
-        cmocka_unit_test(steps_3_to_10_allocate_nothing),
-        cmocka_unit_test(steps_in_bf16_with_dropout_and_recompute_allocate_nothing),
+        cmocka_unit_test(steps_3_to_10_on_cpu_allocate_nothing_and_look_nothing_up),
+        cmocka_unit_test(on_a_device_that_captures_they_are_replays_only),
+        cmocka_unit_test(on_a_device_that_compiles_sections_they_need_no_more),
+        cmocka_unit_test(an_evaluation_and_a_generation_need_no_more),
     };
 
     return cmocka_run_group_tests_name("runtime steady state", tests, NULL, NULL);

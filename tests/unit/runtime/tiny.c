@@ -113,14 +113,9 @@ int32_t tiny_value(const struct tiny *tiny, const char *name)
     return value;
 }
 
-static void *input(struct tiny *tiny, const char *name, int32_t microbatch)
-{
-    return executor_input(tiny->executor, tiny_value(tiny, name), microbatch);
-}
-
 void *tiny_input(struct tiny *tiny, const char *name)
 {
-    return input(tiny, name, 0);
+    return executor_input(tiny->executor, tiny_value(tiny, name), 0);
 }
 
 /* Numbers that look random: the finaliser of MurmurHash3 (Appleby). */
@@ -133,7 +128,7 @@ static uint32_t scramble(uint32_t x)
 
 static void fill_random(struct tiny *tiny, int step, int32_t microbatch)
 {
-    uint32_t *random = input(tiny, "random", microbatch);
+    uint32_t *random = executor_input(tiny->executor, tiny->compiled.io.random, microbatch);
 
     random[0] = 11;
     random[1] = 0;
@@ -144,10 +139,13 @@ static void fill_random(struct tiny *tiny, int step, int32_t microbatch)
 /* Rows count on through the microbatches. Returns how many tokens have weight. */
 static double fill_microbatch(struct tiny *tiny, int step, int32_t microbatch)
 {
+    const struct batch_values *values = &tiny->compiled.io.train;
     const int rows = (int)tiny->request.micro_batch * TINY_SEQUENCE;
-    int32_t *tokens = input(tiny, "tokens", microbatch), *targets = input(tiny, "targets", microbatch);
-    int32_t *positions = input(tiny, "positions", microbatch), *starts = input(tiny, "segment_starts", microbatch);
-    float *weights = input(tiny, "weights", microbatch);
+    int32_t *tokens = executor_input(tiny->executor, values->tokens, microbatch);
+    int32_t *targets = executor_input(tiny->executor, values->targets, microbatch);
+    int32_t *positions = executor_input(tiny->executor, values->positions, microbatch);
+    int32_t *starts = executor_input(tiny->executor, values->segment_starts, microbatch);
+    float *weights = executor_input(tiny->executor, values->weights, microbatch);
     double valid = 0;
 
     for (int i = 0; i < rows; i++) {
@@ -166,6 +164,7 @@ static double fill_microbatch(struct tiny *tiny, int step, int32_t microbatch)
 
 void tiny_fill(struct tiny *tiny, int step)
 {
+    const struct io_values *io = &tiny->compiled.io;
     float *correction;
     double valid = 0;
 
@@ -175,9 +174,9 @@ void tiny_fill(struct tiny *tiny, int step)
         if (tiny->request.dropout > 0)
             fill_random(tiny, step, m);
     }
-    *(float *)tiny_input(tiny, "inverse_tokens") = (float)(1 / valid);
-    *(float *)tiny_input(tiny, "learning_rate") = 0.01f;
-    correction = tiny_input(tiny, "bias_correction");
+    *(float *)executor_input(tiny->executor, io->inverse_tokens, 0) = (float)(1 / valid);
+    *(float *)executor_input(tiny->executor, io->learning_rate, 0) = 0.01f;
+    correction = executor_input(tiny->executor, io->bias_correction, 0);
     correction[0] = (float)(1 - pow(policy.beta1, step));
     correction[1] = (float)sqrt(1 - pow(policy.beta2, step));
 }
@@ -192,7 +191,7 @@ void tiny_collect(struct tiny *tiny, double *losses)
     tiny_ok(tiny, executor_collect(tiny->executor, &tiny->error));
     if (losses == NULL)
         return;
-    memcpy(losses, executor_result(tiny->executor, tiny_value(tiny, "losses")), TINY_BATCH * sizeof *losses);
+    memcpy(losses, executor_result(tiny->executor, tiny->compiled.io.losses), TINY_BATCH * sizeof *losses);
     for (int i = 0; i < TINY_BATCH; i++)
         assert_true(isfinite(losses[i]));
 }
