@@ -112,6 +112,20 @@ static int expect_sections(struct executor *executor, struct error *error)
     return STATUS_OK;
 }
 
+/* Where a plugin's call may block until there is room for all of a replay. */
+static void expect_replays(const struct executor *executor)
+{
+    for (int64_t k = 0; k < executor->captures.count; k++) {
+        const struct captured *captured = &executor->captures.captured[k];
+        const struct command *commands = executor->compiled->commands.jobs[captured->job].commands;
+        double seconds = 0;
+
+        for (int64_t i = captured->first; i < captured->end; i++)
+            seconds += commands[i].kind == COMMAND_LAUNCH ? executor->section_seconds[commands[i].what] : 0;
+        guard_allow(seconds);
+    }
+}
+
 /* Whether command `i` launches the last section of an entry of the schedule, or of a job that has none. */
 static bool ends_entry(const struct command_list *list, int64_t i)
 {
@@ -158,6 +172,8 @@ int executor_create(struct device *device, const struct compiled *compiled, stru
         status = prepare_sections(executor, error);
     if (status == STATUS_OK)
         status = captures_create(device, compiled, executor->sections, &executor->captures, error);
+    if (status == STATUS_OK)
+        expect_replays(executor);
     for (int job = 0; job < JOBS; job++)
         divide_job(executor, (enum job)job);
     if (status != STATUS_OK)
@@ -355,23 +371,33 @@ static int enqueue(struct executor *executor, enum job job, const struct command
     return error_set(error, STATUS_BUG, "unknown command %d", command->kind);
 }
 
-/* Command `i` of a job was enqueued, alone or, with `mark` false, as a part of what is recorded. */
-static int note_progress(struct executor *executor, enum job job, int64_t i, bool mark, struct error *error)
+static enum section_kind kind_of(const struct executor *executor, const struct command *launch)
+{
+    return (enum section_kind)executor->compiled->program.sections[launch->what].kind;
+}
+
+/* The commands from `first` to `end` were enqueued, as one. */
+static int note_progress(struct executor *executor, enum job job, int64_t first, int64_t end, struct error *error)
 {
     const struct command_list *list = &executor->compiled->commands.jobs[job];
-    const struct command *command = &list->commands[i];
-    const struct section *sections = executor->compiled->program.sections;
+    const struct command *last = NULL;
+    int64_t entries = 0;
     double seconds;
 
-    if (command->kind != COMMAND_LAUNCH)
-        return STATUS_OK;
-    executor->unmarked += executor->section_seconds[command->what];
-    if (!mark || !ends_entry(list, i))
+    for (int64_t i = first; i < end; i++) {
+        if (list->commands[i].kind == COMMAND_LAUNCH)
+            executor->unmarked += executor->section_seconds[list->commands[i].what];
+        if (ends_entry(list, i)) {
+            last = &list->commands[i];
+            entries++;
+        }
+    }
+    if (last == NULL)
         return STATUS_OK;
     seconds = executor->unmarked;
     executor->unmarked = 0;
-    return progress_mark(&current(executor)->progress, &executor->streams[command->lane],
-                         (enum section_kind)sections[command->what].kind, command->microbatch, seconds, error);
+    return progress_mark(&current(executor)->progress, &executor->streams[last->lane], kind_of(executor, last),
+                         last->microbatch, entries, seconds, error);
 }
 
 static int capture_run(struct executor *executor, enum job job, struct captured *captured, int64_t first, int64_t end,
@@ -395,15 +421,21 @@ static int capture_run(struct executor *executor, enum job job, struct captured 
 static int replay_run(struct executor *executor, enum job job, struct captured *captured, int64_t first, int64_t end,
                       struct error *error)
 {
+    const struct command *command = &executor->compiled->commands.jobs[job].commands[first];
+    const struct command *last = command + (end - first - 1);
     int status = STATUS_OK;
 
     if (captured->graph.handle == NULL)
         status = capture_run(executor, job, captured, first, end, error);
-    if (status == STATUS_OK)
-        status = stream_replay(&executor->streams[LANE_COMPUTE], &captured->graph, error);
-    for (int64_t i = first; status == STATUS_OK && i < end; i++)
-        status = note_progress(executor, job, i, i + 1 == end, error);
-    return status;
+    if (status != STATUS_OK) {
+        while (command < last && command->kind != COMMAND_LAUNCH)
+            command++;
+        if (command->kind == COMMAND_LAUNCH)
+            error_prefix(error, "section %s could not be captured", section_kind_name(kind_of(executor, command)));
+        return status;
+    }
+    status = stream_replay(&executor->streams[LANE_COMPUTE], &captured->graph, error);
+    return status == STATUS_OK ? note_progress(executor, job, first, end, error) : status;
 }
 
 /* Enqueues the commands from `first` to `end`, and leaves marks of progress. A timeline wants to see each launch. */
@@ -422,8 +454,10 @@ static int walk(struct executor *executor, enum job job, int64_t first, int64_t 
         next = i + 1;
         status = enqueue(executor, job, &list->commands[i], error);
         if (status == STATUS_OK)
-            status = note_progress(executor, job, i, true, error);
+            status = note_progress(executor, job, i, next, error);
     }
+    if (status != STATUS_OK && job == JOB_STEP && executor->step > 0)
+        error_prefix(error, "step %lld", (long long)executor->step);
     return status;
 }
 

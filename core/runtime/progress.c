@@ -68,16 +68,18 @@ void progress_begin(struct progress *progress, int64_t launches, int64_t step)
 }
 
 int progress_mark(struct progress *progress, const struct stream *stream, enum section_kind section, int32_t microbatch,
-                  double seconds, struct error *error)
+                  int64_t launches, double seconds, struct error *error)
 {
     struct progress_mark *mark = &progress->marks[progress->count];
 
+    progress->launches += launches;
     progress->unmarked += seconds;
-    if (++progress->launches % progress->every != 0 || progress->count == PROGRESS_MARKS)
+    if (progress->launches < progress->every || progress->count == PROGRESS_MARKS)
         return STATUS_OK;
     mark->section = section_kind_name(section);
     mark->microbatch = microbatch;
     mark->seconds = progress->unmarked;
+    progress->launches = 0;
     progress->unmarked = 0;
     progress->count++;
     return stream_record(stream, &mark->event, error);

@@ -16,7 +16,7 @@ struct progress {
         double seconds; /* progress_seconds */
     } marks[PROGRESS_MARKS];
     int count;
-    int64_t launches; /* calls of progress_mark for the submission so far */
+    int64_t launches; /* since the last mark */
     int64_t every;    /* of them for a mark */
     double unmarked;  /* seconds since the last mark */
     int64_t step;     /* number of the training step, 0: none */
@@ -27,9 +27,10 @@ void progress_destroy(struct progress *progress);
 
 /* At the start of a submission of about `launches` marks. */
 void progress_begin(struct progress *progress, int64_t launches, int64_t step);
-/* Behind sections of a kind that were enqueued on `stream`, which may take `seconds`. */
+/* Behind sections that were enqueued on `stream` together, `launches` of the announced, which may take `seconds`; the
+ * last is of a kind and a microbatch. */
 int progress_mark(struct progress *progress, const struct stream *stream, enum section_kind section, int32_t microbatch,
-                  double seconds, struct error *error);
+                  int64_t launches, double seconds, struct error *error);
 /* Waits for one mark after the other, then for `done`. A section that takes too long is named: "device 0 of cpu did not
  * finish section forward of step 3 within 60 s". */
 int progress_await(const struct progress *progress, const struct event *done, struct error *error);

@@ -66,6 +66,18 @@ refuses 4 'llmrun: faulty-plain: not supported' --log.level error \
 refuses 4 'llmrun: *neither a kernel nor a program*' \
     --backend faulty-no-ops="$plugins/faulty/libllmrun-faulty-no-ops.so"
 
+# What is captured and replayed: the second step is.
+for case in 'end=1|step 2: section forward could not be captured: faulty: capture 1 did not end in a graph, as ordered *' \
+    'replay=1|step 2: faulty: replay 1 was refused, as ordered *' \
+    'replayed=2|step 2: faulty: the work before event record * failed, as ordered *' \
+    'replay_hang=1|device 0 of faulty did not finish section * of step 2 within 1 s (parallel.timeout)'; do
+    FAULTY=${case%%|*} train captured --steps 5 --parallel.timeout 1 --log.level error \
+        --backend faulty="$plugins/libllmrun-faulty.so"
+    wants 4 "llmrun: ${case#*|}"
+    sentence
+    rm -rf captured
+done
+
 # Out of memory: what would fit, with the bytes that `plan` says of it.
 refuses 8 'llmrun: device 0 of cpu has * bytes free, * were asked for: *; train.micro_batch * with parallel.recompute *' \
     --model.overrides '{n_layer: 24, n_embd: 256, n_positions: 32}' --train.global_batch 524288

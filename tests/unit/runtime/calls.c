@@ -39,8 +39,19 @@ WATCHED(CALL_LAUNCH_PROGRAM, launch_program, program.launch,
          uint64_t workspace, struct llmrun_error *error),
         stream, program, addresses, count, workspace, error)
 WATCHED(CALL_BEGIN, begin, capture.begin, (struct llmrun_stream * stream, struct llmrun_error *error), stream, error)
-WATCHED(CALL_END, end, capture.end,
-        (struct llmrun_stream * stream, struct llmrun_graph **graph, struct llmrun_error *error), stream, graph, error)
+/* Whatever becomes of it, the capture is over. */
+static int32_t watched_end(struct llmrun_stream *stream, struct llmrun_graph **graph, struct llmrun_error *error)
+{
+    const bool failing = fails(CALL_END, error);
+    int32_t code = real->capture.end(stream, graph, failing ? NULL : error);
+
+    if (!failing || code != LLMRUN_OK)
+        return code;
+    real->capture.destroy(*graph);
+    *graph = NULL;
+    return LLMRUN_ERROR_DEVICE;
+}
+
 WATCHED(CALL_REPLAY, replay, capture.replay,
         (struct llmrun_stream * stream, struct llmrun_graph *graph, struct llmrun_error *error), stream, graph, error)
 WATCHED(CALL_MEMORY_ALLOC, memory_alloc, device.memory_alloc,

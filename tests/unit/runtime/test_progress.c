@@ -86,7 +86,7 @@ static void marks_are_evenly_behind_the_launches_and_never_more_than_there_are(v
         progress_begin(&progress, cases[i].expected, 7);
         for (int n = 0; n < cases[i].launches; n++)
             tiny_ok_(
-                progress_mark(&progress, &stream, n % 2 == 0 ? SECTION_FORWARD : SECTION_BACKWARD, n, n + 1, &error),
+                progress_mark(&progress, &stream, n % 2 == 0 ? SECTION_FORWARD : SECTION_BACKWARD, n, 1, n + 1, &error),
                 &error);
         assert_int_equal(progress.count, cases[i].marks);
         for (int mark = 0; mark < progress.count; mark++) {
@@ -138,7 +138,7 @@ static void fail_submission(int32_t code, int64_t step, int32_t microbatch, doub
     tiny_ok_(event_create(device, &done, &error), &error);
     tiny_ok_(progress_create(device, &progress, &error), &error);
     progress_begin(&progress, marked ? 1 : 100, step);
-    tiny_ok_(progress_mark(&progress, &stream, SECTION_FORWARD, microbatch, seconds, &error), &error);
+    tiny_ok_(progress_mark(&progress, &stream, SECTION_FORWARD, microbatch, 1, seconds, &error), &error);
     tiny_ok_(stream_record(&stream, &done, &error), &error);
     failing.device.event_wait = ordered_wait;
     device->backend = &failing;
