@@ -129,7 +129,7 @@ static inline char *row_at(const struct attention *a, int operand, int64_t heads
 /* ---- operands in the form of products --------------------------------------------------------------------------- */
 
 /* `words` words of a row from `word` on, as they stand in memory or widened; lanes beyond the row are 0. */
-static inline struct i32x16 load_words(const struct attention *a, const char *row, int64_t word)
+VEC_INLINE struct i32x16 load_words(const struct attention *a, const char *row, int64_t word)
 {
     int left = vec_lanes_left(a->bf16 && ATTENTION_PAIRS ? a->width / 2 : a->width, word);
 
@@ -221,7 +221,7 @@ static inline struct rows pack_rows(const struct attention *a, const char *rows,
 }
 
 /* to[c] = fma(sums[c], factor, +0) over the head's width, rounded to the type of the call. */
-static inline void store_scaled(const struct attention *a, const float *sums, float factor, void *to)
+VEC_INLINE void store_scaled(const struct attention *a, const float *sums, float factor, void *to)
 {
     for (int64_t c = 0; c < a->width; c += VEC_LANES) {
         struct f32x16 x = vec_fma(vec_load(sums + c), vec_set(factor), vec_zero());
@@ -312,25 +312,13 @@ static inline void dropout_factors(const struct attention *a, int64_t sequence, 
     }
 }
 
-/* The bits of x rounded to bf16 and widened again; a NaN stays one. */
-static inline struct i32x16 round_to_bf16(struct f32x16 x)
-{
-    struct i32x16 bits = vec_to_bits(x);
-    struct i32x16 odd = vec_int_and(vec_int_shr(bits, 16), vec_int_set(1));
-    struct i32x16 rounded = vec_int_add(bits, vec_int_add(odd, vec_int_set(0x7fff)));
-    struct i32x16 quiet = vec_int_or(bits, vec_int_set(0x400000));
-
-    return vec_int_and(vec_to_bits(vec_select(vec_eq(x, x), vec_from_bits(rounded), vec_from_bits(quiet))),
-                       vec_int_set(0xffff0000u));
-}
-
 /* A tile of weights that is summed over keys: [key word][query]. Puts those of keys `key` (even) and key + 1. */
-static inline void put_over_keys(int bf16, uint32_t *tile, int64_t key, int64_t vector, struct f32x16 even,
-                                 struct f32x16 odd)
+VEC_INLINE void put_over_keys(int bf16, uint32_t *tile, int64_t key, int64_t vector, struct f32x16 even,
+                              struct f32x16 odd)
 {
     uint32_t *at = tile + key * BLOCK + vector * VEC_LANES;
-    struct i32x16 even_bits = bf16 ? round_to_bf16(even) : vec_to_bits(even);
-    struct i32x16 odd_bits = bf16 ? round_to_bf16(odd) : vec_to_bits(odd);
+    struct i32x16 even_bits = vec_to_bits(bf16 ? vec_round_bf16(even) : even);
+    struct i32x16 odd_bits = vec_to_bits(bf16 ? vec_round_bf16(odd) : odd);
 
     if (bf16 && ATTENTION_PAIRS) {
         at = tile + key / 2 * BLOCK + vector * VEC_LANES;

@@ -116,12 +116,12 @@ static void load_queries(const struct attention *a, struct scratch *s, int64_t s
  */
 
 /* A tile of weights that is summed over queries: [key][query word]. */
-static void put_over_queries(int bf16, uint32_t *tile, int64_t key, int64_t vector, struct f32x16 x)
+VEC_INLINE void put_over_queries(int bf16, uint32_t *tile, int64_t key, int64_t vector, struct f32x16 x)
 {
     if (bf16 && ATTENTION_PAIRS)
         vec_store_bf16((uint16_t *)(void *)(tile + key * BLOCK) + vector * VEC_LANES, x);
     else
-        vec_int_store(tile + key * BLOCK + vector * VEC_LANES, bf16 ? round_to_bf16(x) : vec_to_bits(x));
+        vec_int_store(tile + key * BLOCK + vector * VEC_LANES, vec_to_bits(bf16 ? vec_round_bf16(x) : x));
 }
 
 struct weighed {
@@ -130,8 +130,8 @@ struct weighed {
 };
 
 /* Steps 1, 3 and 4 of the definition for one key and sixteen queries. */
-static inline struct weighed weigh(const struct attention *a, const struct scratch *s, const struct queries *queries,
-                                   int64_t key_block, int64_t j, int64_t vector, int all)
+VEC_INLINE struct weighed weigh(const struct attention *a, const struct scratch *s, const struct queries *queries,
+                                int64_t key_block, int64_t j, int64_t vector, int all)
 {
     int64_t first = queries->block * BLOCK + vector * VEC_LANES, at = j * BLOCK + vector * VEC_LANES;
     struct f32x16 x = vec_mul(vec_set(a->scale), vec_load(s->scores + at));

@@ -21,7 +21,7 @@
 #if ATTENTION_PAIRS
 static inline struct f32x16 step_bf16(struct i32x16 a, struct i32x16 b, struct f32x16 sum)
 {
-    return VEC_F32(_mm512_dpbf16_ps(sum.v, (__m512bh)a.v, (__m512bh)b.v));
+    return vec_add_pairs(a, b, sum);
 }
 #elif defined(__AVX2__)
 /* Runs with numbers below the normal range taken and left as zero: see attention_product. */

@@ -10,7 +10,7 @@
 
 /* e^x, below 1.1 ulp. Overflows to infinity, goes below the normal range gradually, keeps a NaN.
  * n = nearest integer to x / ln 2; r = x - n ln 2 in two steps; e^r = 1 + (r + r^2 P(r)); times 2^n. */
-static inline struct f32x16 math_exp(struct f32x16 x)
+VEC_INLINE struct f32x16 math_exp(struct f32x16 x)
 {
     struct f32x16 magic = vec_set(VEC_ROUND_MAGIC);
     struct f32x16 n, r, p;
@@ -29,7 +29,7 @@ static inline struct f32x16 math_exp(struct f32x16 x)
 
 /* ln x, below 0.9 ulp. 0 gives -infinity, negative numbers a NaN.
  * x = 2^e m with m in [sqrt(1/2), sqrt(2)), f = m - 1; ln x = e ln 2 + (f + f^2 (f P(f) - 1/2)). */
-static inline struct f32x16 math_log(struct f32x16 x)
+VEC_INLINE struct f32x16 math_log(struct f32x16 x)
 {
     struct f32x16 zero = vec_zero(), infinity = vec_set(INFINITY);
     struct mask16 tiny = vec_lt(x, vec_set(0x1p-126f));
@@ -57,14 +57,14 @@ static inline struct f32x16 math_log(struct f32x16 x)
 
 /* 2 sqrt(2/pi) (x + 0.044715 x^3): the argument at which the logistic function is GELU's tanh form (1 + tanh(u)) / 2.
  */
-static inline struct f32x16 math_gelu_argument(struct f32x16 x)
+VEC_INLINE struct f32x16 math_gelu_argument(struct f32x16 x)
 {
     return vec_mul(x, vec_fma(vec_mul(x, x), vec_set(0x1.2444f2p-4f), vec_set(0x1.988454p+0f)));
 }
 
 /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), written as x / (1 + exp(-2u)): nothing cancels, and exp never
  * overflows. */
-static inline struct f32x16 math_gelu(struct f32x16 x)
+VEC_INLINE struct f32x16 math_gelu(struct f32x16 x)
 {
     struct f32x16 u = math_gelu_argument(x), one = vec_set(1.0f);
     struct f32x16 e = math_exp(vec_neg(vec_abs(u)));
@@ -74,7 +74,7 @@ static inline struct f32x16 math_gelu(struct f32x16 x)
 
 /* The derivative of math_gelu at x: s + x s (1 - s) u', with s the logistic function of u. Outside of [-12, 12], where
  * s is 0 or 1 to the last bit, the second term is that of the edge, which is 0. */
-static inline struct f32x16 math_gelu_slope(struct f32x16 x)
+VEC_INLINE struct f32x16 math_gelu_slope(struct f32x16 x)
 {
     struct f32x16 one = vec_set(1.0f), u, e, r, tail, s, du;
 

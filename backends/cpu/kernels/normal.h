@@ -5,7 +5,7 @@
 #include "kernels/math.h"
 
 /* 1, t, ... t^8, highest coefficient first. */
-static inline struct f32x16 normal_polynomial(const float coefficients[9], struct f32x16 t)
+VEC_INLINE struct f32x16 normal_polynomial(const float coefficients[9], struct f32x16 t)
 {
     struct f32x16 p = vec_set(coefficients[0]);
 
@@ -19,7 +19,7 @@ static inline struct f32x16 normal_polynomial(const float coefficients[9], struc
  * With x = 2 p - 1 and w = -ln(1 - x^2), the quantile is x times a smooth function of w in the middle and of sqrt(w) in
  * the tails (Giles, "Approximating the erfinv function", GPU Computing Gems, 2011; own coefficients, math_fit.py).
  * 1 - |x| is taken from the integer, so the tails keep all of its digits. */
-static inline struct f32x16 normal_quantile(struct i32x16 words)
+VEC_INLINE struct f32x16 normal_quantile(struct i32x16 words)
 {
     static const float middle[9] = {0x1.5aa21cp-25f,  0x1.04f98ep-21f, -0x1.4ee8f6p-18f,
                                     -0x1.a1483ap-18f, 0x1.442adap-12f, -0x1.d0c8b2p-10f,

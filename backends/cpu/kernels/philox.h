@@ -10,7 +10,7 @@
  *
  * Lane 4a + b computes block 4b + a, so that transposing the four words within groups of four lanes leaves them in the
  * order of the elements. */
-static inline void philox_batch(const uint32_t random[4], uint32_t op_key, uint64_t first, uint32_t words[PHILOX_BATCH])
+VEC_INLINE void philox_batch(const uint32_t random[4], uint32_t op_key, uint64_t first, uint32_t words[PHILOX_BATCH])
 {
     static const uint32_t block_of_lane[VEC_LANES] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
     uint64_t block = first / 4;

@@ -15,11 +15,16 @@
  * min(a, b) is a < b ? a : b and max(a, b) is a > b ? a : b: with a NaN among them, or with zeros of both signs, the
  * result is b. fma(a, b, c) = a b + c, fnma(a, b, c) = c - a b, both rounded once. Comparisons with a NaN are false.
  * Memory needs no alignment. `count` of a tail is 0 to 16: lanes from `count` on are not read or written.
+ * scale(x, n) = x 2^n, rounded once, for x in [0.5, 2] and n a whole number from -250 to 250; a NaN in x gives a NaN.
+ * int_wide: the 64-bit products of unsigned numbers, as their low and their high halves. int_transpose4: in each group
+ * of four lanes, the 4 x 4 matrix of v[row], lane. int_to_float takes signed numbers, int_below unsigned ones.
+ * double_add_square(a, x) = a + x x: the square of an fp32 is exact in fp64, so only the addition rounds.
  * bf16 is the upper half of an fp32; a store rounds to nearest even, quiets a NaN and keeps numbers below the normal
  * range.
  *
  * Sum over lanes: a balanced tree, halves first: lane j + lane j+8, then j + j+4, j + j+2, j + j+1. A row of n elements
- * that is summed in lanes has element i in lane i % 16, and lanes beyond the last element hold what changes nothing. */
+ * that is summed in lanes has element i in lane i % 16, and lanes beyond the last element hold what changes nothing.
+ * maximum: the largest lane; with a NaN among them some lane or a NaN, the same on every instruction set. */
 #ifndef LLMRUN_CPU_VEC_H
 #define LLMRUN_CPU_VEC_H
 
@@ -47,6 +52,10 @@
 #define VEC_FORM 1
 #endif
 
+/* For what works on a few vectors: the compiler counts the loops over registers before it knows that they vanish, so it
+ * would take it for larger than it is. */
+#define VEC_INLINE static inline __attribute__((always_inline))
+
 /* VEC_ISA: that instruction set as an enum cpu_isa. */
 #if VEC_FORM == 3
 #define VEC_ISA CPU_ISA_AVX512
@@ -59,9 +68,41 @@
 #include "kernels/vec_plain.h"
 #endif
 
-static inline struct f32x16 vec_zero(void)
+VEC_INLINE struct f32x16 vec_zero(void)
 {
     return vec_set(0.0f);
+}
+
+VEC_INLINE struct f64x16 vec_double_zero(void)
+{
+    return (struct f64x16){0};
+}
+
+/* v rounded to the nearest bf16, which is the upper half of each lane; the lower half has no meaning. */
+VEC_INLINE struct i32x16 vec_bf16_bits(struct f32x16 v)
+{
+    struct i32x16 bits = vec_to_bits(v);
+    struct i32x16 odd = vec_int_and(vec_int_shr(bits, 16), vec_int_set(1));
+    struct i32x16 rounded = vec_int_add(bits, vec_int_add(odd, vec_int_set(0x7fff)));
+    struct i32x16 quiet = vec_int_or(bits, vec_int_set(0x400000));
+
+    return vec_to_bits(vec_select(vec_eq(v, v), vec_from_bits(rounded), vec_from_bits(quiet)));
+}
+
+/* v rounded to the nearest bf16, as a store and a load of it would do. */
+VEC_INLINE struct f32x16 vec_round_bf16(struct f32x16 v)
+{
+    return vec_from_bits(vec_int_and(vec_bf16_bits(v), vec_int_set(0xffff0000u)));
+}
+
+VEC_INLINE void vec_store_bf16(uint16_t *p, struct f32x16 v)
+{
+    vec_int_store_high(p, vec_bf16_bits(v));
+}
+
+VEC_INLINE void vec_store_bf16_tail(uint16_t *p, struct f32x16 v, int count)
+{
+    vec_int_store_high_tail(p, vec_bf16_bits(v), count);
 }
 
 /* 1.5 * 2^23: added to |x| < 2^22 it rounds x to the nearest integer, ties to even, which then stands in the low bits.
@@ -69,18 +110,18 @@ static inline struct f32x16 vec_zero(void)
 #define VEC_ROUND_MAGIC 12582912.0f
 
 /* The elements of one row, in steps of 16: how many of the lanes that start at `i` lie below n. */
-static inline int vec_lanes_left(int64_t n, int64_t i)
+VEC_INLINE int vec_lanes_left(int64_t n, int64_t i)
 {
     return n - i < VEC_LANES ? (int)(n - i) : VEC_LANES;
 }
 
 /* Loads that take the tail or the body by `count`; lanes beyond it are `other`. */
-static inline struct f32x16 vec_load_part(const float *p, int count, float other)
+VEC_INLINE struct f32x16 vec_load_part(const float *p, int count, float other)
 {
     return count == VEC_LANES ? vec_load(p) : vec_load_tail(p, count, other);
 }
 
-static inline void vec_store_part(float *p, struct f32x16 v, int count)
+VEC_INLINE void vec_store_part(float *p, struct f32x16 v, int count)
 {
     if (count == VEC_LANES)
         vec_store(p, v);
@@ -88,12 +129,12 @@ static inline void vec_store_part(float *p, struct f32x16 v, int count)
         vec_store_tail(p, v, count);
 }
 
-static inline struct f32x16 vec_load_bf16_part(const uint16_t *p, int count, float other)
+VEC_INLINE struct f32x16 vec_load_bf16_part(const uint16_t *p, int count, float other)
 {
     return count == VEC_LANES ? vec_load_bf16(p) : vec_load_bf16_tail(p, count, other);
 }
 
-static inline void vec_store_bf16_part(uint16_t *p, struct f32x16 v, int count)
+VEC_INLINE void vec_store_bf16_part(uint16_t *p, struct f32x16 v, int count)
 {
     if (count == VEC_LANES)
         vec_store_bf16(p, v);
@@ -102,23 +143,9 @@ static inline void vec_store_bf16_part(uint16_t *p, struct f32x16 v, int count)
 }
 
 /* v with 0 in the lanes from `count` on. */
-static inline struct f32x16 vec_keep(struct f32x16 v, int count)
+VEC_INLINE struct f32x16 vec_keep(struct f32x16 v, int count)
 {
-    static const uint32_t lane[VEC_LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-    return vec_select(vec_int_below(vec_int_load(lane), vec_int_set((uint32_t)count)), v, vec_zero());
-}
-
-/* v rounded to the nearest bf16, as a store and a load of it would do. */
-static inline struct f32x16 vec_round_bf16(struct f32x16 v)
-{
-    struct i32x16 bits = vec_to_bits(v);
-    struct i32x16 odd = vec_int_and(vec_int_shr(bits, 16), vec_int_set(1));
-    struct i32x16 rounded = vec_int_add(bits, vec_int_add(odd, vec_int_set(0x7fff)));
-    struct i32x16 quiet = vec_int_or(bits, vec_int_set(0x400000));
-    struct f32x16 either = vec_select(vec_eq(v, v), vec_from_bits(rounded), vec_from_bits(quiet));
-
-    return vec_from_bits(vec_int_and(vec_to_bits(either), vec_int_set(0xffff0000u)));
+    return vec_select(vec_first(count), v, vec_zero());
 }
 
 #endif

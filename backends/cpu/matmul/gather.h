@@ -22,17 +22,19 @@ static inline struct i32x16 gather_four(const char *lane0, const char *lane1, co
 {
     const __m128i *q0 = (const __m128i *)lane0, *q1 = (const __m128i *)lane1;
     const __m128i *q2 = (const __m128i *)lane2, *q3 = (const __m128i *)lane3;
-    struct i32x16 v;
 #if defined(__AVX512F__)
-    v.v = _mm512_castsi128_si512(_mm_loadu_si128(q0));
-    v.v = _mm512_inserti32x4(v.v, _mm_loadu_si128(q1), 1);
-    v.v = _mm512_inserti32x4(v.v, _mm_loadu_si128(q2), 2);
-    v.v = _mm512_inserti32x4(v.v, _mm_loadu_si128(q3), 3);
+    __m512i v = _mm512_castsi128_si512(_mm_loadu_si128(q0));
+
+    v = _mm512_inserti32x4(v, _mm_loadu_si128(q1), 1);
+    v = _mm512_inserti32x4(v, _mm_loadu_si128(q2), 2);
+    v = _mm512_inserti32x4(v, _mm_loadu_si128(q3), 3);
+    return (struct i32x16){{(vec_u32)v}};
 #else
-    v.low = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(q0)), _mm_loadu_si128(q1), 1);
-    v.high = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(q2)), _mm_loadu_si128(q3), 1);
+    __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(q0)), _mm_loadu_si128(q1), 1);
+    __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(q2)), _mm_loadu_si128(q3), 1);
+
+    return (struct i32x16){{(vec_u32)low, (vec_u32)high}};
 #endif
-    return v;
 }
 
 /* Four words of k of each lane, as v[j] = word j of all lanes. */
@@ -167,7 +169,7 @@ static inline void gather_fetch(enum gemm_unit unit, const struct gemm_panels *p
 }
 
 /* Lanes side by side in memory: each stretch of them is read once, for all panels. */
-static inline void gather_along_lanes(enum gemm_unit unit, const struct gemm_panels *panels, uint32_t *to)
+VEC_INLINE void gather_along_lanes(enum gemm_unit unit, const struct gemm_panels *panels, uint32_t *to)
 {
     int64_t unit_k = unit == GEMM_UNIT_F32 ? 1 : 2;
     int64_t unit_words = (int64_t)panels->width * (unit == GEMM_UNIT_WIDE ? 2 : 1);

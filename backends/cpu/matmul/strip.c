@@ -61,7 +61,7 @@ static inline __attribute__((always_inline)) struct f32x16 strip_fma(enum gemm_u
 {
 #if defined(__AVX512BF16__)
     if (unit == GEMM_UNIT_PAIR)
-        return VEC_F32(_mm512_dpbf16_ps(sum.v, (__m512bh)a.v, (__m512bh)b.v));
+        return vec_add_pairs(vec_to_bits(a), vec_to_bits(b), sum);
 #endif
     (void)unit;
     return vec_fma(a, b, sum);

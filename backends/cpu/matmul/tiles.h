@@ -134,7 +134,7 @@ static inline struct f32x16 finish_value(const struct gemm_row *row, int64_t j, 
     return value;
 }
 
-static inline void finish_store(void *to, uint32_t dtype, int64_t j, struct f32x16 value, int lanes)
+VEC_INLINE void finish_store(void *to, uint32_t dtype, int64_t j, struct f32x16 value, int lanes)
 {
     if (dtype == LLMRUN_F32)
         vec_store_part((float *)to + j, value, lanes);

@@ -6,7 +6,7 @@
 /* a and b hold pairs of bf16, whatever the lanes are called. */
 static inline struct f32x16 tile_step(struct f32x16 a, struct f32x16 b, struct f32x16 sum)
 {
-    return VEC_F32(_mm512_dpbf16_ps(sum.v, (__m512bh)a.v, (__m512bh)b.v));
+    return vec_add_pairs(vec_to_bits(a), vec_to_bits(b), sum);
 }
 
 #define TILE_ROWS    14
