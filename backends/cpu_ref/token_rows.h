@@ -43,4 +43,20 @@ static inline void token_rows_chains(const struct kernel_call *call, const struc
     }
 }
 
+/* The same in fp64: what the output starts from, and the terms of its tokens. */
+static inline void token_rows_sums(const struct kernel_call *call, const struct token_rows *rows, int output,
+                                   double (*term)(const struct kernel_call *call, int64_t token, int64_t i))
+{
+    int64_t channels = reference_extent(call, output, 1);
+
+    for (int64_t i = 0; i < token_rows_count(rows) * channels; i++) {
+        double sum = reference_start(call, output, i);
+
+        for (int64_t token = 0; token < rows->tokens; token++)
+            if (token_row(rows, token) == i / channels)
+                sum += term(call, token, token * channels + i % channels);
+        reference_write(call, output, i, sum);
+    }
+}
+
 #endif
