@@ -13,16 +13,17 @@ enum unicode_class {
     UNICODE_SPACE   /* \s */
 };
 
-/* Two stages: blocks of 256 characters, 4 bits each, lowest bits first; equal blocks are stored once. Bits 0 and 1 are
- * the class, bit 2 is set for a part of a word, bit 3 for what normal form C may change or join to what stands before.
- */
+/* Three stages: blocks of 512 characters, of words of 16 characters, 4 bits each, lowest bits first; equal blocks and
+ * equal words are stored once. Bits 0 and 1 are the class, bit 2 is set for a part of a word, bit 3 for what normal
+ * form C may change or join to what stands before. */
 extern const uint8_t unicode_block_of[];
-extern const uint64_t unicode_blocks[];
+extern const uint16_t unicode_word_of[];
+extern const uint64_t unicode_words[];
 
 /* code < 0x110000 */
 static inline unsigned unicode_bits_of(uint32_t code)
 {
-    uint64_t word = unicode_blocks[unicode_block_of[code >> 8] * 16 + (code >> 4 & 15)];
+    uint64_t word = unicode_words[unicode_word_of[unicode_block_of[code >> 9] * 32 + (code >> 4 & 31)]];
 
     return (unsigned)(word >> (code & 15) * 4 & 15);
 }
