@@ -16,10 +16,9 @@ set(kernel_sources
   kernels/gradient_norm.c
   kernels/init.c
   kernels/layernorm.c
-  kernels/layernorm_grad.c
   kernels/loss.c
+  kernels/norm_grads.c
   kernels/rmsnorm.c
-  kernels/rmsnorm_grad.c
   kernels/rope.c
   kernels/swiglu.c
   matmul/ops.c
