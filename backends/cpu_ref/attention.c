@@ -20,7 +20,6 @@ struct attention attention_of(const struct kernel_call *call)
         .scale = attributes->scale,
         .keep = 1.0f / (1.0f - attributes->dropout),
         .threshold = llmrun_dropout_threshold(attributes->dropout),
-        .key = attributes->key,
     };
 
     return attention;
@@ -57,7 +56,7 @@ int attention_keeps(const struct attention_head *head, int64_t i, int64_t j)
     if (random == NULL)
         return 1;
     token = ((uint64_t)random[3] + (uint64_t)head->sequence) * (uint64_t)a->sequence + (uint64_t)i;
-    return llmrun_random_word(random, a->key,
+    return llmrun_random_word(random, random[4],
                               (token * (uint64_t)a->heads + (uint64_t)head->head) * (uint64_t)a->sequence +
                                   (uint64_t)j) >= a->threshold;
 }

@@ -18,7 +18,6 @@ struct attention {
     float scale;
     float keep; /* 1 / (1 - dropout) */
     uint32_t threshold;
-    uint32_t key;
 };
 
 struct attention attention_of(const struct kernel_call *call);

@@ -10,7 +10,7 @@ static int keeps(const struct kernel_call *call, int64_t i)
     int64_t of_sequence = attributes->sequence * reference_extent(call, LLMRUN_DROPOUT_X, 1);
     uint64_t element = (uint64_t)(random[3] * of_sequence + i);
 
-    return llmrun_random_word(random, attributes->key, element) >= llmrun_dropout_threshold(attributes->probability);
+    return llmrun_random_word(random, random[4], element) >= llmrun_dropout_threshold(attributes->probability);
 }
 
 static void dropout_exact(const struct kernel_call *call)

@@ -23,7 +23,7 @@ struct io_values {
     struct batch_values evaluate; /* of a batch of an evaluation */
     struct batch_values prefill;  /* tokens and positions, i32 [prefill rows] */
     struct batch_values decode;   /* tokens and positions, i32 [1] */
-    int32_t random;               /* u32 [4] of a microbatch, llmrun/random.h */
+    int32_t random;               /* of a microbatch, a row a draw: build_random */
     int32_t inverse_tokens;       /* f32 [1], 1 / valid tokens of the global batch */
     int32_t learning_rate;        /* f32 [1] */
     int32_t bias_correction;      /* f32 [2], {1 - beta1^t, sqrt(1 - beta2^t)} */

@@ -86,7 +86,7 @@ void values_build_train(struct builder *builder, const struct compile_request *r
     io->inverse_tokens = inverse_tokens(builder);
     batch.dropout = request->dropout;
     if (request->dropout > 0)
-        batch.random = io->random = input(builder, "", "random", flags, LLMRUN_U32, 4);
+        batch.random = io->random = build_random(builder, flags);
 
     /* A microbatch writes its part of the losses of the step. */
     io->losses = build_value(builder, "losses", VALUE_RESULT, 0, LLMRUN_F64, 1, &request->global_batch);
@@ -102,6 +102,16 @@ void values_build_train(struct builder *builder, const struct compile_request *r
     builder->role = ROLE_BACKWARD_INPUT;
     build_loss(builder, request, hidden, &io->train, io->inverse_tokens, io->microbatch_losses, request->sequence);
     builder->role = ROLE_FORWARD;
+}
+
+void values_fill_random(uint32_t *rows, int64_t draws, uint64_t seed, int64_t step, int64_t first_sequence)
+{
+    for (int64_t i = 0; i < draws; i++) {
+        const uint32_t words[RANDOM_WORDS] = {(uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)step,
+                                              (uint32_t)first_sequence, (uint32_t)(i + 1)};
+
+        memcpy(rows + i * RANDOM_ROW, words, sizeof words);
+    }
 }
 
 void values_build_evaluate(struct builder *builder, const struct compile_request *request, struct io_values *io)

@@ -92,7 +92,7 @@ struct model_batch {
     int32_t positions;      /* i32 [rows], from 0 in each document */
     int32_t segment_starts; /* i32 [rows], index in the sequence where the token's document starts; NO_VALUE with a
                                cache */
-    int32_t random;         /* u32 [4], see llmrun/random.h; NO_VALUE without dropout */
+    int32_t random;         /* of build_random; NO_VALUE without dropout */
     float dropout;
     int64_t cache_rows; /* 0: the batch is all there is; else rows of the caches of earlier tokens of the sequence */
     int32_t cached;     /* with a cache: i32 [1], the rows that the caches hold before the batch */

@@ -161,8 +161,8 @@ static void backward_attention(struct backward *backward, int64_t op)
     dout = backward_gradient(backward, at[LLMRUN_ATTENTION_O]);
     if (dout == NO_VALUE)
         return;
-    attributes = (struct llmrun_attention_grad_attributes){
-        forward.sequence, forward.heads, forward.kv_heads, forward.scale, forward.dropout, forward.key, 0};
+    attributes = (struct llmrun_attention_grad_attributes){forward.sequence, forward.heads, forward.kv_heads,
+                                                           forward.scale, forward.dropout};
     {
         int32_t operands[LLMRUN_ATTENTION_GRAD_OPERANDS] = {at[LLMRUN_ATTENTION_Q],
                                                             at[LLMRUN_ATTENTION_K],

@@ -1,5 +1,6 @@
 #include "program/builder.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -180,6 +181,26 @@ int32_t build_view(struct builder *builder, int32_t source, const char *suffix, 
     return value;
 }
 
+int32_t build_random(struct builder *builder, uint32_t flags)
+{
+    return build_value(builder, "random", VALUE_INPUT, flags, LLMRUN_U32, 2, (const int64_t[]){1, RANDOM_ROW});
+}
+
+/* The next op's row of `random`. */
+static int32_t draw(struct builder *builder, int32_t random)
+{
+    const int64_t words = RANDOM_WORDS;
+    const uint32_t key = builder->next_key++;
+    char suffix[16];
+
+    if (builder->status != STATUS_OK || random == NO_VALUE)
+        return NO_VALUE;
+    if (builder->program->values[random].shape[0] < key)
+        program_set_extent(builder->program, random, 0, key);
+    snprintf(suffix, sizeof suffix, "%u", key);
+    return build_view(builder, random, suffix, RANDOM_ROW * ((int64_t)key - 1), 1, &words);
+}
+
 int32_t build_parameter(struct builder *builder, const char *name, uint32_t flags, uint32_t rank, const int64_t *shape)
 {
     return build_value(builder, name, VALUE_PARAMETER, flags, LLMRUN_F32, rank, shape);
@@ -261,10 +282,9 @@ int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v
                                                      .heads = form->heads,
                                                      .kv_heads = form->kv_heads,
                                                      .scale = form->scale,
-                                                     .dropout = form->dropout,
-                                                     .key = form->dropout > 0 ? builder->next_key++ : 0};
+                                                     .dropout = form->dropout};
     int32_t operands[LLMRUN_ATTENTION_OPERANDS] = {
-        q, k, v, segment_starts, form->dropout > 0 ? random : NO_VALUE, WANTED, WANTED};
+        q, k, v, segment_starts, form->dropout > 0 ? draw(builder, random) : NO_VALUE, WANTED, WANTED};
 
     builder_emit(builder, LLMRUN_OP_ATTENTION, &attributes, operands, 0, name);
     return operands[LLMRUN_ATTENTION_O];
@@ -284,11 +304,11 @@ int32_t build_dropout(struct builder *builder, int32_t x, int32_t random, int64_
                       const char *name)
 {
     struct llmrun_dropout_attributes attributes = {sequence, probability, 0};
-    int32_t operands[LLMRUN_DROPOUT_OPERANDS] = {x, random, WANTED};
+    int32_t operands[LLMRUN_DROPOUT_OPERANDS] = {x, NO_VALUE, WANTED};
 
     if (probability == 0)
         return x;
-    attributes.key = builder->next_key++;
+    operands[LLMRUN_DROPOUT_RANDOM] = draw(builder, random);
     builder_emit(builder, LLMRUN_OP_DROPOUT, &attributes, operands, 0, name);
     return operands[LLMRUN_DROPOUT_Y];
 }

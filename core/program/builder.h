@@ -9,13 +9,18 @@
 #include "program/op_table.h"
 #include "program/program.h"
 
+/* The input `random` has a row for each op that draws numbers: RANDOM_WORDS of it are the op's operand, the rest makes
+ * the operands of all ops lie alike in memory. */
+#define RANDOM_WORDS 5
+#define RANDOM_ROW   64
+
 struct builder {
     struct program *program;
     struct error *error;
     int status;    /* enum status */
     int16_t layer; /* of the ops that are added; -1 outside the layers */
     enum op_role role;
-    uint32_t next_key; /* names the random numbers of the next op that draws some */
+    uint32_t next_key; /* names the random numbers of the next op of the section that draws some */
 };
 
 void builder_init(struct builder *builder, struct program *program, struct error *error);
@@ -46,6 +51,9 @@ int32_t build_part(struct builder *builder, int32_t source, const char *suffix, 
 int32_t build_view(struct builder *builder, int32_t source, const char *suffix, int64_t offset, uint32_t rank,
                    const int64_t *shape);
 
+/* The input `random`, u32 [draws, RANDOM_ROW]: it grows with the ops that draw. Row i is that of key i + 1. */
+int32_t build_random(struct builder *builder, uint32_t flags);
+
 /* The ops, in the order of ops.def. Optional operands take NO_VALUE. Rows are tokens: [rows, features]. */
 int32_t build_embedding(struct builder *builder, int32_t ids, int32_t table, int32_t addend, const char *name);
 /* *sum becomes x + residual; without a residual it is x itself. `residual` may be NO_VALUE, `sum` NULL. */
@@ -68,7 +76,7 @@ struct attention_form {
     float dropout;
 };
 
-/* `random` is needed when form->dropout > 0. */
+/* `random`, of build_random, is needed when form->dropout > 0. */
 int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t segment_starts,
                         int32_t random, const struct attention_form *form, const char *name);
 /* Attention of the rows of one sequence to themselves and to those before them, which the caches [rows, kv features]

@@ -3,24 +3,19 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "compile/values.h"
 #include "passes/flops.h"
 #include "train/saving.h"
 #include "train/stop.h"
 
-/* The `random` operand of each microbatch; see llmrun/random.h. */
 static void fill_random(struct trainer *trainer, int64_t step)
 {
     struct engine *engine = &trainer->engine;
     const int32_t id = engine->compiled.io.random;
 
-    for (int32_t m = 0; id != NO_VALUE && m < engine->compiled.microbatches; m++) {
-        uint32_t *random = executor_input(engine->executor, id, m);
-
-        random[0] = (uint32_t)engine->request.seed;
-        random[1] = (uint32_t)(engine->request.seed >> 32);
-        random[2] = (uint32_t)step;
-        random[3] = (uint32_t)(m * engine->request.micro_batch);
-    }
+    for (int32_t m = 0; id != NO_VALUE && m < engine->compiled.microbatches; m++)
+        values_fill_random(executor_input(engine->executor, id, m), engine->compiled.program.values[id].shape[0],
+                           engine->request.seed, step, m * engine->request.micro_batch);
 }
 
 static void fill_step(struct trainer *trainer, struct pending_step *pending)

@@ -113,7 +113,7 @@
 
 /* o = dropout(softmax(scale q k^T)) v over keys from segment_starts[i] to i; lse = log-sum-exp of the scaled scores */
 #define LLMRUN_OP_ATTENTION 11
-#define LLMRUN_OP_ATTENTION_VERSION 1
+#define LLMRUN_OP_ATTENTION_VERSION 2
 #define LLMRUN_ATTENTION_Q 0
 #define LLMRUN_ATTENTION_K 1
 #define LLMRUN_ATTENTION_V 2
@@ -125,7 +125,7 @@
 
 /* gradients of attention; the weights are made again from q, k and lse */
 #define LLMRUN_OP_ATTENTION_GRAD 12
-#define LLMRUN_OP_ATTENTION_GRAD_VERSION 1
+#define LLMRUN_OP_ATTENTION_GRAD_VERSION 2
 #define LLMRUN_ATTENTION_GRAD_Q 0
 #define LLMRUN_ATTENTION_GRAD_K 1
 #define LLMRUN_ATTENTION_GRAD_V 2
@@ -141,7 +141,7 @@
 
 /* y = x / (1 - p) where kept, else 0; the gradient is the same op on dy */
 #define LLMRUN_OP_DROPOUT 13
-#define LLMRUN_OP_DROPOUT_VERSION 1
+#define LLMRUN_OP_DROPOUT_VERSION 2
 #define LLMRUN_DROPOUT_X 0
 #define LLMRUN_DROPOUT_RANDOM 1
 #define LLMRUN_DROPOUT_Y 2
@@ -342,8 +342,6 @@ struct llmrun_attention_attributes {
     uint32_t kv_heads; /* key and value heads; divides heads */
     float scale; /* of the scores */
     float dropout; /* probability that a weight is dropped; 0: random is absent */
-    uint32_t key; /* name of this op's random numbers */
-    uint32_t reserved; /* 0 */
 };
 
 struct llmrun_attention_grad_attributes {
@@ -352,14 +350,12 @@ struct llmrun_attention_grad_attributes {
     uint32_t kv_heads; /* as in attention */
     float scale; /* as in attention */
     float dropout; /* as in attention */
-    uint32_t key; /* as in attention */
-    uint32_t reserved; /* 0 */
 };
 
 struct llmrun_dropout_attributes {
     int64_t sequence; /* positions of one sequence */
     float probability; /* that an element is dropped */
-    uint32_t key; /* name of this op's random numbers */
+    uint32_t reserved; /* 0 */
 };
 
 struct llmrun_linear_cross_entropy_attributes {

@@ -38,9 +38,10 @@ static inline struct llmrun_random_block llmrun_philox(const uint32_t counter[4]
 }
 
 /* Word of `element`, the logical index in a tensor, for the op named `op_key`. The `random` operand of an op is
- * {seed low, seed high, step, first sequence}: the element index counts from the first sequence of the step's global
- * batch, so an op adds first sequence * (elements of one sequence) to its local index. counter = {block low, block
- * high, step, op_key}, key = seed, block = element / 4, word = element % 4. */
+ * {seed low, seed high, step, first sequence, op_key}, so that ops which differ in nothing else are prepared as one.
+ * The element index counts from the first sequence of the step's global batch, so an op adds first sequence *
+ * (elements of one sequence) to its local index. counter = {block low, block high, step, op_key}, key = seed, block =
+ * element / 4, word = element % 4. */
 static inline uint32_t llmrun_random_word(const uint32_t random[4], uint32_t op_key, uint64_t element)
 {
     uint64_t number = element / 4;

@@ -204,7 +204,7 @@ static int32_t attention(struct builder *b, uint32_t kv_heads, float dropout)
 
     return build_attention(b, activation(b, "q", 2 * width), activation(b, "k", kv_heads * width),
                            activation(b, "v", kv_heads * width), input(b, "segment_starts", LLMRUN_I32, CASE_ROWS),
-                           dropout > 0 ? input(b, "random", LLMRUN_U32, 4) : NO_VALUE, &form, "y");
+                           dropout > 0 ? build_random(b, 0) : NO_VALUE, &form, "y");
 }
 
 static int32_t attention_with_segments(struct builder *b)
@@ -224,8 +224,7 @@ static int32_t attention_with_dropout(struct builder *b)
 
 static int32_t dropout_alone(struct builder *b)
 {
-    return build_dropout(b, activation(b, "x", CASE_COLUMNS), input(b, "random", LLMRUN_U32, 4), CASE_SEQUENCE, 0.4f,
-                         "y");
+    return build_dropout(b, activation(b, "x", CASE_COLUMNS), build_random(b, 0), CASE_SEQUENCE, 0.4f, "y");
 }
 
 static int32_t add_of_two(struct builder *b)
@@ -311,7 +310,7 @@ void gradient_case_input(const char *name, void *data)
     static const int32_t identity[CASE_ROWS] = {0, 1, 2, 3, 4, 5, 6, 7}, tokens[CASE_ROWS] = {3, 1, 3, 0, 4, 3, 1, 4};
     static const int32_t targets[CASE_ROWS] = {6, 0, 2, 2, 5, 1, 3, 6}, starts[CASE_ROWS] = {0, 0, 0, 0, 0, 0, 2, 2};
     static const float weights[CASE_ROWS] = {1, 0.5f, 1, 0, 2, 1, 1, 0.25f}, scale[] = {0.25f};
-    static const uint32_t random[] = {5, 9, 1, 0};
+    static const uint32_t random[] = {5, 9, 1, 0, 1};
     static const float cosines[] = {1, 1, 1, 0.5f, 0.8f, 0.9f, -0.5f, 0.28f, 0.6f, 0.1f, 0.2f, 0.3f, -1, 0, 0.7f};
     static const float sines[] = {0,    0,    0,     0.866f, 0.6f, 0.436f, 0.866f, 0.96f,
                                   0.8f, 0.9f, 0.98f, 0.954f, 0,    1,      0.714f};

@@ -51,6 +51,8 @@ static void fill(struct check *check)
         const struct value *value = &program->values[i];
         float data[MAX_ELEMENTS] = {0};
 
+        if (value->flags & VALUE_VIEW)
+            continue;
         assert_true(value_elements(value) <= MAX_ELEMENTS);
         for (int64_t k = 0; k < value_elements(value); k++)
             data[k] = start_value(value->name, k);

@@ -37,7 +37,6 @@ struct attention {
     float scale;
     float keep; /* 1 / (1 - dropout) */
     uint32_t threshold;
-    uint32_t key;
     const uint32_t *random; /* or NULL */
 };
 
@@ -76,7 +75,6 @@ static inline struct attention attention_of_op(const struct llmrun_op *op)
         .scale = attributes->scale,
         .keep = 1.0f / (1.0f - attributes->dropout),
         .threshold = llmrun_dropout_threshold(attributes->dropout),
-        .key = attributes->key,
     };
 }
 
@@ -304,9 +302,9 @@ static inline void dropout_factors(const struct attention *a, int64_t sequence, 
             (token * (uint64_t)a->heads + (uint64_t)head) * (uint64_t)a->sequence + (uint64_t)(key_block * BLOCK);
         uint64_t skipped = element % PHILOX_BATCH;
 
-        philox_batch(a->random, a->key, element - skipped, words);
+        philox_batch(a->random, a->random[4], element - skipped, words);
         if (skipped > 0)
-            philox_batch(a->random, a->key, element - skipped + PHILOX_BATCH, words + PHILOX_BATCH);
+            philox_batch(a->random, a->random[4], element - skipped + PHILOX_BATCH, words + PHILOX_BATCH);
         for (int64_t j = 0; j < BLOCK; j++)
             factor[j * BLOCK + i] = words[skipped + (uint64_t)j] >= a->threshold ? a->keep : 0.0f;
     }

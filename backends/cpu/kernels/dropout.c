@@ -7,7 +7,6 @@ struct dropout {
     const struct kernel_call *call;
     const uint32_t *random;
     uint64_t first; /* number of x's first element in the step's global batch */
-    uint32_t key;
     uint32_t threshold;
     float scale; /* of what is kept */
 };
@@ -42,7 +41,7 @@ static void dropout_task(void *context, int64_t task, int thread)
         uint64_t number = dropout->first + (uint64_t)i;
         int64_t skipped = (int64_t)(number % PHILOX_BATCH);
 
-        philox_batch(dropout->random, dropout->key, number - (uint64_t)skipped, words);
+        philox_batch(dropout->random, dropout->random[4], number - (uint64_t)skipped, words);
         next = i + PHILOX_BATCH - skipped;
         if (next > range.end)
             next = range.end;
@@ -59,7 +58,6 @@ static void dropout_run(const struct kernel_call *call)
     const struct llmrun_tensor *x = &call->op->operands[LLMRUN_DROPOUT_X];
     struct dropout dropout = {.call = call,
                               .random = call->operands[LLMRUN_DROPOUT_RANDOM],
-                              .key = attributes->key,
                               .threshold = llmrun_dropout_threshold(attributes->probability),
                               .scale = 1.0f / (1.0f - attributes->probability)};
 

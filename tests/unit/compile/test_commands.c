@@ -137,20 +137,22 @@ static struct cell *place(const struct machine *machine, int32_t value, int64_t 
 
 static void write(struct machine *machine, int32_t value, int64_t entry, int32_t owner)
 {
+    const int32_t root = program_root(&machine->compiled->program, value);
     int64_t count;
-    struct cell *cells = place(machine, value, entry, &count);
+    struct cell *cells = place(machine, root, entry, &count);
 
     for (int64_t i = 0; i < count; i++)
-        cells[i] = (struct cell){value, owner};
+        cells[i] = (struct cell){root, owner};
 }
 
 static bool holds(const struct machine *machine, int32_t value, int64_t entry, int32_t owner)
 {
+    const int32_t root = program_root(&machine->compiled->program, value);
     int64_t count;
-    const struct cell *cells = place(machine, value, entry, &count);
+    const struct cell *cells = place(machine, root, entry, &count);
 
     for (int64_t i = 0; i < count; i++)
-        if (cells[i].value != value || cells[i].owner != owner)
+        if (cells[i].value != root || cells[i].owner != owner)
             return false;
     return true;
 }
@@ -160,7 +162,8 @@ static int32_t owner_of(const struct machine *machine, int32_t value, int32_t mi
 {
     const struct compiled *compiled = machine->compiled;
 
-    return compiled->program.values[value].kind == VALUE_ACTIVATION || compiled->flow.pool[value] == POOL_INPUT ||
+    return compiled->program.values[value].kind == VALUE_ACTIVATION ||
+                   compiled->flow.pool[program_root(&compiled->program, value)] == POOL_INPUT ||
                    value == compiled->io.microbatch_losses
                ? microbatch
                : NO_ONE;
@@ -218,7 +221,7 @@ static void copy_in(struct machine *machine, const struct command *command)
 
     assert_true(machine->received);
     for (int32_t i = 0; i < compiled->program.value_count; i++)
-        if (compiled->program.values[i].kind == VALUE_INPUT &&
+        if (compiled->program.values[i].kind == VALUE_INPUT && !(compiled->program.values[i].flags & VALUE_VIEW) &&
             (compiled->flow.pool[i] == POOL_INPUT) == (command->microbatch >= 0))
             write(machine, i, command->entry, command->microbatch);
     if (command->microbatch >= 0) {

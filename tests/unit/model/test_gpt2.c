@@ -34,7 +34,7 @@ static void build(const struct model_config *config, uint64_t seed, float dropou
     batch.positions = input(&b, "positions", SEQUENCE);
     batch.segment_starts = input(&b, "segment_starts", SEQUENCE);
     if (dropout > 0)
-        batch.random = build_value(&b, "random", VALUE_INPUT, 0, LLMRUN_U32, 1, (const int64_t[]){4});
+        batch.random = build_random(&b, 0);
     model_build_hidden(&b, config, &batch);
     model_build_head(&b, config);
     if (b.status != STATUS_OK || program_verify(program, &error) != STATUS_OK)
@@ -142,24 +142,24 @@ static void keys_of_initial_weights_differ_by_name_and_seed_and_not_by_model_siz
 static void each_dropout_draws_numbers_of_its_own(void **state)
 {
     const struct model_config config = preset("demo");
-    uint32_t keys[64];
+    int32_t draws[64];
     struct program program;
     int count = 0;
 
     (void)state;
     build(&config, 1, 0.1f, &program);
     for (int64_t i = 0; i < program.op_count; i++) {
-        const void *attributes = program_attributes(&program, &program.ops[i]);
+        const int32_t *operands = program_operands(&program, &program.ops[i]);
 
         if (program.ops[i].op == LLMRUN_OP_DROPOUT)
-            keys[count++] = ((const struct llmrun_dropout_attributes *)attributes)->key;
+            draws[count++] = operands[LLMRUN_DROPOUT_RANDOM];
         else if (program.ops[i].op == LLMRUN_OP_ATTENTION)
-            keys[count++] = ((const struct llmrun_attention_attributes *)attributes)->key;
+            draws[count++] = operands[LLMRUN_ATTENTION_RANDOM];
     }
     assert_int_equal(count, 1 + 4 * 3); /* the embedding's; attention, its output and the MLP's of each layer */
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < i; k++)
-            assert_int_not_equal(keys[i], keys[k]);
+    assert_int_equal(program.values[program_find(&program, "random")].shape[0], count);
+    for (int i = 0; i < count; i++) /* in this order: the numbers of a step stay the same ones */
+        assert_int_equal(program_root_offset(&program, draws[i]), RANDOM_ROW * i);
     program_free(&program);
 }
 

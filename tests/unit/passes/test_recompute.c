@@ -93,7 +93,7 @@ static void selective_keeps_streams_and_the_inputs_of_matmuls_that_are_not_cheap
 /* y = dropout(a + a) feeds a product. Neither sum nor dropout is kept: `a`, which gelu_grad needs, gives both. */
 static void selective_recomputes_a_chain_of_cheap_ops_from_what_is_there(void **state)
 {
-    const int64_t table[] = {8, 4}, square[] = {4, 4}, rows = 6, one = 1, words = 4;
+    const int64_t table[] = {8, 4}, square[] = {4, 4}, rows = 6, one = 1;
     struct text text = {0};
     struct program program;
     struct builder b;
@@ -105,7 +105,7 @@ static void selective_recomputes_a_chain_of_cheap_ops_from_what_is_there(void **
     builder_init(&b, &program, &error);
     builder_section(&b, SECTION_FORWARD);
     ids = build_value(&b, "ids", VALUE_INPUT, 0, LLMRUN_I32, 1, &rows);
-    random = build_value(&b, "random", VALUE_INPUT, 0, LLMRUN_U32, 1, &words);
+    random = build_random(&b, 0);
     weights = build_value(&b, "weights", VALUE_INPUT, 0, LLMRUN_F32, 1, &rows);
     losses = build_value(&b, "losses", VALUE_RESULT, 0, LLMRUN_F64, 1, &one);
     a = build_embedding(&b, ids, build_parameter(&b, "table", VALUE_TRAINABLE, 2, table), NO_VALUE, "a");
@@ -167,6 +167,15 @@ static void full_keeps_what_a_layer_takes_from_another_without_a_stream(void **s
     program_free(&program);
 }
 
+/* The operand `random` of an op; NO_VALUE where the op draws nothing. */
+static int32_t random_of(const struct program *program, const struct op *op)
+{
+    const struct op_info *info = op_info_find(op->op);
+    const uint32_t index = op_operand_index(info, "random");
+
+    return index < op_operand_count(info) ? program_operands(program, op)[index] : NO_VALUE;
+}
+
 static void clones_are_the_same_ops_with_the_same_random_numbers(void **state)
 {
     (void)state;
@@ -186,6 +195,7 @@ static void clones_are_the_same_ops_with_the_same_random_numbers(void **state)
             for (int64_t k = 0; k < i && !found; k++)
                 found = !program.ops[k].recomputed && program.ops[k].op == clone->op &&
                         program.ops[k].layer == clone->layer &&
+                        random_of(&program, &program.ops[k]) == random_of(&program, clone) &&
                         memcmp(program_attributes(&program, &program.ops[k]), program_attributes(&program, clone),
                                op_attribute_bytes(info)) == 0;
             assert_true(found);

@@ -36,7 +36,7 @@ static void a_forward_pass_reads_back_as_it_was_written(void **state)
     builder_init(&b, &program, &error);
     builder_section(&b, SECTION_FORWARD);
     ids = vector(&b, "ids", VALUE_INPUT, LLMRUN_I32, 6);
-    random = vector(&b, "random", VALUE_INPUT, LLMRUN_U32, 4);
+    random = build_random(&b, 0);
     x = build_embedding(&b, ids, matrix(&b, "table", 8, 4), NO_VALUE, "x");
     b.layer = 0;
     y = build_layernorm(&b, x, NO_VALUE, vector(&b, "gain", VALUE_PARAMETER, LLMRUN_F32, 4), NO_VALUE, 0.5f, &sum, "y");
@@ -52,7 +52,7 @@ static void a_forward_pass_reads_back_as_it_was_written(void **state)
     program_print(&program, &text);
     assert_string_equal(text.data, "llmrun-program 1\n"
                                    "%0 = input i32[6] \"ids\"\n"
-                                   "%1 = input u32[4] \"random\"\n"
+                                   "%1 = input u32[2,64] \"random\"\n"
                                    "%2 = parameter f32[8,4] \"table\" trainable\n"
                                    "%3 = activation f32[6,4] \"x\"\n"
                                    "%4 = parameter f32[4] \"gain\"\n"
@@ -61,28 +61,29 @@ static void a_forward_pass_reads_back_as_it_was_written(void **state)
                                    "%7 = activation f32[6] \"y.rstd\"\n"
                                    "%8 = parameter f32[2,4] \"w\" trainable\n"
                                    "%9 = activation f32[6,2] \"h\"\n"
-                                   "%10 = activation f32[6,4] \"h.2\"\n"
-                                   "%11 = activation f32[6,2] \"h.lse\"\n"
-                                   "%12 = activation f32[6,4] \"drop\"\n"
-                                   "%13 = activation f32[6,4] \"y.2\"\n"
-                                   "%14 = activation f32[6,4] \"y.sum\"\n"
-                                   "%15 = activation f32[6] \"y.mean.2\"\n"
-                                   "%16 = activation f32[6] \"y.rstd.2\"\n"
-                                   "%17 = activation f32[6,4] \"g\"\n"
-                                   "%18 = activation f32[6,4] \"a\"\n"
-                                   "%19 = activation bf16[6,4] \"c\"\n"
+                                   "%10 = input u32[5] \"random.1\" of %1 view 0 pitch 1\n"
+                                   "%11 = activation f32[6,4] \"h.2\"\n"
+                                   "%12 = activation f32[6,2] \"h.lse\"\n"
+                                   "%13 = input u32[5] \"random.2\" of %1 view 64 pitch 1\n"
+                                   "%14 = activation f32[6,4] \"drop\"\n"
+                                   "%15 = activation f32[6,4] \"y.2\"\n"
+                                   "%16 = activation f32[6,4] \"y.sum\"\n"
+                                   "%17 = activation f32[6] \"y.mean.2\"\n"
+                                   "%18 = activation f32[6] \"y.rstd.2\"\n"
+                                   "%19 = activation f32[6,4] \"g\"\n"
+                                   "%20 = activation f32[6,4] \"a\"\n"
+                                   "%21 = activation bf16[6,4] \"c\"\n"
                                    "section forward 0\n"
                                    "  embedding(%0, %2, _ -> %3) F\n"
                                    "  layernorm(%3, _, %4, _ -> %5, _, %6, %7) {epsilon: 0.5} F layer 0\n"
                                    "  matmul(%5, %8, _ -> %9, _) {activation: 0, feature_parts: 1} F layer 0\n"
-                                   "  attention(%5, %9, %9, %0, %1 -> %10, %11) {sequence: 3, heads: 2, kv_heads: 1, "
-                                   "scale: 0.5, dropout: 0.25, key: 1, "
-                                   "reserved: 0} F layer 0\n"
-                                   "  dropout(%10, %1 -> %12) {sequence: 3, probability: 0.5, key: 2} F layer 0\n"
-                                   "  layernorm(%12, %3, %4, _ -> %13, %14, %15, %16) {epsilon: 0.5} F layer 0\n"
-                                   "  gelu(%13 -> %17) F\n"
-                                   "  add(%14, %17 -> %18) F\n"
-                                   "  cast(%18 -> %19) F\n");
+                                   "  attention(%5, %9, %9, %0, %10 -> %11, %12) {sequence: 3, heads: 2, kv_heads: 1, "
+                                   "scale: 0.5, dropout: 0.25} F layer 0\n"
+                                   "  dropout(%11, %13 -> %14) {sequence: 3, probability: 0.5, reserved: 0} F layer 0\n"
+                                   "  layernorm(%14, %3, %4, _ -> %15, %16, %17, %18) {epsilon: 0.5} F layer 0\n"
+                                   "  gelu(%15 -> %19) F\n"
+                                   "  add(%16, %19 -> %20) F\n"
+                                   "  cast(%20 -> %21) F\n");
     text_free(&text);
     program_free(&program);
 }

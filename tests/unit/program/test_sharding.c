@@ -109,15 +109,13 @@ static const struct rule rules[] = {
      "%2 = input f32[4,4] \"v\" full [8,4] dp split 0.0 1/2\n%3 = input i32[4] \"starts\" full [8] dp split 0.0 1/2\n"
      "%4 = activation f32[4,8] \"o\" full [8,8] dp split 0.0 1/2\n"
      "%5 = activation f32[4,2] \"lse\" full [8,2] dp split 0.0 1/2\n" FORWARD
-     "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 4, heads: 2, kv_heads: 1, scale: 1, dropout: 0, key: 0, "
-     "reserved: 0} F\n",
+     "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 4, heads: 2, kv_heads: 1, scale: 1, dropout: 0} F\n",
      BEGIN
      "%0 = input f32[4,8] \"q\" full [8,8] dp split 0.1 1/2\n%1 = input f32[4,4] \"k\" full [8,4] dp split 0.1 1/2\n"
      "%2 = input f32[4,4] \"v\" full [8,4] dp split 0.1 1/2\n%3 = input i32[4] \"starts\" full [8] dp split 0.1 1/2\n"
      "%4 = activation f32[4,8] \"o\" full [8,8] dp split 0.1 1/2\n"
      "%5 = activation f32[4,2] \"lse\" full [8,2] dp split 0.1 1/2\n" FORWARD
-     "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 2, heads: 2, kv_heads: 1, scale: 1, dropout: 0, key: 0, "
-     "reserved: 0} F\n",
+     "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 2, heads: 2, kv_heads: 1, scale: 1, dropout: 0} F\n",
      "operand q (value q) is split 0.1 1/2 over dp: the op needs it whole"},
     {"query heads are split with their key-value heads",
      BEGIN
@@ -125,15 +123,12 @@ static const struct rule rules[] = {
      "%2 = input f32[8,2] \"v\" full [8,4] tp split 1.0 1/2\n%3 = input i32[8] \"starts\"\n"
      "%4 = activation f32[8,4] \"o\" full [8,8] tp split 1.0 1/2\n"
      "%5 = activation f32[8,2] \"lse\" full [8,4] tp split 1.0 1/2\n" FORWARD
-     "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 4, heads: 2, kv_heads: 1, scale: 1, dropout: 0, key: 0, "
-     "reserved: 0} F\n",
-     BEGIN
-     "%0 = input f32[8,4] \"q\" full [8,8] tp split 1.0 1/2\n%1 = input f32[8,2] \"k\"\n"
-     "%2 = input f32[8,2] \"v\"\n%3 = input i32[8] \"starts\"\n"
-     "%4 = activation f32[8,4] \"o\" full [8,8] tp split 1.0 1/2\n"
-     "%5 = activation f32[8,2] \"lse\" full [8,4] tp split 1.0 1/2\n" FORWARD
-     "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 4, heads: 2, kv_heads: 1, scale: 1, dropout: 0, key: 0, "
-     "reserved: 0} F\n",
+     "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 4, heads: 2, kv_heads: 1, scale: 1, dropout: 0} F\n",
+     BEGIN "%0 = input f32[8,4] \"q\" full [8,8] tp split 1.0 1/2\n%1 = input f32[8,2] \"k\"\n"
+           "%2 = input f32[8,2] \"v\"\n%3 = input i32[8] \"starts\"\n"
+           "%4 = activation f32[8,4] \"o\" full [8,8] tp split 1.0 1/2\n"
+           "%5 = activation f32[8,2] \"lse\" full [8,4] tp split 1.0 1/2\n" FORWARD
+           "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 4, heads: 2, kv_heads: 1, scale: 1, dropout: 0} F\n",
      "operand k (value k) is replicated over tp: operand q is split 1.0 1/2, which splits both"},
     {"letters that are tied split together, with extents apart",
      BEGIN "%0 = input f32[8,4] \"dq\" full [8,8] tp split 1.0 1/2\n%1 = parameter f32[4,6] \"wq\" full [8,6] tp split "
@@ -209,10 +204,10 @@ static const struct rule rules[] = {
            "1.1 1/2\n" FORWARD "  gelu(%0 -> %1) F\n",
      "operand x (value x) is split 1.1 1/2 over tp: the op takes the dimension as one factor"},
     {"a fixed extent is not split",
-     BEGIN "%0 = input u32[4] \"random\"\n%1 = input f32[8,4] \"x\"\n%2 = activation f32[8,4] \"y\"\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, key: 1} F\n",
-     BEGIN "%0 = input u32[4] \"random\" full [8] tp split 0.0 1/2\n%1 = input f32[8,4] \"x\"\n%2 = activation "
-           "f32[8,4] \"y\"\n" FORWARD "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, key: 1} F\n",
+     BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\"\n%2 = activation f32[8,4] \"y\"\n" FORWARD
+           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0} F\n",
+     BEGIN "%0 = input u32[5] \"random\" full [10] tp split 0.0 1/2\n%1 = input f32[8,4] \"x\"\n%2 = activation "
+           "f32[8,4] \"y\"\n" FORWARD "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0} F\n",
      "operand random (value random) is split 0.0 1/2 over tp: the op takes a fixed extent there"},
     {"open operands take any equal split",
      BEGIN "%0 = input f32[8,4] \"x\" full [8,8] dp split 1.1 1/2\n%1 = activation bf16[8,4] \"y\" full [8,8] dp split "
@@ -264,11 +259,11 @@ static const struct rule rules[] = {
            "section update 0\n  sum_squares(%0, %1) {slot: 1, row_parts: 1, column_parts: 1} U\n",
      "operand sums (value sums) is replicated over tp: the op makes it partial slot 0:0"},
     {"random numbers go by logical places",
-     BEGIN "%0 = input u32[4] \"random\"\n%1 = input f32[8,4] \"x\"\n%2 = activation f32[8,4] \"y\"\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, key: 1} F\n",
-     BEGIN "%0 = input u32[4] \"random\"\n%1 = input f32[8,4] \"x\" full [8,8] tp split 1.0 1/2\n"
+     BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\"\n%2 = activation f32[8,4] \"y\"\n" FORWARD
+           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0} F\n",
+     BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [8,8] tp split 1.0 1/2\n"
            "%2 = activation f32[8,4] \"y\" full [8,8] tp split 1.0 1/2\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, key: 1} F\n",
+           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0} F\n",
      "operand x (value x) is split 1.0 1/2 over tp: the op has no attribute for the origin of a part"},
     {"rows of a table go by logical places",
      BEGIN "%0 = input i32[8] \"ids\"\n%1 = parameter f32[6,2] \"table\" full [6,4] tp split 1.0 1/2\n"

@@ -24,7 +24,7 @@ static const char every_form[] =
     "%9 = activation bf16[6,4] \"x\"\n"
     "%10 = activation bf16[6,4] \"x.again\"\n"
     "%11 = activation bf16[6,4] \"y\"\n"
-    "%12 = input u32[4] \"random\"\n"
+    "%12 = input u32[5] \"random\"\n"
     "%13 = activation f32[] \"scalar\"\n"
     "%14 = constant f32[6,4] \"table\"\n"
     "section init 0\n"
@@ -33,7 +33,7 @@ static const char every_form[] =
     "  cast(%0 -> %3) U\n"
     "section forward 3\n"
     "  embedding(%5, %3, _ -> %9) F\n"
-    "  dropout(%9, %12 -> %11) {sequence: 3, probability: 0.100000001, key: 7} F layer 2\n"
+    "  dropout(%9, %12 -> %11) {sequence: 3, probability: 0.100000001, reserved: 7} F layer 2\n"
     "section backward 0\n"
     "  embedding(%5, %3, _ -> %10) B again layer 0\n"
     "  embedding_grad(%5, %10 -> +%4) {batch_parts: 1, reserved: 0} W\n"
@@ -85,7 +85,7 @@ static void parsing_fills_every_field(void **state)
     memcpy(&dropout, program_attributes(&program, op), sizeof dropout);
     assert_int_equal(dropout.sequence, 3);
     assert_true(dropout.probability == 0.1f);
-    assert_int_equal(dropout.key, 7);
+    assert_int_equal(dropout.reserved, 7);
     op = &program.ops[4];
     assert_int_equal(op->recomputed, 1);
     assert_int_equal(op->role, ROLE_BACKWARD_INPUT);
@@ -169,7 +169,7 @@ static const struct {
     {BOTH "  dropout(%2, %3 -> %2) {sequence 4, } F\n", "line 7: expected : at '4, } F'"},
     {BOTH "  dropout(%2, %3 -> %2) {sequence: x} F\n", "line 7: expected the value of an attribute at 'x} F'"},
     {BOTH "  dropout(%2, %3 -> %2) {sequence: 4} F\n", "line 7: expected , at '} F'"},
-    {BOTH "  dropout(%2, %3 -> %2) {sequence: 4, probability: 0.1, key: 1 F\n", "line 7: expected } at 'F'"},
+    {BOTH "  dropout(%2, %3 -> %2) {sequence: 4, probability: 0.1, reserved: 0 F\n", "line 7: expected } at 'F'"},
 };
 
 static void each_mistake_is_told_with_its_line_and_what_was_expected(void **state)

@@ -23,7 +23,7 @@
     "%6 = activation f32[24] \"flat\"\n"                                                                               \
     "%7 = gradient f32[8,4] \"table.grad\" of %1\n"                                                                    \
     "%8 = result f64[2] \"losses\"\n"                                                                                  \
-    "%9 = input u32[4] \"random\"\n"                                                                                   \
+    "%9 = input u32[5] \"random\"\n"                                                                                   \
     "%10 = activation f16[6,4] \"f16\"\n"                                                                              \
     "%11 = activation f64[6,4] \"f64\"\n"                                                                              \
     "%12 = input f32[6,4] \"given\"\n"                                                                                 \
@@ -83,10 +83,11 @@ static const struct {
      "feature_parts: 1, vocabulary_parts: 1, batch_parts: 1, reserved: 0} F: "
      "operand "
      "weights (value ids) cannot be i32 here"},
-    {LOOKUP "  dropout(%2, %16 -> %3) {sequence: 3, probability: 0.5, key: 1} F\n",
-     "section forward, op 1, dropout(%2, %16 -> %3) {sequence: 3, probability: 0.5, key: 1} F: dropout: operand random "
+    {LOOKUP "  dropout(%2, %16 -> %3) {sequence: 3, probability: 0.5, reserved: 0} F\n",
+     "section forward, op 1, dropout(%2, %16 -> %3) {sequence: 3, probability: 0.5, reserved: 0} F: dropout: operand "
+     "random "
      "(value "
-     "short) has extent 3 on axis '4', wanted 4"},
+     "short) has extent 3 on axis '5', wanted 5"},
     {LOOKUP "  add(%2, %2 -> %5) F\n",
      "section forward, op 1, add(%2, %2 -> %5) F: add: operand y (value wide) has extent 5 on axis 'c', wanted 4"},
     {LOOKUP "  add(%2, %2 -> %6) F\n",

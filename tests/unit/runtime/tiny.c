@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "compile/values.h"
 #include "runtime/constants.h"
 #include "runtime/device_compile.h"
 
@@ -126,16 +127,6 @@ static uint32_t scramble(uint32_t x)
     return x ^ x >> 16;
 }
 
-static void fill_random(struct tiny *tiny, int step, int32_t microbatch)
-{
-    uint32_t *random = executor_input(tiny->executor, tiny->compiled.io.random, microbatch);
-
-    random[0] = 11;
-    random[1] = 0;
-    random[2] = (uint32_t)step;
-    random[3] = (uint32_t)(microbatch * tiny->request.micro_batch);
-}
-
 /* Rows count on through the microbatches. Returns how many tokens have weight. */
 static double fill_microbatch(struct tiny *tiny, int step, int32_t microbatch)
 {
@@ -165,14 +156,16 @@ static double fill_microbatch(struct tiny *tiny, int step, int32_t microbatch)
 void tiny_fill(struct tiny *tiny, int step)
 {
     const struct io_values *io = &tiny->compiled.io;
+    const int64_t draws = io->random != NO_VALUE ? tiny->compiled.program.values[io->random].shape[0] : 0;
     float *correction;
     double valid = 0;
 
     tiny_ok(tiny, executor_begin(tiny->executor, &tiny->error));
     for (int32_t m = 0; m < tiny->compiled.microbatches; m++) {
         valid += fill_microbatch(tiny, step, m);
-        if (tiny->request.dropout > 0)
-            fill_random(tiny, step, m);
+        if (io->random != NO_VALUE)
+            values_fill_random(executor_input(tiny->executor, io->random, m), draws, 11, step,
+                               m * tiny->request.micro_batch);
     }
     *(float *)executor_input(tiny->executor, io->inverse_tokens, 0) = (float)(1 / valid);
     *(float *)executor_input(tiny->executor, io->learning_rate, 0) = 0.01f;

@@ -63,8 +63,7 @@ void attention_case_begin(struct attention_case *attention, const struct attenti
                                                                  .heads = shape->heads,
                                                                  .kv_heads = shape->kv_heads,
                                                                  .scale = 1.0f / sqrtf((float)shape->width),
-                                                                 .dropout = shape->dropout,
-                                                                 .key = 77};
+                                                                 .dropout = shape->dropout};
     memcpy(&attention->grad_attributes, &attention->attributes, sizeof(attention->grad_attributes));
     op_case_begin(forward, LLMRUN_OP_ATTENTION, &attention->attributes, seed);
     op_case_operand(forward, LLMRUN_ATTENTION_Q, dtype, queries, NUMBERS_USUAL);
@@ -73,7 +72,7 @@ void attention_case_begin(struct attention_case *attention, const struct attenti
     cut_segments(shape, op_case_operand(forward, LLMRUN_ATTENTION_SEGMENT_STARTS, LLMRUN_I32, positions, NUMBERS_SMALL),
                  seed);
     if (shape->dropout > 0.0f)
-        op_case_operand(forward, LLMRUN_ATTENTION_RANDOM, LLMRUN_U32, EXTENTS(4), NUMBERS_SMALL);
+        op_case_operand(forward, LLMRUN_ATTENTION_RANDOM, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
     op_case_operand(forward, LLMRUN_ATTENTION_O, dtype, queries, NUMBERS_USUAL);
     op_case_operand(forward, LLMRUN_ATTENTION_LSE, LLMRUN_F32, row_heads, NUMBERS_USUAL);
     assert_true(op_case_run(forward, case_reference(LLMRUN_OP_ATTENTION, exact), 1));

@@ -68,8 +68,7 @@ static void check_attention(json_t *object, int exact, double tolerance)
                                                      .heads = (uint32_t)heads,
                                                      .kv_heads = (uint32_t)kv_heads,
                                                      .scale = number(object, "scale"),
-                                                     .dropout = number(object, "dropout"),
-                                                     .key = (uint32_t)integer(object, "key")};
+                                                     .dropout = number(object, "dropout")};
     struct llmrun_attention_grad_attributes grad_attributes;
     struct op_case op, grad;
 
@@ -84,7 +83,7 @@ static void check_attention(json_t *object, int exact, double tolerance)
         fill(to, LLMRUN_ATTENTION_V, LLMRUN_F32, keys, object, "v");
         fill(to, LLMRUN_ATTENTION_SEGMENT_STARTS, LLMRUN_I32, EXTENTS(tokens), object, "segment_starts");
         if (attributes.dropout > 0.0f)
-            fill(to, LLMRUN_ATTENTION_RANDOM, LLMRUN_U32, EXTENTS(4), object, "random");
+            fill(to, LLMRUN_ATTENTION_RANDOM, LLMRUN_U32, EXTENTS(5), object, "random");
         fill(to, LLMRUN_ATTENTION_O, LLMRUN_F32, queries, object, "o");
         fill(to, LLMRUN_ATTENTION_LSE, LLMRUN_F32, EXTENTS(tokens, heads), object, "lse");
     }

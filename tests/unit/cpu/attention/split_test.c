@@ -71,7 +71,7 @@ static const struct kernel *best_kernel(const struct op_case *op_case)
     return *kernels;
 }
 
-/* `random` is the operand whose last word counts the sequences before, -1 without one. */
+/* `random` is the operand whose fourth word counts the sequences before, -1 without one. */
 static void check_split(struct op_case *all, int64_t sequences, uint32_t whole, int random)
 {
     struct split split = {all, sequences, whole};

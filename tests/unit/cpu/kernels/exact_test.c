@@ -106,14 +106,14 @@ static void check_cast(const struct size *size, uint32_t dtype, enum numbers num
 static void check_dropout(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
     static const float probabilities[] = {0.0f, 0.1f, 0.9f};
-    struct llmrun_dropout_attributes attributes = {size->tokens, probabilities[variant], 77};
+    struct llmrun_dropout_attributes attributes = {size->tokens, probabilities[variant], 0};
     const int64_t *extents = EXTENTS(size->tokens, size->channels);
     struct op_case op;
     uint32_t *random;
 
     op_case_begin(&op, LLMRUN_OP_DROPOUT, &attributes, seed(size, variant));
     op_case_operand(&op, LLMRUN_DROPOUT_X, dtype, extents, numbers);
-    random = op_case_operand(&op, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(4), NUMBERS_SMALL);
+    random = op_case_operand(&op, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
     random[3] = variant == 2 ? 4000000000u : variant; /* the second: blocks beyond 2^32 for the larger sizes */
     op_case_operand(&op, LLMRUN_DROPOUT_Y, dtype, extents, numbers);
     op_case_check(&op, describe(size, dtype, numbers, variant));

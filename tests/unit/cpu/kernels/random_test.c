@@ -100,9 +100,9 @@ static void uniform_numbers_fill_their_interval(void **state)
 /* Elements of ones after dropout. `sequences` of 50 positions and 40 channels, from `first` on. */
 static float *dropped(uint32_t key, uint32_t first, int64_t sequences)
 {
-    struct llmrun_dropout_attributes attributes = {50, 0.1f, key};
+    struct llmrun_dropout_attributes attributes = {50, 0.1f, 0};
     const int64_t *extents = EXTENTS(sequences * 50, 40);
-    uint32_t random[4] = {11, 0, 3, first};
+    uint32_t random[] = {11, 0, 3, first, key};
     struct op_case op;
     float *x, *y;
 
@@ -110,7 +110,7 @@ static float *dropped(uint32_t key, uint32_t first, int64_t sequences)
     x = op_case_operand(&op, LLMRUN_DROPOUT_X, LLMRUN_F32, extents, NUMBERS_USUAL);
     for (int64_t i = 0; i < sequences * 2000; i++)
         x[i] = 1.0f;
-    memcpy(op_case_operand(&op, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(4), NUMBERS_SMALL), random, sizeof(random));
+    memcpy(op_case_operand(&op, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL), random, sizeof(random));
     y = op_case_operand(&op, LLMRUN_DROPOUT_Y, LLMRUN_F32, extents, NUMBERS_USUAL);
     run_fastest(&op);
     op.data[LLMRUN_DROPOUT_Y] = NULL;
