@@ -100,7 +100,7 @@ static void cosines_and_sines_are_those_of_transformers(void **state)
 static void a_model_fills_its_tables_by_name_and_knows_no_other(void **state)
 {
     const struct model_config config = config_of(ROPE_UNSCALED);
-    struct value value = {.name = ROPE_SINES, .kind = VALUE_CONSTANT, .rank = 2, .shape = {2, HALF}};
+    struct value value = {.name = ROPE_SINES, .kind = VALUE_CONSTANT, .rank = 2, .shape = {2, HALF}, .full = {2, HALF}};
     float table[2 * HALF];
     struct error error;
 
