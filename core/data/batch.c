@@ -1,42 +1,6 @@
 #include "data/batch.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/checked.h"
-
-int batch_create(struct batch *batch, int64_t sequences, int64_t seq_len, struct error *error)
-{
-    int64_t elements, bytes;
-
-    memset(batch, 0, sizeof *batch);
-    batch->sequences = sequences;
-    batch->seq_len = seq_len;
-    if (!checked_mul(sequences, seq_len, &elements) || !checked_mul(elements, sizeof(int32_t), &bytes))
-        return error_set(error, STATUS_MEMORY, "a batch of %lld sequences of %lld tokens has no room in memory",
-                         (long long)sequences, (long long)seq_len);
-    batch->tokens = malloc((size_t)bytes);
-    batch->targets = malloc((size_t)bytes);
-    batch->weights = malloc((size_t)bytes);
-    batch->positions = malloc((size_t)bytes);
-    batch->segment_starts = malloc((size_t)bytes);
-    if (batch->tokens != NULL && batch->targets != NULL && batch->weights != NULL && batch->positions != NULL &&
-        batch->segment_starts != NULL)
-        return STATUS_OK;
-    batch_destroy(batch);
-    return error_set(error, STATUS_MEMORY, "no memory for a batch of %lld sequences of %lld tokens",
-                     (long long)sequences, (long long)seq_len);
-}
-
-void batch_destroy(struct batch *batch)
-{
-    free(batch->tokens);
-    free(batch->targets);
-    free(batch->weights);
-    free(batch->positions);
-    free(batch->segment_starts);
-    memset(batch, 0, sizeof *batch);
-}
 
 /* The window from place `start` of the row that begins at `base` on; where it ends. */
 static int64_t fill_window(struct batch *batch, int64_t base, int64_t start, const struct token_set *set,

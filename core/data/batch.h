@@ -11,9 +11,9 @@
 
 #include <stdint.h>
 
-#include "base/status.h"
 #include "data/sampler.h"
 
+/* The arrays are the caller's: staging memory. */
 struct batch {
     int64_t sequences; /* rows that the arrays have room for */
     int64_t seq_len;
@@ -23,10 +23,6 @@ struct batch {
     int32_t *positions;
     int32_t *segment_starts;
 };
-
-/* The arrays may be the caller's own (staging memory); these two are for callers that have none. */
-int batch_create(struct batch *batch, int64_t sequences, int64_t seq_len, struct error *error);
-void batch_destroy(struct batch *batch);
 
 /* Fills rows 0..count-1 with the samples of the sampler's rows first..first+count-1 (sampler_row). count <= sequences;
  * seq_len is the sampler's. Allocates nothing. Rows past the end of an evaluation become padding. */

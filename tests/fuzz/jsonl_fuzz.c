@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/batch.h"
+#include "../unit/batch_memory.h"
 #include "data/encode_pieces.h"
 
 #define SEQ_LEN 7
@@ -18,8 +18,7 @@ static void draw_batches(const struct token_set *set, bool pack)
     struct batch batch;
     int64_t sample, index;
 
-    if (sampler_start_evaluation(&sampler, set, &options, 0, NULL) == STATUS_OK &&
-        batch_create(&batch, 1, SEQ_LEN, NULL) == STATUS_OK) {
+    if (sampler_start_evaluation(&sampler, set, &options, 0, NULL) == STATUS_OK && batch_create(&batch, 1, SEQ_LEN)) {
         for (sample = 0; sample <= sampler.samples; sample++) {
             int64_t valid = 0;
 
