@@ -17,8 +17,7 @@
 #include "kernels/philox.h"
 #include "runtime/operand.h"
 
-#define BLOCK         64
-#define BLOCK_VECTORS (BLOCK / VEC_LANES)
+#define BLOCK 64
 
 /* attention or attention_grad, whose first five operands and whose attributes are the same. */
 struct attention {

@@ -9,7 +9,7 @@
  *   vec_        f32x16: set zero load store add sub mul div fma fnma sqrt scale neg abs min max lt le eq select
  *               sum maximum
  *   vec_int_    i32x16: set load store add sub and or xor shl shr sar below from_bits/to_bits to_float wide transpose4
- *   vec_mask_   mask16: and, or, not, any
+ *   vec_mask_   mask16: and
  *   vec_double_ f64x16: zero, add_square, sum
  *
  * min(a, b) is a < b ? a : b and max(a, b) is a > b ? a : b: with a NaN among them, or with zeros of both signs, the

@@ -32,11 +32,6 @@ VEC_INLINE struct mask16 vec_first(int count)
 #define PART_TO_INT(x)          (vec_i32) _mm256_cvtps_epi32(x)
 #include "kernels/vec_masks.h"
 
-VEC_INLINE int vec_mask_any(struct mask16 a)
-{
-    return _mm256_movemask_ps((vec_f32)(a.part[0] | a.part[1])) != 0;
-}
-
 VEC_INLINE struct f32x16 vec_load_tail(const float *p, int count, float other)
 {
     struct mask16 first = vec_first(count);

@@ -52,21 +52,6 @@ VEC_INLINE struct mask16 vec_mask_and(struct mask16 a, struct mask16 b)
     return VEC_MASK(a.bits & b.bits);
 }
 
-VEC_INLINE struct mask16 vec_mask_or(struct mask16 a, struct mask16 b)
-{
-    return VEC_MASK(a.bits | b.bits);
-}
-
-VEC_INLINE struct mask16 vec_mask_not(struct mask16 a)
-{
-    return VEC_MASK(~a.bits);
-}
-
-VEC_INLINE int vec_mask_any(struct mask16 a)
-{
-    return a.bits != 0;
-}
-
 VEC_INLINE struct f32x16 vec_select(struct mask16 m, struct f32x16 a, struct f32x16 b)
 {
     return (struct f32x16){{_mm512_mask_blend_ps(m.bits, b.part[0], a.part[0])}};

@@ -28,18 +28,6 @@ VEC_INLINE struct mask16 vec_mask_and(struct mask16 a, struct mask16 b)
     return a;
 }
 
-VEC_INLINE struct mask16 vec_mask_or(struct mask16 a, struct mask16 b)
-{
-    VEC_EACH_PART(i) a.part[i] |= b.part[i];
-    return a;
-}
-
-VEC_INLINE struct mask16 vec_mask_not(struct mask16 a)
-{
-    VEC_EACH_PART(i) a.part[i] = ~a.part[i];
-    return a;
-}
-
 /* m ? a : b */
 VEC_INLINE struct f32x16 vec_select(struct mask16 m, struct f32x16 a, struct f32x16 b)
 {

@@ -70,14 +70,6 @@ VEC_INLINE struct mask16 vec_first(int count)
 #define PART_TO_INT(x) vec_whole(x)
 #include "kernels/vec_masks.h"
 
-VEC_INLINE int vec_mask_any(struct mask16 a)
-{
-    int32_t any = 0;
-
-    VEC_EACH_PART(i) any |= a.part[i];
-    return any != 0;
-}
-
 VEC_INLINE struct f32x16 vec_load_tail(const float *p, int count, float other)
 {
     struct f32x16 v = vec_set(other);
