@@ -5,6 +5,7 @@
 #include "base/array.h"
 #include "bench.h"
 #include "checkpoint/checkpoint.h"
+#include "compile/values.h"
 #include "options.h"
 #include "passes/flops.h"
 #include "samples.h"
@@ -39,10 +40,16 @@ static void fill_batch(struct step_bench *bench, int64_t step)
 {
     struct engine *engine = &bench->engine;
     const uint32_t vocabulary = (uint32_t)engine->request.model.vocab_size;
+    const int32_t random = engine->compiled.io.random;
     uint64_t state = (uint64_t)step;
 
     for (int32_t m = 0; m < engine->compiled.microbatches; m++) {
         struct batch batch = engine_batch(engine, m);
+
+        if (random != NO_VALUE)
+            values_fill_random(executor_input(engine->executor, random, m),
+                               engine->compiled.program.values[random].shape[0], engine->request.seed, step,
+                               m * engine->request.micro_batch);
 
         for (int64_t i = 0; i < batch.sequences * batch.seq_len; i++) {
             batch.tokens[i] = (int32_t)(next_random(&state) % vocabulary);
