@@ -5,6 +5,7 @@
 
 #include "base/array.h"
 #include "program/op_table.h"
+#include "program/text.h"
 
 struct listing {
     const struct program *program;
@@ -234,16 +235,11 @@ const char *job_name(enum job job)
 static void print_what(const struct program *program, const struct command *command, struct text *text)
 {
     static const char *const points[POINTS] = {"uploaded", "consumed", "done"};
-    const struct section *section;
 
     switch (command->kind) {
     case COMMAND_LAUNCH:
-        section = &program->sections[command->what];
-        text_add(text, " %s %d", section_kind_name(section->kind), section->chunk);
-        if (section->layer >= 0)
-            text_add(text, " layer %d", section->layer);
-        if (section->level > 0)
-            text_add(text, " level %d", section->level);
+        text_add(text, " ");
+        program_print_section(&program->sections[command->what], text);
         break;
     case COMMAND_FILL:
         text_add(text, " %s", plan_region_name((enum plan_region)command->what));

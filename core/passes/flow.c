@@ -6,7 +6,7 @@
 #include "program/op_table.h"
 
 enum step_line { LINE_F, LINE_B, LINE_W, STEP_LINES };
-enum other_line { LINE_EVALUATE, LINE_PREFILL, LINE_DECODE, OTHER_LINES };
+enum other_line { LINE_EVALUATE, LINE_PREFILL, LINE_DECODE };
 
 /* The lines that use an activation. */
 struct use {
@@ -119,6 +119,7 @@ static void find_positions(struct making *making)
 /* Every microbatch's entries stand together, in the order of those of the first one. */
 static bool is_serial(const struct making *making)
 {
+    int32_t order[STEP_LINES * PIPELINE_CHUNKS_MAX]; /* lines of the first microbatch */
     int64_t each = 0, at = 0;
 
     for (int64_t i = 0; i < making->rank->count; i++) {
@@ -127,20 +128,12 @@ static bool is_serial(const struct making *making)
 
         if (line == NO_LINE)
             continue;
-        each += entry->microbatch == 0;
-        if (entry->microbatch != (each > 0 ? at / each : 0))
+        if (entry->microbatch == 0 && at == each)
+            order[each++] = line;
+        else if (each == 0 || entry->microbatch != at / each || line != order[at % each])
             return false;
         at++;
     }
-    for (int64_t m = 1, first = 0; m < making->microbatches; m++, first = 0)
-        for (int32_t line = 0; line < STEP_LINES * making->chunks; line++)
-            for (int32_t other = 0; other < STEP_LINES * making->chunks; other++) {
-                const int64_t *a = &making->positions[(int64_t)line * making->microbatches];
-                const int64_t *b = &making->positions[(int64_t)other * making->microbatches];
-
-                if (a[first] >= 0 && b[first] >= 0 && (a[first] < b[first]) != (a[m] < b[m]))
-                    return false;
-            }
     return true;
 }
 
@@ -169,7 +162,6 @@ static int place_sections(struct making *making)
     struct flow *flow = making->flow;
     int status = STATUS_OK;
 
-    flow->lines = STEP_LINES * making->chunks + OTHER_LINES;
     for (int64_t s = 0; s < program->section_count; s++) {
         flow->line[s] = line_of(making, program->sections[s].kind, program->sections[s].chunk);
         flow->time[s] = program->sections[s].first_op;
@@ -184,7 +176,7 @@ static int place_sections(struct making *making)
     return status;
 }
 
-/* Section `s` uses the value, on step line `line`. */
+/* A section on step line `line` uses the value. */
 static void add_use(const struct making *making, struct use *use, int32_t line)
 {
     const int32_t chunk = line % making->chunks;
@@ -278,20 +270,23 @@ static struct use end_of(struct use use)
     return use;
 }
 
+static bool same_end(const struct use *a, const struct use *b)
+{
+    return a->first == b->first && a->forward == b->forward && a->backward == b->backward && a->weight == b->weight;
+}
+
 static int32_t pool_of(struct making *making, const struct use *end)
 {
     struct flow *flow = making->flow;
 
     for (int32_t i = POOL_INPUT + 1; i < flow->pools; i++)
-        if (making->ends[i].first == end->first && making->ends[i].forward == end->forward &&
-            making->ends[i].backward == end->backward && making->ends[i].weight == end->weight)
+        if (same_end(&making->ends[i], end))
             return i;
     making->ends[flow->pools] = *end;
     return flow->pools++;
 }
 
-/* An input is there from the first entry of its microbatch to the last: the lines that use all inputs together are as
- * good as all lines. */
+/* An input is there from the first entry of its microbatch to the last. */
 static void make_pools(struct making *making)
 {
     const struct program *program = making->program;
@@ -341,8 +336,7 @@ static void make_groups(struct making *making)
         for (int32_t j = POOL_INPUT + 1; group == flow->groups && j < i; j++) {
             const struct use other = relative(making, making->ends[j]);
 
-            if (other.first == mine.first && other.forward == mine.forward && other.backward == mine.backward &&
-                other.weight == mine.weight)
+            if (same_end(&other, &mine))
                 group = flow->group[j];
         }
         flow->group[i] = group;

@@ -21,7 +21,6 @@
 
 struct flow {
     bool serial;      /* microbatches run one after the other */
-    int32_t lines;    /* those of evaluation, prefill and decode are among them */
     int32_t *line;    /* of each section; NO_LINE for one that runs while no activation is alive */
     int64_t *time;    /* of each section's first op on its line; its ops follow each other */
     int32_t *section; /* of each activation that only one section uses: that one; -1 for other values */

@@ -111,6 +111,15 @@ void program_print_op(const struct program *program, const struct op *op, struct
         text_add(text, " layer %d", op->layer);
 }
 
+void program_print_section(const struct section *section, struct text *text)
+{
+    text_add(text, "%s %d", section_kind_name(section->kind), section->chunk);
+    if (section->layer >= 0)
+        text_add(text, " layer %d", section->layer);
+    if (section->level > 0)
+        text_add(text, " level %d", section->level);
+}
+
 void program_print(const struct program *program, struct text *text)
 {
     text_add(text, "llmrun-program 1\n");
@@ -119,11 +128,8 @@ void program_print(const struct program *program, struct text *text)
     for (int64_t s = 0; s < program->section_count; s++) {
         const struct section *section = &program->sections[s];
 
-        text_add(text, "section %s %d", section_kind_name(section->kind), section->chunk);
-        if (section->layer >= 0)
-            text_add(text, " layer %d", section->layer);
-        if (section->level > 0)
-            text_add(text, " level %d", section->level);
+        text_add(text, "section ");
+        program_print_section(section, text);
         text_add(text, "\n");
         for (int32_t i = 0; i < section->op_count; i++) {
             text_add(text, "  ");

@@ -28,7 +28,7 @@ enum value_kind {
                          `source` is the gradient */
     VALUE_INPUT,      /* written by the host before a step */
     VALUE_RESULT,     /* read by the host after a step */
-    VALUE_SCRATCH,    /* written and read within one step, by sections that are not per microbatch */
+    VALUE_SCRATCH,    /* written and read within one step, there once for all microbatches */
     VALUE_WAITING,    /* fp32; a sum of batch parts of an accumulator, `source`, until others are added to it */
     VALUE_ACTIVATION, /* between ops of one microbatch */
     VALUE_CACHE,      /* keys and values of earlier tokens: lives as long as the run, made zero by nobody, not saved */

@@ -27,4 +27,7 @@ int program_parse(struct program *program, const char *text, struct error *error
 /* Of the text form; equal programs have equal hashes. 0 when there is no memory. */
 uint64_t program_hash(const struct program *program);
 
+/* "forward 0 layer 3", with " level 1" where there is one. */
+void program_print_section(const struct section *section, struct text *text);
+
 #endif
