@@ -6,7 +6,7 @@
 #include "program/op_table.h"
 
 enum step_line { LINE_F, LINE_B, LINE_W, STEP_LINES };
-enum other_line { LINE_EVALUATE, LINE_PREFILL, LINE_DECODE };
+enum other_line { LINE_UPDATE, LINE_EVALUATE, LINE_PREFILL, LINE_DECODE };
 
 /* The lines that use an activation. */
 struct use {
@@ -61,6 +61,8 @@ static int32_t line_of(const struct making *making, enum section_kind kind, int3
         return LINE_B * chunks + chunk;
     case SECTION_BACKWARD_WEIGHT:
         return LINE_W * chunks + chunk;
+    case SECTION_UPDATE:
+        return STEP_LINES * chunks + LINE_UPDATE;
     case SECTION_EVALUATE:
         return STEP_LINES * chunks + LINE_EVALUATE;
     case SECTION_PREFILL:

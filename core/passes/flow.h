@@ -1,9 +1,9 @@
 /* How the microbatches of a step flow through the sections of one rank: on which time line each section runs, which
  * values outlive the entry of the schedule that makes them, and in which slot each microbatch has them.
  *
- * A line is what one entry of the schedule runs, the sections of one kind and chunk; evaluation, prefill and decode are
- * lines too. Only one line runs at a time. Where the schedule runs its microbatches one after the other, all entries of
- * a microbatch are one line, and everything is alive once.
+ * A line is what one entry of the schedule runs, the sections of one kind and chunk; update, evaluation, prefill and
+ * decode are lines too. Only one line runs at a time. Where the schedule runs its microbatches one after the other, all
+ * entries of a microbatch are one line, and everything is alive once.
  *
  * An activation that another line uses lives in a slot of a pool: taken by the first entry that uses it, for its
  * microbatch, and given back when the last one has run. Values that live equally long share a pool. Pools of different

@@ -59,12 +59,12 @@ static void make_values(struct update *update)
     const int64_t one[] = {1}, two[] = {2}, table[] = {update->tensors, 3};
 
     update->losses = program_find(builder->program, "losses");
-    update->sums = build_value(builder, "grad_squares", VALUE_SCRATCH, 0, LLMRUN_F64, 1, &update->slots);
+    update->sums = build_value(builder, "grad_squares", VALUE_ACTIVATION, 0, LLMRUN_F64, 1, &update->slots);
     update->slot_table = build_value(builder, "grad_slots", VALUE_CONSTANT, 0, LLMRUN_I32, 2, table);
-    update->roots = build_value(builder, "grad_roots", VALUE_SCRATCH, 0, LLMRUN_F64, 1, &update->tensors);
+    update->roots = build_value(builder, "grad_roots", VALUE_ACTIVATION, 0, LLMRUN_F64, 1, &update->tensors);
     update->learning_rate = build_value(builder, "learning_rate", VALUE_INPUT, 0, LLMRUN_F32, 1, one);
     update->bias_correction = build_value(builder, "bias_correction", VALUE_INPUT, 0, LLMRUN_F32, 1, two);
-    update->clip_scale = build_value(builder, "clip_scale", VALUE_SCRATCH, 0, LLMRUN_F32, 1, one);
+    update->clip_scale = build_value(builder, "clip_scale", VALUE_ACTIVATION, 0, LLMRUN_F32, 1, one);
     update->norm = build_value(builder, "grad_norm", VALUE_RESULT, 0, LLMRUN_F32, 1, one);
     update->finite = build_value(builder, "finite", VALUE_RESULT, 0, LLMRUN_U32, 1, one);
     if (builder->status == STATUS_OK && !program_set_contents(builder->program, update->slot_table, update->table))

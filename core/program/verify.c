@@ -36,6 +36,18 @@ static bool writable(const struct value *value, enum section_kind section)
            (value->kind != VALUE_PARAMETER || section == SECTION_INIT || section == SECTION_UPDATE);
 }
 
+/* An op that writes a slot of an output leaves the others to other ops. */
+static bool writes_slot(const struct operand_info *operand)
+{
+    struct annotation annotation;
+
+    axes_parse(operand->axes, &annotation);
+    for (int i = 0; i < annotation.removal_count; i++)
+        if (annotation.removals[i].reduction == REDUCTION_SLOT)
+            return true;
+    return false;
+}
+
 static int verify_operand(const struct program *program, const struct op_info *info, uint32_t i, const struct op *op,
                           enum section_kind section, bool *written, uint32_t *compute, struct error *error)
 {
@@ -57,7 +69,7 @@ static int verify_operand(const struct program *program, const struct op_info *i
     if (operand->direction != OPERAND_IN && !writable(value, section))
         return error_set(error, STATUS_BUG, "operand %s would write %s %s", operand->name, value_kind_name(value->kind),
                          value->name);
-    if (value->kind != VALUE_ACTIVATION)
+    if (value->kind != VALUE_ACTIVATION || writes_slot(operand))
         return STATUS_OK;
     if ((operand->direction != OPERAND_OUT || accumulate) && !written[id] && !written[program_root(program, id)])
         return error_set(error, STATUS_BUG, "operand %s (value %s) is read before it is written", operand->name,

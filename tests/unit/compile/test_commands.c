@@ -169,6 +169,14 @@ static int32_t owner_of(const struct machine *machine, int32_t value, int32_t mi
                : NO_ONE;
 }
 
+/* Op `n` of a section writes a slot of a table, whose others are there if an op before it wrote theirs. */
+static bool begins_table(const struct program *program, const struct section *section, int32_t n)
+{
+    const struct op *op = &program->ops[section->first_op + n];
+
+    return op->op == LLMRUN_OP_SUM_SQUARES && (n == 0 || op[-1].op != LLMRUN_OP_SUM_SQUARES);
+}
+
 static void launch(struct machine *machine, const struct command *command)
 {
     const struct program *program = &machine->compiled->program;
@@ -181,6 +189,7 @@ static void launch(struct machine *machine, const struct command *command)
 
         for (uint32_t k = 0; info->operands[k].name != NULL; k++)
             if (operands[k] != NO_VALUE && (info->operands[k].direction != OPERAND_OUT || (op->accumulate >> k & 1)) &&
+                !(k == LLMRUN_SUM_SQUARES_SUMS && begins_table(program, section, n)) &&
                 !holds(machine, operands[k], command->entry, owner_of(machine, operands[k], command->microbatch)))
                 fail_msg("section %s %d layer %d, microbatch %d: %s reads %s, and something else is there",
                          section_kind_name(section->kind), section->chunk, section->layer, command->microbatch,
@@ -313,9 +322,8 @@ static void run_steps(const struct compiled *compiled)
 
     start(&machine, compiled);
     for (int32_t i = 0; i < compiled->program.value_count; i++)
-        if (compiled->program.values[i].kind == VALUE_CONSTANT ||
-            (compiled->program.values[i].kind == VALUE_SCRATCH && i != compiled->io.microbatch_losses))
-            write(&machine, i, -1, NO_ONE); /* of a table in scratch, which ops fill in part, it tells nothing */
+        if (compiled->program.values[i].kind == VALUE_CONSTANT)
+            write(&machine, i, -1, NO_ONE);
     run(&machine, JOB_INIT);
     write(&machine, compiled->io.finite, -1, NO_ONE); /* by the host */
     for (int step = 0; step < 2; step++) {

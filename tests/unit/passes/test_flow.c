@@ -382,7 +382,7 @@ static void on_the_line_of_a_serial_schedule_sections_run_in_the_order_of_the_ta
                                "section backward_weight 0 layer 1\n  gelu(%0 -> %0) W\n"
                                "section reduce 0\n"
                                "section update 0\n";
-    static const int64_t times[] = {-1, 0, 2, 3, 4, 6, 5, 6, -1, -1}; /* W of chunk 1 comes before B of chunk 0 */
+    static const int64_t times[] = {-1, 0, 2, 3, 4, 6, 5, 6, -1}; /* W of chunk 1 comes before B of chunk 0 */
     const struct pipeline_shape shape = {.ranks = 1, .chunks = 2, .microbatches = 2, .groups = 1};
     struct pipeline_entry entries[32];
     const struct pipeline_rank rank = table_of("F0 F0/1 B0/1 W0/1 B0 W0 F1 F1/1 B1/1 W1/1 B1 W1", entries);
@@ -393,13 +393,15 @@ static void on_the_line_of_a_serial_schedule_sections_run_in_the_order_of_the_ta
     parse(text, &program);
     make_flow(&program, &shape, &rank, &flow);
     assert_true(flow.serial);
-    for (int s = 0; s < 10; s++) {
+    for (int s = 0; s < 9; s++) {
         assert_int_equal(flow.line[s] == NO_LINE, times[s] < 0);
         if (times[s] >= 0) {
             assert_int_equal(flow.line[s], flow.line[1]);
             assert_int_equal(flow.time[s], times[s]);
         }
     }
+    assert_int_not_equal(flow.line[9], NO_LINE); /* the update is on a line of its own */
+    assert_int_not_equal(flow.line[9], flow.line[1]);
     flow_free(&flow);
     program_free(&program);
 }

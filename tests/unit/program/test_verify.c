@@ -32,7 +32,13 @@
     "%15 = activation f32[6] \"mean\"\n"                                                                               \
     "%16 = input u32[3] \"short\"\n"                                                                                   \
     "%17 = constant f32[6,4] \"table of the host\"\n"                                                                  \
+    "%18 = activation f64[2] \"slots\"\n"                                                                              \
+    "%19 = constant i32[2,3] \"slot table\"\n"                                                                         \
+    "%20 = activation f64[2] \"roots\"\n"                                                                              \
     "section forward 0\n"
+#define SQUARES(slot)                                                                                                  \
+    "  sum_squares(%7, %18) {slot: " slot ", row_parts: 1, column_parts: 1} U\n" /* the other slot is not its */
+#define ROOTS  "  slot_tree(%18, %19 -> %20) U\n"
 #define LOOKUP "  embedding(%0, %1, _ -> %2) F\n"
 
 static int verify(const char *text, struct error *error)
@@ -57,6 +63,7 @@ static void programs_that_mean_something_are_accepted(void **state)
         VALUES LOOKUP "section backward 0\n  embedding_grad(%0, %2 -> +%7) {batch_parts: 1, reserved: 0} W\n",
         VALUES "section init 0\n  init(-> %1) {key: 1, distribution: 0, a: 0, b: 0, reserved: 0} U\n",
         VALUES LOOKUP "  cast(%2 -> %4) F\n  cast(%4 -> %10) F\n",
+        VALUES "section update 0\n" SQUARES("1") SQUARES("0") ROOTS,
     };
     struct error error;
 
@@ -112,6 +119,8 @@ static const struct {
      "parameter table"},
     {LOOKUP "  add(%2, %2 -> %17) F\n",
      "section forward, op 1, add(%2, %2 -> %17) F: operand y would write constant table of the host"},
+    {"section update 0\n" ROOTS SQUARES("1"),
+     "section update, op 0, slot_tree(%18, %19 -> %20) U: operand sums (value slots) is read before it is written"},
     {"section backward 0\n  gelu(%2 -> %3) F\n",
      "section backward, op 0, gelu(%2 -> %3) F: operand x (value x) is read before it is written"},
 };
