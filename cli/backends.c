@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "command.h"
+#include "hal/trial.h"
 #include "options.h"
 #include "plugin/probe.h"
 #include "support.h"
@@ -100,7 +101,7 @@ int command_backends(int argc, char **argv, struct error *error)
     if (status == STATUS_OK && !arguments.done) {
         status = plugin_search_default(&search, named, error);
         if (status == STATUS_OK)
-            status = registry_create(&search, &registry, error);
+            status = registry_create(&search, device_trial, &registry, error);
         if (status == STATUS_OK) {
             if (support != NULL)
                 status = support_print(&registry, support, error);

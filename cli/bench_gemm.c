@@ -6,11 +6,11 @@
 #include <time.h>
 
 #include "bench.h"
+#include "engine/chosen_device.h"
+#include "engine/request.h"
 #include "options.h"
 #include "product.h"
 #include "samples.h"
-#include "train/chosen_device.h"
-#include "train/request.h"
 
 #define LIMIT         0.02 /* share of its time that a clean sample may wait for processors */
 #define LEAST_SAMPLES 3
@@ -182,13 +182,13 @@ static const char *dtype_name(uint32_t dtype)
 
 static void print_row(const struct result *result)
 {
-    const struct samples_summary *exact = &result->orders[PRODUCT_EXACT], *free_order = &result->orders[PRODUCT_FREE];
-    double waited = exact->waited > free_order->waited ? exact->waited : free_order->waited;
+    const struct samples_summary *exact = &result->orders[PRODUCT_EXACT], *unordered = &result->orders[PRODUCT_FREE];
+    double waited = exact->waited > unordered->waited ? exact->waited : unordered->waited;
 
     printf("%-10s %-8s %3lld x %6lld x %-5lld %9.1f %9.1f %7.3f %5lld %5lld %6.1f  ", result->layer->name,
            product_kind_name(result->product.kind), (long long)result->layer->count, (long long)result->layer->outputs,
            (long long)result->layer->inputs, gflops(result, PRODUCT_EXACT), gflops(result, PRODUCT_FREE), ratio(result),
-           (long long)exact->kept, (long long)free_order->kept, waited * 100);
+           (long long)exact->kept, (long long)unordered->kept, waited * 100);
     if (result->unequal == 0)
         puts("equal");
     else if (result->unequal > 0)
@@ -218,12 +218,12 @@ static void print_kernels(const struct gemm_bench *bench, uint32_t dtype)
     if (strcmp(first->kernels[PRODUCT_EXACT], first->kernels[PRODUCT_FREE]) == 0)
         printf("both are '%s': no library here is faster\n", first->kernels[PRODUCT_EXACT]);
     else
-        printf("kernels: exact '%s', free order '%s'\n", first->kernels[PRODUCT_EXACT], first->kernels[PRODUCT_FREE]);
+        printf("kernels: exact '%s', unordered '%s'\n", first->kernels[PRODUCT_EXACT], first->kernels[PRODUCT_FREE]);
 }
 
 static void print_dtype(const struct gemm_bench *bench, uint32_t dtype)
 {
-    const double exact = step_ms(bench, dtype, PRODUCT_EXACT), free_order = step_ms(bench, dtype, PRODUCT_FREE);
+    const double exact = step_ms(bench, dtype, PRODUCT_EXACT), unordered = step_ms(bench, dtype, PRODUCT_FREE);
 
     printf("\n%s, %lld rows\n", dtype_name(dtype), (long long)bench->rows);
     printf("%-10s %-8s %-20s %9s %9s %7s %5s %5s %6s  %s\n", "layer", "product", "a step x outputs x in", "exact GF/s",
@@ -231,15 +231,15 @@ static void print_dtype(const struct gemm_bench *bench, uint32_t dtype)
     for (int i = 0; i < bench->result_count; i++)
         if (bench->results[i].product.dtype == dtype)
             print_row(&bench->results[i]);
-    printf("all products of a step: exact %.1f ms, free order %.1f ms, ratio %.3f\n", exact, free_order,
-           free_order / exact);
+    printf("all products of a step: exact %.1f ms, unordered %.1f ms, ratio %.3f\n", exact, unordered,
+           unordered / exact);
     print_kernels(bench, dtype);
 }
 
 static void print_text(const struct gemm_bench *bench)
 {
     printf("matrix products on %s: medians of undisturbed samples, the orders by turns\n"
-           "GF/s: a multiply-add counted as two; ratio: exact over free order, above 1 the exact one is faster;\n"
+           "GF/s: a multiply-add counted as two; ratio: exact over unordered, above 1 the exact one is faster;\n"
            "kept: samples in the median, exact and free; wait: the longest that a kept one waited for a processor;\n"
            "bits: %d elements of the exact product against %s\n",
            bench->chosen.device->info.name, PRODUCT_SAMPLES * PRODUCT_SAMPLES,

@@ -4,10 +4,10 @@
 
 #include "bench.h"
 #include "checkpoint/checkpoint.h"
+#include "engine/generate.h"
 #include "options.h"
 #include "samples.h"
 #include "step_profile.h"
-#include "train/generate.h"
 
 #define LIMIT       0.05 /* share of its time that a clean token may wait for processors */
 #define LEAST_KEPT  3    /* tokens, in any case */
@@ -90,7 +90,7 @@ static void print_text(struct generate_bench *bench, double total, const struct 
 
     printf("%s: %lld tokens after %lld, %s, %s, on %s\n", bench->config->model.preset, (long long)bench->tokens,
            (long long)bench->prompt, request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32",
-           request->exact ? "exact" : "free order", bench->engine.chosen.device->info.name);
+           request->exact ? "exact" : "unordered", bench->engine.chosen.device->info.name);
     printf("prompt     %12.3f ms   and the first token\n", (double)bench->prefill.wall_ns * 1e-6);
     printf("token      %12.3f ms   median of %lld, from %.3f to %.3f; %lld left out that waited longer for a "
            "processor than %g %%\n",

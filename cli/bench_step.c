@@ -6,11 +6,11 @@
 #include "bench.h"
 #include "checkpoint/checkpoint.h"
 #include "compile/values.h"
+#include "engine/engine.h"
 #include "options.h"
 #include "passes/flops.h"
 #include "samples.h"
 #include "step_profile.h"
-#include "train/engine.h"
 
 #define WARM_UP     2    /* steps that are not counted */
 #define LIMIT       0.05 /* share of its time that a clean step may wait for processors */
@@ -157,7 +157,7 @@ static void print_text(struct step_bench *bench, const struct samples_summary *s
 
     printf("%s: %lld sequences of %lld tokens, %s, %s, on %s\n", bench->config->model.preset,
            (long long)request->global_batch, (long long)request->sequence,
-           request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32", request->exact ? "exact" : "free order",
+           request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32", request->exact ? "exact" : "unordered",
            bench->engine.chosen.device->info.name);
     printf("step       %12.3f ms   median of %lld, from %.3f to %.3f; threads waited for a processor up to %.1f %% of "
            "it\n",

@@ -6,10 +6,10 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/verify.h"
 #include "command.h"
+#include "conversion/export.h"
+#include "conversion/import.h"
 #include "llmrun/types.h"
 #include "options.h"
-#include "train/export.h"
-#include "train/import.h"
 
 static const char *condition_name(enum checkpoint_condition condition)
 {

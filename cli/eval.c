@@ -4,9 +4,9 @@
 #include "base/text.h"
 #include "command.h"
 #include "data/corpus.h"
+#include "engine/request.h"
+#include "engine/stored_model.h"
 #include "options.h"
-#include "train/request.h"
-#include "train/stored_model.h"
 
 extern char **environ;
 

@@ -5,11 +5,11 @@
 #include "base/clock.h"
 #include "command.h"
 #include "data/text_stream.h"
+#include "engine/generate.h"
+#include "engine/request.h"
+#include "engine/stored_model.h"
 #include "options.h"
-#include "train/generate.h"
-#include "train/request.h"
 #include "train/stop.h"
-#include "train/stored_model.h"
 
 extern char **environ;
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/nearest.h"
+#include "base/edit_distance.h"
 #include "command.h"
 #include "plugin/guard.h"
 #include "process.h"
@@ -51,9 +51,9 @@ static int unknown_command(const char *name, struct error *error)
     int near_distance = 0;
 
     for (int i = 0; i < COMMANDS; i++) {
-        int distance = nearest_distance(name, commands[i].name);
+        int distance = edit_distance(name, commands[i].name);
 
-        if (nearest_is_typo(name, distance) && (near == NULL || distance < near_distance)) {
+        if (edit_distance_is_typo(name, distance) && (near == NULL || distance < near_distance)) {
             near = commands[i].name;
             near_distance = distance;
         }

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nearest.h"
+#include "base/edit_distance.h"
 #include "checkpoint/checkpoint.h"
 #include "config/keys.h"
 #include "config/scalar.h"
-#include "train/path_defaults.h"
+#include "engine/path_defaults.h"
 
 extern char **environ;
 
@@ -179,11 +179,11 @@ static int unknown_flag(const struct walk *walk, const char *flag, size_t flag_b
     memmove(name, name + strspn(name, "-"), sizeof name - strspn(name, "-"));
     for (int i = 0; i < usage->option_count + SHORTHANDS; i++) {
         const char *other = i < usage->option_count ? usage->options[i].name : shorthands[i - usage->option_count].name;
-        int distance = nearest_distance(name, other);
+        int distance = edit_distance(name, other);
 
         if (i >= usage->option_count && !takes_shorthand(usage, i - usage->option_count))
             continue;
-        if (nearest_is_typo(name, distance) && (near == NULL || distance < near_distance)) {
+        if (edit_distance_is_typo(name, distance) && (near == NULL || distance < near_distance)) {
             near = other;
             near_distance = distance;
         }

@@ -3,12 +3,12 @@
 
 #include "checkpoint/checkpoint.h"
 #include "command.h"
+#include "engine/chosen_device.h"
+#include "engine/request.h"
 #include "options.h"
 #include "passes/flops.h"
 #include "program/text.h"
 #include "runtime/device_compile.h"
-#include "train/chosen_device.h"
-#include "train/request.h"
 
 static void print_sums(const struct compiled *compiled, const struct compile_request *request)
 {
@@ -20,7 +20,7 @@ static void print_sums(const struct compiled *compiled, const struct compile_req
                (long long)parts, (long long)(request->global_batch / parts), (long long)form->position_parts,
                (long long)form->feature_parts);
     else
-        puts("sums       in free order");
+        puts("sums       unordered");
 }
 
 /* Slots: how many microbatches wait in each pool, for the chunks together. */

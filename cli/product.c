@@ -218,7 +218,7 @@ static int allocate(struct product_run *run, struct error *error)
     if (status == STATUS_OK)
         status = host_buffer_create(run->device, STAGING_BYTES, &run->staging, error);
     if (status == STATUS_OK)
-        status = stream_create(run->device, LLMRUN_LANE_COMPUTE, &run->stream, error);
+        status = stream_create(run->device, LLMRUN_STREAM_COMPUTE, &run->stream, error);
     if (status == STATUS_OK)
         status = event_create(run->device, &run->start, error);
     return status == STATUS_OK ? event_create(run->device, &run->end, error) : status;

@@ -4,7 +4,7 @@
 #ifndef LLMRUN_CLI_PRODUCT_H
 #define LLMRUN_CLI_PRODUCT_H
 
-#include "plugin/stream.h"
+#include "hal/stream.h"
 
 enum product_kind {
     PRODUCT_FORWARD,     /* y [rows, outputs] = x [rows, inputs] w [outputs, inputs]^T */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "hal/device.h"
 #include "op_form.h"
-#include "plugin/device.h"
 
 #define MAX_COLUMNS 16
 
@@ -54,7 +54,7 @@ static int ask(struct device *device, const struct op_info *info, uint32_t dtype
 
     reason[0] = '\0';
     for (int whole = 0; whole < 2; whole++) {
-        struct llmrun_answer answer;
+        struct llmrun_op_support answer;
         struct op_form form;
         int status;
 

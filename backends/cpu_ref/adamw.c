@@ -27,7 +27,7 @@ static void adamw_exact(const struct kernel_call *call)
     float root = 1.0f / scalar(call, LLMRUN_ADAMW_BIAS_CORRECTION, 1);
     float beta1 = attributes->beta1, beta2 = attributes->beta2;
 
-    if (*(const uint32_t *)call->operands[LLMRUN_ADAMW_FINITE] == 0)
+    if (*(const uint32_t *)call->operands[LLMRUN_ADAMW_FOUND_INF] != 0)
         return;
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_ADAMW_PARAMETER); i++) {
         float p = reference_read(call, LLMRUN_ADAMW_PARAMETER, i);
@@ -50,7 +50,7 @@ static void adamw_double(const struct kernel_call *call)
     double correction2 = scalar(call, LLMRUN_ADAMW_BIAS_CORRECTION, 1);
     double beta1 = attributes->beta1, beta2 = attributes->beta2;
 
-    if (*(const uint32_t *)call->operands[LLMRUN_ADAMW_FINITE] == 0)
+    if (*(const uint32_t *)call->operands[LLMRUN_ADAMW_FOUND_INF] != 0)
         return;
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_ADAMW_PARAMETER); i++) {
         double p = reference_read_double(call, LLMRUN_ADAMW_PARAMETER, i);

@@ -1,4 +1,4 @@
-/* add, cast, fold and reduce */
+/* add, cast, reduce_rows and reduce */
 #include "cpu_ref/chain.h"
 #include "cpu_ref/reference.h"
 
@@ -33,15 +33,15 @@ struct group {
 
 static struct group group_of(const struct kernel_call *call, int64_t index)
 {
-    int64_t columns = reference_extent(call, LLMRUN_FOLD_X, 1);
-    int64_t groups = reference_elements(call, LLMRUN_FOLD_Y) / columns;
+    int64_t columns = reference_extent(call, LLMRUN_REDUCE_ROWS_X, 1);
+    int64_t groups = reference_elements(call, LLMRUN_REDUCE_ROWS_Y) / columns;
 
-    return (struct group){call, index, columns, reference_extent(call, LLMRUN_FOLD_X, 0) / groups};
+    return (struct group){call, index, columns, reference_extent(call, LLMRUN_REDUCE_ROWS_X, 0) / groups};
 }
 
 static double element_double(const struct group *group, int64_t row)
 {
-    return reference_read_double(group->call, LLMRUN_FOLD_X,
+    return reference_read_double(group->call, LLMRUN_REDUCE_ROWS_X,
                                  (group->index / group->columns * group->rows + row) * group->columns +
                                      group->index % group->columns);
 }
@@ -51,24 +51,24 @@ static float element(const void *context, int64_t row)
     return (float)element_double(context, row);
 }
 
-static void fold_exact(const struct kernel_call *call)
+static void reduce_rows_exact(const struct kernel_call *call)
 {
-    for (int64_t i = 0; i < reference_elements(call, LLMRUN_FOLD_Y); i++) {
+    for (int64_t i = 0; i < reference_elements(call, LLMRUN_REDUCE_ROWS_Y); i++) {
         struct group group = group_of(call, i);
 
-        reference_write(call, LLMRUN_FOLD_Y, i, chain_tree(element, &group, 0, group.rows));
+        reference_write(call, LLMRUN_REDUCE_ROWS_Y, i, chain_tree(element, &group, 0, group.rows));
     }
 }
 
-static void fold_double(const struct kernel_call *call)
+static void reduce_rows_double(const struct kernel_call *call)
 {
-    for (int64_t i = 0; i < reference_elements(call, LLMRUN_FOLD_Y); i++) {
+    for (int64_t i = 0; i < reference_elements(call, LLMRUN_REDUCE_ROWS_Y); i++) {
         struct group group = group_of(call, i);
         double sum = 0;
 
         for (int64_t row = 0; row < group.rows; row++)
             sum += element_double(&group, row);
-        reference_write(call, LLMRUN_FOLD_Y, i, sum);
+        reference_write(call, LLMRUN_REDUCE_ROWS_Y, i, sum);
     }
 }
 
@@ -86,5 +86,5 @@ static void reduce(const struct kernel_call *call)
 
 REFERENCE_KERNELS(add, "ccc", 0, add_exact, add_double)
 REFERENCE_KERNELS(cast, "ee", 0, cast, cast)
-REFERENCE_KERNELS(fold, "ff", 0, fold_exact, fold_double)
+REFERENCE_KERNELS(reduce_rows, "ff", 0, reduce_rows_exact, reduce_rows_double)
 REFERENCE_KERNELS(reduce, "fff", 0, reduce, reduce)

@@ -127,7 +127,7 @@ static void clip(const struct kernel_call *call)
     const double *roots = call->operands[LLMRUN_CLIP_ROOTS];
     const double *losses = call->operands[LLMRUN_CLIP_LOSSES];
     double total = 0, norm, scale = 1;
-    uint32_t finite;
+    uint32_t found_inf;
 
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_CLIP_ROOTS); i++)
         total += roots[i];
@@ -135,13 +135,13 @@ static void clip(const struct kernel_call *call)
     if (attributes->max_norm > 0 && attributes->max_norm / (norm + 1e-6) < 1)
         scale = attributes->max_norm / (norm + 1e-6);
     /* Once 0 it stays 0: no later step is taken on top of one that was not. */
-    finite = *(const uint32_t *)call->operands[LLMRUN_CLIP_FINITE] != 0 && isfinite((float)norm) ? 1 : 0;
+    found_inf = *(const uint32_t *)call->operands[LLMRUN_CLIP_FOUND_INF] != 0 || !isfinite((float)norm) ? 1 : 0;
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_CLIP_LOSSES); i++)
         if (!isfinite(losses[i]))
-            finite = 0;
+            found_inf = 1;
     *(float *)call->operands[LLMRUN_CLIP_SCALE] = (float)scale;
     *(float *)call->operands[LLMRUN_CLIP_NORM] = (float)norm;
-    *(uint32_t *)call->operands[LLMRUN_CLIP_FINITE] = finite;
+    *(uint32_t *)call->operands[LLMRUN_CLIP_FOUND_INF] = found_inf;
 }
 
 REFERENCE_KERNELS(sum_squares, "fd", 0, sum_squares_exact, sum_squares_double)

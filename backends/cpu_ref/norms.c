@@ -10,27 +10,38 @@
 
 /* Operands. */
 struct norm {
-    int x, residual, gain, bias, y, sum, mean, rstd;
+    int x, residual, weight, bias, y, sum, mean, rstd;
 };
 
-static const struct norm layernorm = {LLMRUN_LAYERNORM_X,    LLMRUN_LAYERNORM_RESIDUAL, LLMRUN_LAYERNORM_GAIN,
-                                      LLMRUN_LAYERNORM_BIAS, LLMRUN_LAYERNORM_Y,        LLMRUN_LAYERNORM_SUM,
+static const struct norm layernorm = {LLMRUN_LAYERNORM_X,    LLMRUN_LAYERNORM_RESIDUAL, LLMRUN_LAYERNORM_WEIGHT,
+                                      LLMRUN_LAYERNORM_BIAS, LLMRUN_LAYERNORM_Y,        LLMRUN_LAYERNORM_RESIDUAL_OUT,
                                       LLMRUN_LAYERNORM_MEAN, LLMRUN_LAYERNORM_RSTD};
-static const struct norm rmsnorm = {
-    LLMRUN_RMSNORM_X,   LLMRUN_RMSNORM_RESIDUAL, LLMRUN_RMSNORM_GAIN, NONE, LLMRUN_RMSNORM_Y, LLMRUN_RMSNORM_SUM, NONE,
-    LLMRUN_RMSNORM_RSTD};
+static const struct norm rmsnorm = {LLMRUN_RMSNORM_X,
+                                    LLMRUN_RMSNORM_RESIDUAL,
+                                    LLMRUN_RMSNORM_WEIGHT,
+                                    NONE,
+                                    LLMRUN_RMSNORM_Y,
+                                    LLMRUN_RMSNORM_RESIDUAL_OUT,
+                                    NONE,
+                                    LLMRUN_RMSNORM_RSTD};
 
 struct norm_grad {
-    int dy, sum, gain, mean, rstd, dsum, dx, dgain, dbias;
+    int dy, sum, weight, mean, rstd, dsum, dx, dweight, dbias;
 };
 
 static const struct norm_grad layernorm_grad = {
-    LLMRUN_LAYERNORM_GRAD_DY,   LLMRUN_LAYERNORM_GRAD_SUM,   LLMRUN_LAYERNORM_GRAD_GAIN,
-    LLMRUN_LAYERNORM_GRAD_MEAN, LLMRUN_LAYERNORM_GRAD_RSTD,  LLMRUN_LAYERNORM_GRAD_DSUM,
-    LLMRUN_LAYERNORM_GRAD_DX,   LLMRUN_LAYERNORM_GRAD_DGAIN, LLMRUN_LAYERNORM_GRAD_DBIAS};
-static const struct norm_grad rmsnorm_grad = {
-    LLMRUN_RMSNORM_GRAD_DY,   LLMRUN_RMSNORM_GRAD_SUM, LLMRUN_RMSNORM_GRAD_GAIN,  NONE, LLMRUN_RMSNORM_GRAD_RSTD,
-    LLMRUN_RMSNORM_GRAD_DSUM, LLMRUN_RMSNORM_GRAD_DX,  LLMRUN_RMSNORM_GRAD_DGAIN, NONE};
+    LLMRUN_LAYERNORM_GRAD_DY,   LLMRUN_LAYERNORM_GRAD_RESIDUAL_OUT, LLMRUN_LAYERNORM_GRAD_WEIGHT,
+    LLMRUN_LAYERNORM_GRAD_MEAN, LLMRUN_LAYERNORM_GRAD_RSTD,         LLMRUN_LAYERNORM_GRAD_DRESIDUAL_OUT,
+    LLMRUN_LAYERNORM_GRAD_DX,   LLMRUN_LAYERNORM_GRAD_DWEIGHT,      LLMRUN_LAYERNORM_GRAD_DBIAS};
+static const struct norm_grad rmsnorm_grad = {LLMRUN_RMSNORM_GRAD_DY,
+                                              LLMRUN_RMSNORM_GRAD_RESIDUAL_OUT,
+                                              LLMRUN_RMSNORM_GRAD_WEIGHT,
+                                              NONE,
+                                              LLMRUN_RMSNORM_GRAD_RSTD,
+                                              LLMRUN_RMSNORM_GRAD_DRESIDUAL_OUT,
+                                              LLMRUN_RMSNORM_GRAD_DX,
+                                              LLMRUN_RMSNORM_GRAD_DWEIGHT,
+                                              NONE};
 
 static int has(const struct kernel_call *call, int operand)
 {
@@ -68,8 +79,8 @@ static void norm_exact(const struct kernel_call *call, const struct norm *norm, 
         for (int64_t c = 0; c < channels; c++) {
             float value = row_value(call, norm, row + c);
             float xhat = (value - mean) * rstd;
-            float gain = reference_read(call, norm->gain, c);
-            float y = has(call, norm->bias) ? fmaf(xhat, gain, reference_read(call, norm->bias, c)) : xhat * gain;
+            float weight = reference_read(call, norm->weight, c);
+            float y = has(call, norm->bias) ? fmaf(xhat, weight, reference_read(call, norm->bias, c)) : xhat * weight;
 
             reference_write(call, norm->y, row + c, y);
             if (has(call, norm->sum))
@@ -98,7 +109,7 @@ static void norm_double(const struct kernel_call *call, const struct norm *norm,
         rstd = 1 / sqrt(variance + epsilon);
         for (int64_t c = 0; c < channels; c++) {
             double value = row_value(call, norm, row + c);
-            double y = (value - mean) * rstd * reference_read_double(call, norm->gain, c);
+            double y = (value - mean) * rstd * reference_read_double(call, norm->weight, c);
 
             if (has(call, norm->bias))
                 y += reference_read_double(call, norm->bias, c);
@@ -131,15 +142,15 @@ static double normalized_double(const struct kernel_call *call, const struct nor
     return (reference_read_double(call, grad->sum, i) - mean) * reference_read_double(call, grad->rstd, token);
 }
 
-/* dy gain */
+/* dy weight */
 static float scaled(const struct kernel_call *call, const struct norm_grad *grad, int64_t row, int64_t c)
 {
-    return reference_read(call, grad->dy, row + c) * reference_read(call, grad->gain, c);
+    return reference_read(call, grad->dy, row + c) * reference_read(call, grad->weight, c);
 }
 
 static double scaled_double(const struct kernel_call *call, const struct norm_grad *grad, int64_t row, int64_t c)
 {
-    return reference_read_double(call, grad->dy, row + c) * reference_read_double(call, grad->gain, c);
+    return reference_read_double(call, grad->dy, row + c) * reference_read_double(call, grad->weight, c);
 }
 
 static void input_grad_exact(const struct kernel_call *call, const struct norm_grad *grad, int64_t token,
@@ -191,14 +202,14 @@ static void input_grad_double(const struct kernel_call *call, const struct norm_
     }
 }
 
-static float dgain_step(const struct kernel_call *call, int64_t token, int64_t i, float c)
+static float dweight_step(const struct kernel_call *call, int64_t token, int64_t i, float c)
 {
     const struct norm_grad *grad = grad_of(call);
 
     return fmaf(reference_read(call, grad->dy, i), normalized(call, grad, token, i), c);
 }
 
-static double dgain_term(const struct kernel_call *call, int64_t token, int64_t i)
+static double dweight_term(const struct kernel_call *call, int64_t token, int64_t i)
 {
     const struct norm_grad *grad = grad_of(call);
 
@@ -226,8 +237,8 @@ static void norm_grad_exact(const struct kernel_call *call, const struct token_r
 
     for (int64_t token = 0; token < rows->tokens; token++)
         input_grad_exact(call, grad, token, reference_extent(call, grad->dy, 1));
-    if (has(call, grad->dgain))
-        token_rows_chains(call, rows, grad->dgain, dgain_step);
+    if (has(call, grad->dweight))
+        token_rows_chains(call, rows, grad->dweight, dweight_step);
     if (has(call, grad->dbias))
         token_rows_chains(call, rows, grad->dbias, dbias_step);
 }
@@ -238,8 +249,8 @@ static void norm_grad_double(const struct kernel_call *call, const struct token_
 
     for (int64_t token = 0; token < rows->tokens; token++)
         input_grad_double(call, grad, token, reference_extent(call, grad->dy, 1));
-    if (has(call, grad->dgain))
-        token_rows_sums(call, rows, grad->dgain, dgain_term);
+    if (has(call, grad->dweight))
+        token_rows_sums(call, rows, grad->dweight, dweight_term);
     if (has(call, grad->dbias))
         token_rows_sums(call, rows, grad->dbias, dbias_term);
 }
@@ -290,7 +301,7 @@ static void rows_double(const struct kernel_call *call, const struct token_rows 
     token_rows_sums(call, rows, LLMRUN_BIAS_GRAD_DBIAS, dbias_term);
 }
 
-ROWS_KERNELS(layernorm_grad, "ccfffccff", 1u << LLMRUN_LAYERNORM_GRAD_DGAIN | 1u << LLMRUN_LAYERNORM_GRAD_DBIAS,
+ROWS_KERNELS(layernorm_grad, "ccfffccff", 1u << LLMRUN_LAYERNORM_GRAD_DWEIGHT | 1u << LLMRUN_LAYERNORM_GRAD_DBIAS,
              norm_grad_exact, norm_grad_double)
-ROWS_KERNELS(rmsnorm_grad, "ccffccf", 1u << LLMRUN_RMSNORM_GRAD_DGAIN, norm_grad_exact, norm_grad_double)
+ROWS_KERNELS(rmsnorm_grad, "ccffccf", 1u << LLMRUN_RMSNORM_GRAD_DWEIGHT, norm_grad_exact, norm_grad_double)
 ROWS_KERNELS(bias_grad, "cf", 1u << LLMRUN_BIAS_GRAD_DBIAS, rows_exact, rows_double)

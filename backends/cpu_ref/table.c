@@ -22,7 +22,7 @@ const struct kernel *const *reference_candidates(uint16_t op, int isa, uint32_t 
 const struct kernel_set cpu_ref_kernel_set = {
     .name = "cpu-ref",
     .version = "0.1.0",
-    .rank = 0,
+    .priority = 0,
     .exact = 1,
     .candidates = reference_candidates,
 };

@@ -61,7 +61,7 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
         return fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d; null has device 0 alone", (int)index);
     memset(&found, 0, sizeof(found));
     found.size = size;
-    found.lanes = 1;
+    found.streams = 1;
     found.alignment = ALIGNMENT;
     strcpy(found.name, "null");
     strcpy(found.architecture, "null");
@@ -86,7 +86,7 @@ static void device_close(struct llmrun_device *device)
     free(device);
 }
 
-static int32_t device_quiesce(struct llmrun_device *device, struct llmrun_error *error)
+static int32_t device_synchronize(struct llmrun_device *device, struct llmrun_error *error)
 {
     return LLMRUN_OK;
 }
@@ -128,11 +128,11 @@ static void memory_free(struct llmrun_device *device, uint64_t address)
 
 /* ---- streams -- */
 
-static int32_t stream_create(struct llmrun_device *device, uint32_t lane, struct llmrun_stream **stream,
+static int32_t stream_create(struct llmrun_device *device, uint32_t kind, struct llmrun_stream **stream,
                              struct llmrun_error *error)
 {
-    if (lane < LLMRUN_LANE_COMPUTE || lane > LLMRUN_LANE_COMMUNICATION)
-        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "lane %u is unknown", (unsigned)lane);
+    if (kind < LLMRUN_STREAM_COMPUTE || kind > LLMRUN_STREAM_COMMUNICATION)
+        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "stream kind %u is unknown", (unsigned)kind);
     *stream = calloc(1, sizeof(**stream));
     if (*stream == NULL)
         return fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a stream");
@@ -221,7 +221,7 @@ static int32_t event_elapsed(struct llmrun_event *start, struct llmrun_event *en
 
 /* ---- ops -- */
 
-static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
                             struct llmrun_error *error)
 {
     answer->support = LLMRUN_SUPPORT_NO;
@@ -260,7 +260,7 @@ static const struct llmrun_device_table device_table = {
     .info = device_info,
     .open = device_open,
     .close = device_close,
-    .quiesce = device_quiesce,
+    .synchronize = device_synchronize,
     .memory_alloc = memory_alloc,
     .memory_free = memory_free,
     .host_alloc = host_alloc,
@@ -291,7 +291,7 @@ static const struct llmrun_backend backend = {
     .size = sizeof(struct llmrun_backend),
     .abi_major = LLMRUN_ABI_MAJOR,
     .abi_minor = LLMRUN_ABI_MINOR,
-    .rank = 0, /* never chosen by `backend: auto` */
+    .priority = 0, /* never chosen by `backend: auto` */
     .name = "null",
     .version = "0.1.0",
     .vendor = "llmrun",

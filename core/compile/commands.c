@@ -166,7 +166,7 @@ static void list_init(struct listing *listing)
     /* Device memory holds anything at first; the optimizer's moments start from zero. */
     put_plain(listing, COMMAND_FILL, LANE_COMPUTE, REGION_STATE);
     launch_all(listing, SECTION_INIT);
-    launch_all(listing, SECTION_REFRESH);
+    launch_all(listing, SECTION_CAST_WEIGHTS);
     end(listing);
 }
 
@@ -193,8 +193,8 @@ int commands_make(const struct program *program, const struct pipeline *pipeline
         case JOB_INIT:
             list_init(&listing);
             break;
-        case JOB_REFRESH:
-            list_kind(&listing, SECTION_REFRESH, true);
+        case JOB_CAST_WEIGHTS:
+            list_kind(&listing, SECTION_CAST_WEIGHTS, true);
             break;
         case JOB_STEP:
             if (pipeline->ranks != NULL)
@@ -227,7 +227,7 @@ void commands_free(struct commands *commands)
 
 const char *job_name(enum job job)
 {
-    static const char *const names[JOBS] = {"init", "refresh", "step", "evaluate", "prefill", "decode"};
+    static const char *const names[JOBS] = {"init", "cast_weights", "step", "evaluate", "prefill", "decode"};
 
     return job < JOBS ? names[job] : "?";
 }

@@ -8,9 +8,9 @@
 #include "passes/memory_plan.h"
 
 enum job {
-    JOB_INIT,    /* initial parameters, zeros in the state, then refresh */
-    JOB_REFRESH, /* what is derived from parameters */
-    JOB_STEP,    /* the schedule, then the update */
+    JOB_INIT,         /* initial parameters, zeros in the state, then cast_weights */
+    JOB_CAST_WEIGHTS, /* what is derived from parameters */
+    JOB_STEP,         /* the schedule, then the update */
     JOB_EVALUATE,
     JOB_PREFILL, /* tokens into the caches, logits of one of them */
     JOB_DECODE,  /* one token more */

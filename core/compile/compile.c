@@ -53,7 +53,7 @@ static int run_passes(const struct compile_request *request, const struct reduct
     update.exact = form->exact;
     status = pass_reduction_order(program, form, error);
     if (status == STATUS_OK && request->train)
-        status = pass_update(program, &update, error);
+        status = pass_optimizer(program, &update, error);
     if (status == STATUS_OK)
         status = pass_precision(program, request->compute_dtype, error);
     if (status == STATUS_OK)
@@ -75,7 +75,7 @@ static void find_added(const struct program *program, struct io_values *io)
     io->learning_rate = program_find(program, "learning_rate");
     io->bias_correction = program_find(program, "bias_correction");
     io->grad_norm = program_find(program, "grad_norm");
-    io->finite = program_find(program, "finite");
+    io->found_inf = program_find(program, "found_inf");
 }
 
 static int make_schedule(const struct compile_request *request, struct compiled *compiled, struct error *error)

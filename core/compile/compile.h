@@ -7,9 +7,9 @@
 
 #include "compile/compiled.h"
 #include "model/model.h"
+#include "passes/optimizer.h"
 #include "passes/recompute.h"
 #include "passes/reduction_order.h"
-#include "passes/update.h"
 
 /* Asks a device about all ops and sections of what is compiled so far, everything but the memory plan:
  * *workspace_bytes is the most that a launch needs. An op that it cannot do is an error with its reason. */

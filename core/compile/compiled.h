@@ -30,7 +30,7 @@ struct io_values {
     int32_t losses;               /* f64 [global batch], one sum a sequence */
     int32_t microbatch_losses;    /* f64 [microbatch]; copied to `losses` when they are made */
     int32_t grad_norm;            /* f32 [1] */
-    int32_t finite;               /* u32 [1] */
+    int32_t found_inf;            /* u32 [1] */
     int32_t evaluate_losses;      /* f64 [batch of an evaluation] */
     int32_t prefill_cached;       /* i32 [1], rows that the caches hold before */
     int32_t prefill_row;          /* i32 [1], the row of a prefill whose logits are wanted */

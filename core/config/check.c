@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "config/keys.h"
-#include "config/levels.h"
+#include "config/precedence.h"
 
 static bool holds_tokenizer(const char *folder)
 {

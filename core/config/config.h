@@ -82,7 +82,7 @@ struct config {
 };
 
 /* A flag --key value: key is "section.key" or "model.overrides.name". A text and a single name of a list stand there as
- * they are; other values are YAML (levels.h). */
+ * they are; other values are YAML (precedence.h). */
 struct config_flag {
     const char *key;
     const char *value;

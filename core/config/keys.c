@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/nearest.h"
+#include "base/edit_distance.h"
 
 #define FIXED   CONFIG_FIXED
 #define CONTENT CONFIG_CONTENT
@@ -103,14 +103,14 @@ int config_nearest(const char *dotted)
 
     for (int i = 0; i < CONFIG_KEYS; i++) {
         const struct config_key *key = &config_keys[i];
-        int whole = nearest_distance(dotted, key->dotted);
-        int alone = nearest_distance(name, key->name);
+        int whole = edit_distance(dotted, key->dotted);
+        int alone = edit_distance(name, key->name);
         int distance;
 
         /* The right name in the wrong section counts as one mistake more. */
-        if (!nearest_is_typo(name, alone))
+        if (!edit_distance_is_typo(name, alone))
             alone = 1000;
-        if (!nearest_is_typo(dotted, whole))
+        if (!edit_distance_is_typo(dotted, whole))
             whole = 1000;
         distance = whole <= alone + 1 ? whole : alone + 1;
         if (distance < 1000 && (best < 0 || distance < best_distance)) {

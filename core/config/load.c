@@ -2,19 +2,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/edit_distance.h"
 #include "base/file.h"
-#include "base/nearest.h"
 #include "config/document.h"
 #include "config/keys.h"
-#include "config/levels.h"
+#include "config/precedence.h"
 #include "config/value.h"
 
 static int load_defaults(struct config *config, struct error *error)
 {
     for (int key = 0; key < CONFIG_KEYS; key++) {
         const char *standard = config_keys[key].standard;
-        int status = level_set(config, config_keys[key].dotted, "default", standard,
-                               (struct config_source){.level = CONFIG_DEFAULT}, error);
+        int status = precedence_set(config, config_keys[key].dotted, "default", standard,
+                                    (struct config_source){.level = CONFIG_DEFAULT}, error);
 
         if (status != STATUS_OK)
             return status;
@@ -29,9 +29,9 @@ static const char *nearest_section(const char *name)
     int best_distance = 0;
 
     for (const struct config_section *section = config_sections; section->name != NULL; section++) {
-        int distance = nearest_distance(name, section->name);
+        int distance = edit_distance(name, section->name);
 
-        if (nearest_is_typo(name, distance) && (best == NULL || distance < best_distance)) {
+        if (edit_distance_is_typo(name, distance) && (best == NULL || distance < best_distance)) {
             best = section->name;
             best_distance = distance;
         }
@@ -159,12 +159,12 @@ int config_load(struct config *config, const struct config_inputs *inputs, struc
     if (status == STATUS_OK && (inputs->file != NULL || inputs->text != NULL)) {
         status = load_file(config, inputs, error);
         if (status == STATUS_OK)
-            status = level_end(config, CONFIG_FILE, error);
+            status = precedence_end(config, CONFIG_FILE, error);
     }
     if (status == STATUS_OK)
-        status = level_environment(config, inputs->command, inputs->environment, error);
+        status = precedence_environment(config, inputs->command, inputs->environment, error);
     if (status == STATUS_OK)
-        status = level_flags(config, inputs->flags, inputs->flag_count, error);
+        status = precedence_flags(config, inputs->flags, inputs->flag_count, error);
     if (status == STATUS_OK)
         status = config_follow_path(config, error);
     if (status == STATUS_OK)

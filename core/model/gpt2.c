@@ -108,38 +108,38 @@ int32_t gpt2_build_head(struct builder *b, const struct model_config *config)
                      model_padded_vocabulary(config), config->n_embd);
 }
 
-/* Weights are normal with deviation initializer_range; what is added to the residual stream is scaled by 1/sqrt(2
+/* Weights are normal with std initializer_range; what is added to the residual stream is scaled by 1/sqrt(2
  * layers) (section 2.3 of the paper). Biases are 0, norms 1. */
 void gpt2_build_init(struct builder *b, const struct model_config *config, uint64_t seed)
 {
-    const float deviation = (float)config->initializer_range;
+    const float std = (float)config->initializer_range;
     const float residual = (float)(config->initializer_range / sqrt(2.0 * (double)config->n_layer));
     struct gpt2 model;
 
     outer_parameters(b, config, &model);
-    parameter_init(b, seed, model.wte, 0, deviation);
-    parameter_init(b, seed, model.wpe, 0, deviation);
+    parameter_init(b, seed, model.wte, 0, std);
+    parameter_init(b, seed, model.wpe, 0, std);
     parameter_init(b, seed, model.ln_f_weight, 1, 0);
     parameter_init(b, seed, model.ln_f_bias, 0, 0);
     if (!config->tie_word_embeddings)
-        parameter_init(b, seed, gpt2_build_head(b, config), 0, deviation);
+        parameter_init(b, seed, gpt2_build_head(b, config), 0, std);
     for (int i = 0; i < config->n_layer; i++) {
         struct gpt2_layer l;
 
         layer_parameters(b, config, i, &l);
         parameter_init(b, seed, l.ln_1_weight, 1, 0);
         parameter_init(b, seed, l.ln_1_bias, 0, 0);
-        parameter_init(b, seed, l.q_weight, 0, deviation);
+        parameter_init(b, seed, l.q_weight, 0, std);
         parameter_init(b, seed, l.q_bias, 0, 0);
-        parameter_init(b, seed, l.k_weight, 0, deviation);
+        parameter_init(b, seed, l.k_weight, 0, std);
         parameter_init(b, seed, l.k_bias, 0, 0);
-        parameter_init(b, seed, l.v_weight, 0, deviation);
+        parameter_init(b, seed, l.v_weight, 0, std);
         parameter_init(b, seed, l.v_bias, 0, 0);
         parameter_init(b, seed, l.proj_weight, 0, residual);
         parameter_init(b, seed, l.proj_bias, 0, 0);
         parameter_init(b, seed, l.ln_2_weight, 1, 0);
         parameter_init(b, seed, l.ln_2_bias, 0, 0);
-        parameter_init(b, seed, l.fc_weight, 0, deviation);
+        parameter_init(b, seed, l.fc_weight, 0, std);
         parameter_init(b, seed, l.fc_bias, 0, 0);
         parameter_init(b, seed, l.out_weight, 0, residual);
         parameter_init(b, seed, l.out_bias, 0, 0);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nearest.h"
+#include "base/edit_distance.h"
 #include "base/text.h"
 
 #define EXTENT_MAX (1 << 30)
@@ -161,9 +161,9 @@ static int unknown_key(enum model_family family, const char *where, int wrong, c
     int status;
 
     for (const struct key *key = families[family]; key->name != NULL; key++) {
-        int distance = nearest_distance(name, key->name);
+        int distance = edit_distance(name, key->name);
 
-        if (nearest_is_typo(name, distance) && (near == NULL || distance < nearest)) {
+        if (edit_distance_is_typo(name, distance) && (near == NULL || distance < nearest)) {
             near = key->name;
             nearest = distance;
         }

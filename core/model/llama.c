@@ -108,29 +108,29 @@ int32_t llama_build_head(struct builder *b, const struct model_config *config)
                      model_padded_vocabulary(config), config->n_embd);
 }
 
-/* All matrices are normal with deviation initializer_range, norms are 1: LlamaPreTrainedModel of transformers. */
+/* All matrices are normal with std initializer_range, norms are 1: LlamaPreTrainedModel of transformers. */
 void llama_build_init(struct builder *b, const struct model_config *config, uint64_t seed)
 {
-    const float deviation = (float)config->initializer_range;
+    const float std = (float)config->initializer_range;
     struct llama model;
 
     outer_parameters(b, config, &model);
-    parameter_init(b, seed, model.embed_tokens, 0, deviation);
+    parameter_init(b, seed, model.embed_tokens, 0, std);
     parameter_init(b, seed, model.norm, 1, 0);
     if (!config->tie_word_embeddings)
-        parameter_init(b, seed, llama_build_head(b, config), 0, deviation);
+        parameter_init(b, seed, llama_build_head(b, config), 0, std);
     for (int i = 0; i < config->n_layer; i++) {
         struct llama_layer l;
 
         layer_parameters(b, config, i, &l);
         parameter_init(b, seed, l.input_norm, 1, 0);
-        parameter_init(b, seed, l.q_proj, 0, deviation);
-        parameter_init(b, seed, l.k_proj, 0, deviation);
-        parameter_init(b, seed, l.v_proj, 0, deviation);
-        parameter_init(b, seed, l.o_proj, 0, deviation);
+        parameter_init(b, seed, l.q_proj, 0, std);
+        parameter_init(b, seed, l.k_proj, 0, std);
+        parameter_init(b, seed, l.v_proj, 0, std);
+        parameter_init(b, seed, l.o_proj, 0, std);
         parameter_init(b, seed, l.post_norm, 1, 0);
-        parameter_init(b, seed, l.gate_proj, 0, deviation);
-        parameter_init(b, seed, l.up_proj, 0, deviation);
-        parameter_init(b, seed, l.down_proj, 0, deviation);
+        parameter_init(b, seed, l.gate_proj, 0, std);
+        parameter_init(b, seed, l.up_proj, 0, std);
+        parameter_init(b, seed, l.down_proj, 0, std);
     }
 }

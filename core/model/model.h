@@ -25,7 +25,7 @@ struct model_config {
     int64_t n_positions; /* context */
     int64_t vocab_size;
     double layer_norm_epsilon;
-    double initializer_range; /* deviation of initial weights */
+    double initializer_range; /* std of initial weights */
     bool tie_word_embeddings; /* the head is the token embedding */
 
     /* LLaMA only: rotary positions, core/model/rope.h */

@@ -22,7 +22,7 @@ int32_t parameter_build(struct builder *builder, const char *layers, int layer, 
     return value;
 }
 
-void parameter_init(struct builder *builder, uint64_t seed, int32_t value, float mean, float deviation)
+void parameter_init(struct builder *builder, uint64_t seed, int32_t value, float mean, float std)
 {
     struct llmrun_init_attributes attributes = {0};
     int32_t operands[LLMRUN_INIT_OPERANDS] = {value};
@@ -30,8 +30,8 @@ void parameter_init(struct builder *builder, uint64_t seed, int32_t value, float
     if (builder->status != STATUS_OK)
         return;
     attributes.key = hash_text(builder->program->values[value].name) ^ seed * 0x9E3779B97F4A7C15u;
-    attributes.distribution = deviation > 0 ? LLMRUN_INIT_NORMAL : LLMRUN_INIT_CONSTANT;
+    attributes.distribution = std > 0 ? LLMRUN_INIT_NORMAL : LLMRUN_INIT_CONSTANT;
     attributes.a = mean;
-    attributes.b = deviation;
+    attributes.b = std;
     builder_emit(builder, LLMRUN_OP_INIT, &attributes, operands, 0, "init");
 }

@@ -9,7 +9,7 @@
 int32_t parameter_build(struct builder *builder, const char *layers, int layer, const char *name, int64_t out,
                         int64_t in);
 
-/* Normal numbers of this mean and deviation, keyed by seed and name; the mean itself where the deviation is 0. */
-void parameter_init(struct builder *builder, uint64_t seed, int32_t value, float mean, float deviation);
+/* Normal numbers of this mean and std, keyed by seed and name; the mean itself where the std is 0. */
+void parameter_init(struct builder *builder, uint64_t seed, int32_t value, float mean, float std);
 
 #endif

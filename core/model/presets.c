@@ -8,10 +8,10 @@ struct preset {
     struct model_config config;
 };
 
-#define GPT2_LIKE(layers, width, heads, inner, context, vocabulary, deviation)                                         \
+#define GPT2_LIKE(layers, width, heads, inner, context, vocabulary, std)                                               \
     {                                                                                                                  \
         .family = MODEL_GPT2, .n_layer = layers, .n_embd = width, .n_head = heads, .n_inner = inner,                   \
-        .n_positions = context, .vocab_size = vocabulary, .layer_norm_epsilon = 1e-5, .initializer_range = deviation,  \
+        .n_positions = context, .vocab_size = vocabulary, .layer_norm_epsilon = 1e-5, .initializer_range = std,        \
         .tie_word_embeddings = true                                                                                    \
     }
 #define GPT2(layers, width, heads, context, vocabulary) GPT2_LIKE(layers, width, heads, 0, context, vocabulary, 0.02)
@@ -24,7 +24,7 @@ struct preset {
     }
 
 /* demo, *-tiny: ours. gpt2*: Radford et al. 2019, table 2, as transformers' configurations. pax-gpt-*: google/paxml
- * paxml/contrib/gpu/scripts_gpu/configs.py, classes GPT126M, GPT5B, GPT175B; 175B keeps the deviation of its base
+ * paxml/contrib/gpu/scripts_gpu/configs.py, classes GPT126M, GPT5B, GPT175B; 175B keeps the std of its base
  * class. llama-*: Touvron et al. 2023a, table 2; llama2-*: 2023b, table 1; llama3-*: Grattafiori et al. 2024, table 3,
  * with the context of the first release; the rest as in their config.json. The epsilon of a LLaMA is `norm_eps` of the
  * params.json that its weights came with. In LLaMA 1 the largest differs from the others: tinygrad/tinygrad

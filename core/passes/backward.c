@@ -39,7 +39,7 @@ int32_t backward_channel_gradient(struct backward *backward, int32_t parameter)
     if (gradient == NO_VALUE)
         return NO_VALUE;
     shape[1] = backward->program->values[gradient].shape[0];
-    return build_part(&backward->builder, gradient, "rows", VALUE_PARTIAL, LLMRUN_F32, 2, shape);
+    return build_part(&backward->builder, gradient, "rows", VALUE_PARTIAL_ROWS, LLMRUN_F32, 2, shape);
 }
 
 static void add_part(struct backward *backward, int32_t value, int32_t part)

@@ -63,11 +63,11 @@ static void backward_embedding(struct backward *backward, int64_t op)
 static void backward_layernorm(struct backward *backward, int64_t op)
 {
     int32_t at[LLMRUN_LAYERNORM_OPERANDS];
-    int32_t x, sum, dy, dsum, dgain, dbias;
+    int32_t x, sum, dy, dsum, dweight, dbias;
 
     op_operands(backward, op, at);
     x = at[LLMRUN_LAYERNORM_X];
-    sum = at[LLMRUN_LAYERNORM_RESIDUAL] != NO_VALUE ? at[LLMRUN_LAYERNORM_SUM] : x;
+    sum = at[LLMRUN_LAYERNORM_RESIDUAL] != NO_VALUE ? at[LLMRUN_LAYERNORM_RESIDUAL_OUT] : x;
     dy = backward_gradient(backward, at[LLMRUN_LAYERNORM_Y]);
     dsum = backward_gradient(backward, sum);
     if (dy == NO_VALUE) {
@@ -75,14 +75,20 @@ static void backward_layernorm(struct backward *backward, int64_t op)
             backward_contribute(backward, x, dsum), backward_contribute(backward, at[LLMRUN_LAYERNORM_RESIDUAL], dsum);
         return;
     }
-    dgain = backward_channel_gradient(backward, at[LLMRUN_LAYERNORM_GAIN]);
+    dweight = backward_channel_gradient(backward, at[LLMRUN_LAYERNORM_WEIGHT]);
     dbias = backward_channel_gradient(backward, at[LLMRUN_LAYERNORM_BIAS]);
     {
         const struct llmrun_layernorm_grad_attributes attributes = {rows_of(backward, dy), 1, 1};
-        int32_t operands[LLMRUN_LAYERNORM_GRAD_OPERANDS] = {
-            dy,    sum,  at[LLMRUN_LAYERNORM_GAIN], at[LLMRUN_LAYERNORM_MEAN], at[LLMRUN_LAYERNORM_RSTD], dsum, WANTED,
-            dgain, dbias};
-        uint32_t accumulate = (dgain != NO_VALUE ? 1u << LLMRUN_LAYERNORM_GRAD_DGAIN : 0) |
+        int32_t operands[LLMRUN_LAYERNORM_GRAD_OPERANDS] = {dy,
+                                                            sum,
+                                                            at[LLMRUN_LAYERNORM_WEIGHT],
+                                                            at[LLMRUN_LAYERNORM_MEAN],
+                                                            at[LLMRUN_LAYERNORM_RSTD],
+                                                            dsum,
+                                                            WANTED,
+                                                            dweight,
+                                                            dbias};
+        uint32_t accumulate = (dweight != NO_VALUE ? 1u << LLMRUN_LAYERNORM_GRAD_DWEIGHT : 0) |
                               (dbias != NO_VALUE ? 1u << LLMRUN_LAYERNORM_GRAD_DBIAS : 0);
 
         emit(backward, LLMRUN_OP_LAYERNORM_GRAD, ROLE_BACKWARD_INPUT, &attributes, operands, accumulate, sum);
@@ -255,24 +261,24 @@ static void backward_linear_cross_entropy(struct backward *backward, int64_t op)
 static void backward_rmsnorm(struct backward *backward, int64_t op)
 {
     int32_t at[LLMRUN_RMSNORM_OPERANDS];
-    int32_t x, residual, sum, dy, dsum, dgain;
+    int32_t x, residual, sum, dy, dsum, dweight;
 
     op_operands(backward, op, at);
     x = at[LLMRUN_RMSNORM_X];
     residual = at[LLMRUN_RMSNORM_RESIDUAL];
-    sum = residual != NO_VALUE ? at[LLMRUN_RMSNORM_SUM] : x;
+    sum = residual != NO_VALUE ? at[LLMRUN_RMSNORM_RESIDUAL_OUT] : x;
     dy = backward_gradient(backward, at[LLMRUN_RMSNORM_Y]);
     dsum = backward_gradient(backward, sum);
     if (dy != NO_VALUE) {
         int32_t operands[LLMRUN_RMSNORM_GRAD_OPERANDS] = {
-            dy, sum, at[LLMRUN_RMSNORM_GAIN], at[LLMRUN_RMSNORM_RSTD], dsum, WANTED, NO_VALUE};
+            dy, sum, at[LLMRUN_RMSNORM_WEIGHT], at[LLMRUN_RMSNORM_RSTD], dsum, WANTED, NO_VALUE};
 
         const struct llmrun_rmsnorm_grad_attributes attributes = {rows_of(backward, dy), 1, 1};
 
-        dgain = backward_channel_gradient(backward, at[LLMRUN_RMSNORM_GAIN]);
-        operands[LLMRUN_RMSNORM_GRAD_DGAIN] = dgain;
+        dweight = backward_channel_gradient(backward, at[LLMRUN_RMSNORM_WEIGHT]);
+        operands[LLMRUN_RMSNORM_GRAD_DWEIGHT] = dweight;
         emit(backward, LLMRUN_OP_RMSNORM_GRAD, ROLE_BACKWARD_INPUT, &attributes, operands,
-             dgain != NO_VALUE ? 1u << LLMRUN_RMSNORM_GRAD_DGAIN : 0, sum);
+             dweight != NO_VALUE ? 1u << LLMRUN_RMSNORM_GRAD_DWEIGHT : 0, sum);
         /* As with layernorm, dx holds all of the gradient of `sum`. */
         dsum = operands[LLMRUN_RMSNORM_GRAD_DX];
         backward->gradients[sum].value = dsum;

@@ -46,13 +46,13 @@ static void add_accumulators(struct combine *combine, int32_t section, const str
         const struct value *value = operands[i] != NO_VALUE ? &program->values[operands[i]] : NULL;
 
         if (info->operands[i].direction != OPERAND_OUT || value == NULL ||
-            (value->kind != VALUE_GRADIENT && value->kind != VALUE_PARTIAL) || is_known(combine, operands[i]))
+            (value->kind != VALUE_GRADIENT && value->kind != VALUE_PARTIAL_ROWS) || is_known(combine, operands[i]))
             continue;
         combine->accumulators[combine->count++] = (struct accumulator){
             .value = operands[i],
             .sum = operands[i],
             .section = section,
-            .channels = value->kind == VALUE_PARTIAL && program->values[value->source].rank < value->rank};
+            .channels = value->kind == VALUE_PARTIAL_ROWS && program->values[value->source].rank < value->rank};
     }
 }
 
@@ -78,11 +78,11 @@ static void make_sums(struct combine *combine)
     }
 }
 
-static void emit_fold(struct combine *combine, int32_t x, int32_t y)
+static void emit_reduce_rows(struct combine *combine, int32_t x, int32_t y)
 {
-    int32_t operands[LLMRUN_FOLD_OPERANDS] = {x, y};
+    int32_t operands[LLMRUN_REDUCE_ROWS_OPERANDS] = {x, y};
 
-    builder_emit(&combine->builder, LLMRUN_OP_FOLD, NULL, operands, 0, "fold");
+    builder_emit(&combine->builder, LLMRUN_OP_REDUCE_ROWS, NULL, operands, 0, "reduce_rows");
 }
 
 static void emit_reduce(struct combine *combine, int32_t a, int32_t b, int32_t y)
@@ -98,7 +98,7 @@ static int32_t waiting(struct combine *combine, int32_t sum, int level)
     char suffix[24];
 
     snprintf(suffix, sizeof suffix, "level%d", level);
-    return build_part(&combine->builder, sum, suffix, VALUE_WAITING, LLMRUN_F32, value->rank, value->shape);
+    return build_part(&combine->builder, sum, suffix, VALUE_PENDING, LLMRUN_F32, value->rank, value->shape);
 }
 
 static void combine_one(struct combine *combine, const struct accumulator *accumulator, int level)
@@ -107,7 +107,7 @@ static void combine_one(struct combine *combine, const struct accumulator *accum
     const bool last = level == combine->levels;
 
     if (sum != accumulator->value)
-        emit_fold(combine, accumulator->value, sum);
+        emit_reduce_rows(combine, accumulator->value, sum);
     if (level == 0 && !last)
         emit_reduce(combine, sum, NO_VALUE, waiting(combine, sum, 0));
     for (int below = 0; below < level; below++)
@@ -124,15 +124,15 @@ static void reduce_one(struct combine *combine, const struct accumulator *accumu
 
     if (accumulator->channels) {
         term = program->values[accumulator->value].source;
-        emit_fold(combine, accumulator->sum, term);
+        emit_reduce_rows(combine, accumulator->sum, term);
     }
-    if (program->values[term].kind == VALUE_PARTIAL)
+    if (program->values[term].kind == VALUE_PARTIAL_ROWS)
         emit_reduce(combine, program->values[term].source, term, program->values[term].source);
 }
 
 static bool has_work(const struct combine *combine, const struct accumulator *accumulator, bool reduces)
 {
-    const bool partial = combine->program->values[accumulator->value].kind == VALUE_PARTIAL;
+    const bool partial = combine->program->values[accumulator->value].kind == VALUE_PARTIAL_ROWS;
 
     return reduces ? partial : combine->levels > 0 || accumulator->sum != accumulator->value;
 }

@@ -20,14 +20,14 @@ static enum plan_region region_of(const struct value *value)
 {
     static const enum plan_region regions[VALUE_KINDS] = {[VALUE_PARAMETER] = REGION_PARAMETERS,
                                                           [VALUE_STATE] = REGION_STATE,
-                                                          [VALUE_COPY] = REGION_COPIES,
+                                                          [VALUE_CAST] = REGION_CAST,
                                                           [VALUE_CONSTANT] = REGION_CONSTANTS,
                                                           [VALUE_GRADIENT] = REGION_GRADIENTS,
-                                                          [VALUE_PARTIAL] = REGION_GRADIENTS,
+                                                          [VALUE_PARTIAL_ROWS] = REGION_GRADIENTS,
                                                           [VALUE_INPUT] = REGION_INPUTS,
                                                           [VALUE_RESULT] = REGION_RESULTS,
                                                           [VALUE_SCRATCH] = REGION_SCRATCH,
-                                                          [VALUE_WAITING] = REGION_WAITING,
+                                                          [VALUE_PENDING] = REGION_PENDING,
                                                           [VALUE_ACTIVATION] = REGION_ACTIVATIONS,
                                                           [VALUE_CACHE] = REGION_CACHES};
 
@@ -336,8 +336,8 @@ void memory_plan_free(struct memory_plan *plan)
 const char *plan_region_name(enum plan_region region)
 {
     static const char *const names[REGIONS] = {
-        "parameters",    "optimizer state", "compute copies", "constants", "gradients", "waiting sums", "inputs",
-        "input staging", "results",         "scratch",        "caches",    "in flight", "activations",  "workspace"};
+        "parameters",    "optimizer state", "cast weights", "constants", "gradients", "pending sums", "inputs",
+        "input staging", "results",         "scratch",      "caches",    "in flight", "activations",  "workspace"};
 
     return region < REGIONS ? names[region] : "?";
 }

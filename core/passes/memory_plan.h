@@ -19,10 +19,10 @@
 enum plan_region {
     REGION_PARAMETERS,
     REGION_STATE,
-    REGION_COPIES,
+    REGION_CAST,
     REGION_CONSTANTS,
     REGION_GRADIENTS,
-    REGION_WAITING, /* of lanes, until others are added to them */
+    REGION_PENDING, /* of lanes, until others are added to them */
     REGION_INPUTS,
     REGION_STAGING, /* PLAN_INPUT_SETS times the inputs of a step, where they arrive */
     REGION_RESULTS,

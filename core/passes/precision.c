@@ -20,7 +20,7 @@ static int32_t copy_of(struct precision *precision, int32_t parameter)
         const struct value *value = &program->values[parameter];
 
         precision->copies[parameter] = build_part(&precision->builder, parameter, dtype_name(precision->dtype),
-                                                  VALUE_COPY, precision->dtype, value->rank, value->shape);
+                                                  VALUE_CAST, precision->dtype, value->rank, value->shape);
     }
     return precision->copies[parameter];
 }
@@ -42,15 +42,15 @@ static void retype_operands(struct precision *precision, const struct op *op)
     }
 }
 
-static void add_refresh(struct precision *precision, int64_t parameters)
+static void add_cast_weights(struct precision *precision, int64_t parameters)
 {
-    builder_section(&precision->builder, SECTION_REFRESH);
+    builder_section(&precision->builder, SECTION_CAST_WEIGHTS);
     precision->builder.role = ROLE_UPDATE;
     for (int64_t i = 0; i < parameters; i++)
         if (precision->copies[i] != NO_VALUE) {
             int32_t operands[LLMRUN_CAST_OPERANDS] = {(int32_t)i, precision->copies[i]};
 
-            builder_emit(&precision->builder, LLMRUN_OP_CAST, NULL, operands, 0, "refresh");
+            builder_emit(&precision->builder, LLMRUN_OP_CAST, NULL, operands, 0, "cast_weights");
         }
 }
 
@@ -75,7 +75,7 @@ int pass_precision(struct program *program, uint32_t compute_dtype, struct error
         if (program->ops[i].op == LLMRUN_OP_ADAMW)
             operands[LLMRUN_ADAMW_COPY] = precision.copies[operands[LLMRUN_ADAMW_PARAMETER]];
     }
-    add_refresh(&precision, values);
+    add_cast_weights(&precision, values);
     free(precision.copies);
     return precision.builder.status;
 }

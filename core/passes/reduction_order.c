@@ -143,7 +143,7 @@ static void cut_sums(const struct order *order, const struct op *op)
  */
 static bool is_rows(const struct program *program, const struct value *value)
 {
-    return value->kind == VALUE_PARTIAL && program->values[value->source].rank < value->rank;
+    return value->kind == VALUE_PARTIAL_ROWS && program->values[value->source].rank < value->rank;
 }
 
 static bool stands_before(const int32_t *operands, uint32_t operand)
@@ -171,10 +171,11 @@ static int32_t own_accumulator(struct order *order, const int32_t *operands, uin
     if (++order->uses[shared] == 1)
         return shared;
     snprintf(suffix, sizeof suffix, "use%d", order->uses[shared]);
-    own = build_part(&order->builder, gradient, suffix, VALUE_PARTIAL, LLMRUN_F32, program->values[gradient].rank,
+    own = build_part(&order->builder, gradient, suffix, VALUE_PARTIAL_ROWS, LLMRUN_F32, program->values[gradient].rank,
                      program->values[gradient].shape);
     if (rows && own != NO_VALUE)
-        own = build_part(&order->builder, own, "rows", VALUE_PARTIAL, LLMRUN_F32, 2, program->values[shared].shape);
+        own =
+            build_part(&order->builder, own, "rows", VALUE_PARTIAL_ROWS, LLMRUN_F32, 2, program->values[shared].shape);
     return own;
 }
 

@@ -11,7 +11,7 @@
 struct choice {
     struct candidate *candidate;
     struct probe_child child;
-    uint32_t rank;
+    uint32_t priority;
     struct error failure; /* the first that was no refusal, STATUS_OK: none */
     bool refused;         /* somebody was, in this round */
 };
@@ -20,7 +20,7 @@ static void choose_none(struct choice *choice)
 {
     probe_end(&choice->child);
     choice->candidate = NULL;
-    choice->rank = 0;
+    choice->priority = 0;
 }
 
 /* Takes a candidate of no further use out, and says so: it is not what the user looks for, and may be. */
@@ -38,14 +38,14 @@ static void pass_over(struct choice *choice, struct candidate *candidate, const 
 static void weigh(struct choice *choice, struct candidate *candidate, struct probe_child *child,
                   const struct plugin_probe *probe)
 {
-    if (probe->device_count == 0 || probe->rank <= choice->rank) {
+    if (probe->device_count == 0 || probe->priority <= choice->priority) {
         probe_end(child);
         return;
     }
     choose_none(choice);
     choice->candidate = candidate;
     choice->child = *child;
-    choice->rank = probe->rank;
+    choice->priority = probe->priority;
 }
 
 /* Asks `count` candidates at once. */

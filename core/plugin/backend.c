@@ -37,7 +37,7 @@ static const struct backend_requirement backend_rows[] = {
 
 static const struct backend_requirement device_rows[] = {
     DEVICE(count, 1),       DEVICE(info, 1),          DEVICE(open, 1),           DEVICE(close, 1),
-    DEVICE(quiesce, 1),     DEVICE(memory_alloc, 1),  DEVICE(memory_free, 1),    DEVICE(host_alloc, 1),
+    DEVICE(synchronize, 1), DEVICE(memory_alloc, 1),  DEVICE(memory_free, 1),    DEVICE(host_alloc, 1),
     DEVICE(host_free, 1),   DEVICE(stream_create, 1), DEVICE(stream_destroy, 1), DEVICE(copy, 1),
     DEVICE(fill, 1),        DEVICE(event_create, 1),  DEVICE(event_destroy, 1),  DEVICE(event_record, 1),
     DEVICE(stream_wait, 1), DEVICE(event_query, 1),   DEVICE(event_wait, 1),     DEVICE(event_elapsed, 1),
@@ -147,7 +147,7 @@ int backend_copy(struct backend *to, const struct llmrun_backend *from, const ch
     copy_text(to->name, sizeof to->name, table.name);
     copy_text(to->version, sizeof to->version, table.version);
     copy_text(to->vendor, sizeof to->vendor, table.vendor);
-    to->rank = table.rank;
+    to->priority = table.priority;
     to->has_kernel = table.kernel != NULL;
     to->has_program = table.program != NULL;
     to->has_capture = table.capture != NULL;

@@ -14,8 +14,8 @@ struct backend {
     char name[32];
     char version[32];
     char vendor[64];
-    const char *path; /* of the file; "" for tables that came from elsewhere */
-    uint32_t rank;    /* of `backend: auto`; 0: only by name */
+    const char *path;  /* of the file; "" for tables that came from elsewhere */
+    uint32_t priority; /* of `backend: auto`; 0: only by name */
     bool has_kernel;
     bool has_program;
     bool has_capture;

@@ -69,7 +69,7 @@ int facts_describe(const struct backend *backend, int32_t index, struct llmrun_d
     end_text(info->name, sizeof info->name);
     end_text(info->architecture, sizeof info->architecture);
     end_text(info->domain, sizeof info->domain);
-    if (info->lanes < 1)
-        info->lanes = 1;
+    if (info->streams < 1)
+        info->streams = 1;
     return check(backend, index, info, error);
 }

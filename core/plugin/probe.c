@@ -25,7 +25,7 @@ static int ask(const struct backend *backend, struct plugin_probe *probe, struct
 
     memset(probe, 0, sizeof *probe);
     memcpy(probe->vendor, backend->vendor, sizeof probe->vendor);
-    probe->rank = backend->rank;
+    probe->priority = backend->priority;
     probe->has_kernel = backend->has_kernel;
     probe->has_program = backend->has_program;
     probe->has_capture = backend->has_capture;

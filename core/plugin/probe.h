@@ -14,7 +14,7 @@
 /* What a plugin said of itself. */
 struct plugin_probe {
     char vendor[64];
-    uint32_t rank;
+    uint32_t priority;
     uint32_t has_kernel;
     uint32_t has_program;
     uint32_t has_capture;
@@ -39,7 +39,7 @@ int probe_start(const struct candidate *candidate, int64_t timeout_ns, struct pr
  * answer in time, and where; the sentence goes on after the path of the file. *fatal: it did not refuse, but one of the
  * rest. */
 int probe_devices(struct probe_child *child, struct plugin_probe *probe, bool *fatal, struct error *error);
-/* Makes the child open device 0 and what a run makes of it first (plugin_trial). Where it is not fatal, a failure is
+/* Makes the child open device 0 and what a run makes of it first (device_trial). Where it is not fatal, a failure is
  * the plugin's own sentence. */
 int probe_trial(struct probe_child *child, bool *fatal, struct error *error);
 /* Ends the child, and what it started. */

@@ -12,7 +12,6 @@
 
 #include "plugin/guard.h"
 #include "plugin/loader.h"
-#include "plugin/trial.h"
 
 enum { PARENT = 3, FIRST_OF_OTHERS };
 
@@ -108,7 +107,7 @@ void probe_child_run(const struct candidate *candidate, int parent, int silence,
     put(&reply);
     while (reply.error.status == STATUS_OK && is_ordered()) {
         memset(&reply, 0, sizeof reply);
-        reply.error.status = plugin_trial(backend, &reply.error);
+        reply.error.status = candidate->trial(backend, &reply.error);
         put(&reply);
     }
     _exit(0);

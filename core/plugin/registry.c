@@ -109,7 +109,8 @@ static void examine(const struct registry *registry, struct candidate *candidate
     }
 }
 
-int registry_create(const struct plugin_search *search, struct registry *registry, struct error *error)
+int registry_create(const struct plugin_search *search, candidate_trial *trial, struct registry *registry,
+                    struct error *error)
 {
     struct plugin_paths paths;
     int result = plugin_search_run(search, &paths, error);
@@ -127,6 +128,7 @@ int registry_create(const struct plugin_search *search, struct registry *registr
         struct candidate *candidate = &registry->items[i];
 
         candidate->path = paths.items[i].path;
+        candidate->trial = trial;
         paths.items[i].path = NULL;
         examine(registry, candidate, &paths.items[i], search->named);
         registry->count++;

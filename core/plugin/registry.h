@@ -15,6 +15,9 @@ enum candidate_state {
     CANDIDATE_SHADOWED, /* another one of the same name came first; `reason` says which */
 };
 
+/* Makes of a loaded backend what a run makes of it first: device_trial of hal/trial.h. */
+typedef int candidate_trial(const struct backend *backend, struct error *error);
+
 struct candidate {
     char *path;
     struct plugin_note note; /* all zero where the file has none that can be read */
@@ -22,6 +25,7 @@ struct candidate {
     bool named;                    /* by `name=path`: no other one stands in for it */
     char reason[1024];             /* goes on after the path: "is not an ELF file"; "" where usable */
     const struct backend *backend; /* where loaded */
+    candidate_trial *trial;        /* run in a child process before it is loaded */
 };
 
 struct registry {
@@ -39,12 +43,13 @@ void registry_unshadow(struct registry *registry);
 
 /* Looks through `search` and checks each file without running any plugin's code. A refused candidate is no failure.
  * One thread at a time uses a registry. */
-int registry_create(const struct plugin_search *search, struct registry *registry, struct error *error);
+int registry_create(const struct plugin_search *search, candidate_trial *trial, struct registry *registry,
+                    struct error *error);
 /* Loaded backends stay. */
 void registry_destroy(struct registry *registry);
 
-/* Opens a backend: "name", "name=path" (the search was made with the same text), or "auto": of the backends of rank
- * above 0 that have a device, the one of highest rank, the first of equals. Auto asks each candidate in a child
+/* Opens a backend: "name", "name=path" (the search was made with the same text), or "auto": of the backends of priority
+ * above 0 that have a device, the one of highest priority, the first of equals. Auto asks each candidate in a child
  * process. STATUS_BACKEND names what was looked for, what is there, and why a candidate of that name was refused. */
 int registry_open(struct registry *registry, const char *backend, const struct backend **out, struct error *error);
 

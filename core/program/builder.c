@@ -214,29 +214,29 @@ int32_t build_embedding(struct builder *builder, int32_t ids, int32_t table, int
     return operands[LLMRUN_EMBEDDING_Y];
 }
 
-int32_t build_layernorm(struct builder *builder, int32_t x, int32_t residual, int32_t gain, int32_t bias, float epsilon,
-                        int32_t *sum, const char *name)
+int32_t build_layernorm(struct builder *builder, int32_t x, int32_t residual, int32_t weight, int32_t bias,
+                        float epsilon, int32_t *sum, const char *name)
 {
     struct llmrun_layernorm_attributes attributes = {epsilon};
     int32_t operands[LLMRUN_LAYERNORM_OPERANDS] = {
-        x, residual, gain, bias, WANTED, residual != NO_VALUE ? WANTED : NO_VALUE, WANTED, WANTED};
+        x, residual, weight, bias, WANTED, residual != NO_VALUE ? WANTED : NO_VALUE, WANTED, WANTED};
 
     builder_emit(builder, LLMRUN_OP_LAYERNORM, &attributes, operands, 0, name);
     if (sum != NULL)
-        *sum = residual != NO_VALUE ? operands[LLMRUN_LAYERNORM_SUM] : x;
+        *sum = residual != NO_VALUE ? operands[LLMRUN_LAYERNORM_RESIDUAL_OUT] : x;
     return operands[LLMRUN_LAYERNORM_Y];
 }
 
-int32_t build_rmsnorm(struct builder *builder, int32_t x, int32_t residual, int32_t gain, float epsilon, int32_t *sum,
+int32_t build_rmsnorm(struct builder *builder, int32_t x, int32_t residual, int32_t weight, float epsilon, int32_t *sum,
                       const char *name)
 {
     struct llmrun_rmsnorm_attributes attributes = {epsilon, 0};
     int32_t operands[LLMRUN_RMSNORM_OPERANDS] = {
-        x, residual, gain, WANTED, residual != NO_VALUE ? WANTED : NO_VALUE, WANTED};
+        x, residual, weight, WANTED, residual != NO_VALUE ? WANTED : NO_VALUE, WANTED};
 
     builder_emit(builder, LLMRUN_OP_RMSNORM, &attributes, operands, 0, name);
     if (sum != NULL)
-        *sum = residual != NO_VALUE ? operands[LLMRUN_RMSNORM_SUM] : x;
+        *sum = residual != NO_VALUE ? operands[LLMRUN_RMSNORM_RESIDUAL_OUT] : x;
     return operands[LLMRUN_RMSNORM_Y];
 }
 

@@ -57,10 +57,10 @@ int32_t build_random(struct builder *builder, uint32_t flags);
 /* The ops, in the order of ops.def. Optional operands take NO_VALUE. Rows are tokens: [rows, features]. */
 int32_t build_embedding(struct builder *builder, int32_t ids, int32_t table, int32_t addend, const char *name);
 /* *sum becomes x + residual; without a residual it is x itself. `residual` may be NO_VALUE, `sum` NULL. */
-int32_t build_layernorm(struct builder *builder, int32_t x, int32_t residual, int32_t gain, int32_t bias, float epsilon,
-                        int32_t *sum, const char *name);
+int32_t build_layernorm(struct builder *builder, int32_t x, int32_t residual, int32_t weight, int32_t bias,
+                        float epsilon, int32_t *sum, const char *name);
 /* The same without mean and bias. */
-int32_t build_rmsnorm(struct builder *builder, int32_t x, int32_t residual, int32_t gain, float epsilon, int32_t *sum,
+int32_t build_rmsnorm(struct builder *builder, int32_t x, int32_t residual, int32_t weight, float epsilon, int32_t *sum,
                       const char *name);
 int32_t build_linear(struct builder *builder, int32_t x, int32_t weight, int32_t bias, const char *name);
 int32_t build_gelu(struct builder *builder, int32_t x, const char *name);

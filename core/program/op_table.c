@@ -97,8 +97,8 @@ bool op_residual_find(const struct op_info *op, struct op_residual *residual)
 {
     if (!(op->flags & OP_RESIDUAL))
         return false;
-    *residual =
-        (struct op_residual){op_operand_index(op, "x"), op_operand_index(op, "residual"), op_operand_index(op, "sum")};
+    *residual = (struct op_residual){op_operand_index(op, "x"), op_operand_index(op, "residual"),
+                                     op_operand_index(op, "residual_out")};
     return true;
 }
 

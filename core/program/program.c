@@ -246,9 +246,9 @@ void program_tensor(const struct program *program, int32_t id, int64_t alignment
 
 const char *value_kind_name(enum value_kind kind)
 {
-    static const char *const names[VALUE_KINDS] = {"parameter", "state",   "copy",       "constant",
-                                                   "gradient",  "partial", "input",      "result",
-                                                   "scratch",   "waiting", "activation", "cache"};
+    static const char *const names[VALUE_KINDS] = {"parameter", "state",        "cast",       "constant",
+                                                   "gradient",  "partial_rows", "input",      "result",
+                                                   "scratch",   "pending",      "activation", "cache"};
 
     return kind < VALUE_KINDS ? names[kind] : "?";
 }
@@ -256,8 +256,8 @@ const char *value_kind_name(enum value_kind kind)
 const char *section_kind_name(enum section_kind kind)
 {
     static const char *const names[SECTION_KINDS] = {
-        "init",           "refresh", "forward", "backward", "backward_input", "backward_weight", "combine_input",
-        "combine_weight", "reduce",  "update",  "evaluate", "prefill",        "decode"};
+        "init",           "cast_weights", "forward", "backward", "backward_input", "backward_weight", "combine_input",
+        "combine_weight", "reduce",       "update",  "evaluate", "prefill",        "decode"};
 
     return kind < SECTION_KINDS ? names[kind] : "?";
 }

@@ -18,20 +18,20 @@
 #define NO_VALUE (-1)
 
 enum value_kind {
-    VALUE_PARAMETER,  /* a weight; fp32 master; lives as long as the run */
-    VALUE_STATE,      /* optimizer moments and the like: in-place, saved in checkpoints */
-    VALUE_COPY,       /* a parameter in the compute type, made from it; `source` is the parameter */
-    VALUE_CONSTANT,   /* written by the host after init and after loading; lives as long as the run; not saved */
-    VALUE_GRADIENT,   /* fp32; zero at the start of an accumulation group (passes/reduction_order.h), then added to;
-                         `source` is the parameter */
-    VALUE_PARTIAL,    /* fp32; as a gradient, of which it is a part: rows of channels, further uses of a parameter;
-                         `source` is the gradient */
-    VALUE_INPUT,      /* written by the host before a step */
-    VALUE_RESULT,     /* read by the host after a step */
-    VALUE_SCRATCH,    /* written and read within one step, there once for all microbatches */
-    VALUE_WAITING,    /* fp32; a sum of batch parts of an accumulator, `source`, until others are added to it */
-    VALUE_ACTIVATION, /* between ops of one microbatch, or of an update */
-    VALUE_CACHE,      /* keys and values of earlier tokens: lives as long as the run, made zero by nobody, not saved */
+    VALUE_PARAMETER,    /* a weight; fp32 master; lives as long as the run */
+    VALUE_STATE,        /* optimizer moments and the like: in-place, saved in checkpoints */
+    VALUE_CAST,         /* a parameter in the compute type, made from it; `source` is the parameter */
+    VALUE_CONSTANT,     /* written by the host after init and after loading; lives as long as the run; not saved */
+    VALUE_GRADIENT,     /* fp32; zero at the start of an accumulation group (passes/reduction_order.h), then added to;
+                           `source` is the parameter */
+    VALUE_PARTIAL_ROWS, /* fp32; as a gradient, of which it is a part: rows of channels, further uses of a parameter;
+                      `source` is the gradient */
+    VALUE_INPUT,        /* written by the host before a step */
+    VALUE_RESULT,       /* read by the host after a step */
+    VALUE_SCRATCH,      /* written and read within one step, there once for all microbatches */
+    VALUE_PENDING,      /* fp32; a sum of batch parts of an accumulator, `source`, until others are added to it */
+    VALUE_ACTIVATION,   /* between ops of one microbatch, or of an update */
+    VALUE_CACHE, /* keys and values of earlier tokens: lives as long as the run, made zero by nobody, not saved */
     VALUE_KINDS
 };
 
@@ -109,8 +109,8 @@ struct op {
 };
 
 enum section_kind {
-    SECTION_INIT,    /* initial parameters and state */
-    SECTION_REFRESH, /* what is derived from parameters: compute-type copies; after init and after loading */
+    SECTION_INIT,         /* initial parameters and state */
+    SECTION_CAST_WEIGHTS, /* what is derived from parameters: compute-type copies; after init and after loading */
     SECTION_FORWARD,
     SECTION_BACKWARD,        /* the loss; then B and W of each op in turn */
     SECTION_BACKWARD_INPUT,  /* B apart from W: the loss, gradients of activations, and of what accumulates in B */

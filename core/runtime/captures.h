@@ -4,7 +4,7 @@
 #ifndef LLMRUN_RUNTIME_CAPTURES_H
 #define LLMRUN_RUNTIME_CAPTURES_H
 
-#include "plugin/graph.h"
+#include "hal/graph.h"
 #include "runtime/section.h"
 
 /* Launched command by command the first time, so that a device has loaded what it loads on first use; captured the

@@ -5,7 +5,7 @@
 
 static int query_op(struct device *device, const struct llmrun_op *op, int64_t *workspace_bytes, struct error *error)
 {
-    struct llmrun_answer answer = {.size = sizeof answer};
+    struct llmrun_op_support answer = {.size = sizeof answer};
     int status = capability_query(device, op, &answer, error);
 
     if (status != STATUS_OK)

@@ -3,7 +3,7 @@
 #define LLMRUN_RUNTIME_DEVICE_COMPILE_H
 
 #include "compile/compile.h"
-#include "plugin/device.h"
+#include "hal/device.h"
 
 /* compile_step with the device's answers; the request's query, device_compiles and alignment are not looked at.
  * Allocates nothing on the device, but a device that compiles sections is made to compile them. */

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hal/stream.h"
 #include "plugin/guard.h"
-#include "plugin/stream.h"
 #include "program/part.h"
 #include "runtime/captures.h"
 #include "runtime/progress.h"
@@ -56,9 +56,9 @@ static int allocate(struct executor *executor, struct error *error)
     int status = buffer_create(device, LLMRUN_MEMORY_DEVICE, plan->total_bytes, &executor->arena, error);
 
     if (status == STATUS_OK)
-        status = stream_create(device, LLMRUN_LANE_COMPUTE, &executor->streams[LANE_COMPUTE], error);
+        status = stream_create(device, LLMRUN_STREAM_COMPUTE, &executor->streams[LANE_COMPUTE], error);
     if (status == STATUS_OK)
-        status = stream_create(device, LLMRUN_LANE_COPY, &executor->streams[LANE_COPY], error);
+        status = stream_create(device, LLMRUN_STREAM_COPY, &executor->streams[LANE_COPY], error);
     if (status == STATUS_OK)
         status = host_buffer_create(device, TRANSFER_BYTES, &executor->transfer, error);
     for (int i = 0; status == STATUS_OK && i < SETS; i++) {
@@ -192,7 +192,7 @@ void executor_destroy(struct executor *executor)
     while (executor_pending(executor) > 0 && !executor->device->lost)
         executor_collect(executor, &ignored); /* each section in its time; what is left of the device's work is short */
     if (executor->streams[LANE_COMPUTE].handle != NULL && !executor->device->lost)
-        device_quiesce(executor->device, &ignored);
+        device_synchronize(executor->device, &ignored);
     captures_destroy(&executor->captures);
     for (int64_t i = 0; executor->sections != NULL && i < executor->compiled->program.section_count; i++)
         prepared_section_destroy(&executor->sections[i]);

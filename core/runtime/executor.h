@@ -8,7 +8,7 @@
 #define LLMRUN_RUNTIME_EXECUTOR_H
 
 #include "compile/compiled.h"
-#include "plugin/device.h"
+#include "hal/device.h"
 #include "runtime/timeline.h"
 
 struct executor;

@@ -3,7 +3,7 @@
 #ifndef LLMRUN_RUNTIME_PROGRESS_H
 #define LLMRUN_RUNTIME_PROGRESS_H
 
-#include "plugin/stream.h"
+#include "hal/stream.h"
 #include "program/program.h"
 
 #define PROGRESS_MARKS 32

@@ -3,8 +3,8 @@
 #define LLMRUN_RUNTIME_SECTION_H
 
 #include "compile/compiled.h"
-#include "plugin/device.h"
-#include "plugin/stream.h"
+#include "hal/device.h"
+#include "hal/stream.h"
 #include "runtime/timeline.h"
 
 /* Where a value is: address + slot of the pool * stride. */

@@ -3,7 +3,7 @@
 #ifndef LLMRUN_RUNTIME_TIMELINE_H
 #define LLMRUN_RUNTIME_TIMELINE_H
 
-#include "plugin/stream.h"
+#include "hal/stream.h"
 
 struct timeline_mark {
     struct event event;

@@ -29,3 +29,14 @@ double learning_rate_at(const struct learning_rate *schedule, int64_t step)
         return peak;
     }
 }
+
+void learning_rate_of_config(const struct config *config, struct learning_rate *schedule)
+{
+    static const enum learning_rate_decay decays[] = {[CONFIG_DECAY_COSINE] = DECAY_COSINE,
+                                                      [CONFIG_DECAY_LINEAR] = DECAY_LINEAR,
+                                                      [CONFIG_DECAY_CONSTANT] = DECAY_CONSTANT,
+                                                      [CONFIG_DECAY_WSD] = DECAY_WSD};
+
+    *schedule = (struct learning_rate){decays[config->optim.decay], config->optim.lr,    config->optim.min_lr,
+                                       config->optim.warmup,        config->train.steps, config->optim.decay_steps};
+}

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "config/config.h"
+
 enum learning_rate_decay { DECAY_COSINE, DECAY_LINEAR, DECAY_CONSTANT, DECAY_WSD };
 
 struct learning_rate {
@@ -20,5 +22,7 @@ struct learning_rate {
  * warmup)): cosine: final + (peak - final) (1 + cos(pi u)) / 2   (Loshchilov and Hutter 2017, one cycle) linear: peak +
  * (final - peak) u wsd: peak until steps - decay_steps, then linear to final (Hu et al. 2024, warmup-stable-decay) */
 double learning_rate_at(const struct learning_rate *schedule, int64_t step);
+
+void learning_rate_of_config(const struct config *config, struct learning_rate *schedule);
 
 #endif

@@ -103,7 +103,7 @@ static int collect_step(struct trainer *trainer, struct error *error)
     if (step.trained_tokens == 0)
         say_no_targets(trainer, step.step);
     trainer->broken =
-        *(const uint32_t *)executor_result(trainer->engine.executor, trainer->engine.compiled.io.finite) == 0;
+        *(const uint32_t *)executor_result(trainer->engine.executor, trainer->engine.compiled.io.found_inf) != 0;
     if (trainer->broken)
         return error_set(error, STATUS_NONFINITE, "step %lld: loss %g, gradient norm %g are not finite",
                          (long long)step.step, (double)step.loss, (double)step.grad_norm);

@@ -3,10 +3,11 @@
 #define LLMRUN_TRAIN_RUN_H
 
 #include "checkpoint/run_lock.h"
+#include "checkpointing/resume.h"
+#include "checkpointing/saver.h"
 #include "data/corpus.h"
-#include "train/origin.h"
-#include "train/pretrained.h"
-#include "train/saver.h"
+#include "engine/pretrained.h"
+#include "train/learning_rate.h"
 #include "train/step_clock.h"
 #include "train/time_limit.h"
 #include "train/trainer.h"
@@ -20,8 +21,8 @@ struct pending_step {
 
 struct trainer {
     struct trainer_options options;
-    const struct config *config; /* that of origin */
-    struct origin origin;        /* its checkpoint is open until the first weights are there */
+    const struct config *config; /* that of `resume` */
+    struct resume resume;        /* its checkpoint is open until the first weights are there */
     struct tokenizer *tokenizer;
     struct token_set train_set, valid_set;
     struct sampler train_sampler, valid_sampler;

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
-#include "plugin/stream.h"
+#include "hal/stream.h"
 
 /* Two steps in flight, the end of the one before them, and one to spare. */
 #define STEP_CLOCK_MARKS 4

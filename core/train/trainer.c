@@ -10,18 +10,19 @@
 #include "base/log.h"
 #include "checkpoint/find.h"
 #include "checkpoint/folder.h"
+#include "checkpointing/space.h"
+#include "engine/path_defaults.h"
+#include "engine/stored_model.h"
 #include "program/text.h"
-#include "train/path_defaults.h"
 #include "train/run.h"
 #include "train/schedule_notes.h"
-#include "train/space.h"
 #include "train/stop.h"
 
 /* The bound of the data's tokens: the tokenizer's, or the model's where that has fewer. */
 static int find_vocabulary(const struct trainer *trainer, int32_t *vocabulary, struct error *error)
 {
     struct model_config model;
-    int status = request_model(trainer->origin.fs, &trainer->origin.files, tokenizer_vocabulary(trainer->tokenizer),
+    int status = request_model(trainer->resume.fs, &trainer->resume.files, tokenizer_vocabulary(trainer->tokenizer),
                                &model, error);
 
     *vocabulary = tokenizer_vocabulary(trainer->tokenizer);
@@ -43,7 +44,7 @@ static int load_data(struct trainer *trainer, struct error *error)
         .builtin_bytes = trainer->options.builtin_bytes,
     };
     int status =
-        tokenizer_open_from(trainer->origin.fs, trainer->origin.files.data.tokenizer, &trainer->tokenizer, error);
+        tokenizer_open_from(trainer->resume.fs, trainer->resume.files.data.tokenizer, &trainer->tokenizer, error);
 
     request_corpus(config, &options);
     if (status != STATUS_OK)
@@ -69,7 +70,7 @@ static int start_engine(struct trainer *trainer, struct error *error)
                                       .eval = trainer->has_valid ? &trainer->valid_set : NULL,
                                       .eval_tokens = trainer->config->train.eval_tokens};
 
-    return engine_open(&trainer->engine, trainer->origin.fs, &trainer->origin.files,
+    return engine_open(&trainer->engine, trainer->resume.fs, &trainer->resume.files,
                        tokenizer_vocabulary(trainer->tokenizer), &work, error);
 }
 
@@ -159,22 +160,22 @@ static int write_configs(struct trainer *trainer, struct error *error)
     if (status == STATUS_OK)
         status = config_to_text(config, true, &text, error);
     if (status == STATUS_OK) {
-        status = write_file(trainer, SAVER_CONFIG_NAME, text, (int64_t)strlen(text), error);
+        status = write_file(trainer, STORED_CONFIG_NAME, text, (int64_t)strlen(text), error);
         free(text);
     }
     return status;
 }
 
 /* Nobody else saves into a folder or removes from it while its checkpoints are looked at. */
-static int find_origin(struct trainer *trainer, struct error *error)
+static int find_resume(struct trainer *trainer, struct error *error)
 {
     int status = name_folder(trainer, error);
 
     if (status == STATUS_OK && folder_exists(trainer->folder))
         status = run_lock_acquire(trainer->folder, &trainer->lock, error);
     if (status == STATUS_OK)
-        status = origin_find(&trainer->origin, trainer->options.fs, trainer->options.config, trainer->folder, error);
-    trainer->config = &trainer->origin.config;
+        status = resume_find(&trainer->resume, trainer->options.fs, trainer->options.config, trainer->folder, error);
+    trainer->config = &trainer->resume.config;
     return status;
 }
 
@@ -187,7 +188,7 @@ static int make_folder(struct trainer *trainer, struct error *error)
 
     if (status == STATUS_OK)
         status = run_lock_acquire(trainer->folder, &trainer->lock, error);
-    if (status != STATUS_OK || trainer->origin.resumed)
+    if (status != STATUS_OK || trainer->resume.resumed)
         return status;
     if (file_join(below, sizeof below, trainer->folder, SAVER_FOLDER))
         status = checkpoint_find_newest(trainer->options.fs, below, path, &found, error);
@@ -208,9 +209,9 @@ static int open_folder(struct trainer *trainer, struct error *error)
 }
 
 /* What a new run starts with, when nothing can refuse it any more but the disk. */
-static int tell_origin(const struct trainer *trainer, struct error *error)
+static int tell_resume(const struct trainer *trainer, struct error *error)
 {
-    return trainer->origin.resumed ? STATUS_OK : path_defaults_tell(trainer->origin.fs, trainer->config, error);
+    return trainer->resume.resumed ? STATUS_OK : path_defaults_tell(trainer->resume.fs, trainer->config, error);
 }
 
 static void make_run_id(struct trainer *trainer)
@@ -229,11 +230,11 @@ static int open_pretrained(struct trainer *trainer, struct error *error)
     struct model_config model;
     int status;
 
-    if (trainer->origin.resumed || config->model.init != CONFIG_INIT_WEIGHTS)
+    if (trainer->resume.resumed || config->model.init != CONFIG_INIT_WEIGHTS)
         return STATUS_OK;
-    status = request_model(trainer->origin.fs, config, tokenizer_vocabulary(trainer->tokenizer), &model, error);
+    status = request_model(trainer->resume.fs, config, tokenizer_vocabulary(trainer->tokenizer), &model, error);
     if (status == STATUS_OK)
-        status = pretrained_open(&trainer->pretrained, trainer->origin.fs, config->model.path, &model, error);
+        status = pretrained_open(&trainer->pretrained, trainer->resume.fs, config->model.path, &model, error);
     return status;
 }
 
@@ -245,16 +246,16 @@ static int first_weights(struct trainer *trainer, struct error *error)
         return status;
     status = pretrained_load(&trainer->pretrained, trainer->engine.executor, error);
     if (status == STATUS_OK)
-        status = engine_refresh(&trainer->engine, error);
+        status = engine_cast_weights(&trainer->engine, error);
     return status;
 }
 
 static int start_weights(struct trainer *trainer, struct error *error)
 {
-    struct checkpoint *checkpoint = &trainer->origin.checkpoint;
+    struct checkpoint *checkpoint = &trainer->resume.checkpoint;
     int status;
 
-    if (!trainer->origin.resumed) {
+    if (!trainer->resume.resumed) {
         make_run_id(trainer);
         return first_weights(trainer, error);
     }
@@ -290,7 +291,7 @@ static void say_schedule(const struct trainer *trainer)
 {
     char *decay = config_value_text(trainer->config, CONFIG_KEY_optim_decay);
 
-    schedule_notes(&trainer->schedule, decay != NULL ? decay : "", trainer->first_step, trainer->origin.steps_before);
+    schedule_notes(&trainer->schedule, decay != NULL ? decay : "", trainer->first_step, trainer->resume.steps_before);
     free(decay);
 }
 
@@ -306,8 +307,8 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
     trainer->created_ns = options->clock->monotonic_ns(options->clock);
     trainer->lock.handle = -1;
     trainer->metrics.handle = -1;
-    request_learning_rate(trainer->config, &trainer->schedule);
-    status = find_origin(trainer, error);
+    learning_rate_of_config(trainer->config, &trainer->schedule);
+    status = find_resume(trainer, error);
     if (status == STATUS_OK)
         status = load_data(trainer, error);
     if (status == STATUS_OK)
@@ -317,18 +318,18 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
     if (status == STATUS_OK)
         status = start_samplers(trainer, error);
     if (status == STATUS_OK)
-        status = tell_origin(trainer, error);
+        status = tell_resume(trainer, error);
     if (status == STATUS_OK)
-        status = space_check(options->fs, &trainer->origin, trainer->folder,
+        status = space_check(options->fs, &trainer->resume, trainer->folder,
                              &executor_compiled(trainer->engine.executor)->program, error);
     if (status == STATUS_OK)
         status = open_folder(trainer, error);
     if (status == STATUS_OK)
-        status = saver_create(&trainer->saver, options->fs, trainer->folder, &trainer->origin, &trainer->engine, error);
+        status = saver_create(&trainer->saver, options->fs, trainer->folder, &trainer->resume, &trainer->engine, error);
     if (status == STATUS_OK)
         status = start_weights(trainer, error);
     pretrained_close(&trainer->pretrained);
-    origin_close(&trainer->origin);
+    resume_close(&trainer->resume);
     if (status == STATUS_OK)
         status = write_configs(trainer, error);
     trainer->first_step = trainer->state.step;
@@ -352,7 +353,7 @@ void trainer_destroy(struct trainer *trainer)
     token_set_finish(&trainer->train_set);
     token_set_finish(&trainer->valid_set);
     tokenizer_close(trainer->tokenizer);
-    origin_free(&trainer->origin);
+    resume_free(&trainer->resume);
     free(trainer);
 }
 

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "config/config.h"
-#include "train/engine.h"
+#include "engine/engine.h"
 #include "train/metrics.h"
 
 struct trainer;

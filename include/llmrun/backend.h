@@ -10,7 +10,7 @@
  *   memory that enqueued work names stays valid until an event recorded after it has completed; descriptors are read
  *   during the call.
  *
- * - The host may try a plugin in a child process first: entry, count, info, open, memory, streams, events, quiesce,
+ * - The host may try a plugin in a child process first: entry, count, info, open, memory, streams, events, synchronize,
  *   close. So a device that is closed can be opened again, by another process too.
  * - What a call gives beside LLMRUN_OK is checked: an object that is NULL, a number that its description excludes or
  *   memory that overlaps other memory in use is a failure of the plugin. A call that does not return in time ends the
@@ -37,7 +37,7 @@ struct llmrun_graph;   /* captured work, to be replayed */
 
 struct llmrun_device_info {
     uint32_t size;
-    uint32_t lanes;            /* streams that can make progress side by side, at least 1 */
+    uint32_t streams;          /* that can make progress side by side, at least 1 */
     char name[128];            /* for people */
     char architecture[64];     /* e.g. "sm_90a", "x86-64-v4"; part of cache keys */
     char domain[16];           /* what its native handles belong to: "host", "cuda", "hip", "ze", "opencl", "synapse" */
@@ -73,9 +73,9 @@ struct llmrun_copy {
     int64_t from_pitch;
 };
 
-#define LLMRUN_LANE_COMPUTE       1
-#define LLMRUN_LANE_COPY          2
-#define LLMRUN_LANE_COMMUNICATION 3
+#define LLMRUN_STREAM_COMPUTE       1
+#define LLMRUN_STREAM_COPY          2
+#define LLMRUN_STREAM_COMMUNICATION 3
 
 #define LLMRUN_EVENT_NOT_READY 0
 #define LLMRUN_EVENT_READY     1
@@ -103,7 +103,7 @@ struct llmrun_device_table {
                     struct llmrun_device **device, struct llmrun_error *error);
     void (*close)(struct llmrun_device *device);
     /* Waits until all work of the device has ended; returns the first failure. */
-    int32_t (*quiesce)(struct llmrun_device *device, struct llmrun_error *error);
+    int32_t (*synchronize)(struct llmrun_device *device, struct llmrun_error *error);
 
     /* Contents are undefined. May block. `bytes` > 0. */
     int32_t (*memory_alloc)(struct llmrun_device *device, uint32_t kind, int64_t bytes, uint64_t *address,
@@ -113,7 +113,7 @@ struct llmrun_device_table {
     int32_t (*host_alloc)(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error);
     void (*host_free)(struct llmrun_device *device, void *memory);
 
-    int32_t (*stream_create)(struct llmrun_device *device, uint32_t lane, struct llmrun_stream **stream,
+    int32_t (*stream_create)(struct llmrun_device *device, uint32_t kind, struct llmrun_stream **stream,
                              struct llmrun_error *error);
     void (*stream_destroy)(struct llmrun_stream *stream);
     int32_t (*copy)(struct llmrun_stream *stream, const struct llmrun_copy *copy, struct llmrun_error *error);
@@ -165,7 +165,7 @@ struct llmrun_op {
 #define LLMRUN_SUPPORT_NATIVE   1
 #define LLMRUN_SUPPORT_EMULATED 2 /* right, but by conversion to another type or by a slow path */
 
-struct llmrun_answer {
+struct llmrun_op_support {
     uint32_t size;
     uint32_t support;
     int64_t workspace_bytes; /* scratch that a launch needs, exact */
@@ -179,7 +179,7 @@ struct llmrun_kernel_table {
     uint32_t reserved;
     /* Can this device do this op? Depends on the arguments alone, so the host keeps the answer. An op that cannot be
      * done is LLMRUN_OK with LLMRUN_SUPPORT_NO. */
-    int32_t (*query)(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+    int32_t (*query)(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
                      struct llmrun_error *error);
     /* Chooses the algorithm within `max_workspace` bytes and sets up whatever needs set-up. The host prepares an equal
      * description once a device and launches the kernel wherever it occurs, on any of the device's streams. */
@@ -194,8 +194,8 @@ struct llmrun_kernel_table {
 };
 
 /* Optional: captured work. From begin to end the host allocates and frees nothing on the device, prepares, builds and
- * destroys nothing, does not quiesce it and asks for no event that was recorded in the capture, from any thread; copies
- * in it are of memory of host_alloc, waits in it for events recorded in it. docs/backend-guide.md, section 7. */
+ * destroys nothing, does not synchronize it and asks for no event that was recorded in the capture, from any thread;
+ * copies in it are of memory of host_alloc, waits in it for events recorded in it. docs/backend-guide.md, section 7. */
 
 struct llmrun_capture_table {
     uint32_t size;
@@ -241,7 +241,7 @@ struct llmrun_program_desc {
 struct llmrun_program_table {
     uint32_t size;
     uint32_t reserved;
-    int32_t (*query)(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+    int32_t (*query)(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
                      struct llmrun_error *error);
     /* Compiles; may take long. The description is read during the call only. The host keeps the program until it
      * closes the device, and builds an equal description once. */
@@ -262,7 +262,7 @@ struct llmrun_backend {
     uint32_t size;
     uint32_t abi_major;
     uint32_t abi_minor;
-    uint32_t rank; /* order of `backend: auto`, higher is faster; 0: only by name */
+    uint32_t priority; /* order of `backend: auto`, higher is faster; 0: only by name */
     const char *name;
     const char *version;
     const char *vendor;

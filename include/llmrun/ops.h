@@ -32,30 +32,30 @@
 #define LLMRUN_EMBEDDING_GRAD_DTABLE 2
 #define LLMRUN_EMBEDDING_GRAD_OPERANDS 3
 
-/* sum = x (+ residual); y = (sum - mean) * rstd * gain + bias */
+/* residual_out = x (+ residual); y = (residual_out - mean) * rstd * weight + bias */
 #define LLMRUN_OP_LAYERNORM 3
 #define LLMRUN_OP_LAYERNORM_VERSION 1
 #define LLMRUN_LAYERNORM_X 0
 #define LLMRUN_LAYERNORM_RESIDUAL 1
-#define LLMRUN_LAYERNORM_GAIN 2
+#define LLMRUN_LAYERNORM_WEIGHT 2
 #define LLMRUN_LAYERNORM_BIAS 3
 #define LLMRUN_LAYERNORM_Y 4
-#define LLMRUN_LAYERNORM_SUM 5
+#define LLMRUN_LAYERNORM_RESIDUAL_OUT 5
 #define LLMRUN_LAYERNORM_MEAN 6
 #define LLMRUN_LAYERNORM_RSTD 7
 #define LLMRUN_LAYERNORM_OPERANDS 8
 
-/* dx = gradient of layernorm by sum (+ dsum, the gradient that reaches sum from elsewhere) */
+/* dx = gradient of layernorm by residual_out (+ dresidual_out, the gradient that reaches it from elsewhere) */
 #define LLMRUN_OP_LAYERNORM_GRAD 4
 #define LLMRUN_OP_LAYERNORM_GRAD_VERSION 2
 #define LLMRUN_LAYERNORM_GRAD_DY 0
-#define LLMRUN_LAYERNORM_GRAD_SUM 1
-#define LLMRUN_LAYERNORM_GRAD_GAIN 2
+#define LLMRUN_LAYERNORM_GRAD_RESIDUAL_OUT 1
+#define LLMRUN_LAYERNORM_GRAD_WEIGHT 2
 #define LLMRUN_LAYERNORM_GRAD_MEAN 3
 #define LLMRUN_LAYERNORM_GRAD_RSTD 4
-#define LLMRUN_LAYERNORM_GRAD_DSUM 5
+#define LLMRUN_LAYERNORM_GRAD_DRESIDUAL_OUT 5
 #define LLMRUN_LAYERNORM_GRAD_DX 6
-#define LLMRUN_LAYERNORM_GRAD_DGAIN 7
+#define LLMRUN_LAYERNORM_GRAD_DWEIGHT 7
 #define LLMRUN_LAYERNORM_GRAD_DBIAS 8
 #define LLMRUN_LAYERNORM_GRAD_OPERANDS 9
 
@@ -175,7 +175,7 @@
 #define LLMRUN_CAST_Y 1
 #define LLMRUN_CAST_OPERANDS 2
 
-/* y = constant a, or normal numbers of mean a and deviation b, or uniform in [a, b) */
+/* y = constant a, or normal numbers of mean a and std b, or uniform in [a, b) */
 #define LLMRUN_OP_INIT 17
 #define LLMRUN_OP_INIT_VERSION 1
 #define LLMRUN_INIT_Y 0
@@ -188,51 +188,51 @@
 #define LLMRUN_SUM_SQUARES_SUMS 1
 #define LLMRUN_SUM_SQUARES_OPERANDS 2
 
-/* norm = sqrt(sum of roots in order); scale = min(1, max_norm / (norm + 1e-6)); finite stays 1 while norm and all losses are */
+/* norm = sqrt(sum of roots in order); scale = min(1, max_norm / (norm + 1e-6)); found_inf becomes 1, and stays it, where norm or a loss is not finite */
 #define LLMRUN_OP_CLIP 19
-#define LLMRUN_OP_CLIP_VERSION 1
+#define LLMRUN_OP_CLIP_VERSION 2
 #define LLMRUN_CLIP_ROOTS 0
 #define LLMRUN_CLIP_LOSSES 1
-#define LLMRUN_CLIP_FINITE 2
+#define LLMRUN_CLIP_FOUND_INF 2
 #define LLMRUN_CLIP_SCALE 3
 #define LLMRUN_CLIP_NORM 4
 #define LLMRUN_CLIP_OPERANDS 5
 
-/* AdamW (Loshchilov and Hutter 2019, algorithm 2); nothing changes where finite is 0 */
+/* AdamW (Loshchilov and Hutter 2019, algorithm 2); nothing changes where found_inf is not 0 */
 #define LLMRUN_OP_ADAMW 20
-#define LLMRUN_OP_ADAMW_VERSION 1
+#define LLMRUN_OP_ADAMW_VERSION 2
 #define LLMRUN_ADAMW_GRADIENT 0
 #define LLMRUN_ADAMW_LEARNING_RATE 1
 #define LLMRUN_ADAMW_BIAS_CORRECTION 2
 #define LLMRUN_ADAMW_CLIP_SCALE 3
-#define LLMRUN_ADAMW_FINITE 4
+#define LLMRUN_ADAMW_FOUND_INF 4
 #define LLMRUN_ADAMW_PARAMETER 5
 #define LLMRUN_ADAMW_FIRST_MOMENT 6
 #define LLMRUN_ADAMW_SECOND_MOMENT 7
 #define LLMRUN_ADAMW_COPY 8
 #define LLMRUN_ADAMW_OPERANDS 9
 
-/* sum = x (+ residual); y = sum * rstd * gain, rstd = 1 / sqrt(mean(sum^2) + epsilon) */
+/* residual_out = x (+ residual); y = residual_out * rstd * weight, rstd = 1 / sqrt(mean(residual_out^2) + epsilon) */
 #define LLMRUN_OP_RMSNORM 21
 #define LLMRUN_OP_RMSNORM_VERSION 1
 #define LLMRUN_RMSNORM_X 0
 #define LLMRUN_RMSNORM_RESIDUAL 1
-#define LLMRUN_RMSNORM_GAIN 2
+#define LLMRUN_RMSNORM_WEIGHT 2
 #define LLMRUN_RMSNORM_Y 3
-#define LLMRUN_RMSNORM_SUM 4
+#define LLMRUN_RMSNORM_RESIDUAL_OUT 4
 #define LLMRUN_RMSNORM_RSTD 5
 #define LLMRUN_RMSNORM_OPERANDS 6
 
-/* dx = gradient of rmsnorm by sum (+ dsum, the gradient that reaches sum from elsewhere) */
+/* dx = gradient of rmsnorm by residual_out (+ dresidual_out, the gradient that reaches it from elsewhere) */
 #define LLMRUN_OP_RMSNORM_GRAD 22
 #define LLMRUN_OP_RMSNORM_GRAD_VERSION 2
 #define LLMRUN_RMSNORM_GRAD_DY 0
-#define LLMRUN_RMSNORM_GRAD_SUM 1
-#define LLMRUN_RMSNORM_GRAD_GAIN 2
+#define LLMRUN_RMSNORM_GRAD_RESIDUAL_OUT 1
+#define LLMRUN_RMSNORM_GRAD_WEIGHT 2
 #define LLMRUN_RMSNORM_GRAD_RSTD 3
-#define LLMRUN_RMSNORM_GRAD_DSUM 4
+#define LLMRUN_RMSNORM_GRAD_DRESIDUAL_OUT 4
 #define LLMRUN_RMSNORM_GRAD_DX 5
-#define LLMRUN_RMSNORM_GRAD_DGAIN 6
+#define LLMRUN_RMSNORM_GRAD_DWEIGHT 6
 #define LLMRUN_RMSNORM_GRAD_OPERANDS 7
 
 /* y = silu(gate) * up, silu(x) = x / (1 + exp(-x)) */
@@ -276,11 +276,11 @@
 #define LLMRUN_ATTENTION_CACHED_OPERANDS 7
 
 /* y[p] = sum of rows p u to p u + u - 1 of x as a balanced tree, nearest first; y may be the first rows of x: groups ascend in each column */
-#define LLMRUN_OP_FOLD 27
-#define LLMRUN_OP_FOLD_VERSION 2
-#define LLMRUN_FOLD_X 0
-#define LLMRUN_FOLD_Y 1
-#define LLMRUN_FOLD_OPERANDS 2
+#define LLMRUN_OP_REDUCE_ROWS 27
+#define LLMRUN_OP_REDUCE_ROWS_VERSION 2
+#define LLMRUN_REDUCE_ROWS_X 0
+#define LLMRUN_REDUCE_ROWS_Y 1
+#define LLMRUN_REDUCE_ROWS_OPERANDS 2
 
 /* y = a + b, or a copy of a; y may be a or b */
 #define LLMRUN_OP_REDUCE 28
@@ -371,7 +371,7 @@ struct llmrun_init_attributes {
     uint64_t key; /* of the random numbers: made from the seed and the tensor's name */
     uint32_t distribution; /* LLMRUN_INIT_CONSTANT, LLMRUN_INIT_NORMAL or LLMRUN_INIT_UNIFORM */
     float a; /* value, mean or lower end */
-    float b; /* deviation or upper end */
+    float b; /* std or upper end */
     uint32_t reserved; /* 0 */
 };
 

@@ -37,13 +37,13 @@ expect 0 out '*
 sums       exact: 4 batch parts of 1 sequences, 8 position parts, up to 8 feature parts
 *' -- plan tiny.yaml --train.micro_batch 1
 gradients=$(number gradients)
-waiting=$(number 'waiting sums')
+waiting=$(number 'pending sums')
 [ "$waiting" -gt "$gradients" ] && [ "$waiting" -lt $((2 * gradients)) ] ||
     complain "sums that wait take $waiting bytes, gradients $gradients"
-expect 0 out '*  waiting sums                    0
+expect 0 out '*  pending sums                    0
 *' -- plan tiny.yaml --train.micro_batch 4
 expect 0 out '*
-sums       in free order
+sums       unordered
 *' -- plan tiny.yaml --numerics.exact false
 
 # What a schedule keeps in flight.

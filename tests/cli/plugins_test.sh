@@ -84,7 +84,7 @@ stopped &
 cases=$((cases + 10))
 
 # Found in a child process, before the plugin is loaded here.
-for where in count info open close quiesce memory_alloc memory_free host_alloc host_free stream_create stream_destroy \
+for where in count info open close synchronize memory_alloc memory_free host_alloc host_free stream_create stream_destroy \
     event_create event_destroy event_query; do
     breaks "llmrun: the plugin *libllmrun-hostile.so crashed in $where (signal 11, Segmentation fault)" $where-crash
 done
@@ -101,7 +101,7 @@ breaks 'llmrun: *so ended its process with code 0 in open' open-exit0 open-_exit
 breaks 'llmrun: *so refused to start: entry fails, ?\[31mas ordered?' entry-fail
 breaks 'llmrun: *so cannot be used: hostile: * fails, ?\[31mas ordered? (code 5, vendor code 999)' count-fail info-fail
 breaks 'llmrun: hostile: * fails, ?\[31mas ordered? (code 5, vendor code 999)' open-fail stream_create-fail \
-    event_create-fail quiesce-fail
+    event_create-fail synchronize-fail
 breaks 'llmrun: *so crashed when its tables were read *' table-wild table-wild-device table-wild-name
 breaks 'llmrun: *so has a backend table that gives its size as *' table-garbage table-size0 table-huge
 breaks 'llmrun: *so lacks the entry *' table-null-device table-null-entries table-null-name
@@ -188,8 +188,8 @@ wants 143
 cases=$((cases + 1))
 
 # auto passes over a bad one, and says so; `backends` lists it.
-HOSTILE_RANK=1000
-export HOSTILE_RANK
+HOSTILE_PRIORITY=1000
+export HOSTILE_PRIORITY
 passes() {
     pattern=$1
     shift
@@ -213,7 +213,7 @@ expect 0 out '*hostile*refused*crashed in count (signal 11, *device 0: *' -- bac
 HOSTILE=info-escape
 expect 0 out '*hostile*usable*device 0: red ?\[31m device*' -- backends
 LC_ALL=C grep -q "$(printf '\033')" out && complain 'backends: escape sequences'
-unset LLMRUN_BACKEND_PATH HOSTILE HOSTILE_RANK
+unset LLMRUN_BACKEND_PATH HOSTILE HOSTILE_PRIORITY
 cases=$((cases + 2))
 
 # Files that are none.

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "checkpoint/safetensors.h"
-#include "train/generate.h"
+#include "engine/generate.h"
 
 struct made {
     const int32_t *wanted;
@@ -79,7 +79,7 @@ static int load_weights(struct engine *engine, const struct safetensors *golden,
         status = data != NULL ? executor_write(engine->executor, (int32_t)i, data, error) : STATUS_INPUT;
         free(data);
     }
-    return status == STATUS_OK ? engine_refresh(engine, error) : status;
+    return status == STATUS_OK ? engine_cast_weights(engine, error) : status;
 }
 
 static int check_prompt(struct engine *engine, const struct safetensors *golden, int index, int64_t *different,

@@ -7,10 +7,10 @@
 
 #include <cmocka.h>
 
+#include "conversion/export.h"
+#include "conversion/import.h"
 #include "fixture.h"
 #include "huggingface/directory.h"
-#include "train/export.h"
-#include "train/import.h"
 
 /* Made by make_huggingface.py. */
 static const char *const models[] = {

@@ -39,14 +39,14 @@ def gelu():
 def layernorm():
     tokens, channels = 6, 67
     x, residual, dy, dsum = (random(tokens, channels) for _ in range(4))
-    gain, bias = random(channels), random(channels)
+    weight, bias = random(channels), random(channels)
     total = (x + residual).float().double().requires_grad_()
-    gain.requires_grad_()
+    weight.requires_grad_()
     bias.requires_grad_()
-    y = F.layer_norm(total, (channels,), gain, bias, eps=1e-5)
+    y = F.layer_norm(total, (channels,), weight, bias, eps=1e-5)
     y.backward(dy)
-    for name, value in {"x": x, "residual": residual, "gain": gain, "bias": bias, "sum": total, "y": y, "dy": dy,
-                        "dsum": dsum, "dx": total.grad + dsum, "dgain": gain.grad, "dbias": bias.grad}.items():
+    for name, value in {"x": x, "residual": residual, "weight": weight, "bias": bias, "residual_out": total, "y": y, "dy": dy,
+                        "dresidual_out": dsum, "dx": total.grad + dsum, "dweight": weight.grad, "dbias": bias.grad}.items():
         write("layernorm." + name, value)
     write("layernorm.mean", total.mean(1))
     write("layernorm.rstd", (total.var(1, correction=0) + 1e-5).rsqrt())
@@ -104,12 +104,12 @@ def normal():
 def rmsnorm():
     tokens, channels = 6, 67
     x, residual, dy, dsum = (random(tokens, channels) for _ in range(4))
-    gain = random(channels).requires_grad_()
+    weight = random(channels).requires_grad_()
     total = (x + residual).float().double().requires_grad_()
-    y = F.rms_norm(total, (channels,), gain, eps=1e-5)
+    y = F.rms_norm(total, (channels,), weight, eps=1e-5)
     y.backward(dy)
-    for name, value in {"x": x, "residual": residual, "gain": gain, "sum": total, "y": y, "dy": dy, "dsum": dsum,
-                        "dx": total.grad + dsum, "dgain": gain.grad}.items():
+    for name, value in {"x": x, "residual": residual, "weight": weight, "residual_out": total, "y": y, "dy": dy, "dresidual_out": dsum,
+                        "dx": total.grad + dsum, "dweight": weight.grad}.items():
         write("rmsnorm." + name, value)
     write("rmsnorm.rstd", (total.square().mean(1) + 1e-5).rsqrt())
 

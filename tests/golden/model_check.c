@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "checkpoint/safetensors.h"
+#include "hal/trial.h"
 #include "plugin/registry.h"
 #include "runtime/constants.h"
 #include "runtime/device_compile.h"
@@ -130,7 +131,7 @@ static int open_all(struct check *check, const char *golden, const char *backend
     if (status == STATUS_OK)
         status = plugin_search_default(&search, backend, &check->error);
     if (status == STATUS_OK)
-        status = registry_create(&search, &check->registry, &check->error);
+        status = registry_create(&search, device_trial, &check->registry, &check->error);
     if (status == STATUS_OK)
         status = registry_open(&check->registry, backend, &loaded, &check->error);
     if (status == STATUS_OK)
@@ -146,7 +147,7 @@ static int open_all(struct check *check, const char *golden, const char *backend
 static int load_weights(struct check *check)
 {
     const struct program *program = &check->compiled.program;
-    const uint32_t one = 1;
+    const uint32_t none = 0;
     int status = executor_begin(check->executor, &check->error);
 
     if (status == STATUS_OK)
@@ -165,9 +166,9 @@ static int load_weights(struct check *check)
         free(data);
     }
     if (status == STATUS_OK)
-        status = executor_write(check->executor, check->compiled.io.finite, &one, &check->error);
+        status = executor_write(check->executor, check->compiled.io.found_inf, &none, &check->error);
     if (status == STATUS_OK)
-        status = executor_submit(check->executor, JOB_REFRESH, &check->error);
+        status = executor_submit(check->executor, JOB_CAST_WEIGHTS, &check->error);
     if (status == STATUS_OK)
         status = executor_collect(check->executor, &check->error);
     return status == STATUS_OK ? constants_write(check->executor, &check->request.model, &check->error) : status;

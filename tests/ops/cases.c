@@ -43,28 +43,28 @@ static int32_t embedding_with_addend(struct builder *b)
 
 static int32_t layernorm_alone(struct builder *b)
 {
-    return build_layernorm(b, activation(b, "x", CASE_COLUMNS), NO_VALUE, vector(b, "gain", CASE_COLUMNS),
+    return build_layernorm(b, activation(b, "x", CASE_COLUMNS), NO_VALUE, vector(b, "norm_weight", CASE_COLUMNS),
                            vector(b, "bias", CASE_COLUMNS), 1e-5f, NULL, "y");
 }
 
 static int32_t layernorm_without_bias(struct builder *b)
 {
-    return build_layernorm(b, activation(b, "x", CASE_COLUMNS), NO_VALUE, vector(b, "gain", CASE_COLUMNS), NO_VALUE,
-                           1e-3f, NULL, "y");
+    return build_layernorm(b, activation(b, "x", CASE_COLUMNS), NO_VALUE, vector(b, "norm_weight", CASE_COLUMNS),
+                           NO_VALUE, 1e-3f, NULL, "y");
 }
 
 static int32_t layernorm_with_residual(struct builder *b)
 {
     return build_layernorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
-                           vector(b, "gain", CASE_COLUMNS), vector(b, "bias", CASE_COLUMNS), 1e-5f, NULL, "y");
+                           vector(b, "norm_weight", CASE_COLUMNS), vector(b, "bias", CASE_COLUMNS), 1e-5f, NULL, "y");
 }
 
 /* The sum goes on beside the norm, as the residual stream does. */
 static int32_t layernorm_whose_sum_is_used(struct builder *b)
 {
-    int32_t sum,
-        y = build_layernorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
-                            vector(b, "gain", CASE_COLUMNS), vector(b, "bias", CASE_COLUMNS), 1e-5f, &sum, "norm");
+    int32_t sum, y = build_layernorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
+                                     vector(b, "norm_weight", CASE_COLUMNS), vector(b, "bias", CASE_COLUMNS), 1e-5f,
+                                     &sum, "norm");
 
     return build_add(b, sum, y, "y");
 }
@@ -75,26 +75,26 @@ static int32_t layernorm_of_which_only_the_sum_is_used(struct builder *b)
     int32_t sum;
 
     build_layernorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
-                    vector(b, "gain", CASE_COLUMNS), NO_VALUE, 1e-5f, &sum, "norm");
+                    vector(b, "norm_weight", CASE_COLUMNS), NO_VALUE, 1e-5f, &sum, "norm");
     return build_gelu(b, sum, "y");
 }
 
 static int32_t rmsnorm_alone(struct builder *b)
 {
-    return build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), NO_VALUE, vector(b, "gain", CASE_COLUMNS), 1e-3f, NULL,
-                         "y");
+    return build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), NO_VALUE, vector(b, "norm_weight", CASE_COLUMNS), 1e-3f,
+                         NULL, "y");
 }
 
 static int32_t rmsnorm_with_residual(struct builder *b)
 {
     return build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
-                         vector(b, "gain", CASE_COLUMNS), 1e-5f, NULL, "y");
+                         vector(b, "norm_weight", CASE_COLUMNS), 1e-5f, NULL, "y");
 }
 
 static int32_t rmsnorm_whose_sum_is_used(struct builder *b)
 {
     int32_t sum, y = build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
-                                   vector(b, "gain", CASE_COLUMNS), 1e-5f, &sum, "norm");
+                                   vector(b, "norm_weight", CASE_COLUMNS), 1e-5f, &sum, "norm");
 
     return build_add(b, sum, y, "y");
 }
@@ -105,7 +105,7 @@ static int32_t rmsnorm_of_which_only_the_sum_is_used(struct builder *b)
     int32_t sum;
 
     build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
-                  vector(b, "gain", CASE_COLUMNS), 1e-5f, &sum, "norm");
+                  vector(b, "norm_weight", CASE_COLUMNS), 1e-5f, &sum, "norm");
     return build_gelu(b, sum, "y");
 }
 
@@ -173,7 +173,7 @@ static int32_t matmuls_of_one_weight(struct builder *b)
 
 static int32_t matmuls_of_one_weight_three_times(struct builder *b)
 {
-    int32_t x = activation(b, "x", CASE_COLUMNS), weight = matrix(b, "weight", CASE_COLUMNS, CASE_COLUMNS);
+    int32_t x = activation(b, "x", CASE_COLUMNS), weight = matrix(b, "matrix", CASE_COLUMNS, CASE_COLUMNS);
 
     for (int i = 0; i < 3; i++)
         x = build_linear(b, x, weight, NO_VALUE, i < 2 ? "x" : "y");
@@ -183,13 +183,13 @@ static int32_t matmuls_of_one_weight_three_times(struct builder *b)
 /* Gain and bias of three norms, and the bias of a product. */
 static int32_t channels_used_again(struct builder *b)
 {
-    int32_t gain = vector(b, "gain", CASE_COLUMNS), bias = vector(b, "bias", CASE_COLUMNS);
+    int32_t weight = vector(b, "weight", CASE_COLUMNS), bias = vector(b, "bias", CASE_COLUMNS);
     int32_t x = activation(b, "x", CASE_COLUMNS);
 
     for (int i = 0; i < 2; i++)
-        x = build_layernorm(b, x, NO_VALUE, gain, bias, 1e-3f, NULL, "norm");
-    x = build_linear(b, x, matrix(b, "weight", CASE_COLUMNS, CASE_COLUMNS), bias, "x");
-    return build_layernorm(b, x, NO_VALUE, gain, gain, 1e-3f, NULL, "y");
+        x = build_layernorm(b, x, NO_VALUE, weight, bias, 1e-3f, NULL, "norm");
+    x = build_linear(b, x, matrix(b, "matrix", CASE_COLUMNS, CASE_COLUMNS), bias, "x");
+    return build_layernorm(b, x, NO_VALUE, weight, weight, 1e-3f, NULL, "y");
 }
 
 static int32_t gelu_alone(struct builder *b)

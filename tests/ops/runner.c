@@ -1,4 +1,5 @@
 #include "runner.h"
+#include "hal/trial.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +26,7 @@ struct device *runner_device(const char *name)
     struct registry registry;
     struct error error;
 
-    check(&error, registry_create(&search, &registry, &error));
+    check(&error, registry_create(&search, device_trial, &registry, &error));
     check(&error, registry_open(&registry, name, &backend, &error));
     check(&error, device_open(backend, 0, options, 1, &device, &error));
     registry_destroy(&registry);
@@ -38,7 +39,7 @@ static int64_t ask_workspace(struct runner *runner)
     int64_t largest = 0;
 
     for (int64_t i = 0; i < runner->compiled.program.op_count; i++) {
-        struct llmrun_answer answer = {.size = sizeof answer};
+        struct llmrun_op_support answer = {.size = sizeof answer};
         struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
         struct llmrun_op op;
 
@@ -70,7 +71,7 @@ static void allocate(struct runner *runner)
     check(error, buffer_create(runner->device, LLMRUN_MEMORY_DEVICE, runner->compiled.plan.total_bytes, &runner->arena,
                                error));
     check(error, host_buffer_create(runner->device, largest_value(&runner->compiled.program), &runner->staging, error));
-    check(error, stream_create(runner->device, LLMRUN_LANE_COMPUTE, &runner->stream, error));
+    check(error, stream_create(runner->device, LLMRUN_STREAM_COMPUTE, &runner->stream, error));
     check(error, event_create(runner->device, &runner->done, error));
     for (int64_t s = 0; s < runner->compiled.program.section_count; s++) {
         const struct section *section = &runner->compiled.program.sections[s];

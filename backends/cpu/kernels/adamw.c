@@ -72,7 +72,7 @@ static void adamw_run(const struct kernel_call *call)
                           .root = 1.0f / bias_correction[1]};
     int64_t elements = operand_elements(&call->op->operands[LLMRUN_ADAMW_PARAMETER]);
 
-    if (*(const uint32_t *)call->operands[LLMRUN_ADAMW_FINITE] != 0)
+    if (*(const uint32_t *)call->operands[LLMRUN_ADAMW_FOUND_INF] == 0)
         pool_run(call->pool, lanes_parts(elements, LANES_PART), adamw_task, &adamw);
 }
 

@@ -1,4 +1,4 @@
-/* add, cast, fold, reduce */
+/* add, cast, reduce_rows, reduce */
 #include "kernels/lanes.h"
 
 LANES_INLINE void add_range(const struct kernel_call *call, struct lanes_range range, int bf16)
@@ -48,7 +48,7 @@ static void cast_run(const struct kernel_call *call)
 }
 
 /* Rows first to first + count - 1 of x at c: a balanced tree, nearest first. */
-static struct f32x16 fold_rows(const float *x, int64_t channels, int64_t first, int64_t count, int lanes)
+static struct f32x16 reduce_rows(const float *x, int64_t channels, int64_t first, int64_t count, int lanes)
 {
     int64_t half = 1;
 
@@ -56,18 +56,18 @@ static struct f32x16 fold_rows(const float *x, int64_t channels, int64_t first, 
         return vec_load_part(x + first * channels, lanes, 0.0f);
     while (2 * half < count)
         half *= 2;
-    return vec_add(fold_rows(x, channels, first, half, lanes),
-                   fold_rows(x, channels, first + half, count - half, lanes));
+    return vec_add(reduce_rows(x, channels, first, half, lanes),
+                   reduce_rows(x, channels, first + half, count - half, lanes));
 }
 
 /* Groups ascend in each column, so that y may be the first rows of x. */
-static void fold_task(void *context, int64_t task, int thread)
+static void reduce_rows_task(void *context, int64_t task, int thread)
 {
     const struct kernel_call *call = context;
-    const struct llmrun_tensor *shape = &call->op->operands[LLMRUN_FOLD_X];
-    const float *x = call->operands[LLMRUN_FOLD_X];
-    float *y = call->operands[LLMRUN_FOLD_Y];
-    int64_t columns = shape->shape[1], groups = operand_elements(&call->op->operands[LLMRUN_FOLD_Y]) / columns;
+    const struct llmrun_tensor *shape = &call->op->operands[LLMRUN_REDUCE_ROWS_X];
+    const float *x = call->operands[LLMRUN_REDUCE_ROWS_X];
+    float *y = call->operands[LLMRUN_REDUCE_ROWS_Y];
+    int64_t columns = shape->shape[1], groups = operand_elements(&call->op->operands[LLMRUN_REDUCE_ROWS_Y]) / columns;
     int64_t rows = shape->shape[0] / groups;
     struct lanes_range range = lanes_part(columns, lanes_part_channels(columns, pool_threads(call->pool)), task);
 
@@ -76,15 +76,15 @@ static void fold_task(void *context, int64_t task, int thread)
         for (int64_t c = range.begin; c < range.end; c += VEC_LANES) {
             int lanes = vec_lanes_left(range.end, c);
 
-            vec_store_part(y + group * columns + c, fold_rows(x + c, columns, group * rows, rows, lanes), lanes);
+            vec_store_part(y + group * columns + c, reduce_rows(x + c, columns, group * rows, rows, lanes), lanes);
         }
 }
 
-static void fold_run(const struct kernel_call *call)
+static void reduce_rows_run(const struct kernel_call *call)
 {
-    int64_t columns = call->op->operands[LLMRUN_FOLD_X].shape[1];
+    int64_t columns = call->op->operands[LLMRUN_REDUCE_ROWS_X].shape[1];
 
-    pool_run(call->pool, lanes_parts(columns, lanes_part_channels(columns, pool_threads(call->pool))), fold_task,
+    pool_run(call->pool, lanes_parts(columns, lanes_part_channels(columns, pool_threads(call->pool))), reduce_rows_task,
              (void *)call);
 }
 
@@ -112,6 +112,6 @@ static void reduce_run(const struct kernel_call *call)
 
 LANES_RUN(add, LLMRUN_ADD_Y, lanes_elements, add_range)
 LANES_KERNEL(add, "ccc", 0, add_run)
-LANES_KERNEL(fold, "ff", 0, fold_run)
+LANES_KERNEL(reduce_rows, "ff", 0, reduce_rows_run)
 LANES_KERNEL(reduce, "fff", 0, reduce_run)
 LANES_KERNEL(cast, "ee", 0, cast_run)

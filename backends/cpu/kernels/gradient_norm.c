@@ -169,7 +169,7 @@ static void clip_run(const struct kernel_call *call)
     const double *roots = call->operands[LLMRUN_CLIP_ROOTS];
     const double *losses = call->operands[LLMRUN_CLIP_LOSSES];
     double total = 0.0, norm, scale = 1.0;
-    uint32_t finite;
+    uint32_t found_inf;
 
     for (int64_t i = 0; i < call->op->operands[LLMRUN_CLIP_ROOTS].shape[0]; i++)
         total += roots[i];
@@ -177,12 +177,12 @@ static void clip_run(const struct kernel_call *call)
     if (attributes->max_norm > 0.0f && attributes->max_norm / (norm + 1e-6) < 1.0)
         scale = attributes->max_norm / (norm + 1e-6);
     /* Once 0 it stays 0: no later step is taken on top of one that was not. */
-    finite = *(const uint32_t *)call->operands[LLMRUN_CLIP_FINITE] != 0 && isfinite((float)norm) ? 1 : 0;
+    found_inf = *(const uint32_t *)call->operands[LLMRUN_CLIP_FOUND_INF] != 0 || !isfinite((float)norm) ? 1 : 0;
     for (int64_t i = 0; i < call->op->operands[LLMRUN_CLIP_LOSSES].shape[0]; i++)
-        finite &= isfinite(losses[i]) ? 1 : 0;
+        found_inf |= isfinite(losses[i]) ? 0 : 1;
     *(float *)call->operands[LLMRUN_CLIP_SCALE] = (float)scale;
     *(float *)call->operands[LLMRUN_CLIP_NORM] = (float)norm;
-    *(uint32_t *)call->operands[LLMRUN_CLIP_FINITE] = finite;
+    *(uint32_t *)call->operands[LLMRUN_CLIP_FOUND_INF] = found_inf;
 }
 
 LANES_KERNEL(clip, "dduff", 0, clip_run)

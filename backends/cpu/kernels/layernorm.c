@@ -34,10 +34,10 @@ LANES_INLINE float row_variance(const struct norm_row *row, float mean, int bf16
 LANES_INLINE void layernorm_rows(const struct kernel_call *call, struct lanes_range tokens, int bf16)
 {
     const struct llmrun_layernorm_attributes *attributes = call->op->attributes;
-    const float *gain = call->operands[LLMRUN_LAYERNORM_GAIN], *bias = call->operands[LLMRUN_LAYERNORM_BIAS];
+    const float *weight = call->operands[LLMRUN_LAYERNORM_WEIGHT], *bias = call->operands[LLMRUN_LAYERNORM_BIAS];
     float *means = call->operands[LLMRUN_LAYERNORM_MEAN], *rstds = call->operands[LLMRUN_LAYERNORM_RSTD];
     const void *x = call->operands[LLMRUN_LAYERNORM_X], *residual = call->operands[LLMRUN_LAYERNORM_RESIDUAL];
-    void *sum = call->operands[LLMRUN_LAYERNORM_SUM];
+    void *sum = call->operands[LLMRUN_LAYERNORM_RESIDUAL_OUT];
     int64_t channels = call->op->operands[LLMRUN_LAYERNORM_X].shape[1];
 
     for (int64_t token = tokens.begin; token < tokens.end; token++) {
@@ -50,7 +50,7 @@ LANES_INLINE void layernorm_rows(const struct kernel_call *call, struct lanes_ra
         for (int64_t c = 0; c < channels; c += VEC_LANES) {
             int count = vec_lanes_left(channels, c);
             struct f32x16 v = vec_sub(norm_value(&row, c, count, bf16), vec_set(mean));
-            struct f32x16 g = vec_load_part(gain + c, count, 0.0f);
+            struct f32x16 g = vec_load_part(weight + c, count, 0.0f);
 
             v = vec_mul(v, vec_set(rstd));
             v = bias != NULL ? vec_fma(v, g, vec_load_part(bias + c, count, 0.0f)) : vec_mul(v, g);

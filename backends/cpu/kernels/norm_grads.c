@@ -3,35 +3,35 @@
 
 struct norm_grad_operands {
     struct token_sums_operands sums; /* dy, and what the channels need */
-    int gain;
+    int weight;
     int dsum;
     int dx;
 };
 
 static const struct norm_grad_operands layernorm = {.sums = {.dy = LLMRUN_LAYERNORM_GRAD_DY,
-                                                             .value = LLMRUN_LAYERNORM_GRAD_SUM,
+                                                             .value = LLMRUN_LAYERNORM_GRAD_RESIDUAL_OUT,
                                                              .mean = LLMRUN_LAYERNORM_GRAD_MEAN,
                                                              .rstd = LLMRUN_LAYERNORM_GRAD_RSTD,
-                                                             .dgain = LLMRUN_LAYERNORM_GRAD_DGAIN,
+                                                             .dweight = LLMRUN_LAYERNORM_GRAD_DWEIGHT,
                                                              .dbias = LLMRUN_LAYERNORM_GRAD_DBIAS},
-                                                    .gain = LLMRUN_LAYERNORM_GRAD_GAIN,
-                                                    .dsum = LLMRUN_LAYERNORM_GRAD_DSUM,
+                                                    .weight = LLMRUN_LAYERNORM_GRAD_WEIGHT,
+                                                    .dsum = LLMRUN_LAYERNORM_GRAD_DRESIDUAL_OUT,
                                                     .dx = LLMRUN_LAYERNORM_GRAD_DX};
 
 static const struct norm_grad_operands rmsnorm = {.sums = {.dy = LLMRUN_RMSNORM_GRAD_DY,
-                                                           .value = LLMRUN_RMSNORM_GRAD_SUM,
+                                                           .value = LLMRUN_RMSNORM_GRAD_RESIDUAL_OUT,
                                                            .mean = TOKEN_SUMS_NONE,
                                                            .rstd = LLMRUN_RMSNORM_GRAD_RSTD,
-                                                           .dgain = LLMRUN_RMSNORM_GRAD_DGAIN,
+                                                           .dweight = LLMRUN_RMSNORM_GRAD_DWEIGHT,
                                                            .dbias = TOKEN_SUMS_NONE},
-                                                  .gain = LLMRUN_RMSNORM_GRAD_GAIN,
-                                                  .dsum = LLMRUN_RMSNORM_GRAD_DSUM,
+                                                  .weight = LLMRUN_RMSNORM_GRAD_WEIGHT,
+                                                  .dsum = LLMRUN_RMSNORM_GRAD_DRESIDUAL_OUT,
                                                   .dx = LLMRUN_RMSNORM_GRAD_DX};
 
 struct norm_grad_row {
     const void *dy;
     const void *value; /* the norm's sum */
-    const float *gain;
+    const float *weight;
     const void *dsum; /* or NULL */
     void *dx;
     int64_t channels;
@@ -40,10 +40,10 @@ struct norm_grad_row {
     float rstd;
 };
 
-/* dy gain */
+/* dy weight */
 LANES_INLINE struct f32x16 scaled_gradient(const struct norm_grad_row *row, int64_t c, int count, int bf16)
 {
-    return vec_mul(lanes_load(row->dy, bf16, row->at + c, count), vec_load_part(row->gain + c, count, 0.0f));
+    return vec_mul(lanes_load(row->dy, bf16, row->at + c, count), vec_load_part(row->weight + c, count, 0.0f));
 }
 
 /* Lanes from `count` on are not 0. */
@@ -56,7 +56,7 @@ LANES_INLINE struct f32x16 normalized(const struct norm_grad_row *row, int64_t c
     return vec_mul(v, vec_set(row->rstd));
 }
 
-/* With g = dy gain and n the normalized value: dx = rstd (g - mean(g) - n mean(g n)) (+ dsum), for rmsnorm, which is
+/* With g = dy weight and n the normalized value: dx = rstd (g - mean(g) - n mean(g n)) (+ dsum), for rmsnorm, which is
  * not centered, without mean(g). */
 LANES_INLINE void grad_row(const struct norm_grad_row *row, int bf16, int centered)
 {
@@ -93,7 +93,7 @@ LANES_INLINE void grad_rows(const struct kernel_call *call, const struct norm_gr
     const float *means = token_sums_operand(call, operands->sums.mean), *rstds = call->operands[operands->sums.rstd];
     struct norm_grad_row row = {.dy = call->operands[operands->sums.dy],
                                 .value = call->operands[operands->sums.value],
-                                .gain = call->operands[operands->gain],
+                                .weight = call->operands[operands->weight],
                                 .dsum = call->operands[operands->dsum],
                                 .dx = call->operands[operands->dx],
                                 .channels = call->op->operands[operands->sums.dy].shape[1]};
@@ -106,7 +106,7 @@ LANES_INLINE void grad_rows(const struct kernel_call *call, const struct norm_gr
     }
 }
 
-/* Defines the kernel of norm##_grad. dx is made row by row, dgain and dbias channel by channel: no sum is split over
+/* Defines the kernel of norm##_grad. dx is made row by row, dweight and dbias channel by channel: no sum is split over
  * threads. The channels come first, as dx may lie where dy or dsum does. */
 #define NORM_GRAD_KERNEL(norm, classes, centered)                                                                      \
     LANES_INLINE void norm##_grad_rows(const struct kernel_call *call, struct lanes_range tokens, int bf16)            \

@@ -20,13 +20,13 @@ LANES_INLINE float row_mean_square(const struct norm_row *row, int bf16)
 LANES_INLINE void rmsnorm_rows(const struct kernel_call *call, struct lanes_range tokens, int bf16)
 {
     const struct llmrun_rmsnorm_attributes *attributes = call->op->attributes;
-    const float *gain = call->operands[LLMRUN_RMSNORM_GAIN];
+    const float *weight = call->operands[LLMRUN_RMSNORM_WEIGHT];
     float *rstds = call->operands[LLMRUN_RMSNORM_RSTD];
     int64_t channels = call->op->operands[LLMRUN_RMSNORM_X].shape[1];
 
     for (int64_t token = tokens.begin; token < tokens.end; token++) {
         struct norm_row row = {call->operands[LLMRUN_RMSNORM_X], call->operands[LLMRUN_RMSNORM_RESIDUAL],
-                               call->operands[LLMRUN_RMSNORM_SUM], token * channels, channels};
+                               call->operands[LLMRUN_RMSNORM_RESIDUAL_OUT], token * channels, channels};
         float rstd = 1.0f / sqrtf(row_mean_square(&row, bf16) + attributes->epsilon);
 
         norm_passed(&row);
@@ -34,7 +34,7 @@ LANES_INLINE void rmsnorm_rows(const struct kernel_call *call, struct lanes_rang
             int count = vec_lanes_left(channels, c);
             struct f32x16 v = vec_mul(norm_value(&row, c, count, bf16), vec_set(rstd));
 
-            v = vec_mul(v, vec_load_part(gain + c, count, 0.0f));
+            v = vec_mul(v, vec_load_part(weight + c, count, 0.0f));
             lanes_store(call->operands[LLMRUN_RMSNORM_Y], bf16, row.at + c, v, count);
         }
         rstds[token] = rstd;

@@ -38,7 +38,7 @@ set(kernel_bf16_sources
 
 # Compiled once, for any processor: what does not depend on the instruction set.
 set(kernel_common_sources
-  matmul/free_order.c
+  matmul/unordered.c
   matmul/gemm.c
   matmul/gemm_blocked.c
   matmul/gemm_choose.c

@@ -32,7 +32,7 @@
 #undef OPENBLAS
 #undef ONEDNN
 
-/* Then it is read once for each column of the table: the lists of one instruction set, in exact or in free order. The
+/* Then it is read once for each column of the table: the lists of one instruction set, exact or unordered. The
  * libraries keep no order of their own sums, so they stand in the free columns alone. */
 #define KERNELS(op, kernels) [op] = (const struct kernel *const[]){kernels NULL},
 #define COLUMN(name)         static const struct kernel *const *const name[LLMRUN_OPS]
@@ -108,7 +108,7 @@ const struct kernel *const *kernel_table_candidates(uint16_t op, int isa, uint32
 const struct kernel_set cpu_kernel_set = {
     .name = "cpu",
     .version = "0.1.0",
-    .rank = 10,
+    .priority = 10,
     .exact = 1,
     .candidates = kernel_table_candidates,
 };

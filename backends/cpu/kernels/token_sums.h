@@ -13,11 +13,11 @@
 /* What is summed: dy, and dy times the normalized value (value - mean) rstd. */
 struct token_sums {
     const void *dy;    /* [tokens, channels] */
-    const void *value; /* [tokens, channels]; needed for dgain, as is rstd */
+    const void *value; /* [tokens, channels]; needed for dweight, as is rstd */
     const float *mean; /* [tokens]; NULL: 0 */
     const float *rstd;
-    float *dgain; /* [position parts * batch parts, channels]; NULL: not wanted. Holds what the chains start from. */
-    float *dbias; /* [position parts * batch parts, channels]; NULL: not wanted */
+    float *dweight; /* [position parts * batch parts, channels]; NULL: not wanted. Holds what the chains start from. */
+    float *dbias;   /* [position parts * batch parts, channels]; NULL: not wanted */
     int64_t tokens;
     int64_t channels;
     int64_t sequence;       /* positions of one */
@@ -27,36 +27,36 @@ struct token_sums {
 
 /* Up to sixteen channels of a row of sums, over the tokens of `range`; c is the channel, `at` its element there. */
 LANES_INLINE void token_sums_add(const struct token_sums *sums, int64_t c, int64_t at, int count,
-                                 struct lanes_range range, int bf16, int with_gain)
+                                 struct lanes_range range, int bf16, int with_weight)
 {
-    struct f32x16 dbias = vec_zero(), dgain = vec_zero();
+    struct f32x16 dbias = vec_zero(), dweight = vec_zero();
 
     if (sums->dbias != NULL)
         dbias = vec_load_part(sums->dbias + at, count, 0.0f);
-    if (with_gain)
-        dgain = vec_load_part(sums->dgain + at, count, 0.0f);
+    if (with_weight)
+        dweight = vec_load_part(sums->dweight + at, count, 0.0f);
     for (int64_t token = range.begin; token < range.end; token++) {
         struct f32x16 dy = lanes_load(sums->dy, bf16, token * sums->channels + c, count);
 
         dbias = vec_add(dbias, dy);
-        if (with_gain) {
+        if (with_weight) {
             struct f32x16 v = lanes_load(sums->value, bf16, token * sums->channels + c, count);
 
             if (sums->mean != NULL)
                 v = vec_sub(v, vec_set(sums->mean[token]));
             v = vec_mul(v, vec_set(sums->rstd[token]));
-            dgain = vec_fma(dy, v, dgain);
+            dweight = vec_fma(dy, v, dweight);
         }
     }
     if (sums->dbias != NULL)
         vec_store_part(sums->dbias + at, dbias, count);
-    if (with_gain)
-        vec_store_part(sums->dgain + at, dgain, count);
+    if (with_weight)
+        vec_store_part(sums->dweight + at, dweight, count);
 }
 
 /* Neighbouring tokens onto one row of sums. */
 LANES_INLINE void token_sums_piece(const struct token_sums *sums, struct lanes_range channels, int64_t row,
-                                   struct lanes_range tokens, int bf16, int with_gain)
+                                   struct lanes_range tokens, int bf16, int with_weight)
 {
     for (int64_t token = tokens.begin; token < tokens.end; token += TOKEN_SUMS_BLOCK) {
         struct lanes_range block = {token, token + TOKEN_SUMS_BLOCK};
@@ -64,12 +64,14 @@ LANES_INLINE void token_sums_piece(const struct token_sums *sums, struct lanes_r
         if (block.end > tokens.end)
             block.end = tokens.end;
         for (int64_t c = channels.begin; c < channels.end; c += VEC_LANES)
-            token_sums_add(sums, c, row * sums->channels + c, vec_lanes_left(channels.end, c), block, bf16, with_gain);
+            token_sums_add(sums, c, row * sums->channels + c, vec_lanes_left(channels.end, c), block, bf16,
+                           with_weight);
     }
 }
 
 /* All tokens for the channels of `channels`; no other call may have the same channels. */
-LANES_INLINE void token_sums_range(const struct token_sums *sums, struct lanes_range channels, int bf16, int with_gain)
+LANES_INLINE void token_sums_range(const struct token_sums *sums, struct lanes_range channels, int bf16,
+                                   int with_weight)
 {
     int64_t sequences = sums->tokens / sums->sequence, piece = sums->sequence / sums->position_parts;
 
@@ -80,7 +82,7 @@ LANES_INLINE void token_sums_range(const struct token_sums *sums, struct lanes_r
             int64_t first = sequence * sums->sequence + part * piece;
 
             token_sums_piece(sums, channels, part * sums->batch_parts + batch_part,
-                             (struct lanes_range){first, first + piece}, bf16, with_gain);
+                             (struct lanes_range){first, first + piece}, bf16, with_weight);
         }
     }
 }
@@ -93,7 +95,7 @@ struct token_sums_operands {
     int value;
     int mean;
     int rstd;
-    int dgain;
+    int dweight;
     int dbias;
 };
 
@@ -118,7 +120,7 @@ LANES_INLINE void token_sums_task(const struct kernel_call *call, const struct t
                                     .value = token_sums_operand(call, operands->value),
                                     .mean = token_sums_operand(call, operands->mean),
                                     .rstd = token_sums_operand(call, operands->rstd),
-                                    .dgain = token_sums_operand(call, operands->dgain),
+                                    .dweight = token_sums_operand(call, operands->dweight),
                                     .dbias = token_sums_operand(call, operands->dbias),
                                     .tokens = dy->shape[0],
                                     .channels = dy->shape[1],
@@ -129,9 +131,9 @@ LANES_INLINE void token_sums_task(const struct kernel_call *call, const struct t
     struct lanes_range channels = lanes_part(sums.channels, part, task);
     int bf16 = operand_is_bf16(call->op, operands->dy);
 
-    if (sums.dgain == NULL && bf16)
+    if (sums.dweight == NULL && bf16)
         token_sums_range(&sums, channels, 1, 0);
-    else if (sums.dgain == NULL)
+    else if (sums.dweight == NULL)
         token_sums_range(&sums, channels, 0, 0);
     else if (bf16)
         token_sums_range(&sums, channels, 1, 1);
@@ -170,16 +172,16 @@ static inline void token_sums_run(const struct kernel_call *call, const struct t
     int64_t channels = call->op->operands[operands->dy].shape[1];
     int64_t part = lanes_part_channels(channels, pool_threads(call->pool));
 
-    token_sums_clear(call, operands->dgain);
+    token_sums_clear(call, operands->dweight);
     token_sums_clear(call, operands->dbias);
-    if (token_sums_operand(call, operands->dgain) != NULL || token_sums_operand(call, operands->dbias) != NULL)
+    if (token_sums_operand(call, operands->dweight) != NULL || token_sums_operand(call, operands->dbias) != NULL)
         pool_run(call->pool, lanes_parts(channels, part), task, (void *)call);
 }
 
 static inline int token_sums_query(const struct llmrun_op *op, const struct token_sums_operands *operands,
                                    struct token_sums_cut cut, const char *classes, char *reason, size_t reason_bytes)
 {
-    const int outputs[] = {operands->dgain, operands->dbias};
+    const int outputs[] = {operands->dweight, operands->dbias};
     int64_t rows = -1; /* no sums are wanted */
     uint32_t added = 0;
 

@@ -1,4 +1,4 @@
-/* bf16 products in free order by oneDNN's matmul primitive, single-threaded on each slice. The library keeps the
+/* bf16 products unordered by oneDNN's matmul primitive, single-threaded on each slice. The library keeps the
  * primitives that it made; making the same one again takes about 10 us. */
 #include <oneapi/dnnl/dnnl.h>
 #include <pthread.h>
@@ -7,8 +7,8 @@
 #include <cpuid.h>
 #endif
 
-#include "matmul/free_order.h"
 #include "matmul/gemm_kernel.h"
+#include "matmul/unordered.h"
 
 /* oneDNN's threads are OpenMP's; a thread that sets this to 1 has its primitives made and run in itself. */
 void omp_set_num_threads(int threads);
@@ -58,7 +58,7 @@ static int onednn_fit(const struct gemm_problem *problem, char *reason, size_t r
         snprintf(reason, reason_bytes, "oneDNN is used for bf16 only");
         return 0;
     }
-    if (!runs_fast_kernels() && !free_order_always()) {
+    if (!runs_fast_kernels() && !unordered_always()) {
         snprintf(reason, reason_bytes, "oneDNN has no fast bf16 kernels for this processor");
         return 0;
     }
@@ -148,9 +148,9 @@ static void onednn_multiply(const struct gemm_problem *problem)
     }
 }
 
-const struct free_order free_order_onednn = {
+const struct unordered unordered_onednn = {
     .fit = onednn_fit, .set_threads = omp_set_num_threads, .multiply = onednn_multiply};
 
-FREE_ORDER_KERNEL(matmul, onednn, free_order_onednn)
-FREE_ORDER_KERNEL(matmul_input_grad, onednn, free_order_onednn)
-FREE_ORDER_KERNEL(matmul_weight_grad, onednn, free_order_onednn)
+UNORDERED_KERNEL(matmul, onednn, unordered_onednn)
+UNORDERED_KERNEL(matmul_input_grad, onednn, unordered_onednn)
+UNORDERED_KERNEL(matmul_weight_grad, onednn, unordered_onednn)

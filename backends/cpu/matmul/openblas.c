@@ -1,11 +1,11 @@
-/* fp32 products in free order by OpenBLAS, single-threaded on each slice. */
+/* fp32 products unordered by OpenBLAS, single-threaded on each slice. */
 #include <cblas.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "matmul/free_order.h"
+#include "matmul/unordered.h"
 
 #define SEQUENTIAL_BUILD 0 /* openblas_get_parallel(): 1 has its own threads, 2 OpenMP's */
 
@@ -37,7 +37,7 @@ static int openblas_fit(const struct gemm_problem *problem, char *reason, size_t
         snprintf(reason, reason_bytes, "this OpenBLAS is built for programs with one thread");
         return 0;
     }
-    if (!runs_fast_kernels() && !free_order_always()) {
+    if (!runs_fast_kernels() && !unordered_always()) {
         snprintf(reason, reason_bytes, "OpenBLAS does not know this processor and would run its %s kernels",
                  openblas_get_corename());
         return 0;
@@ -78,9 +78,9 @@ static void openblas_multiply(const struct gemm_problem *problem)
     }
 }
 
-const struct free_order free_order_openblas = {
+const struct unordered unordered_openblas = {
     .fit = openblas_fit, .set_threads = openblas_set_threads, .multiply = openblas_multiply};
 
-FREE_ORDER_KERNEL(matmul, openblas, free_order_openblas)
-FREE_ORDER_KERNEL(matmul_input_grad, openblas, free_order_openblas)
-FREE_ORDER_KERNEL(matmul_weight_grad, openblas, free_order_openblas)
+UNORDERED_KERNEL(matmul, openblas, unordered_openblas)
+UNORDERED_KERNEL(matmul_input_grad, openblas, unordered_openblas)
+UNORDERED_KERNEL(matmul_weight_grad, openblas, unordered_openblas)

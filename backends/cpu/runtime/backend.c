@@ -41,7 +41,7 @@ const struct llmrun_backend *cpu_runtime_backend(const struct kernel_set *set, c
         .size = sizeof(backend),
         .abi_major = LLMRUN_ABI_MAJOR,
         .abi_minor = LLMRUN_ABI_MINOR,
-        .rank = set->rank,
+        .priority = set->priority,
         .name = set->name,
         .version = set->version,
         .vendor = "llmrun",

@@ -37,7 +37,7 @@ static const struct op_form forms[LLMRUN_OPS] = {
     FORM(SWIGLU_GRAD, swiglu_grad, 3, 0, "tn tn tn tn tn"),
     FORM(ROPE, rope, 4, ATTRIBUTES(rope), "tm t re re tm"),
     FORM(ATTENTION_CACHED, attention_cached, 4, ATTRIBUTES(attention_cached), "tm tg tg 1 rg rg tm"),
-    FORM(FOLD, fold, 1, 0, "rn p?n"),
+    FORM(REDUCE_ROWS, reduce_rows, 1, 0, "rn p?n"),
     FORM(REDUCE, reduce, 2, 0, "* ?* *"),
     FORM(SLOT_TREE, slot_tree, 2, 0, "s k3 k"),
 };

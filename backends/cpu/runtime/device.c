@@ -6,7 +6,7 @@
 
 #define MOST_THREADS 1024
 /* Streams are threads of their own; one of each kind is worth having. */
-#define LANES      3
+#define STREAMS    3
 #define BIT(dtype) ((uint64_t)1 << (dtype))
 
 static int32_t device_count(int32_t *count, struct llmrun_error *error)
@@ -26,7 +26,7 @@ static int32_t check_index(int32_t index, struct llmrun_error *error)
 
 static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
 {
-    struct llmrun_device_info found = {.lanes = LANES, .domain = "host", .alignment = 64};
+    struct llmrun_device_info found = {.streams = STREAMS, .domain = "host", .alignment = 64};
     uint32_t size = info->size;
 
     if (check_index(index, error) != LLMRUN_OK)
@@ -121,7 +121,7 @@ static void device_close(struct llmrun_device *device)
     free(device);
 }
 
-static int32_t device_quiesce(struct llmrun_device *device, struct llmrun_error *error)
+static int32_t device_synchronize(struct llmrun_device *device, struct llmrun_error *error)
 {
     int32_t code;
 
@@ -140,7 +140,7 @@ const struct llmrun_device_table runtime_device_table = {
     .info = device_info,
     .open = device_open,
     .close = device_close,
-    .quiesce = device_quiesce,
+    .synchronize = device_synchronize,
     .memory_alloc = memory_alloc,
     .memory_free = memory_free,
     .host_alloc = memory_host_alloc,

@@ -33,8 +33,8 @@ struct kernel {
 struct kernel_set {
     const char *name; /* of the plugin: "cpu" */
     const char *version;
-    uint32_t rank;  /* of `backend: auto` */
-    uint32_t exact; /* 1: every kernel computes the defined bits */
+    uint32_t priority; /* of `backend: auto` */
+    uint32_t exact;    /* 1: every kernel computes the defined bits */
     /* Kernels for an opened device in order of preference: the first one whose query says 1 is taken. NULL ends the
      * list. `isa` is what was asked for and found: see runtime/isa.h. */
     const struct kernel *const *(*candidates)(uint16_t op, int isa, uint32_t flags);

@@ -24,7 +24,7 @@ static const struct kernel *choose(const struct llmrun_device *device, const str
     return NULL;
 }
 
-static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
                             struct llmrun_error *error)
 {
     char reason[sizeof(answer->reason)] = "";

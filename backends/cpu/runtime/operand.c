@@ -110,9 +110,9 @@ static const char *sum_squares_problem(const struct llmrun_op *op)
     return NULL;
 }
 
-static const char *fold_problem(const struct llmrun_op *op)
+static const char *reduce_rows_problem(const struct llmrun_op *op)
 {
-    const struct llmrun_tensor *x = &op->operands[LLMRUN_FOLD_X], *y = &op->operands[LLMRUN_FOLD_Y];
+    const struct llmrun_tensor *x = &op->operands[LLMRUN_REDUCE_ROWS_X], *y = &op->operands[LLMRUN_REDUCE_ROWS_Y];
     int64_t groups = y->rank == 2 ? y->shape[0] : 1;
 
     return x->shape[0] % groups == 0 ? NULL : "needs rows of x in equal groups, a row of y each";
@@ -147,8 +147,8 @@ static const char *attributes_problem(const struct llmrun_op *op)
         return rope_problem(op);
     case LLMRUN_OP_INIT:
         return init->distribution > LLMRUN_INIT_UNIFORM ? "does not know this distribution" : NULL;
-    case LLMRUN_OP_FOLD:
-        return fold_problem(op);
+    case LLMRUN_OP_REDUCE_ROWS:
+        return reduce_rows_problem(op);
     case LLMRUN_OP_SUM_SQUARES:
         return sum_squares_problem(op);
     default:

@@ -50,7 +50,7 @@ int32_t memory_host_alloc(struct llmrun_device *device, int64_t bytes, void **me
 void memory_host_free(struct llmrun_device *device, void *memory);
 
 /* stream.c */
-int32_t stream_create(struct llmrun_device *device, uint32_t lane, struct llmrun_stream **stream,
+int32_t stream_create(struct llmrun_device *device, uint32_t kind, struct llmrun_stream **stream,
                       struct llmrun_error *error);
 void stream_destroy(struct llmrun_stream *stream);
 int32_t stream_copy(struct llmrun_stream *stream, const struct llmrun_copy *copy, struct llmrun_error *error);

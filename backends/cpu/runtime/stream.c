@@ -181,13 +181,13 @@ static void enqueue(struct llmrun_stream *stream)
         wait_wake(&stream->tail);
 }
 
-int32_t stream_create(struct llmrun_device *device, uint32_t lane, struct llmrun_stream **stream,
+int32_t stream_create(struct llmrun_device *device, uint32_t kind, struct llmrun_stream **stream,
                       struct llmrun_error *error)
 {
     struct llmrun_stream *made;
 
-    if (lane < LLMRUN_LANE_COMPUTE || lane > LLMRUN_LANE_COMMUNICATION)
-        return runtime_fail(error, LLMRUN_ERROR_UNSUPPORTED, "lane %u is unknown", lane);
+    if (kind < LLMRUN_STREAM_COMPUTE || kind > LLMRUN_STREAM_COMMUNICATION)
+        return runtime_fail(error, LLMRUN_ERROR_UNSUPPORTED, "stream kind %u is unknown", kind);
     made = aligned_alloc(64, sizeof(*made));
     if (made == NULL)
         return runtime_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a stream");

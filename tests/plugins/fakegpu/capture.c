@@ -265,7 +265,7 @@ static int32_t make_graph(struct llmrun_device *device, struct capture *capture,
     if (made->streams == NULL)
         code = wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a graph");
     for (int32_t i = 1; i < made->branches && code == LLMRUN_OK; i++)
-        code = queue_stream_create(device, LLMRUN_LANE_COMPUTE, &made->streams[i], error);
+        code = queue_stream_create(device, LLMRUN_STREAM_COMPUTE, &made->streams[i], error);
     if (code == LLMRUN_OK)
         *graph = made;
     else

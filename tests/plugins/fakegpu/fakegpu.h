@@ -2,7 +2,7 @@
  * streams run late and in random order. What it is for stands in docs/testing.md.
  *
  * Addresses lie in ranges that nobody may read or write; the data lies elsewhere, and is garbage until something is
- * written. Enqueued work waits until a wait, a query, a quiesce or a destroy makes it go on. Then the streams take
+ * written. Enqueued work waits until a wait, a query, a synchronize or a destroy makes it go on. Then the streams take
  * turns in an order drawn from the seed, kept only by the events. */
 #ifndef LLMRUN_FAKEGPU_H
 #define LLMRUN_FAKEGPU_H
@@ -143,7 +143,7 @@ void gpu_memory_free(struct llmrun_device *device, uint64_t address);
 int32_t gpu_memory_host_alloc(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error);
 void gpu_memory_host_free(struct llmrun_device *device, void *memory);
 void gpu_memory_close(struct llmrun_device *device);
-int32_t queue_stream_create(struct llmrun_device *device, uint32_t lane, struct llmrun_stream **stream,
+int32_t queue_stream_create(struct llmrun_device *device, uint32_t kind, struct llmrun_stream **stream,
                             struct llmrun_error *error);
 void queue_stream_destroy(struct llmrun_stream *stream);
 int32_t queue_event_create(struct llmrun_device *device, struct llmrun_event **event, struct llmrun_error *error);
@@ -156,7 +156,7 @@ int32_t queue_event_elapsed(struct llmrun_event *start, struct llmrun_event *end
                             struct llmrun_error *error);
 int32_t queue_export_native(struct llmrun_stream *stream, uint64_t address, struct llmrun_native *native,
                             struct llmrun_error *error);
-int32_t queue_quiesce(struct llmrun_device *device, struct llmrun_error *error);
+int32_t queue_synchronize(struct llmrun_device *device, struct llmrun_error *error);
 void queue_close(struct llmrun_device *device);
 int32_t work_copy(struct llmrun_stream *stream, const struct llmrun_copy *copy, struct llmrun_error *error);
 int32_t work_fill(struct llmrun_stream *stream, uint64_t address, uint32_t pattern, int64_t bytes,

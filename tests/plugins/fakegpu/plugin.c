@@ -26,7 +26,7 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
     if (code != LLMRUN_OK)
         return code;
     found.size = size;
-    found.lanes = 3;
+    found.streams = 3;
     found.alignment = 256;
     snprintf(found.name, sizeof found.name, "fake GPU %d", index);
     strcpy(found.architecture, "fakegpu");
@@ -95,7 +95,7 @@ static const struct llmrun_device_table device_table = {
     .info = device_info,
     .open = device_open,
     .close = device_close,
-    .quiesce = queue_quiesce,
+    .synchronize = queue_synchronize,
     .memory_alloc = gpu_memory_alloc,
     .memory_free = gpu_memory_free,
     .host_alloc = gpu_memory_host_alloc,

@@ -122,7 +122,7 @@ bool queue_step(struct llmrun_device *device)
     return true;
 }
 
-int32_t queue_stream_create(struct llmrun_device *device, uint32_t lane, struct llmrun_stream **stream,
+int32_t queue_stream_create(struct llmrun_device *device, uint32_t kind, struct llmrun_stream **stream,
                             struct llmrun_error *error)
 {
     struct llmrun_stream *made = calloc(1, sizeof *made);
@@ -131,7 +131,7 @@ int32_t queue_stream_create(struct llmrun_device *device, uint32_t lane, struct 
     if (made == NULL)
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a stream");
     made->device = device;
-    code = inner->device->stream_create(device->worker, lane, &made->worker, error);
+    code = inner->device->stream_create(device->worker, kind, &made->worker, error);
     if (code == LLMRUN_OK)
         code = inner->device->event_create(device->worker, &made->done, error);
     if (code != LLMRUN_OK) {
@@ -333,12 +333,12 @@ int32_t queue_export_native(struct llmrun_stream *stream, uint64_t address, stru
     return code;
 }
 
-int32_t queue_quiesce(struct llmrun_device *device, struct llmrun_error *error)
+int32_t queue_synchronize(struct llmrun_device *device, struct llmrun_error *error)
 {
     int32_t code;
 
     pthread_mutex_lock(&device->lock);
-    code = capture_refuse(device, "quiesce", error);
+    code = capture_refuse(device, "synchronize", error);
     if (code == LLMRUN_OK) {
         while (queue_step(device))
             ;

@@ -118,7 +118,7 @@ int32_t work_fill(struct llmrun_stream *stream, uint64_t address, uint32_t patte
     return enqueued(stream, code, error);
 }
 
-static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
                             struct llmrun_error *error)
 {
     return inner->kernel->query(device->worker, op, answer, error);
@@ -127,7 +127,7 @@ static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op
 static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
                               struct llmrun_kernel **kernel, struct llmrun_error *error)
 {
-    struct llmrun_answer answer = {.size = sizeof answer};
+    struct llmrun_op_support answer = {.size = sizeof answer};
     struct llmrun_kernel *made;
     int32_t code;
 

@@ -45,7 +45,7 @@ static void program_destroy(struct llmrun_program *program)
     free(program);
 }
 
-static int32_t program_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+static int32_t program_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
                              struct llmrun_error *error)
 {
     return inner->kernel->query(device, op, answer, error);
@@ -100,7 +100,7 @@ static int32_t build_step(struct llmrun_device *device, const struct llmrun_prog
                                  .operand_count = from->operand_count,
                                  .attributes = from->attributes,
                                  .operands = operands};
-    struct llmrun_answer answer = {.size = sizeof answer};
+    struct llmrun_op_support answer = {.size = sizeof answer};
     int32_t code;
 
     step->count = from->operand_count;

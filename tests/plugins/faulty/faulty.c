@@ -89,9 +89,9 @@ static void device_close(struct llmrun_device *device)
     free(device);
 }
 
-static int32_t device_quiesce(struct llmrun_device *device, struct llmrun_error *error)
+static int32_t device_synchronize(struct llmrun_device *device, struct llmrun_error *error)
 {
-    int32_t code = inner->device->quiesce(device->worker, error);
+    int32_t code = inner->device->synchronize(device->worker, error);
 
     if (code == LLMRUN_OK && (has_struck(device, FAULT_EVENT) || has_struck(device, FAULT_REPLAYED)))
         return wrapped_fail(error, LLMRUN_ERROR_DEVICE, "the device failed, as ordered");
@@ -125,7 +125,7 @@ static void host_release(struct llmrun_device *device, void *memory)
     inner->device->host_free(device->worker, memory);
 }
 
-static int32_t create_stream(struct llmrun_device *device, uint32_t lane, struct llmrun_stream **stream,
+static int32_t create_stream(struct llmrun_device *device, uint32_t kind, struct llmrun_stream **stream,
                              struct llmrun_error *error)
 {
     struct llmrun_stream *made = calloc(1, sizeof *made);
@@ -136,7 +136,7 @@ static int32_t create_stream(struct llmrun_device *device, uint32_t lane, struct
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a stream, as ordered");
     }
     made->device = device;
-    code = inner->device->stream_create(device->worker, lane, &made->worker, error);
+    code = inner->device->stream_create(device->worker, kind, &made->worker, error);
     if (code != LLMRUN_OK) {
         free(made);
         return code;
@@ -278,7 +278,7 @@ static int32_t elapsed(struct llmrun_event *start, struct llmrun_event *end, int
     return inner->device->event_elapsed(start->worker, end->worker, ns, error);
 }
 
-static int32_t query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_answer *answer,
+static int32_t query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
                      struct llmrun_error *error)
 {
     return inner->kernel->query(device->worker, op, answer, error);
@@ -342,7 +342,7 @@ static struct llmrun_device_table device_table = {
     .size = sizeof device_table,
     .open = device_open,
     .close = device_close,
-    .quiesce = device_quiesce,
+    .synchronize = device_synchronize,
     .memory_alloc = memory_allocate,
     .memory_free = memory_release,
     .host_alloc = host_allocate,

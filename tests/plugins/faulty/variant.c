@@ -29,8 +29,8 @@
 #ifndef ENTRY_NAME
 #define ENTRY_NAME llmrun_backend_entry
 #endif
-#ifndef RANK
-#define RANK 0
+#ifndef PRIORITY
+#define PRIORITY 0
 #endif
 #ifndef DEVICES
 #define DEVICES 1
@@ -65,7 +65,7 @@ static int32_t device_count(int32_t *count, struct llmrun_error *error)
 
 static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
 {
-    struct llmrun_device_info found = {.size = sizeof found, .lanes = 1, .domain = "host", .alignment = 64};
+    struct llmrun_device_info found = {.size = sizeof found, .streams = 1, .domain = "host", .alignment = 64};
 
     (void)index;
     (void)error;
@@ -126,10 +126,10 @@ static void host_free(struct llmrun_device *owner, void *memory)
     free(memory);
 }
 
-static int32_t stream_create(struct llmrun_device *owner, uint32_t lane, struct llmrun_stream **stream,
+static int32_t stream_create(struct llmrun_device *owner, uint32_t kind, struct llmrun_stream **stream,
                              struct llmrun_error *error)
 {
-    (void)lane;
+    (void)kind;
     (void)error;
     *stream = (struct llmrun_stream *)owner;
     return LLMRUN_OK;
@@ -150,7 +150,7 @@ static int32_t event_query(struct llmrun_event *event, uint32_t *state, struct l
     return LLMRUN_OK;
 }
 
-static int32_t device_quiesce(struct llmrun_device *owner, struct llmrun_error *error)
+static int32_t device_synchronize(struct llmrun_device *owner, struct llmrun_error *error)
 {
     (void)owner;
     (void)error;
@@ -167,7 +167,7 @@ static struct llmrun_device_table device = {.size = sizeof device,
                                             .count = device_count,
                                             .info = device_info,
                                             .open = device_open,
-                                            .quiesce = device_quiesce,
+                                            .synchronize = device_synchronize,
                                             .memory_alloc = memory_alloc,
                                             .memory_free = memory_free,
                                             .host_alloc = host_alloc,
@@ -202,7 +202,7 @@ static const struct llmrun_backend backend = {
     .size = sizeof backend,
     .abi_major = NOTE_MAJOR,
     .abi_minor = TABLE_MINOR,
-    .rank = RANK,
+    .priority = PRIORITY,
     .name = TABLE_NAME,
     .version = "0.1.0",
     .vendor = "llmrun tests",

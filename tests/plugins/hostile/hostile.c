@@ -145,7 +145,7 @@ ENTRY(device, open, spoil_device(device),
       (int32_t index, const struct llmrun_option *options, int32_t count, struct llmrun_device **device, ERROR), index,
       options, count, device, error)
 ENTRY_VOID(device, close, (DEVICE), device)
-ENTRY(device, quiesce, NOTHING, (DEVICE, ERROR), device, error)
+ENTRY(device, synchronize, NOTHING, (DEVICE, ERROR), device, error)
 ENTRY(device, memory_alloc, spoil_memory(address), (DEVICE, uint32_t kind, int64_t bytes, uint64_t *address, ERROR),
       device, kind, bytes, address, error)
 ENTRY_VOID(device, memory_free, (DEVICE, uint64_t address), device, address)
@@ -153,7 +153,7 @@ ENTRY(device, host_alloc, spoil_host_memory(memory), (DEVICE, int64_t bytes, voi
       memory, error)
 ENTRY_VOID(device, host_free, (DEVICE, void *memory), device, memory)
 ENTRY(device, stream_create, if (is_due("stream-null")) *stream = NULL,
-      (DEVICE, uint32_t lane, struct llmrun_stream **stream, ERROR), device, lane, stream, error)
+      (DEVICE, uint32_t kind, struct llmrun_stream **stream, ERROR), device, kind, stream, error)
 ENTRY_VOID(device, stream_destroy, (STREAM), stream)
 ENTRY(device, copy, NOTHING, (STREAM, const struct llmrun_copy *what, ERROR), stream, what, error)
 ENTRY(device, fill, NOTHING, (STREAM, uint64_t address, uint32_t pattern, int64_t bytes, ERROR), stream, address,
@@ -166,8 +166,8 @@ ENTRY(device, stream_wait, NOTHING, (STREAM, EVENT, ERROR), stream, event, error
 ENTRY(device, event_query, if (is_due("event-state")) *state = 7, (EVENT, uint32_t *state, ERROR), event, state, error)
 ENTRY(device, event_elapsed, if (is_due("elapsed-negative")) *ns = -5,
       (struct llmrun_event * start, struct llmrun_event *end, int64_t *ns, ERROR), start, end, ns, error)
-ENTRY(kernel, query, spoil_answer(answer), (DEVICE, const struct llmrun_op *op, struct llmrun_answer *answer, ERROR),
-      device, op, answer, error)
+ENTRY(kernel, query, spoil_answer(answer),
+      (DEVICE, const struct llmrun_op *op, struct llmrun_op_support *answer, ERROR), device, op, answer, error)
 ENTRY(kernel, prepare, if (is_due("kernel-null")) *kernel = NULL,
       (DEVICE, const struct llmrun_op *op, int64_t most, struct llmrun_kernel **kernel, ERROR), device, op, most,
       kernel, error)
@@ -205,7 +205,7 @@ LLMRUN_PLUGIN_NOTE(LLMRUN_PLUGIN_BACKEND, "hostile", "0.1.0");
 
 const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, ERROR)
 {
-    const char *rank = getenv("HOSTILE_RANK");
+    const char *priority = getenv("HOSTILE_PRIORITY");
 
     if (misbehave("entry", error) != LLMRUN_OK || wrapped_open("hostile", host, error) == NULL)
         return NULL;
@@ -215,7 +215,7 @@ const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host
         .info = entry_info,
         .open = entry_open,
         .close = entry_close,
-        .quiesce = entry_quiesce,
+        .synchronize = entry_synchronize,
         .memory_alloc = entry_memory_alloc,
         .memory_free = entry_memory_free,
         .host_alloc = entry_host_alloc,
@@ -241,7 +241,7 @@ const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host
     own = (struct llmrun_backend){.size = sizeof own,
                                   .abi_major = LLMRUN_ABI_MAJOR,
                                   .abi_minor = LLMRUN_ABI_MINOR,
-                                  .rank = rank != NULL ? (uint32_t)atol(rank) : 0,
+                                  .priority = priority != NULL ? (uint32_t)atol(priority) : 0,
                                   .name = "hostile",
                                   .version = "0.1.0",
                                   .vendor = "llmrun tests",

@@ -4,7 +4,7 @@
  * HOW is crash (a write to address 0), abort, exit0, exit7, _exit, hang or fail (with a failure's sentence) others
  * values.c lists them: values that cannot be
  *
- * HOSTILE_AT gives n, 1 when not set. HOSTILE_RANK is the rank for `backend: auto`, 0 when not set. */
+ * HOSTILE_AT gives n, 1 when not set. HOSTILE_PRIORITY is the priority for `backend: auto`, 0 when not set. */
 #ifndef LLMRUN_HOSTILE_H
 #define LLMRUN_HOSTILE_H
 
@@ -27,6 +27,6 @@ void spoil_count(int32_t *count);
 void spoil_info(struct llmrun_device_info *info);
 void spoil_memory(uint64_t *address);
 void spoil_host_memory(void **memory);
-void spoil_answer(struct llmrun_answer *answer);
+void spoil_answer(struct llmrun_op_support *answer);
 
 #endif

@@ -120,7 +120,7 @@ void spoil_host_memory(void **memory)
         *memory = first;
 }
 
-void spoil_answer(struct llmrun_answer *answer)
+void spoil_answer(struct llmrun_op_support *answer)
 {
     if (is_due("workspace-huge"))
         answer->workspace_bytes = INT64_MAX;

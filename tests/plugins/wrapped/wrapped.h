@@ -13,7 +13,7 @@ extern const struct llmrun_backend *inner;
     static const struct llmrun_backend backend = {.size = sizeof backend,                                              \
                                                   .abi_major = LLMRUN_ABI_MAJOR,                                       \
                                                   .abi_minor = LLMRUN_ABI_MINOR,                                       \
-                                                  .rank = 0,                                                           \
+                                                  .priority = 0,                                                       \
                                                   .name = plugin_name,                                                 \
                                                   .version = "0.1.0",                                                  \
                                                   .vendor = "llmrun tests",                                            \

@@ -2,7 +2,7 @@
 #ifndef LLMRUN_TEST_RUNTIME_CALLS_H
 #define LLMRUN_TEST_RUNTIME_CALLS_H
 
-#include "plugin/device.h"
+#include "hal/device.h"
 
 enum call {
     CALL_COPY,

@@ -1,4 +1,5 @@
 #include "tiny.h"
+#include "hal/trial.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -57,7 +58,7 @@ struct device *tiny_device(const char *backend, const char *key, const char *val
     struct registry registry;
     struct error error;
 
-    tiny_ok_(registry_create(&search, &registry, &error), &error);
+    tiny_ok_(registry_create(&search, device_trial, &registry, &error), &error);
     tiny_ok_(registry_open(&registry, backend, &found, &error), &error);
     tiny_ok_(device_open(found, 0, options, key != NULL ? 2 : 1, &device, &error), &error);
     registry_destroy(&registry);
@@ -66,13 +67,13 @@ struct device *tiny_device(const char *backend, const char *key, const char *val
 
 void tiny_initialise(struct tiny *tiny)
 {
-    const uint32_t one = 1;
+    const uint32_t none = 0;
 
     tiny_ok(tiny, executor_begin(tiny->executor, &tiny->error));
     memset(tiny_input(tiny, "tokens"), 0, 4);
     tiny_ok(tiny, executor_submit(tiny->executor, JOB_INIT, &tiny->error));
     tiny_ok(tiny, executor_collect(tiny->executor, &tiny->error));
-    tiny_ok(tiny, executor_write(tiny->executor, tiny_value(tiny, "finite"), &one, &tiny->error));
+    tiny_ok(tiny, executor_write(tiny->executor, tiny_value(tiny, "found_inf"), &none, &tiny->error));
     tiny_ok(tiny, constants_write(tiny->executor, &tiny->request.model, &tiny->error));
 }
 

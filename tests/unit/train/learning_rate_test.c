@@ -147,6 +147,26 @@ static void a_warm_up_as_long_as_the_run_has_no_decay(void **state)
     assert_rate(&given, 101, 6e-5); /* the run was made longer */
 }
 
+static void the_schedule_is_that_of_the_config(void **state)
+{
+    const struct config_flag flags[] = {{"optim.decay", "wsd"}, {"optim.lr", "0.5"},        {"optim.min_lr", "0.25"},
+                                        {"optim.warmup", "3"},  {"optim.decay_steps", "4"}, {"train.steps", "50"}};
+    const struct config_inputs inputs = {.flags = flags, .flag_count = sizeof flags / sizeof flags[0]};
+    struct config config;
+    struct learning_rate schedule;
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(config_load(&config, &inputs, &error), STATUS_OK);
+    learning_rate_of_config(&config, &schedule);
+    assert_int_equal(schedule.decay, DECAY_WSD);
+    assert_true(schedule.peak == 0.5 && schedule.final == 0.25);
+    assert_int_equal(schedule.warmup, 3);
+    assert_int_equal(schedule.steps, 50);
+    assert_int_equal(schedule.decay_steps, 4);
+    config_free(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +180,7 @@ int main(void)
         cmocka_unit_test(a_decay_that_ends_early_stays_at_its_end),
         cmocka_unit_test(without_warm_up_the_decay_begins_with_the_first_step),
         cmocka_unit_test(a_warm_up_as_long_as_the_run_has_no_decay),
+        cmocka_unit_test(the_schedule_is_that_of_the_config),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,7 @@ static void open_bench(struct bench *bench, const struct clock *host)
     warnings = 0;
     log_set_sink(count_warning, NULL);
     bench->device = tiny_device("cpu", NULL, NULL);
-    tiny_ok(bench, stream_create(bench->device, LLMRUN_LANE_COMPUTE, &bench->stream, &bench->error));
+    tiny_ok(bench, stream_create(bench->device, LLMRUN_STREAM_COMPUTE, &bench->stream, &bench->error));
     tiny_ok(bench, step_clock_open(&bench->clock, &bench->stream, host, &bench->error));
     tiny_ok(bench, step_clock_start(&bench->clock, &bench->error));
 }

@@ -185,18 +185,18 @@ static void check_layernorm(const struct size *size, uint32_t dtype, enum number
     op_case_operand(&op, LLMRUN_LAYERNORM_X, dtype, extents, numbers);
     if (variant & 1)
         op_case_operand(&op, LLMRUN_LAYERNORM_RESIDUAL, dtype, extents, NUMBERS_USUAL);
-    op_case_operand(&op, LLMRUN_LAYERNORM_GAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_WEIGHT, LLMRUN_F32, EXTENTS(size->channels), numbers);
     if (variant & 2)
         op_case_operand(&op, LLMRUN_LAYERNORM_BIAS, LLMRUN_F32, EXTENTS(size->channels), numbers);
     op_case_operand(&op, LLMRUN_LAYERNORM_Y, dtype, extents, numbers);
     if (variant & 4)
-        op_case_operand(&op, LLMRUN_LAYERNORM_SUM, dtype, extents, numbers);
+        op_case_operand(&op, LLMRUN_LAYERNORM_RESIDUAL_OUT, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_LAYERNORM_MEAN, LLMRUN_F32, EXTENTS(size->tokens), numbers);
     op_case_operand(&op, LLMRUN_LAYERNORM_RSTD, LLMRUN_F32, EXTENTS(size->tokens), numbers);
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
-/* Variant: bit 0 dsum, bits 1 and 2 dgain and dbias, bit 3 accumulate into both. */
+/* Variant: bit 0 dsum, bits 1 and 2 dweight and dbias, bit 3 accumulate into both. */
 static void check_layernorm_grad(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
     const int64_t *extents = EXTENTS(size->tokens, size->channels);
@@ -209,19 +209,19 @@ static void check_layernorm_grad(const struct size *size, uint32_t dtype, enum n
 
     op_case_begin(&op, LLMRUN_OP_LAYERNORM_GRAD, &attributes, seed(size, variant));
     op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DY, dtype, extents, numbers);
-    op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_SUM, dtype, extents, numbers);
-    op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_GAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_RESIDUAL_OUT, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_WEIGHT, LLMRUN_F32, EXTENTS(size->channels), numbers);
     op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_MEAN, LLMRUN_F32, EXTENTS(size->tokens), numbers);
     op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_RSTD, LLMRUN_F32, EXTENTS(size->tokens), numbers);
     if (variant & 1)
-        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DSUM, dtype, extents, numbers);
+        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DRESIDUAL_OUT, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DX, dtype, extents, numbers);
     if (variant & 2)
-        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, LLMRUN_F32, sums, numbers);
+        op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DWEIGHT, LLMRUN_F32, sums, numbers);
     if (variant & 4)
         op_case_operand(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, LLMRUN_F32, sums, numbers);
     if (variant & 8)
-        op.op.accumulate = (variant & 6) << (LLMRUN_LAYERNORM_GRAD_DGAIN - 1);
+        op.op.accumulate = (variant & 6) << (LLMRUN_LAYERNORM_GRAD_DWEIGHT - 1);
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
@@ -236,15 +236,15 @@ static void check_rmsnorm(const struct size *size, uint32_t dtype, enum numbers 
     op_case_operand(&op, LLMRUN_RMSNORM_X, dtype, extents, numbers);
     if (variant & 1)
         op_case_operand(&op, LLMRUN_RMSNORM_RESIDUAL, dtype, extents, NUMBERS_USUAL);
-    op_case_operand(&op, LLMRUN_RMSNORM_GAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_WEIGHT, LLMRUN_F32, EXTENTS(size->channels), numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_Y, dtype, extents, numbers);
     if (variant & 2)
-        op_case_operand(&op, LLMRUN_RMSNORM_SUM, dtype, extents, numbers);
+        op_case_operand(&op, LLMRUN_RMSNORM_RESIDUAL_OUT, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_RSTD, LLMRUN_F32, EXTENTS(size->tokens), numbers);
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
-/* Variant: bit 0 dsum, bit 1 dgain, bit 2 accumulate into it. */
+/* Variant: bit 0 dsum, bit 1 dweight, bit 2 accumulate into it. */
 static void check_rmsnorm_grad(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
     const int64_t *extents = EXTENTS(size->tokens, size->channels);
@@ -255,33 +255,33 @@ static void check_rmsnorm_grad(const struct size *size, uint32_t dtype, enum num
 
     op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, &attributes, seed(size, variant));
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DY, dtype, extents, numbers);
-    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_SUM, dtype, extents, numbers);
-    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_GAIN, LLMRUN_F32, EXTENTS(size->channels), numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_RESIDUAL_OUT, dtype, extents, numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_WEIGHT, LLMRUN_F32, EXTENTS(size->channels), numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_RSTD, LLMRUN_F32, EXTENTS(size->tokens), numbers);
     if (variant & 1)
-        op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DSUM, dtype, extents, numbers);
+        op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DRESIDUAL_OUT, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DX, dtype, extents, numbers);
     if (variant & 2)
-        op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DGAIN, LLMRUN_F32,
+        op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DWEIGHT, LLMRUN_F32,
                         EXTENTS(parts.batch_parts * parts.position_parts, size->channels), numbers);
     if ((variant & 6) == 6)
-        op.op.accumulate = 1u << LLMRUN_RMSNORM_GRAD_DGAIN;
+        op.op.accumulate = 1u << LLMRUN_RMSNORM_GRAD_DWEIGHT;
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
 /* Groups as large as they can be: all rows in one, rank 1 or 2, or the largest power of two of groups. */
-static void check_fold(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
+static void check_reduce_rows(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
     const int64_t groups = variant == 2 ? size->tokens & -size->tokens : 1;
     struct op_case op;
 
     (void)dtype;
-    op_case_begin(&op, LLMRUN_OP_FOLD, NULL, seed(size, variant));
-    op_case_operand(&op, LLMRUN_FOLD_X, LLMRUN_F32, EXTENTS(size->tokens, size->channels), numbers);
+    op_case_begin(&op, LLMRUN_OP_REDUCE_ROWS, NULL, seed(size, variant));
+    op_case_operand(&op, LLMRUN_REDUCE_ROWS_X, LLMRUN_F32, EXTENTS(size->tokens, size->channels), numbers);
     if (variant == 0)
-        op_case_operand(&op, LLMRUN_FOLD_Y, LLMRUN_F32, EXTENTS(size->channels), numbers);
+        op_case_operand(&op, LLMRUN_REDUCE_ROWS_Y, LLMRUN_F32, EXTENTS(size->channels), numbers);
     else
-        op_case_operand(&op, LLMRUN_FOLD_Y, LLMRUN_F32, EXTENTS(groups, size->channels), numbers);
+        op_case_operand(&op, LLMRUN_REDUCE_ROWS_Y, LLMRUN_F32, EXTENTS(groups, size->channels), numbers);
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
@@ -352,7 +352,7 @@ static void check_adamw(const struct size *size, uint32_t dtype, enum numbers nu
     memcpy(op_case_operand(&op, LLMRUN_ADAMW_BIAS_CORRECTION, LLMRUN_F32, EXTENTS(2), NUMBERS_USUAL),
            (const float[]){0.271f, 0.3776571f}, 2 * sizeof(float));
     *(float *)op_case_operand(&op, LLMRUN_ADAMW_CLIP_SCALE, LLMRUN_F32, EXTENTS(1), NUMBERS_USUAL) = 0.37f;
-    *(uint32_t *)op_case_operand(&op, LLMRUN_ADAMW_FINITE, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = variant != 0;
+    *(uint32_t *)op_case_operand(&op, LLMRUN_ADAMW_FOUND_INF, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = variant == 0;
     op_case_operand(&op, LLMRUN_ADAMW_PARAMETER, LLMRUN_F32, extents, numbers);
     op_case_operand(&op, LLMRUN_ADAMW_FIRST_MOMENT, LLMRUN_F32, extents, numbers);
     op_case_operand(&op, LLMRUN_ADAMW_SECOND_MOMENT, LLMRUN_F32, extents,
@@ -402,7 +402,7 @@ static void check_clip(const struct size *size, uint32_t dtype, enum numbers num
     op_case_operand(&op, LLMRUN_CLIP_LOSSES, LLMRUN_F64, EXTENTS(size->tokens), numbers);
     op_case_operand(&op, LLMRUN_CLIP_SCALE, LLMRUN_F32, EXTENTS(1), numbers);
     op_case_operand(&op, LLMRUN_CLIP_NORM, LLMRUN_F32, EXTENTS(1), numbers);
-    op_case_operand(&op, LLMRUN_CLIP_FINITE, LLMRUN_U32, EXTENTS(1), numbers);
+    op_case_operand(&op, LLMRUN_CLIP_FOUND_INF, LLMRUN_U32, EXTENTS(1), numbers);
     op_case_check(&op, describe(size, LLMRUN_F32, numbers, variant));
 }
 
@@ -421,9 +421,9 @@ static void check_init(const struct size *size, uint32_t dtype, enum numbers num
 static void a_fold_into_its_own_rows_has_the_same_bits(void **state)
 {
     const struct kernel *kernels[] = {
-        op_case_kernel(reference_candidates(LLMRUN_OP_FOLD, 0, LLMRUN_OP_EXACT)),
-        op_case_kernel(kernel_table_candidates(LLMRUN_OP_FOLD, CPU_ISA_PLAIN, LLMRUN_OP_EXACT)),
-        op_case_kernel(kernel_table_candidates(LLMRUN_OP_FOLD, (int)cpu_isa_best(), LLMRUN_OP_EXACT)),
+        op_case_kernel(reference_candidates(LLMRUN_OP_REDUCE_ROWS, 0, LLMRUN_OP_EXACT)),
+        op_case_kernel(kernel_table_candidates(LLMRUN_OP_REDUCE_ROWS, CPU_ISA_PLAIN, LLMRUN_OP_EXACT)),
+        op_case_kernel(kernel_table_candidates(LLMRUN_OP_REDUCE_ROWS, (int)cpu_isa_best(), LLMRUN_OP_EXACT)),
     };
 
     (void)state;
@@ -435,17 +435,17 @@ static void a_fold_into_its_own_rows_has_the_same_bits(void **state)
             if (groups == 16)
                 groups = 24;
             for (int k = 0; k < 2; k++) {
-                op_case_begin(both[k], LLMRUN_OP_FOLD, NULL, 5);
-                op_case_operand(both[k], LLMRUN_FOLD_X, LLMRUN_F32, EXTENTS(24, 301), NUMBERS_USUAL);
-                op_case_operand(both[k], LLMRUN_FOLD_Y, LLMRUN_F32, EXTENTS(groups, 301), NUMBERS_USUAL);
+                op_case_begin(both[k], LLMRUN_OP_REDUCE_ROWS, NULL, 5);
+                op_case_operand(both[k], LLMRUN_REDUCE_ROWS_X, LLMRUN_F32, EXTENTS(24, 301), NUMBERS_USUAL);
+                op_case_operand(both[k], LLMRUN_REDUCE_ROWS_Y, LLMRUN_F32, EXTENTS(groups, 301), NUMBERS_USUAL);
             }
-            free(within.data[LLMRUN_FOLD_Y]);
-            within.data[LLMRUN_FOLD_Y] = within.data[LLMRUN_FOLD_X];
+            free(within.data[LLMRUN_REDUCE_ROWS_Y]);
+            within.data[LLMRUN_REDUCE_ROWS_Y] = within.data[LLMRUN_REDUCE_ROWS_X];
             assert_true(op_case_run(&apart, kernels[i], 2));
             assert_true(op_case_run(&within, kernels[i], 2));
-            assert_memory_equal(within.data[LLMRUN_FOLD_Y], apart.data[LLMRUN_FOLD_Y],
+            assert_memory_equal(within.data[LLMRUN_REDUCE_ROWS_Y], apart.data[LLMRUN_REDUCE_ROWS_Y],
                                 (size_t)groups * 301 * sizeof(float));
-            within.data[LLMRUN_FOLD_Y] = NULL;
+            within.data[LLMRUN_REDUCE_ROWS_Y] = NULL;
             op_case_end(&apart);
             op_case_end(&within);
         }
@@ -463,7 +463,7 @@ EXACT_TEST(add, 1)
 EXACT_TEST(cast, 2)
 EXACT_TEST(dropout, 3)
 EXACT_TEST(bias_grad, 4)
-EXACT_TEST(fold, 3)
+EXACT_TEST(reduce_rows, 3)
 EXACT_TEST(reduce, 2)
 EXACT_TEST(embedding, 2)
 EXACT_TEST(embedding_grad, 3)
@@ -493,7 +493,7 @@ int main(void)
         cmocka_unit_test(embedding_grad_has_the_bits_of_the_reference),
         cmocka_unit_test(layernorm_has_the_bits_of_the_reference),
         cmocka_unit_test(layernorm_grad_has_the_bits_of_the_reference),
-        cmocka_unit_test(fold_has_the_bits_of_the_reference),
+        cmocka_unit_test(reduce_rows_has_the_bits_of_the_reference),
         cmocka_unit_test(a_fold_into_its_own_rows_has_the_same_bits),
         cmocka_unit_test(reduce_has_the_bits_of_the_reference),
         cmocka_unit_test(rmsnorm_has_the_bits_of_the_reference),

@@ -102,13 +102,13 @@ static void layernorm_equals_pytorch(void **state)
     op_case_begin(&op, LLMRUN_OP_LAYERNORM, &attributes, 1);
     use(&op, LLMRUN_LAYERNORM_X, matrix, "layernorm.x");
     use(&op, LLMRUN_LAYERNORM_RESIDUAL, matrix, "layernorm.residual");
-    use(&op, LLMRUN_LAYERNORM_GAIN, channels, "layernorm.gain");
+    use(&op, LLMRUN_LAYERNORM_WEIGHT, channels, "layernorm.weight");
     use(&op, LLMRUN_LAYERNORM_BIAS, channels, "layernorm.bias");
     result(&op, LLMRUN_LAYERNORM_Y, matrix);
-    result(&op, LLMRUN_LAYERNORM_SUM, matrix);
+    result(&op, LLMRUN_LAYERNORM_RESIDUAL_OUT, matrix);
     result(&op, LLMRUN_LAYERNORM_MEAN, tokens);
     result(&op, LLMRUN_LAYERNORM_RSTD, tokens);
-    CHECK(&op, {LLMRUN_LAYERNORM_Y, "layernorm.y"}, {LLMRUN_LAYERNORM_SUM, "layernorm.sum"},
+    CHECK(&op, {LLMRUN_LAYERNORM_Y, "layernorm.y"}, {LLMRUN_LAYERNORM_RESIDUAL_OUT, "layernorm.residual_out"},
           {LLMRUN_LAYERNORM_MEAN, "layernorm.mean"}, {LLMRUN_LAYERNORM_RSTD, "layernorm.rstd"});
 }
 
@@ -121,22 +121,22 @@ static void layernorm_grad_equals_pytorch(void **state)
     (void)state;
     op_case_begin(&op, LLMRUN_OP_LAYERNORM_GRAD, &attributes, 1);
     use(&op, LLMRUN_LAYERNORM_GRAD_DY, matrix, "layernorm.dy");
-    use(&op, LLMRUN_LAYERNORM_GRAD_SUM, matrix, "layernorm.sum");
-    use(&op, LLMRUN_LAYERNORM_GRAD_GAIN, channels, "layernorm.gain");
+    use(&op, LLMRUN_LAYERNORM_GRAD_RESIDUAL_OUT, matrix, "layernorm.residual_out");
+    use(&op, LLMRUN_LAYERNORM_GRAD_WEIGHT, channels, "layernorm.weight");
     use(&op, LLMRUN_LAYERNORM_GRAD_MEAN, tokens, "layernorm.mean");
     use(&op, LLMRUN_LAYERNORM_GRAD_RSTD, tokens, "layernorm.rstd");
-    use(&op, LLMRUN_LAYERNORM_GRAD_DSUM, matrix, "layernorm.dsum");
+    use(&op, LLMRUN_LAYERNORM_GRAD_DRESIDUAL_OUT, matrix, "layernorm.dresidual_out");
     result(&op, LLMRUN_LAYERNORM_GRAD_DX, matrix);
-    result(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, EXTENTS(1, 67));
+    result(&op, LLMRUN_LAYERNORM_GRAD_DWEIGHT, EXTENTS(1, 67));
     result(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, EXTENTS(1, 67));
     run(&op, 0);
     /* mean and rstd are inputs, rounded to fp32 here and not there. */
     assert_values(&op, LLMRUN_LAYERNORM_GRAD_DX, "layernorm.dx", 4 * BOUND_DOUBLE);
-    assert_values(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, "layernorm.dgain", 4 * BOUND_DOUBLE);
+    assert_values(&op, LLMRUN_LAYERNORM_GRAD_DWEIGHT, "layernorm.dweight", 4 * BOUND_DOUBLE);
     assert_values(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, "layernorm.dbias", BOUND_DOUBLE);
     run(&op, LLMRUN_OP_EXACT);
     assert_values(&op, LLMRUN_LAYERNORM_GRAD_DX, "layernorm.dx", BOUND_EXACT);
-    assert_values(&op, LLMRUN_LAYERNORM_GRAD_DGAIN, "layernorm.dgain", BOUND_EXACT);
+    assert_values(&op, LLMRUN_LAYERNORM_GRAD_DWEIGHT, "layernorm.dweight", BOUND_EXACT);
     assert_values(&op, LLMRUN_LAYERNORM_GRAD_DBIAS, "layernorm.dbias", BOUND_EXACT);
     op_case_end(&op);
 }
@@ -151,28 +151,28 @@ static void rmsnorm_and_its_gradient_equal_pytorch(void **state)
     op_case_begin(&op, LLMRUN_OP_RMSNORM, &attributes, 1);
     use(&op, LLMRUN_RMSNORM_X, matrix, "rmsnorm.x");
     use(&op, LLMRUN_RMSNORM_RESIDUAL, matrix, "rmsnorm.residual");
-    use(&op, LLMRUN_RMSNORM_GAIN, channels, "rmsnorm.gain");
+    use(&op, LLMRUN_RMSNORM_WEIGHT, channels, "rmsnorm.weight");
     result(&op, LLMRUN_RMSNORM_Y, matrix);
-    result(&op, LLMRUN_RMSNORM_SUM, matrix);
+    result(&op, LLMRUN_RMSNORM_RESIDUAL_OUT, matrix);
     result(&op, LLMRUN_RMSNORM_RSTD, tokens);
-    CHECK(&op, {LLMRUN_RMSNORM_Y, "rmsnorm.y"}, {LLMRUN_RMSNORM_SUM, "rmsnorm.sum"},
+    CHECK(&op, {LLMRUN_RMSNORM_Y, "rmsnorm.y"}, {LLMRUN_RMSNORM_RESIDUAL_OUT, "rmsnorm.residual_out"},
           {LLMRUN_RMSNORM_RSTD, "rmsnorm.rstd"});
 
     op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, &(struct llmrun_rmsnorm_grad_attributes){tokens[0], 1, 1}, 1);
     use(&op, LLMRUN_RMSNORM_GRAD_DY, matrix, "rmsnorm.dy");
-    use(&op, LLMRUN_RMSNORM_GRAD_SUM, matrix, "rmsnorm.sum");
-    use(&op, LLMRUN_RMSNORM_GRAD_GAIN, channels, "rmsnorm.gain");
+    use(&op, LLMRUN_RMSNORM_GRAD_RESIDUAL_OUT, matrix, "rmsnorm.residual_out");
+    use(&op, LLMRUN_RMSNORM_GRAD_WEIGHT, channels, "rmsnorm.weight");
     use(&op, LLMRUN_RMSNORM_GRAD_RSTD, tokens, "rmsnorm.rstd");
-    use(&op, LLMRUN_RMSNORM_GRAD_DSUM, matrix, "rmsnorm.dsum");
+    use(&op, LLMRUN_RMSNORM_GRAD_DRESIDUAL_OUT, matrix, "rmsnorm.dresidual_out");
     result(&op, LLMRUN_RMSNORM_GRAD_DX, matrix);
-    result(&op, LLMRUN_RMSNORM_GRAD_DGAIN, EXTENTS(1, channels[0]));
+    result(&op, LLMRUN_RMSNORM_GRAD_DWEIGHT, EXTENTS(1, channels[0]));
     run(&op, 0);
     /* rstd is an input, rounded to fp32 here and not there. */
     assert_values(&op, LLMRUN_RMSNORM_GRAD_DX, "rmsnorm.dx", 4 * BOUND_DOUBLE);
-    assert_values(&op, LLMRUN_RMSNORM_GRAD_DGAIN, "rmsnorm.dgain", 4 * BOUND_DOUBLE);
+    assert_values(&op, LLMRUN_RMSNORM_GRAD_DWEIGHT, "rmsnorm.dweight", 4 * BOUND_DOUBLE);
     run(&op, LLMRUN_OP_EXACT);
     assert_values(&op, LLMRUN_RMSNORM_GRAD_DX, "rmsnorm.dx", BOUND_EXACT);
-    assert_values(&op, LLMRUN_RMSNORM_GRAD_DGAIN, "rmsnorm.dgain", BOUND_EXACT);
+    assert_values(&op, LLMRUN_RMSNORM_GRAD_DWEIGHT, "rmsnorm.dweight", BOUND_EXACT);
     op_case_end(&op);
 }
 
@@ -284,7 +284,7 @@ static void three_steps(uint32_t flags, double bound)
     scalars(&op, LLMRUN_ADAMW_LEARNING_RATE, 1)[0] = 0x1p-7f;
     scalars(&op, LLMRUN_ADAMW_CLIP_SCALE, 1)[0] = 0.25f;
     correction = scalars(&op, LLMRUN_ADAMW_BIAS_CORRECTION, 2);
-    *(uint32_t *)op_case_operand(&op, LLMRUN_ADAMW_FINITE, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = 1;
+    *(uint32_t *)op_case_operand(&op, LLMRUN_ADAMW_FOUND_INF, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = 0;
     for (int step = 1; step <= 3; step++) {
         gradient = golden_read(gradients[step - 1]);
         for (int i = 0; i < 37; i++) /* the clip factor brings it back to the recorded gradient */
@@ -330,13 +330,13 @@ static void clip_equals_pytorch(void **state)
     op_case_begin(&op, LLMRUN_OP_CLIP, &clip, 1);
     memcpy(op_case_operand(&op, LLMRUN_CLIP_ROOTS, LLMRUN_F64, EXTENTS(2), NUMBERS_USUAL), sums, sizeof(sums));
     op_case_operand(&op, LLMRUN_CLIP_LOSSES, LLMRUN_F64, EXTENTS(3), NUMBERS_USUAL);
-    *(uint32_t *)op_case_operand(&op, LLMRUN_CLIP_FINITE, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = 1;
+    *(uint32_t *)op_case_operand(&op, LLMRUN_CLIP_FOUND_INF, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = 0;
     result(&op, LLMRUN_CLIP_SCALE, EXTENTS(1));
     result(&op, LLMRUN_CLIP_NORM, EXTENTS(1));
     run(&op, LLMRUN_OP_EXACT);
     scale = (float)op_case_value(&op, LLMRUN_CLIP_SCALE, 0);
     assert_true(fabs(op_case_value(&op, LLMRUN_CLIP_NORM, 0) / norm.values[0] - 1) < 0x1p-23);
-    assert_int_equal(op_case_value(&op, LLMRUN_CLIP_FINITE, 0), 1);
+    assert_int_equal(op_case_value(&op, LLMRUN_CLIP_FOUND_INF, 0), 0);
     for (int64_t i = 0; i < a.count; i++)
         assert_true(fabs(a.values[i] * scale - scaled.values[i]) <= 0x1p-23 * fabs(scaled.values[i]));
     op_case_end(&op);
@@ -397,9 +397,9 @@ static void bf16_results_are_those_of_fp64_within_a_rounding(void **state)
     op_case_begin(&op, LLMRUN_OP_LAYERNORM, &attributes, 4);
     op_case_operand(&op, LLMRUN_LAYERNORM_X, LLMRUN_BF16, matrix, NUMBERS_USUAL);
     op_case_operand(&op, LLMRUN_LAYERNORM_RESIDUAL, LLMRUN_BF16, matrix, NUMBERS_USUAL);
-    op_case_operand(&op, LLMRUN_LAYERNORM_GAIN, LLMRUN_F32, EXTENTS(200), NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_LAYERNORM_WEIGHT, LLMRUN_F32, EXTENTS(200), NUMBERS_USUAL);
     op_case_operand(&op, LLMRUN_LAYERNORM_Y, LLMRUN_BF16, matrix, NUMBERS_USUAL);
-    op_case_operand(&op, LLMRUN_LAYERNORM_SUM, LLMRUN_BF16, matrix, NUMBERS_USUAL);
+    op_case_operand(&op, LLMRUN_LAYERNORM_RESIDUAL_OUT, LLMRUN_BF16, matrix, NUMBERS_USUAL);
     op_case_operand(&op, LLMRUN_LAYERNORM_MEAN, LLMRUN_F32, EXTENTS(5), NUMBERS_USUAL);
     op_case_operand(&op, LLMRUN_LAYERNORM_RSTD, LLMRUN_F32, EXTENTS(5), NUMBERS_USUAL);
     assert_close_in_bf16(&op);
@@ -417,8 +417,8 @@ static void bf16_results_are_those_of_fp64_within_a_rounding(void **state)
     assert_close_in_bf16(&op);
 }
 
-/* (sums, losses, finite before) -> finite after */
-static uint32_t finite_after(double sum, double loss, uint32_t before)
+/* (sums, losses, found_inf before) -> found_inf after */
+static uint32_t found_inf_after(double sum, double loss, uint32_t before)
 {
     struct llmrun_clip_attributes attributes = {1.0f, 0};
     struct op_case op;
@@ -427,11 +427,11 @@ static uint32_t finite_after(double sum, double loss, uint32_t before)
     op_case_begin(&op, LLMRUN_OP_CLIP, &attributes, 1);
     *(double *)op_case_operand(&op, LLMRUN_CLIP_ROOTS, LLMRUN_F64, EXTENTS(1), NUMBERS_USUAL) = sum;
     *(double *)op_case_operand(&op, LLMRUN_CLIP_LOSSES, LLMRUN_F64, EXTENTS(1), NUMBERS_USUAL) = loss;
-    *(uint32_t *)op_case_operand(&op, LLMRUN_CLIP_FINITE, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = before;
+    *(uint32_t *)op_case_operand(&op, LLMRUN_CLIP_FOUND_INF, LLMRUN_U32, EXTENTS(1), NUMBERS_SMALL) = before;
     result(&op, LLMRUN_CLIP_SCALE, EXTENTS(1));
     result(&op, LLMRUN_CLIP_NORM, EXTENTS(1));
     run(&op, LLMRUN_OP_EXACT);
-    after = (uint32_t)op_case_value(&op, LLMRUN_CLIP_FINITE, 0);
+    after = (uint32_t)op_case_value(&op, LLMRUN_CLIP_FOUND_INF, 0);
     op_case_end(&op);
     return after;
 }
@@ -439,13 +439,13 @@ static uint32_t finite_after(double sum, double loss, uint32_t before)
 static void clip_says_when_the_norm_or_a_loss_is_not_finite_and_never_takes_it_back(void **state)
 {
     (void)state;
-    assert_int_equal(finite_after(4.0, 1.0, 1), 1);
-    assert_int_equal(finite_after(NAN, 1.0, 1), 0);
-    assert_int_equal(finite_after(INFINITY, 1.0, 1), 0);
-    assert_int_equal(finite_after(1e80, 1.0, 1), 0); /* the norm, 1e40, is beyond fp32 */
-    assert_int_equal(finite_after(4.0, NAN, 1), 0);
-    assert_int_equal(finite_after(4.0, -INFINITY, 1), 0);
-    assert_int_equal(finite_after(4.0, 1.0, 0), 0);
+    assert_int_equal(found_inf_after(4.0, 1.0, 0), 0);
+    assert_int_equal(found_inf_after(NAN, 1.0, 0), 1);
+    assert_int_equal(found_inf_after(INFINITY, 1.0, 0), 1);
+    assert_int_equal(found_inf_after(1e80, 1.0, 0), 1); /* the norm, 1e40, is beyond fp32 */
+    assert_int_equal(found_inf_after(4.0, NAN, 0), 1);
+    assert_int_equal(found_inf_after(4.0, -INFINITY, 0), 1);
+    assert_int_equal(found_inf_after(4.0, 1.0, 1), 1);
 }
 
 int main(void)

@@ -27,7 +27,7 @@ static void an_event_that_was_never_recorded_is_ready(void **state)
     assert_int_equal(state_of(bench, event), LLMRUN_EVENT_READY);
     assert_int_equal(bench->device->event_wait(event, -1, &bench->error), LLMRUN_OK);
     assert_int_equal(bench->device->stream_wait(stream, event, &bench->error), LLMRUN_OK);
-    assert_int_equal(bench->device->quiesce(bench->host, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->synchronize(bench->host, &bench->error), LLMRUN_OK);
     bench->device->event_destroy(event);
     bench->device->stream_destroy(stream);
 }
@@ -81,7 +81,7 @@ static void a_stream_that_waits_starts_after_the_point_on_the_other(void **state
     assert_int_equal(bench->device->copy(second, &copy, &bench->error), LLMRUN_OK);
     pause_ms(5);
     gate_open();
-    assert_int_equal(bench->device->quiesce(bench->host, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->synchronize(bench->host, &bench->error), LLMRUN_OK);
     assert_int_equal(copied, 7);
     bench->kernel->destroy(gate);
     bench->device->stream_destroy(first);
@@ -105,7 +105,7 @@ static void streams_without_an_event_do_not_wait_for_each_other(void **state)
     assert_int_equal(bench->device->event_wait(event, 10000000000, &bench->error), LLMRUN_OK);
     assert_int_equal(copied, 7);
     gate_open();
-    assert_int_equal(bench->device->quiesce(bench->host, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->synchronize(bench->host, &bench->error), LLMRUN_OK);
     bench->kernel->destroy(gate);
     bench->device->stream_destroy(first);
     bench->device->stream_destroy(second);
@@ -161,7 +161,7 @@ static void a_failure_shows_in_every_later_event_and_work_after_it_is_skipped(vo
     assert_failed(bench, next);
     assert_failed(bench, later);
     assert_int_equal(weight, 42);
-    assert_int_equal(bench->device->quiesce(bench->host, &bench->error), LLMRUN_ERROR_DEVICE);
+    assert_int_equal(bench->device->synchronize(bench->host, &bench->error), LLMRUN_ERROR_DEVICE);
     assert_string_equal(bench->error.message, "the test kernel fails");
     bench->kernel->destroy(failing);
     bench->device->event_destroy(before);
@@ -274,7 +274,7 @@ static void an_event_that_moves_between_streams_keeps_each_wait_to_its_own_point
     bench->device->event_record(quick, event, &bench->error);
     pause_ms(5);
     gate_open();
-    assert_int_equal(bench->device->quiesce(bench->host, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->synchronize(bench->host, &bench->error), LLMRUN_OK);
     assert_int_equal(copied, 7);
     bench->kernel->destroy(gate);
     bench->device->stream_destroy(slow);

@@ -119,9 +119,9 @@ static void unknown_ops_are_unknown(void **state)
     assert_null(check_form(LLMRUN_OPS));
 }
 
-static struct llmrun_answer ask(struct bench *bench, const struct llmrun_op *op)
+static struct llmrun_op_support ask(struct bench *bench, const struct llmrun_op *op)
 {
-    struct llmrun_answer answer = {.size = sizeof(answer), .support = 99};
+    struct llmrun_op_support answer = {.size = sizeof(answer), .support = 99};
 
     assert_int_equal(bench->kernel->query(bench->host, op, &answer, &bench->error), LLMRUN_OK);
     return answer;
@@ -129,7 +129,7 @@ static struct llmrun_answer ask(struct bench *bench, const struct llmrun_op *op)
 
 static void assert_no(struct bench *bench, const struct llmrun_op *op, const char *reason)
 {
-    struct llmrun_answer answer = ask(bench, op);
+    struct llmrun_op_support answer = ask(bench, op);
     struct llmrun_kernel *kernel = NULL;
 
     assert_int_equal(answer.support, LLMRUN_SUPPORT_NO);
@@ -142,7 +142,7 @@ static void assert_no(struct bench *bench, const struct llmrun_op *op, const cha
 
 static void assert_refused(struct bench *bench, const struct llmrun_op *op, const char *message)
 {
-    struct llmrun_answer answer = {.size = sizeof(answer)};
+    struct llmrun_op_support answer = {.size = sizeof(answer)};
 
     assert_int_equal(bench->kernel->query(bench->host, op, &answer, &bench->error), LLMRUN_ERROR_ARGUMENT);
     if (strstr(bench->error.message, message) == NULL)
@@ -204,9 +204,9 @@ static void what_is_beyond_the_runtime_is_answered_with_a_reason(void **state)
     sum.operands[0].alignment = 2;
     assert_no(bench, &sum.op, "aligned to 2 bytes");
     sum_begin(&sum);
-    sum.op = op_of(LLMRUN_OP_FOLD, LLMRUN_OP_FOLD_VERSION, sum.operands, 2);
+    sum.op = op_of(LLMRUN_OP_REDUCE_ROWS, LLMRUN_OP_REDUCE_ROWS_VERSION, sum.operands, 2);
     sum.operands[1] = vector_of(LLMRUN_F32, 4);
-    assert_no(bench, &sum.op, "test has no kernel for fold");
+    assert_no(bench, &sum.op, "test has no kernel for reduce_rows");
     init.attributes = &attributes;
     init.attribute_bytes = sizeof(attributes);
     assert_no(bench, &init, "this kernel declines everything");
@@ -302,7 +302,7 @@ static void a_prepared_kernel_keeps_its_own_copy_of_the_description(void **state
     memset(&sum, 0xff, sizeof(sum));
     assert_int_equal(bench->kernel->launch(stream, kernel, addresses, 3, 0, &bench->error), LLMRUN_OK);
     memset(addresses, 0xff, sizeof(addresses));
-    assert_int_equal(bench->device->quiesce(bench->host, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->synchronize(bench->host, &bench->error), LLMRUN_OK);
     for (i = 0; i < 12; i++)
         assert_true(y[i] == 2 * (float)i);
     bench->kernel->destroy(kernel);

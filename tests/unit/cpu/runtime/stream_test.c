@@ -33,7 +33,7 @@ static uint64_t address_of(const void *memory)
 
 static void finish(struct bench *bench)
 {
-    assert_int_equal(bench->device->quiesce(bench->host, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->synchronize(bench->host, &bench->error), LLMRUN_OK);
 }
 
 static void copy_bytes(struct bench *bench, struct llmrun_stream *stream, void *to, const void *from, int64_t bytes)
@@ -125,7 +125,7 @@ static void more_commands_than_the_ring_holds_all_run(void **state)
     bench->device->stream_destroy(stream);
 }
 
-static void a_kernel_spreads_over_the_pool_and_its_result_is_there_after_quiesce(void **state)
+static void a_kernel_spreads_over_the_pool_and_its_result_is_there_after_synchronize(void **state)
 {
     struct bench *bench = *state;
     struct llmrun_stream *stream = stream_of(bench);
@@ -215,7 +215,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_are_copied_from_pitch_to_pitch, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(copies_that_make_no_sense_are_refused, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(more_commands_than_the_ring_holds_all_run, bench_open, bench_close),
-        cmocka_unit_test_setup_teardown(a_kernel_spreads_over_the_pool_and_its_result_is_there_after_quiesce,
+        cmocka_unit_test_setup_teardown(a_kernel_spreads_over_the_pool_and_its_result_is_there_after_synchronize,
                                         bench_open, bench_close),
         cmocka_unit_test_setup_teardown(kernels_of_two_streams_take_turns_at_the_pool, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(destroying_a_stream_waits_for_its_work, bench_open, bench_close),

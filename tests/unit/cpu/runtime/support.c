@@ -214,7 +214,8 @@ struct llmrun_stream *stream_of(struct bench *bench)
 {
     struct llmrun_stream *stream = NULL;
 
-    assert_int_equal(bench->device->stream_create(bench->host, LLMRUN_LANE_COMPUTE, &stream, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->stream_create(bench->host, LLMRUN_STREAM_COMPUTE, &stream, &bench->error),
+                     LLMRUN_OK);
     return stream;
 }
 

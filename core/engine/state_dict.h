@@ -1,0 +1,45 @@
+/* Parameters and optimizer state between a device and a checkpoint. */
+#ifndef LLMRUN_ENGINE_STATE_DICT_H
+#define LLMRUN_ENGINE_STATE_DICT_H
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/safetensors.h"
+#include "model/model.h"
+#include "runtime/executor.h"
+
+/* What is saved of a program: its parameters and its state, in order, each whole, whatever part of it is here. */
+struct state_dict {
+    int32_t *values;                /* ids */
+    struct safetensors_form *forms; /* names live as long as the program */
+    int64_t count;
+    int64_t bytes; /* of all */
+};
+
+int state_dict_make(const struct program *program, struct state_dict *list, struct error *error);
+/* The parameters of a model, as every program of it has them, without a device. Names live in *program, which the
+ * caller frees with program_free in any case. */
+int state_dict_of_model(const struct model_config *model, struct program *program, struct state_dict *list,
+                        struct error *error);
+void state_dict_free(struct state_dict *list);
+
+/* Reads every value of the list from the checkpoint into the device: shape and type must be the program's. Optimizer
+ * state that the program has and the checkpoint lacks is STATUS_INPUT. The caller casts weights afterwards. */
+int state_dict_load(struct executor *executor, const struct state_dict *list, struct checkpoint *checkpoint,
+                    struct error *error);
+
+/* The tensor of that name, shape and type; STATUS_INPUT, naming it, when the checkpoint has none such. */
+int state_dict_find(const struct checkpoint *checkpoint, const struct safetensors_form *form,
+                    const struct manifest_tensor **tensor, struct error *error);
+
+/* STATUS_INPUT, naming it, when the checkpoint holds a parameter that the model does not have. */
+int state_dict_check_surplus(const struct checkpoint *checkpoint, const struct model_config *model,
+                             struct error *error);
+
+/* Copies every value of the list to `memory` (list->bytes), one after the other. STATUS_BUG for one of which other
+ * ranks have parts. */
+int state_dict_snapshot(struct executor *executor, const struct state_dict *list, void *memory, struct error *error);
+
+/* STATUS_NONFINITE, naming the tensor, when a snapshot holds a number that is not finite. */
+int state_dict_check_finite(const struct state_dict *list, const void *memory, struct error *error);
+
+#endif
