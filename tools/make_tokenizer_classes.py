@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes core/data/tokenizer_class_table.c: which classes and model types of the installed Hugging Face transformers build the
+"""Writes core/tokenizer/tokenizer_class_table.c: which classes and model types of the installed Hugging Face transformers build the
 stages of a tokenizer of their own, which ones obey tokenizer.json, and which class a model type stands for.
 
-Run: make_tokenizer_classes.py | clang-format-14 --assume-filename=x.c > core/data/tokenizer_class_table.c
+Run: make_tokenizer_classes.py | clang-format-14 --assume-filename=x.c > core/tokenizer/tokenizer_class_table.c
 """
 
 import os
@@ -53,7 +53,7 @@ def main():
     for model, name in registered.items():
         models[kinds.get(name, "OTHER")].append(model)
     print(f"/* Written by tools/make_tokenizer_classes.py from transformers {transformers.__version__}; not edited by hand. */")
-    print('#include "data/tokenizer_class_table.h"\n\n#include <stddef.h>\n')
+    print('#include "tokenizer/tokenizer_class_table.h"\n\n#include <stddef.h>\n')
     print(table("tokenizer_class_words", class_lists(set(registered.values()) - {"none", "MistralCommonBackend"})))
     print(table("tokenizer_model_words", models))
     print(f"const char tokenizer_overruling_models[] = {words(auto.MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS)};")

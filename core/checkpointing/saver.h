@@ -5,10 +5,10 @@
 #include "checkpoint/save.h"
 #include "checkpointing/resume.h"
 #include "config/config.h"
-#include "data/tokenizer.h"
 #include "engine/engine.h"
 #include "engine/model_files.h"
 #include "engine/state_dict.h"
+#include "tokenizer/tokenizer.h"
 
 #define SAVER_FOLDER "ckpt" /* of a run's folder */
 

@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "checkpoint/save.h"
 #include "conversion/new_folder.h"
-#include "data/tokenizer.h"
 #include "engine/model_files.h"
 #include "engine/path_defaults.h"
 #include "engine/pretrained.h"
@@ -17,6 +16,7 @@
 #include "engine/stored_model.h"
 #include "huggingface/stop_ids.h"
 #include "huggingface/weights.h"
+#include "tokenizer/tokenizer.h"
 
 #define STEP_FOLDER "step_00000000" /* of the checkpoint writer */
 #define CHUNK_BYTES ((int64_t)1 << 20)

@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "data/encode_pieces.h"
 #include "data/token_set.h"
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 struct corpus_options {
     const char *const *train; /* names of files; "builtin" is the text below */

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "data/unicode.h"
+#include "tokenizer/unicode.h"
 
 static bool fail(struct json_scan *scan, const char *at, const char *problem)
 {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 struct piece {
     const char *text; /* borrowed from the file's memory */

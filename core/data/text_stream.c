@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "data/unicode.h"
+#include "tokenizer/unicode.h"
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 /* Zero-initialise, then set the stops. Free with text_stream_free. */
 struct text_stream {

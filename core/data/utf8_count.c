@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "data/unicode.h"
+#include "tokenizer/unicode.h"
 
 static int64_t ascii_bytes(const char *text, int64_t bytes)
 {

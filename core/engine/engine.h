@@ -6,10 +6,10 @@
 #include "config/config.h"
 #include "data/batch.h"
 #include "data/sampler.h"
-#include "data/tokenizer.h"
 #include "engine/chosen_device.h"
 #include "engine/request.h"
 #include "runtime/executor.h"
+#include "tokenizer/tokenizer.h"
 
 struct engine {
     struct chosen_device chosen;

@@ -4,9 +4,9 @@
 
 #include "checkpoint/checkpoint.h"
 #include "config/config.h"
-#include "data/tokenizer.h"
 #include "engine/engine.h"
 #include "engine/pretrained.h"
+#include "tokenizer/tokenizer.h"
 
 #define STORED_CONFIG_NAME "config.resolved.yaml" /* in a run folder and in each checkpoint */
 

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/strict_json.h"
-#include "data/bpe.h"
-#include "data/tokenizer_config.h"
+#include "tokenizer/bpe.h"
+#include "tokenizer/tokenizer_config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

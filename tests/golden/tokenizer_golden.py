@@ -38,7 +38,8 @@ def fnv_ids(ids):
 
 def train_tiny(folder):
     root = HERE.parent.parent
-    files = sorted([*root.glob("docs/**/*.md"), *root.glob("core/data/*.[ch]"), *root.glob("core/base/*.[ch]")])
+    patterns = ["docs/**/*.md", "core/data/*.[ch]", "core/tokenizer/*.[ch]", "core/base/*.[ch]"]
+    files = sorted(file for pattern in patterns for file in root.glob(pattern))
     files = [file for file in files if file.name != "unicode_table.c"]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "data/tokenizer.h"
-#include "data/unicode.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/unicode.h"
 
 #define GOLDEN LLMRUN_SOURCE_DIR "/tests/golden/tokenizer_golden.jsonl"
 

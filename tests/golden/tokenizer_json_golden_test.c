@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 #define GOLDEN LLMRUN_SOURCE_DIR "/tests/golden/"
 

@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 
-#define MODULES        19
+#define MODULES        20
 #define FILE_MAX_BYTES (8 << 20)
 
 /* In the order of core/CMakeLists.txt; every module may use base. */
@@ -32,7 +32,8 @@ static const struct module {
     {"plugin", {"base"}},
     {"hal", {"plugin"}},
     {"runtime", {"compile", "hal"}},
-    {"data", {"tensor"}},
+    {"tokenizer", {"base"}},
+    {"data", {"tokenizer"}},
     {"checkpoint", {"tensor"}},
     {"huggingface", {"model", "checkpoint"}},
     {"engine", {"runtime", "data", "huggingface", "config"}},
