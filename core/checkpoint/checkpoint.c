@@ -134,13 +134,6 @@ void checkpoint_close(struct checkpoint *checkpoint)
     *checkpoint = (struct checkpoint){0};
 }
 
-const struct manifest_tensor *checkpoint_tensor_find(const struct checkpoint *checkpoint, const char *name)
-{
-    int64_t position = name_index_find(&checkpoint->names, name);
-
-    return position >= 0 ? &checkpoint->manifest.tensors[position] : NULL;
-}
-
 int checkpoint_read(struct checkpoint *checkpoint, const struct manifest_tensor *tensor, void *memory, int64_t bytes,
                     struct error *error)
 {

@@ -10,6 +10,13 @@
 #include "checkpoint/manifest_seal.h"
 #include "checkpoint/safetensors.h"
 
+const struct manifest_tensor *checkpoint_tensor_find(const struct checkpoint *checkpoint, const char *name)
+{
+    int64_t position = name_index_find(&checkpoint->names, name);
+
+    return position >= 0 ? &checkpoint->manifest.tensors[position] : NULL;
+}
+
 static int join(const char *folder, const char *name, char path[PATH_MAX], struct error *error)
 {
     return file_join(path, PATH_MAX, folder, name)
