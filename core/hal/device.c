@@ -11,14 +11,6 @@
 #define PAGE_BYTES     4096
 #define HOST_ALIGNMENT 8 /* of the largest element type */
 
-int device_given(const struct device *device, const char *call, const void *object, struct error *error)
-{
-    if (object != NULL)
-        return STATUS_OK;
-    return error_set(error, STATUS_BACKEND, "%s: %s on device %d succeeded and gave NULL", device->backend->name, call,
-                     device->index);
-}
-
 static struct device *make_device(const struct backend *backend, int32_t index)
 {
     struct device *device = calloc(1, sizeof *device);
@@ -71,7 +63,7 @@ int device_open(const struct backend *backend, int32_t index, const struct llmru
         result = backend_error(backend, code, &reason, error);
     }
     if (result == STATUS_OK)
-        result = device_given(device, "open", device->handle, error);
+        result = facts_given(device->backend, device->index, "open", device->handle, error);
     if (result == STATUS_OK)
         *out = device;
     else

@@ -34,8 +34,6 @@ int device_open(const struct backend *backend, int32_t index, const struct llmru
                 struct device **device, struct error *error);
 /* After all that was made from it. NULL is accepted. */
 void device_close(struct device *device);
-/* A call that succeeded must have given an object: STATUS_BACKEND where it is NULL. */
-int device_given(const struct device *device, const char *call, const void *object, struct error *error);
 /* Blocks until all work of the device has ended; returns its first failure. */
 int device_synchronize(struct device *device, struct error *error);
 

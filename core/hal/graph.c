@@ -1,4 +1,5 @@
 #include "hal/graph.h"
+#include "plugin/facts.h"
 
 #include <string.h>
 
@@ -40,7 +41,7 @@ int stream_capture_end(const struct stream *stream, struct graph *graph, struct 
     code = GUARDED_LONG(backend, capture, end, stream->handle, &graph->handle, &reason);
     status = backend_error(backend, code, &reason, error);
     if (status == STATUS_OK)
-        status = device_given(stream->device, "end", graph->handle, error);
+        status = facts_given(stream->device->backend, stream->device->index, "end", graph->handle, error);
     if (status == STATUS_OK)
         graph->device = stream->device;
     else

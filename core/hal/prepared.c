@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "hal/device.h"
 #include "hal/op_key.h"
+#include "plugin/facts.h"
 #include "plugin/guard.h"
 
 struct prepared {
@@ -107,7 +108,7 @@ static int make_kernel(struct device *device, const struct llmrun_op *op, int64_
     code = GUARDED_LONG(backend, kernel, prepare, device->handle, op, max_workspace, &handle, &reason);
     status = backend_error(backend, code, &reason, error);
     if (status == STATUS_OK)
-        status = device_given(device, "prepare", handle, error);
+        status = facts_given(device->backend, device->index, "prepare", handle, error);
     made->handle = handle;
     made->workspace_bytes = answer.workspace_bytes;
     return status;
@@ -179,7 +180,7 @@ static int make_program(struct device *device, const struct llmrun_program_desc 
     int status = backend_error(backend, code, &reason, error);
 
     if (status == STATUS_OK)
-        status = device_given(device, "build", handle, error);
+        status = facts_given(device->backend, device->index, "build", handle, error);
     if (status != STATUS_OK)
         return status;
     made->handle = handle;

@@ -1,4 +1,5 @@
 #include "hal/stream.h"
+#include "plugin/facts.h"
 
 #include <string.h>
 #include <time.h>
@@ -19,7 +20,7 @@ int stream_create(struct device *device, uint32_t kind, struct stream *stream, s
     code = GUARDED(device->backend, device, stream_create, device->handle, kind, &stream->handle, &reason);
     result = backend_error(device->backend, code, &reason, error);
     if (result == STATUS_OK)
-        result = device_given(device, "stream_create", stream->handle, error);
+        result = facts_given(device->backend, device->index, "stream_create", stream->handle, error);
     if (result == STATUS_OK)
         stream->device = device;
     return result;
@@ -42,7 +43,7 @@ int event_create(struct device *device, struct event *event, struct error *error
     code = GUARDED(device->backend, device, event_create, device->handle, &event->handle, &reason);
     result = backend_error(device->backend, code, &reason, error);
     if (result == STATUS_OK)
-        result = device_given(device, "event_create", event->handle, error);
+        result = facts_given(device->backend, device->index, "event_create", event->handle, error);
     if (result == STATUS_OK)
         event->device = device;
     return result;

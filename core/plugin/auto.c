@@ -119,7 +119,7 @@ struct candidate *auto_choose(struct registry *registry, int *status)
         choose_none(&choice);
         if (!choice.refused)
             break;
-        registry_unshadow(registry); /* and once more: what they hid counts now */
+        candidates_unshadow(registry->items, registry->count); /* and once more: what they hid counts now */
     }
     *status = choice.failure.status == STATUS_MEMORY ? STATUS_MEMORY : STATUS_BACKEND;
     return best;

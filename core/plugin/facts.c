@@ -73,3 +73,10 @@ int facts_describe(const struct backend *backend, int32_t index, struct llmrun_d
         info->streams = 1;
     return check(backend, index, info, error);
 }
+
+int facts_given(const struct backend *backend, int32_t index, const char *call, const void *object, struct error *error)
+{
+    if (object != NULL)
+        return STATUS_OK;
+    return error_set(error, STATUS_BACKEND, "%s: %s on device %d succeeded and gave NULL", backend->name, call, index);
+}

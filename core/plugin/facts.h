@@ -13,4 +13,8 @@ int facts_count(const struct backend *backend, int32_t *count, struct error *err
 /* Describes device `index`, which is there. STATUS_BACKEND names the value that cannot be. */
 int facts_describe(const struct backend *backend, int32_t index, struct llmrun_device_info *info, struct error *error);
 
+/* A call of device `index` that succeeded must have given an object: STATUS_BACKEND where it is NULL. */
+int facts_given(const struct backend *backend, int32_t index, const char *call, const void *object,
+                struct error *error);
+
 #endif

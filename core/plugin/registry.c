@@ -12,13 +12,6 @@
 
 #define PATH_SHOWN 300
 
-const char *candidate_state_name(enum candidate_state state)
-{
-    static const char *const names[] = {"usable", "loaded", "refused", "shadowed"};
-
-    return names[state];
-}
-
 /* A path in a sentence: of a very long one the end, so that the rest of the sentence finds room. */
 static const char *path_end(const char *path)
 {
@@ -33,35 +26,6 @@ static const char *path_end(const char *path)
 static bool candidate_is_backend(const struct candidate *candidate)
 {
     return candidate->note.kind == LLMRUN_PLUGIN_BACKEND;
-}
-
-void candidate_refuse(struct candidate *candidate, const struct error *error)
-{
-    candidate->state = CANDIDATE_REFUSED;
-    snprintf(candidate->reason, sizeof candidate->reason, "%s", error->message);
-}
-
-/* The first candidate of the kind and name of `candidate` that stands before it and was not refused; one that was named
- * by path holds its name even when refused. */
-static const struct candidate *shadow_of(const struct registry *registry, const struct candidate *candidate)
-{
-    for (const struct candidate *other = registry->items; other < candidate; other++)
-        if (other->note.kind == candidate->note.kind && strcmp(other->note.name, candidate->note.name) == 0 &&
-            other->state != CANDIDATE_SHADOWED && (other->state != CANDIDATE_REFUSED || other->named))
-            return other;
-    return NULL;
-}
-
-void registry_unshadow(struct registry *registry)
-{
-    for (int64_t i = 0; i < registry->count; i++) {
-        struct candidate *candidate = &registry->items[i];
-
-        if (candidate->state == CANDIDATE_SHADOWED && shadow_of(registry, candidate) == NULL) {
-            candidate->state = CANDIDATE_USABLE;
-            candidate->reason[0] = '\0';
-        }
-    }
 }
 
 static int check_file(struct candidate *candidate, int missing, const char *named, struct error *error)
@@ -101,7 +65,7 @@ static void examine(const struct registry *registry, struct candidate *candidate
     }
     candidate->backend = loader_loaded(candidate->path);
     candidate->state = candidate->backend != NULL ? CANDIDATE_LOADED : CANDIDATE_USABLE;
-    shadow = shadow_of(registry, candidate);
+    shadow = candidate_shadow(registry->items, candidate);
     if (shadow != NULL) {
         candidate->state = CANDIDATE_SHADOWED;
         snprintf(candidate->reason, sizeof candidate->reason, "is hidden by " PATH_FORMAT ", which is found first",

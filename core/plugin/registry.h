@@ -4,42 +4,14 @@
 
 #include <stdbool.h>
 
-#include "plugin/backend.h"
-#include "plugin/note.h"
+#include "plugin/candidate.h"
 #include "plugin/search.h"
-
-enum candidate_state {
-    CANDIDATE_USABLE,   /* its note fits; its code was not run */
-    CANDIDATE_LOADED,   /* its tables are in use */
-    CANDIDATE_REFUSED,  /* `reason` says why */
-    CANDIDATE_SHADOWED, /* another one of the same name came first; `reason` says which */
-};
-
-/* Makes of a loaded backend what a run makes of it first: device_trial of hal/trial.h. */
-typedef int candidate_trial(const struct backend *backend, struct error *error);
-
-struct candidate {
-    char *path;
-    struct plugin_note note; /* all zero where the file has none that can be read */
-    enum candidate_state state;
-    bool named;                    /* by `name=path`: no other one stands in for it */
-    char reason[1024];             /* goes on after the path: "is not an ELF file"; "" where usable */
-    const struct backend *backend; /* where loaded */
-    candidate_trial *trial;        /* run in a child process before it is loaded */
-};
 
 struct registry {
     struct candidate *items; /* in order of the search */
     int64_t count;
     int64_t probe_timeout_ns; /* for an answer of a plugin that is tried out: PROBE_TIMEOUT_NS until set */
 };
-
-/* Makes it refused, for the reason that `error` gives. */
-void candidate_refuse(struct candidate *candidate, const struct error *error);
-const char *candidate_state_name(enum candidate_state state); /* "usable" ... */
-
-/* Shadowed candidates whose shadow was refused meanwhile become usable. */
-void registry_unshadow(struct registry *registry);
 
 /* Looks through `search` and checks each file without running any plugin's code. A refused candidate is no failure.
  * One thread at a time uses a registry. */

@@ -5,14 +5,8 @@
 #include "compile/compiled.h"
 #include "hal/device.h"
 #include "hal/stream.h"
+#include "runtime/binding.h"
 #include "runtime/timeline.h"
-
-/* Where a value is: address + slot of the pool * stride. */
-struct binding {
-    uint64_t address; /* 0: it has no place */
-    int64_t stride;
-    int32_t pool; /* NO_POOL: it is there once */
-};
 
 struct launch {
     struct device_kernel kernel;
@@ -46,8 +40,5 @@ void prepared_section_destroy(struct prepared_section *prepared);
  * Allocates nothing. */
 int prepared_section_launch(const struct prepared_section *prepared, const struct stream *stream, const int32_t *slots,
                             struct error *error);
-
-/* `arena` as above. */
-struct binding binding_of(const struct compiled *compiled, int32_t value, uint64_t arena);
 
 #endif

@@ -40,6 +40,7 @@ set(kernel_bf16_sources
 set(kernel_common_sources
   matmul/unordered.c
   matmul/gemm.c
+  matmul/gemm_part.c
   matmul/gemm_blocked.c
   matmul/gemm_choose.c
   matmul/gemm_gather.c

@@ -1,31 +1,7 @@
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "runtime/runtime.h"
 
-/* The contract's tables have no context argument, so what the plugin was set up with stands here; written once, by the
- * entry. */
-static const struct kernel_set *kernel_set;
+/* The contract lets it live as long as the process; written once, by the entry. */
 static struct llmrun_backend backend;
-
-const struct kernel_set *runtime_kernel_set(void)
-{
-    return kernel_set;
-}
-
-int32_t runtime_fail(struct llmrun_error *error, int32_t code, const char *format, ...)
-{
-    va_list arguments;
-
-    if (error == NULL)
-        return code;
-    error->code = code;
-    error->vendor_code = 0;
-    va_start(arguments, format);
-    vsnprintf(error->message, sizeof(error->message), format, arguments);
-    va_end(arguments);
-    return code;
-}
 
 const struct llmrun_backend *cpu_runtime_backend(const struct kernel_set *set, const struct llmrun_host *host,
                                                  struct llmrun_error *error)
@@ -36,7 +12,7 @@ const struct llmrun_backend *cpu_runtime_backend(const struct kernel_set *set, c
                      set->version, LLMRUN_ABI_MAJOR, LLMRUN_ABI_MINOR, host->abi_major, host->abi_minor, set->name);
         return NULL;
     }
-    kernel_set = set;
+    runtime_use_kernels(set);
     backend = (struct llmrun_backend){
         .size = sizeof(backend),
         .abi_major = LLMRUN_ABI_MAJOR,

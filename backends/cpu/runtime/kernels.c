@@ -5,6 +5,18 @@
 #include "runtime/check.h"
 #include "runtime/runtime.h"
 
+static const struct kernel_set *kernel_set;
+
+void runtime_use_kernels(const struct kernel_set *set)
+{
+    kernel_set = set;
+}
+
+const struct kernel_set *runtime_kernel_set(void)
+{
+    return kernel_set;
+}
+
 /* The first kernel of the set that takes `op` within max_workspace bytes. NULL with the last reason when none does. */
 static const struct kernel *choose(const struct llmrun_device *device, const struct llmrun_op *op,
                                    int64_t max_workspace, int64_t *workspace_bytes, char *reason, size_t reason_bytes)

@@ -31,7 +31,9 @@ struct llmrun_kernel {
 extern const struct llmrun_device_table runtime_device_table;
 extern const struct llmrun_kernel_table runtime_kernel_table;
 
-/* The set that cpu_runtime_backend was called with. */
+/* The set of kernels that this plugin has: the contract's tables have no argument for it. Set once, by
+ * cpu_runtime_backend. */
+void runtime_use_kernels(const struct kernel_set *set);
 const struct kernel_set *runtime_kernel_set(void);
 
 /* Fills *error (may be NULL) and returns `code`. The message is one sentence. */
