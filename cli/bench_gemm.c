@@ -8,6 +8,7 @@
 #include "bench.h"
 #include "engine/chosen_device.h"
 #include "engine/request.h"
+#include "model/family.h"
 #include "options.h"
 #include "product.h"
 #include "samples.h"
@@ -24,7 +25,7 @@ static const uint32_t dtypes[] = {LLMRUN_F32, LLMRUN_BF16};
 
 /* A linear layer and how often a step has it. */
 struct layer {
-    const char *name;
+    char name[48];
     int64_t outputs, inputs, count;
 };
 
@@ -135,34 +136,52 @@ static int measure_product(struct gemm_bench *bench, const struct layer *layer, 
     return status;
 }
 
+/* Products of one shape are one row. */
 static void add_layer(struct gemm_bench *bench, const char *name, int64_t outputs, int64_t inputs, int64_t count)
 {
-    bench->layers[bench->layer_count++] = (struct layer){name, outputs, inputs, count};
+    struct layer *layer = bench->layers;
+
+    while (layer < bench->layers + bench->layer_count && (layer->outputs != outputs || layer->inputs != inputs))
+        layer++;
+    if (layer < bench->layers + bench->layer_count)
+        layer->count += count;
+    else if (bench->layer_count < MOST_LAYERS)
+        bench->layers[bench->layer_count++] = (struct layer){.outputs = outputs, .inputs = inputs, .count = count};
+    else
+        return;
+    if (layer->count == count)
+        snprintf(layer->name, sizeof layer->name, "%s", name);
 }
 
-/* The linear layers of a preset's model; the head as it is stored, with padding. */
+/* The matrices of a layer of a preset's model, named as its parameters are, and the head as it is stored, with padding.
+ */
 static int list_layers(struct gemm_bench *bench, const char *preset, struct error *error)
 {
     struct model_config model;
+    struct program program;
+    struct builder builder;
     int status = model_preset(preset, &model, error);
-    int64_t wide, queries, keys;
+    char first[64];
+    int64_t layers;
 
     if (status != STATUS_OK)
         return status;
-    wide = model_inner(&model);
-    queries = model.n_head * model_head_width(&model);
-    keys = model_kv_heads(&model) * model_head_width(&model);
-    if (model.family == MODEL_LLAMA) {
-        add_layer(bench, "queries", queries, model.n_embd, model.n_layer);
-        add_layer(bench, "keys", keys, model.n_embd, 2 * model.n_layer); /* and values */
-        add_layer(bench, "attention", model.n_embd, queries, model.n_layer);
-    } else {
-        add_layer(bench, "attention", model.n_embd, model.n_embd, 4 * model.n_layer);
+    layers = model.n_layer;
+    model.n_layer = 1;
+    snprintf(first, sizeof first, "%s0.", model.family->layers);
+    program_init(&program);
+    builder_init(&builder, &program, error);
+    builder_section(&builder, SECTION_INIT);
+    model_build_init(&builder, &model, 0);
+    for (int64_t i = 0; builder.status == STATUS_OK && i < program.value_count; i++) {
+        const struct value *value = &program.values[i];
+
+        if (value->rank == 2 && strncmp(value->name, first, strlen(first)) == 0)
+            add_layer(bench, value->name + strlen(first), value->shape[0], value->shape[1], layers);
     }
-    add_layer(bench, "mlp up", wide, model.n_embd, (model.family == MODEL_LLAMA ? 2 : 1) * model.n_layer);
-    add_layer(bench, "mlp down", model.n_embd, wide, model.n_layer);
+    program_free(&program);
     add_layer(bench, "head", model_padded_vocabulary(&model), model.n_embd, 1);
-    return STATUS_OK;
+    return builder.status;
 }
 
 static double gflops(const struct result *result, enum product_order order)

@@ -130,9 +130,11 @@ static int check_sizes(const struct compile_request *request, struct error *erro
     if (request->sequence < 1)
         return error_set(error, STATUS_USAGE, "data.seq_len is %lld; at least 1 is needed",
                          (long long)request->sequence);
-    if (request->sequence > request->model.n_positions || request->eval_sequence > request->model.n_positions)
-        return error_set(error, STATUS_USAGE, "data.seq_len %lld is longer than the model's context of %lld",
-                         (long long)request->sequence, (long long)request->model.n_positions);
+    if (request->sequence > model_context(&request->model) || request->eval_sequence > model_context(&request->model))
+        return error_set(error, STATUS_USAGE, "data.seq_len %lld is longer than the model's %s of %lld",
+                         (long long)request->sequence,
+                         model_context(&request->model) < request->model.n_positions ? "window" : "context",
+                         (long long)model_context(&request->model));
     return STATUS_OK;
 }
 

@@ -3,7 +3,7 @@
 #include <stddef.h>
 
 #include "base/text.h"
-#include "model/keys.h"
+#include "model/family.h"
 #include "runtime/device_compile.h"
 
 static const char *const recompute_names[] = {

@@ -24,7 +24,7 @@ static bool has_own_head(const struct file_system *fs, const struct config *conf
     return own;
 }
 
-static int set_dropout(const struct file_system *fs, struct config *config, enum model_family family,
+static int set_dropout(const struct file_system *fs, struct config *config, const struct model_family *family,
                        struct error *error)
 {
     struct hf_dropout dropout;

@@ -7,7 +7,7 @@
 #include "base/checked.h"
 #include "data/sampler.h"
 #include "huggingface/config.h"
-#include "model/keys.h"
+#include "model/family.h"
 
 #define EVAL_TOKENS 2048 /* of a batch of an evaluation: more would take memory and little time less */
 
@@ -96,7 +96,7 @@ static enum recompute recompute_mode(const struct config *config)
 /* Ops count tokens in 32 bits. */
 static int check_tokens(const struct config *config, const struct compile_request *request, struct error *error)
 {
-    const enum model_family family = request->model.family;
+    const struct model_family *family = request->model.family;
 
     if (!request->train || request->micro_batch <= INT32_MAX / request->sequence)
         return STATUS_OK;
@@ -106,7 +106,10 @@ static int check_tokens(const struct config *config, const struct compile_reques
         "smaller ones",
         (long long)request->micro_batch, (long long)request->sequence,
         config->data.seq_len > 0 ? "" : " (not set: the ",
-        config->data.seq_len > 0 ? "" : keys_name(family, offsetof(struct model_config, n_positions)),
+        config->data.seq_len > 0 ? ""
+                                 : keys_name(family, model_context(&request->model) < request->model.n_positions
+                                                         ? offsetof(struct model_config, sliding_window)
+                                                         : offsetof(struct model_config, n_positions)),
         config->data.seq_len > 0 ? "" : " of the model)", INT32_MAX);
 }
 
@@ -114,10 +117,10 @@ static int check_tokens(const struct config *config, const struct compile_reques
  * multiple of 8, as kernels and the parts of positions like it. */
 static int64_t sequence_of(const struct config *config, const struct model_config *model, int64_t longest)
 {
-    const int64_t most = config->data.seq_len > 0 ? config->data.seq_len : model->n_positions;
+    const int64_t most = config->data.seq_len > 0 ? config->data.seq_len : model_context(model);
     const int64_t needed = round_up(longest, 8);
 
-    return longest > 0 && needed < most && most <= model->n_positions ? needed : most;
+    return longest > 0 && needed < most && most <= model_context(model) ? needed : most;
 }
 
 /* Sequences of a batch of an evaluation: those of a microbatch where training has memory for them, or the user says so;

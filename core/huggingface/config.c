@@ -6,24 +6,38 @@
 #include <string.h>
 
 #include "base/strict_json.h"
+#include "base/text.h"
 #include "huggingface/directory.h"
 #include "huggingface/dropout.h"
 #include "huggingface/fields.h"
 
-static int read_family(const json_t *root, const char *source, enum model_family *family, struct error *error)
+static int read_family(const json_t *root, const char *source, const struct model_family **family, struct error *error)
 {
+    struct text known = {0};
     const char *type;
     int status = strict_json_text(root, "model_type", source, &type, error);
 
-    if (status != STATUS_OK)
+    *family = status == STATUS_OK ? model_family_of_type(type) : NULL;
+    if (status != STATUS_OK || *family != NULL)
         return status;
-    for (int i = 0; i < MODEL_FAMILIES; i++)
-        if (strcmp(type, model_family_type((enum model_family)i)) == 0) {
-            *family = (enum model_family)i;
-            return STATUS_OK;
-        }
-    return error_set(error, STATUS_INPUT, "%s: model_type is '%.60s'; %s and %s can be read", source, type,
-                     model_family_type(MODEL_GPT2), model_family_type(MODEL_LLAMA));
+    for (int i = 0; model_family_at(i) != NULL; i++)
+        text_add(&known, "%s%s",
+                 i == 0                           ? ""
+                 : model_family_at(i + 1) == NULL ? " and "
+                                                  : ", ",
+                 model_family_at(i)->type);
+    status = error_set(error, STATUS_INPUT, "%s: model_type is '%.60s'; %s can be read", source, type,
+                       known.failed ? "others" : known.data);
+    text_free(&known);
+    return status;
+}
+
+/* Its value is a string. */
+static bool is_name(const struct model_family *family, const char *key)
+{
+    const struct key *found = keys_find(family, key);
+
+    return found != NULL && found->kind == KEY_NAME;
 }
 
 static int set_field(struct model_config *config, const char *source, const char *key, const json_t *value,
@@ -33,7 +47,7 @@ static int set_field(struct model_config *config, const char *source, const char
     int status;
 
     snprintf(where, sizeof where, "%s: ", source);
-    if (json_is_string(value) && !model_key_is_name(config->family, key))
+    if (json_is_string(value) && !is_name(config->family, key))
         return error_set(error, STATUS_INPUT, "%s: %s is '%.80s', a string; a value of another type is wanted", source,
                          key, json_string_value(value));
     if (json_is_string(value))
@@ -71,17 +85,12 @@ static bool is_no_scaling(const char *key, const json_t *value)
     return json_is_null(value) && (strcmp(key, "rope_scaling") == 0 || strcmp(key, "rope_parameters") == 0);
 }
 
-/* What transformers takes for another name of a field (attribute_map of GPT2Config); NULL: nothing. */
-static const char *field_meant(enum model_family family, const char *key)
+/* The key that a field is another name of; NULL: of none. */
+static const char *field_meant(const struct model_family *family, const char *field)
 {
-    static const char *const names[][2] = {{"hidden_size", "n_embd"},
-                                           {"max_position_embeddings", "n_positions"},
-                                           {"num_attention_heads", "n_head"},
-                                           {"num_hidden_layers", "n_layer"}};
-
-    for (size_t i = 0; family == MODEL_GPT2 && i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(names[i][0], key) == 0)
-            return names[i][1];
+    for (const struct field_alias *alias = family->aliases; alias != NULL && alias->theirs != NULL; alias++)
+        if (strcmp(alias->theirs, field) == 0)
+            return alias->ours;
     return NULL;
 }
 
@@ -105,18 +114,18 @@ static bool names_field(const struct hf_ignored *ignored, const char *field)
     return false;
 }
 
-static bool is_read(enum model_family family, const char *field)
+static bool is_read(const struct model_family *family, const char *field)
 {
-    for (int i = 0; hf_dropout_field(family, i) != NULL; i++)
-        if (strcmp(field, hf_dropout_field(family, i)) == 0)
+    for (int i = 0; family->dropouts[i] != NULL; i++)
+        if (strcmp(field, family->dropouts[i]) == 0)
             return true;
-    return strcmp(field, "model_type") == 0 || strcmp(field, "eos_token_id") == 0 || model_has_key(family, field) ||
+    return strcmp(field, "model_type") == 0 || strcmp(field, "eos_token_id") == 0 || keys_find(family, field) != NULL ||
            field_meant(family, field) != NULL;
 }
 
 /* A name that does nothing is a slip, and a field that is read would be another model without it. */
 static int check_ignored(const json_t *root, const char *source, const struct hf_ignored *ignored,
-                         enum model_family family, struct error *error)
+                         const struct model_family *family, struct error *error)
 {
     for (int64_t i = 0; ignored != NULL && i < ignored->count; i++) {
         const char *name = ignored->names[i];
@@ -125,9 +134,9 @@ static int check_ignored(const json_t *root, const char *source, const struct hf
             return error_set(error, STATUS_USAGE, "model.ignore names '%.100s', and %s has no such field", name,
                              source);
         if (is_read(family, name))
-            return error_set(error, STATUS_USAGE,
-                             "model.ignore names '%.100s' of %s, which is read and not to be passed over%s", name,
-                             source, model_has_key(family, name) ? "; model.overrides can give it another value" : "");
+            return error_set(
+                error, STATUS_USAGE, "model.ignore names '%.100s' of %s, which is read and not to be passed over%s",
+                name, source, keys_find(family, name) != NULL ? "; model.overrides can give it another value" : "");
     }
     return STATUS_OK;
 }
@@ -144,7 +153,7 @@ static int read_fields(const json_t *root, const char *source, const struct hf_i
 
         if (is_no_scaling(key, value) || names_field(ignored, key))
             continue;
-        if (strcmp(key, "n_ctx") != 0 && model_has_key(config->family, key))
+        if (strcmp(key, "n_ctx") != 0 && keys_find(config->family, key) != NULL)
             status = set_field(config, source, key, value, error);
         else if (field_meant(config->family, key) != NULL)
             status = set_other_name(root, config, source, key, value, error);
@@ -152,7 +161,7 @@ static int read_fields(const json_t *root, const char *source, const struct hf_i
             status = error_set(error, STATUS_INPUT,
                                "%s: the field '%.100s' is not known for %s, and what the model computes may depend on "
                                "it; where it does not, model.ignore '[%.100s]' passes over it",
-                               source, key, model_family_name(config->family), key);
+                               source, key, config->family->name, key);
         if (status != STATUS_OK)
             return status;
     }
@@ -162,7 +171,7 @@ static int read_fields(const json_t *root, const char *source, const struct hf_i
 int hf_config_parse(const char *text, int64_t bytes, const char *source, const struct hf_ignored *ignored,
                     struct model_config *config, struct error *error)
 {
-    enum model_family family = MODEL_GPT2;
+    const struct model_family *family = NULL;
     json_t *root = NULL;
     int status = strict_json_parse(text, bytes, source, &root, error);
 

@@ -1,9 +1,9 @@
-/* config.json of a Hugging Face directory, for the families of model/model.h. */
+/* config.json of a Hugging Face directory, for the families of model/family.h. */
 #ifndef LLMRUN_HUGGINGFACE_CONFIG_H
 #define LLMRUN_HUGGINGFACE_CONFIG_H
 
 #include "base/file.h"
-#include "model/model.h"
+#include "model/family.h"
 
 /* Fields that a reader is told to pass over. */
 struct hf_ignored {

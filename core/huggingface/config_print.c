@@ -6,39 +6,6 @@
 #include "base/strict_json.h"
 #include "huggingface/config.h"
 
-enum field_kind { FIELD_INTEGER, FIELD_OPTIONAL /* 0 is null */, FIELD_REAL };
-
-struct field {
-    const char *key;
-    enum field_kind kind;
-    size_t offset;
-};
-
-#define AT(field) offsetof(struct model_config, field)
-
-static const struct field gpt2_fields[] = {
-    {"n_layer", FIELD_INTEGER, AT(n_layer)},
-    {"n_embd", FIELD_INTEGER, AT(n_embd)},
-    {"n_head", FIELD_INTEGER, AT(n_head)},
-    {"n_inner", FIELD_OPTIONAL, AT(n_inner)},
-    {"n_positions", FIELD_INTEGER, AT(n_positions)},
-    {"vocab_size", FIELD_INTEGER, AT(vocab_size)},
-    {"layer_norm_epsilon", FIELD_REAL, AT(layer_norm_epsilon)},
-    {"initializer_range", FIELD_REAL, AT(initializer_range)},
-    {NULL, FIELD_INTEGER, 0},
-};
-
-static const struct field llama_fields[] = {
-    {"num_hidden_layers", FIELD_INTEGER, AT(n_layer)},
-    {"hidden_size", FIELD_INTEGER, AT(n_embd)},
-    {"num_attention_heads", FIELD_INTEGER, AT(n_head)},
-    {"max_position_embeddings", FIELD_INTEGER, AT(n_positions)},
-    {"vocab_size", FIELD_INTEGER, AT(vocab_size)},
-    {"rms_norm_eps", FIELD_REAL, AT(layer_norm_epsilon)},
-    {"initializer_range", FIELD_REAL, AT(initializer_range)},
-    {NULL, FIELD_INTEGER, 0},
-};
-
 /* Leaves the original's spelling of a number that is equal. */
 static bool put_number(json_t *object, const char *key, double value)
 {
@@ -53,24 +20,8 @@ static bool put_integer(json_t *object, const char *key, int64_t value)
     return json_object_set_new(object, key, json_integer(value)) == 0;
 }
 
-static bool put_field(json_t *object, const struct field *field, const struct model_config *config)
-{
-    const char *at = (const char *)config + field->offset;
-    int64_t extent;
-    double number;
-
-    if (field->kind == FIELD_REAL) {
-        memcpy(&number, at, sizeof number);
-        return put_number(object, field->key, number);
-    }
-    memcpy(&extent, at, sizeof extent);
-    if (field->kind == FIELD_OPTIONAL && extent == 0)
-        return json_object_set_new(object, field->key, json_null()) == 0;
-    return put_integer(object, field->key, extent);
-}
-
 /* In the spelling of transformers 4, which 5 reads too. */
-static bool put_rope(json_t *object, const struct model_config *config)
+static bool put_rope(json_t *object, const char *key, const struct model_config *config)
 {
     json_t *scaling = json_null();
 
@@ -81,35 +32,72 @@ static bool put_rope(json_t *object, const struct model_config *config)
                             "low_freq_factor", config->rope_low_freq_factor, "high_freq_factor",
                             config->rope_high_freq_factor, "original_max_position_embeddings",
                             (json_int_t)config->rope_original_positions);
-    json_object_del(object, "rope_parameters");
-    return put_number(object, "rope_theta", config->rope_theta) &&
-           json_object_set_new(object, "rope_scaling", scaling) == 0;
+    return json_object_set_new(object, key, scaling) == 0;
 }
 
-static bool put_tie(json_t *object, const struct model_config *config)
+/* The first of "false|..." as JSON, of "silu|swish" as a string. */
+static json_t *allowed(const struct key *key)
 {
-    return json_object_set_new(object, "tie_word_embeddings", json_boolean(config->tie_word_embeddings)) == 0;
+    const size_t length = strcspn(key->fixed, "|");
+
+    return key->kind == KEY_NAME ? json_stringn(key->fixed, length)
+                                 : json_loadb(key->fixed, length, JSON_DECODE_ANY, NULL);
 }
 
-static bool put_llama(json_t *object, const struct model_config *config)
+static bool put_extent(json_t *object, const struct key *key, const struct model_config *config)
 {
-    return put_integer(object, "intermediate_size", model_inner(config)) &&
-           put_integer(object, "num_key_value_heads", model_kv_heads(config)) &&
-           put_integer(object, "head_dim", model_head_width(config)) && put_tie(object, config) &&
-           json_object_set_new(object, "hidden_act", json_string("silu")) == 0 &&
-           json_object_set_new(object, "attention_bias", json_false()) == 0 &&
-           json_object_set_new(object, "mlp_bias", json_false()) == 0 && put_rope(object, config);
+    int64_t extent;
+
+    memcpy(&extent, (const char *)config + key->offset, sizeof extent);
+    if (extent == 0 && key->written == KEY_IF_SET)
+        return json_object_del(object, key->name), true;
+    if (extent == 0 && key->standard == NULL)
+        return json_object_set_new(object, key->name, json_null()) == 0;
+    return put_integer(object, key->name, extent == 0 ? key->standard(config) : extent);
 }
 
-/* Other names of the original for extents that may be others now are left out. */
-static bool put_gpt2(json_t *object, const struct model_config *config)
+static bool put_key(json_t *object, const struct key *key, const struct model_config *config)
 {
-    static const char *const others[] = {"hidden_size", "max_position_embeddings", "num_attention_heads",
-                                         "num_hidden_layers"};
+    const char *at = (const char *)config + key->offset;
+    double number;
+    bool on;
 
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        json_object_del(object, others[i]);
-    return json_object_set_new(object, "activation_function", json_string("gelu_new")) == 0 && put_tie(object, config);
+    switch (key->kind) {
+    case KEY_EXTENT:
+    case KEY_OPTIONAL:
+        return put_extent(object, key, config);
+    case KEY_FRACTION:
+    case KEY_BASE:
+        memcpy(&number, at, sizeof number);
+        return put_number(object, key->name, number);
+    case KEY_SWITCH:
+        memcpy(&on, at, sizeof on);
+        return json_object_set_new(object, key->name, json_boolean(on)) == 0;
+    case KEY_ROPE:
+        return put_rope(object, key->name, config);
+    case KEY_NAME:
+    case KEY_FIXED:
+        return json_object_set_new(object, key->name, allowed(key)) == 0;
+    case KEY_UNUSED:
+        break;
+    }
+    return true;
+}
+
+/* Other names of the original for dimensions that may be others now are left out. */
+static bool put_keys(json_t *object, const struct model_config *config)
+{
+    bool good = true;
+
+    for (const struct field_alias *alias = config->family->aliases; alias != NULL && alias->theirs != NULL; alias++)
+        json_object_del(object, alias->theirs);
+    for (const struct key *key = config->family->keys; key->name != NULL; key++) {
+        if (key->written == KEY_REMOVED)
+            json_object_del(object, key->name);
+        else if (key->written != KEY_LEFT)
+            good = put_key(object, key, config) && good;
+    }
+    return good;
 }
 
 /* Those of the published models are transformers' defaults. */
@@ -128,33 +116,27 @@ static bool put_new_ids(json_t *object, int64_t end_of_text)
 }
 
 /* Transformers' defaults are those of the published models here too. */
-static bool put_new_dropouts(json_t *object, const struct model_config *config)
+static bool put_new_dropouts(json_t *object, const struct model_family *family)
 {
-    static const char *const dropouts[] = {"attn_pdrop", "embd_pdrop", "resid_pdrop"};
     bool good = true;
 
-    for (int i = 0; i < 3 && config->family == MODEL_GPT2; i++)
-        good = good && json_object_set_new(object, dropouts[i], json_real(0)) == 0;
+    for (int i = 0; family->dropout > 0 && family->dropouts[i] != NULL; i++)
+        good = json_object_set_new(object, family->dropouts[i], json_real(0)) == 0 && good;
     return good;
 }
 
 static bool put_all(json_t *object, const struct model_config *config, const struct hf_config_form *form)
 {
-    const struct field *field = config->family == MODEL_GPT2 ? gpt2_fields : llama_fields;
-    const char *architecture = config->family == MODEL_GPT2 ? "GPT2LMHeadModel" : "LlamaForCausalLM";
     const char *dtype = form->dtype == LLMRUN_BF16 ? "bfloat16" : form->dtype == LLMRUN_F16 ? "float16" : "float32";
 
     json_object_del(object, "dtype");
-    if (json_object_set_new(object, "model_type", json_string(model_family_type(config->family))) != 0 ||
-        json_object_set_new(object, "architectures", json_pack("[s]", architecture)) != 0 ||
+    if (json_object_set_new(object, "model_type", json_string(config->family->type)) != 0 ||
+        json_object_set_new(object, "architectures", json_pack("[s]", config->family->architecture)) != 0 ||
         json_object_set_new(object, "torch_dtype", json_string(dtype)) != 0)
         return false;
-    for (; field->key != NULL; field++)
-        if (!put_field(object, field, config))
-            return false;
-    return (config->family == MODEL_GPT2 ? put_gpt2(object, config) : put_llama(object, config)) &&
+    return put_keys(object, config) &&
            ((form->original != NULL && !form->new_ids) || put_new_ids(object, form->end_of_text)) &&
-           (form->original != NULL || put_new_dropouts(object, config));
+           (form->original != NULL || put_new_dropouts(object, config->family));
 }
 
 /* 0.3 rather than 0.29999999999999999, where that is the same number. */

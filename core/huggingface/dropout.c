@@ -7,26 +7,14 @@
 #include "huggingface/config.h"
 #include "huggingface/directory.h"
 
-/* Defaults of GPT2Config and LlamaConfig of transformers. */
-static const struct {
-    const char *fields[HF_MOST_DROPOUTS + 1];
-    double standard;
-} families[MODEL_FAMILIES] = {
-    [MODEL_GPT2] = {{"attn_pdrop", "embd_pdrop", "resid_pdrop"}, 0.1}, [MODEL_LLAMA] = {{"attention_dropout"}, 0}};
-
-const char *hf_dropout_field(enum model_family family, int i)
-{
-    return families[family].fields[i];
-}
-
-int hf_dropout_parse(const json_t *root, enum model_family family, const char *source, struct hf_dropout *dropout,
-                     struct error *error)
+int hf_dropout_parse(const json_t *root, const struct model_family *family, const char *source,
+                     struct hf_dropout *dropout, struct error *error)
 {
     dropout->count = 0;
-    for (int i = 0; families[family].fields[i] != NULL; i++) {
-        const char *field = families[family].fields[i];
+    for (int i = 0; i < HF_MOST_DROPOUTS && family->dropouts[i] != NULL; i++) {
+        const char *field = family->dropouts[i];
         const json_t *value = json_object_get(root, field);
-        double number = value == NULL ? families[family].standard : json_number_value(value);
+        double number = value == NULL ? family->dropout : json_number_value(value);
 
         if (value != NULL && !json_is_null(value) && !(json_is_number(value) && number >= 0 && number < 1))
             return error_set(error, STATUS_INPUT,
@@ -39,7 +27,7 @@ int hf_dropout_parse(const json_t *root, enum model_family family, const char *s
     return STATUS_OK;
 }
 
-int hf_dropout_read(const struct file_system *fs, const char *folder, enum model_family family,
+int hf_dropout_read(const struct file_system *fs, const char *folder, const struct model_family *family,
                     struct hf_dropout *dropout, struct error *error)
 {
     char path[PATH_MAX], *text = NULL;

@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 #include "base/file.h"
-#include "model/model.h"
+#include "model/family.h"
 
 #define HF_MOST_DROPOUTS 3
 
@@ -17,15 +17,12 @@ struct hf_dropout {
     double values[HF_MOST_DROPOUTS]; /* of a field that is not there: what transformers takes; of null: 0 */
 };
 
-/* The name of the i-th field that the family has, NULL after the last. */
-const char *hf_dropout_field(enum model_family family, int i);
-
 /* STATUS_INPUT, naming `source` and the field, for what is no number from 0 to below 1. */
-int hf_dropout_parse(const json_t *root, enum model_family family, const char *source, struct hf_dropout *dropout,
-                     struct error *error);
+int hf_dropout_parse(const json_t *root, const struct model_family *family, const char *source,
+                     struct hf_dropout *dropout, struct error *error);
 
 /* The same of folder/config.json. */
-int hf_dropout_read(const struct file_system *fs, const char *folder, enum model_family family,
+int hf_dropout_read(const struct file_system *fs, const char *folder, const struct model_family *family,
                     struct hf_dropout *dropout, struct error *error);
 
 /* Whether all of them are one probability, which the model of model.h has. */

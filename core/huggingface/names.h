@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "model/model.h"
+#include "model/family.h"
 #include "tensor/shape.h"
 
 #define HF_NAME_BYTES 128
@@ -18,21 +18,14 @@ struct hf_place {
     bool transposed;
 };
 
-void hf_place_of(enum model_family family, const char *parameter, struct hf_place *place);
+void hf_place_of(const struct model_family *family, const char *parameter, struct hf_place *place);
 
 /* The shape of the tensor in which a parameter of shape `form` stands. Rows that pad the vocabulary are not stored. */
 struct shape hf_stored_shape(const struct model_config *config, const char *parameter, const struct shape *form,
                              const struct hf_place *place);
 
-/* What stands before the names of all tensors but the head, and is missing in files of the model without its head:
- * "transformer.", "model.". */
-const char *hf_prefix(enum model_family family);
-
-/* The parameter that embeds tokens. */
-const char *hf_embedding(enum model_family family);
-
 /* Whether a parameter has a row for each token of the vocabulary: wte, embed_tokens, an untied head. */
-bool hf_is_vocabulary(enum model_family family, const char *parameter);
+bool hf_is_vocabulary(const struct model_family *family, const char *parameter);
 
 /* Tensors that carry no parameter: buffers of old versions, and the head where it is the embedding (weights.h
  * compares them). */

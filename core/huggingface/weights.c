@@ -8,11 +8,11 @@
 #define BLOCK_ELEMENTS ((int64_t)1 << 18) /* read and converted at once */
 
 /* By the name as transformers saves it, else without the prefix. */
-static const struct safetensors_tensor *find_stored(const struct hf_directory *directory, enum model_family family,
-                                                    const char *parameter, struct hf_place *place,
-                                                    const struct safetensors **file)
+static const struct safetensors_tensor *find_stored(const struct hf_directory *directory,
+                                                    const struct model_family *family, const char *parameter,
+                                                    struct hf_place *place, const struct safetensors **file)
 {
-    const char *prefix = hf_prefix(family);
+    const char *prefix = family->prefix;
     const struct safetensors_tensor *tensor;
 
     hf_place_of(family, parameter, place);
@@ -29,7 +29,7 @@ static const struct safetensors_tensor *find(const struct hf_directory *director
 {
     const struct safetensors_tensor *tensor = find_stored(directory, config->family, parameter, place, file);
 
-    if (tensor == NULL && config->tie_word_embeddings && strcmp(parameter, hf_embedding(config->family)) == 0)
+    if (tensor == NULL && config->tie_word_embeddings && strcmp(parameter, config->family->embedding) == 0)
         tensor = hf_directory_find(directory, MODEL_HEAD_NAME, file);
     return tensor;
 }
@@ -248,7 +248,7 @@ int hf_weights_own_head(const struct hf_directory *directory, const struct model
 
     *own = false;
     tensors[0] = hf_directory_find(directory, MODEL_HEAD_NAME, &files[0]);
-    tensors[1] = find_stored(directory, config->family, hf_embedding(config->family), &place, &files[1]);
+    tensors[1] = find_stored(directory, config->family, config->family->embedding, &place, &files[1]);
     if (tensors[0] == NULL || tensors[1] == NULL)
         return STATUS_OK;
     *own = !is_read(tensors[0]) || !shape_equal(&tensors[0]->shape, &tensors[1]->shape);

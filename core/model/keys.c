@@ -1,107 +1,26 @@
-#include "model/keys.h"
-
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/edit_distance.h"
 #include "base/text.h"
+#include "model/family.h"
 
 #define EXTENT_MAX (1 << 30)
 #define BASE_MAX   1e12
 
-enum key_kind {
-    KEY_EXTENT,   /* int64_t, from 1 */
-    KEY_OPTIONAL, /* the same, or null: 0 */
-    KEY_FRACTION, /* double above 0, at most 1 */
-    KEY_BASE,     /* double above 1 */
-    KEY_SWITCH,   /* bool */
-    KEY_ROPE,     /* the scaling of rotary positions */
-    KEY_UNUSED,   /* a whole number from 1, or null, that changes nothing */
-    KEY_NAME,     /* the name that may stand there, and others of the same function behind it */
-    KEY_FIXED     /* the same of other values */
-};
-
-struct key {
-    const char *name;
-    enum key_kind kind;
-    size_t offset;
-    const char *fixed;
-};
-
-#define AT(field) offsetof(struct model_config, field), NULL
-
-static const struct key gpt2_keys[] = {
-    {"n_layer", KEY_EXTENT, AT(n_layer)},
-    {"n_embd", KEY_EXTENT, AT(n_embd)},
-    {"n_head", KEY_EXTENT, AT(n_head)},
-    {"n_inner", KEY_OPTIONAL, AT(n_inner)},
-    {"n_positions", KEY_EXTENT, AT(n_positions)},
-    {"n_ctx", KEY_EXTENT, AT(n_positions)},
-    {"vocab_size", KEY_EXTENT, AT(vocab_size)},
-    {"layer_norm_epsilon", KEY_FRACTION, AT(layer_norm_epsilon)},
-    {"initializer_range", KEY_FRACTION, AT(initializer_range)},
-    {"activation_function", KEY_NAME, 0, "gelu_new|gelu_pytorch_tanh|gelu_fast"},
-    {"tie_word_embeddings", KEY_SWITCH, AT(tie_word_embeddings)},
-    {"scale_attn_weights", KEY_FIXED, 0, "true"},
-    {"scale_attn_by_inverse_layer_idx", KEY_FIXED, 0, "false"},
-    {"add_cross_attention", KEY_FIXED, 0, "false"},
-    {NULL, KEY_FIXED, 0, NULL},
-};
-
-static const struct key llama_keys[] = {
-    {"num_hidden_layers", KEY_EXTENT, AT(n_layer)},
-    {"hidden_size", KEY_EXTENT, AT(n_embd)},
-    {"num_attention_heads", KEY_EXTENT, AT(n_head)},
-    {"num_key_value_heads", KEY_OPTIONAL, AT(n_kv_head)},
-    {"head_dim", KEY_OPTIONAL, AT(head_dim)},
-    {"intermediate_size", KEY_EXTENT, AT(n_inner)},
-    {"max_position_embeddings", KEY_EXTENT, AT(n_positions)},
-    {"vocab_size", KEY_EXTENT, AT(vocab_size)},
-    {"rms_norm_eps", KEY_FRACTION, AT(layer_norm_epsilon)},
-    {"initializer_range", KEY_FRACTION, AT(initializer_range)},
-    {"tie_word_embeddings", KEY_SWITCH, AT(tie_word_embeddings)},
-    {"rope_theta", KEY_BASE, AT(rope_theta)},
-    {"rope_scaling", KEY_ROPE, 0, NULL},
-    {"rope_parameters", KEY_ROPE, 0, NULL},
-    {"hidden_act", KEY_NAME, 0, "silu|swish"},
-    {"attention_bias", KEY_FIXED, 0, "false"},
-    {"mlp_bias", KEY_FIXED, 0, "false"},
-    {"pretraining_tp", KEY_UNUSED, 0, NULL}, /* in how many parts sums were cut */
-    {NULL, KEY_FIXED, 0, NULL},
-};
-
-static const struct key *const families[MODEL_FAMILIES] = {[MODEL_GPT2] = gpt2_keys, [MODEL_LLAMA] = llama_keys};
-
-static const struct key *find(enum model_family family, const char *name)
+const struct key *keys_find(const struct model_family *family, const char *name)
 {
-    const struct key *key = families[family];
+    const struct key *key = family->keys;
 
     while (key->name != NULL && strcmp(key->name, name) != 0)
         key++;
     return key->name != NULL ? key : NULL;
 }
 
-bool model_has_key(enum model_family family, const char *key)
+const char *keys_name(const struct model_family *family, size_t offset)
 {
-    return find(family, key) != NULL;
-}
-
-bool model_key_is_name(enum model_family family, const char *key)
-{
-    const struct key *found = find(family, key);
-
-    return found != NULL && found->kind == KEY_NAME;
-}
-
-const char *model_key(enum model_family family, int i)
-{
-    return families[family][i].name;
-}
-
-const char *keys_name(enum model_family family, size_t offset)
-{
-    const struct key *key = families[family];
+    const struct key *key = family->keys;
 
     while (key->name != NULL && (key->offset != offset || key->kind > KEY_SWITCH))
         key++;
@@ -153,25 +72,26 @@ static int set_switch(void *at, const struct key *key, const char *where, int wr
 }
 
 /* "<where> has no key 'n_layr' for GPT-2, did you mean n_layer? The keys are ..." */
-static int unknown_key(enum model_family family, const char *where, int wrong, const char *name, struct error *error)
+static int unknown_key(const struct model_family *family, const char *where, int wrong, const char *name,
+                       struct error *error)
 {
     const char *near = NULL;
     struct text all = {0};
     int nearest = 0;
     int status;
 
-    for (const struct key *key = families[family]; key->name != NULL; key++) {
+    for (const struct key *key = family->keys; key->name != NULL; key++) {
         int distance = edit_distance(name, key->name);
 
         if (edit_distance_is_typo(name, distance) && (near == NULL || distance < nearest)) {
             near = key->name;
             nearest = distance;
         }
-        text_add(&all, "%s%s", key == families[family] ? "" : ", ", key->name);
+        text_add(&all, "%s%s", key == family->keys ? "" : ", ", key->name);
     }
-    status = error_set(error, wrong, "%s%.64s is no key of %s%s%s%s the keys are %s", where, name,
-                       model_family_name(family), near != NULL ? ", did you mean " : "", near != NULL ? near : "",
-                       near != NULL ? "?" : ";", all.failed ? "in its config.json" : all.data);
+    status = error_set(error, wrong, "%s%.64s is no key of %s%s%s%s the keys are %s", where, name, family->name,
+                       near != NULL ? ", did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : ";",
+                       all.failed ? "in its config.json" : all.data);
     text_free(&all);
     return status;
 }
@@ -189,7 +109,7 @@ static bool is_one_of(const char *value, const char *names)
 int model_set(struct model_config *config, const char *where, int wrong, const char *name, const char *value,
               struct error *error)
 {
-    const struct key *key = find(config->family, name);
+    const struct key *key = keys_find(config->family, name);
     int64_t unused;
     void *at;
 
@@ -215,8 +135,8 @@ int model_set(struct model_config *config, const char *where, int wrong, const c
     }
     if (is_one_of(value, key->fixed))
         return STATUS_OK;
-    return error_set(error, wrong, "%s%s is '%.80s'; %s here has %.*s", where, name, value,
-                     model_family_name(config->family), (int)strcspn(key->fixed, "|"), key->fixed);
+    return error_set(error, wrong, "%s%s is '%.80s'; %s here has %.*s", where, name, value, config->family->name,
+                     (int)strcspn(key->fixed, "|"), key->fixed);
 }
 
 int model_override(struct model_config *config, const char *key, const char *value, struct error *error)

@@ -4,75 +4,17 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "model/gpt2.h"
-#include "model/keys.h"
-#include "model/llama.h"
+#include "model/family.h"
 #include "model/rope.h"
 
 /* Planning the memory of a program takes a second for as many, and its time grows with their square. Published models
  * have up to 126. */
 #define MOST_LAYERS 1000
 
-static const struct {
-    const char *name, *type;
-} families[MODEL_FAMILIES] = {[MODEL_GPT2] = {"GPT-2", "gpt2"}, [MODEL_LLAMA] = {"LLaMA", "llama"}};
-
-const char *model_family_name(enum model_family family)
+void model_defaults(const struct model_family *family, struct model_config *config)
 {
-    return families[family].name;
-}
-
-const char *model_family_type(enum model_family family)
-{
-    return families[family].type;
-}
-
-/* GPT2Config and LlamaConfig of transformers. */
-void model_defaults(enum model_family family, struct model_config *config)
-{
-    static const struct model_config defaults[MODEL_FAMILIES] = {
-        [MODEL_GPT2] = {.family = MODEL_GPT2,
-                        .n_layer = 12,
-                        .n_embd = 768,
-                        .n_head = 12,
-                        .n_positions = 1024,
-                        .vocab_size = 50257,
-                        .layer_norm_epsilon = 1e-5,
-                        .initializer_range = 0.02,
-                        .tie_word_embeddings = true},
-        [MODEL_LLAMA] = {.family = MODEL_LLAMA,
-                         .n_layer = 32,
-                         .n_embd = 4096,
-                         .n_head = 32,
-                         .n_inner = 11008,
-                         .n_positions = 2048,
-                         .vocab_size = 32000,
-                         .layer_norm_epsilon = 1e-6,
-                         .initializer_range = 0.02,
-                         .rope_theta = 10000},
-    };
-
-    *config = defaults[family];
-}
-
-int64_t model_head_width(const struct model_config *config)
-{
-    return config->head_dim > 0 ? config->head_dim : config->n_embd / config->n_head;
-}
-
-int64_t model_kv_heads(const struct model_config *config)
-{
-    return config->n_kv_head > 0 ? config->n_kv_head : config->n_head;
-}
-
-int64_t model_inner(const struct model_config *config)
-{
-    return config->n_inner > 0 ? config->n_inner : 4 * config->n_embd;
-}
-
-int64_t model_padded_vocabulary(const struct model_config *config)
-{
-    return round_up(config->vocab_size, 64);
+    *config = family->defaults;
+    config->family = family;
 }
 
 /* Whether model_parameters and the bytes of any value stay below 2^63. */
@@ -114,24 +56,13 @@ static int check_extents(const struct model_config *config, struct error *error)
 /* Of heads, which extents that are at least 1 may still not fit. */
 static int check_heads(const struct model_config *config, struct error *error)
 {
-    const enum model_family family = config->family;
+    const struct model_family *family = config->family;
     const char *heads = keys_name(family, offsetof(struct model_config, n_head));
 
     if (config->head_dim == 0 && config->n_embd % config->n_head != 0)
         return error_set(error, STATUS_USAGE, "model: %s %lld is not a multiple of %s %lld",
                          keys_name(family, offsetof(struct model_config, n_embd)), (long long)config->n_embd, heads,
                          (long long)config->n_head);
-    if (family == MODEL_GPT2)
-        return STATUS_OK;
-    if (config->n_head % model_kv_heads(config) != 0)
-        return error_set(error, STATUS_USAGE, "model: %s %lld is not a multiple of num_key_value_heads %lld", heads,
-                         (long long)config->n_head, (long long)config->n_kv_head);
-    if (model_head_width(config) % 2 != 0)
-        return error_set(error, STATUS_USAGE, "model: a head is %lld wide; rotary positions need an even width",
-                         (long long)model_head_width(config));
-    if (!(config->rope_theta > 1))
-        return error_set(error, STATUS_USAGE, "model: rope_theta is %g; a number above 1 is needed",
-                         config->rope_theta);
     return STATUS_OK;
 }
 
@@ -141,44 +72,54 @@ int model_check(const struct model_config *config, struct error *error)
 
     if (status == STATUS_OK)
         status = check_heads(config, error);
+    if (status == STATUS_OK && config->family->check != NULL)
+        status = config->family->check(config, error);
     if (status == STATUS_OK && !parameters_fit(config))
         return error_set(error, STATUS_USAGE, "model: the number of parameters does not fit into 63 bits");
     return status;
 }
 
+static int32_t declare_head(const struct parameters *parameters)
+{
+    const struct model_config *config = parameters->config;
+
+    return parameter(parameters, -1, config->tie_word_embeddings ? config->family->embedding : MODEL_HEAD_NAME,
+                     model_padded_vocabulary(config), config->n_embd,
+                     (struct initial){0, (float)config->initializer_range});
+}
+
+static void declare_all(const struct parameters *parameters)
+{
+    const struct model_config *config = parameters->config;
+
+    config->family->declare_outer(parameters);
+    if (!config->tie_word_embeddings)
+        declare_head(parameters);
+    for (int i = 0; i < config->n_layer; i++)
+        config->family->declare_layer(parameters, i);
+}
+
 int64_t model_parameters(const struct model_config *config)
 {
-    const int64_t c = config->n_embd, n = model_inner(config);
-    const int64_t vocabulary = (config->tie_word_embeddings ? 1 : 2) * config->vocab_size;
+    int64_t count = 0;
 
-    if (config->family == MODEL_LLAMA) {
-        const int64_t q = config->n_head * model_head_width(config),
-                      kv = model_kv_heads(config) * model_head_width(config);
-        const int64_t layer = c * (q + kv + kv) + q * c + 3 * c * n + 2 * c;
-
-        return config->n_layer * layer + vocabulary * c + c;
-    }
-    return config->n_layer * (4 * (c * c + c) + 2 * c * n + n + c + 4 * c) + (vocabulary + config->n_positions) * c +
-           2 * c;
+    declare_all(&(struct parameters){.config = config, .count = &count});
+    return count;
 }
 
 void model_build_init(struct builder *builder, const struct model_config *config, uint64_t seed)
 {
-    if (config->family == MODEL_LLAMA)
-        llama_build_init(builder, config, seed);
-    else
-        gpt2_build_init(builder, config, seed);
+    declare_all(&(struct parameters){.builder = builder, .config = config, .initialize = true, .seed = seed});
 }
 
 int32_t model_build_hidden(struct builder *builder, const struct model_config *config, const struct model_batch *batch)
 {
-    return config->family == MODEL_LLAMA ? llama_build_hidden(builder, config, batch)
-                                         : gpt2_build_hidden(builder, config, batch);
+    return config->family->build_hidden(builder, config, batch);
 }
 
 int32_t model_build_head(struct builder *builder, const struct model_config *config)
 {
-    return config->family == MODEL_LLAMA ? llama_build_head(builder, config) : gpt2_build_head(builder, config);
+    return declare_head(&(struct parameters){.builder = builder, .config = config});
 }
 
 int model_fill_constant(const struct model_config *config, const struct value *value, void *data, struct error *error)

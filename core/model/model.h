@@ -1,6 +1,6 @@
-/* Models as programs. A model is a family (GPT-2, LLaMA; mixture-of-experts models will stand beside them) and its
- * extents. A family's file reads like its paper: it writes the forward pass of a batch through the builder; everything
- * else (gradients, update, element types, memory) is made by passes. */
+/* Models as programs. A model is a family (GPT-2, LLaMA ...; model/family.h) and its dimensions. A family's file reads
+ * like its paper: it writes the forward pass of a batch through the builder; everything else (gradients, optimizer,
+ * element types, memory) is made by passes. */
 #ifndef LLMRUN_MODEL_MODEL_H
 #define LLMRUN_MODEL_MODEL_H
 
@@ -9,26 +9,27 @@
 /* The head's weight, where it is not the token embedding. */
 #define MODEL_HEAD_NAME "lm_head.weight"
 
-enum model_family { MODEL_GPT2, MODEL_LLAMA, MODEL_FAMILIES };
+struct model_family; /* model/family.h */
 
 enum rope_scaling { ROPE_UNSCALED, ROPE_LINEAR, ROPE_LLAMA3 };
 
 /* Extents carry GPT-2's names; keys.c says how each family's config.json calls them. */
 struct model_config {
-    enum model_family family;
+    const struct model_family *family;
     int64_t n_layer;
     int64_t n_embd; /* width */
     int64_t n_head;
-    int64_t n_kv_head;   /* heads of keys and values; 0: n_head */
-    int64_t head_dim;    /* width of a head; 0: n_embd / n_head */
-    int64_t n_inner;     /* width inside the MLP; 0: 4 n_embd */
-    int64_t n_positions; /* context */
+    int64_t n_kv_head;      /* heads of keys and values; 0: n_head */
+    int64_t head_dim;       /* width of a head; 0: n_embd / n_head */
+    int64_t n_inner;        /* width inside the MLP; 0: 4 n_embd */
+    int64_t n_positions;    /* positions that it knows */
+    int64_t sliding_window; /* tokens that a token sees, itself among them; 0: all before it */
     int64_t vocab_size;
     double layer_norm_epsilon;
     double initializer_range; /* std of initial weights */
     bool tie_word_embeddings; /* the head is the token embedding */
 
-    /* LLaMA only: rotary positions, core/model/rope.h */
+    /* Rotary positions, core/model/rope.h */
     double rope_theta;
     enum rope_scaling rope_scaling;
     double rope_factor;           /* linear, llama3 */
@@ -43,7 +44,7 @@ int model_preset(const char *name, struct model_config *config, struct error *er
 const char *model_preset_name(int i);
 
 /* Fills *config with what transformers takes for keys that a config.json of the family leaves out. */
-void model_defaults(enum model_family family, struct model_config *config);
+void model_defaults(const struct model_family *family, struct model_config *config);
 
 /* Sets one key as the family's config.json spells it. `value` is a number, true, false, null, the characters of a
  * string, or an object as JSON (rope_scaling, rope_parameters). Keys that fix how the family computes
@@ -56,19 +57,6 @@ int model_set(struct model_config *config, const char *where, int wrong, const c
 /* model_set for an entry of model.overrides: STATUS_USAGE. */
 int model_override(struct model_config *config, const char *key, const char *value, struct error *error);
 
-/* Whether model_set knows the key. */
-bool model_has_key(enum model_family family, const char *key);
-
-/* Whether config.json writes its value as a string; no other key of model_set has one there. */
-bool model_key_is_name(enum model_family family, const char *key);
-
-/* The keys that model_set knows for a family: the name of the i-th, NULL after the last. */
-const char *model_key(enum model_family family, int i);
-
-/* "GPT-2", and "gpt2": the name to read and the model_type of config.json. */
-const char *model_family_name(enum model_family family);
-const char *model_family_type(enum model_family family);
-
 /* Extents that fit together: heads divide the width, nothing is zero. STATUS_USAGE says what to change. */
 int model_check(const struct model_config *config, struct error *error);
 
@@ -79,6 +67,9 @@ int64_t model_parameters(const struct model_config *config);
 int64_t model_head_width(const struct model_config *config);
 int64_t model_kv_heads(const struct model_config *config);
 int64_t model_inner(const struct model_config *config);
+
+/* Positions of a sequence that can be computed: those of the model, within its window. */
+int64_t model_context(const struct model_config *config);
 
 /* Rows of the embedding as stored: the vocabulary padded to a multiple of 64. */
 int64_t model_padded_vocabulary(const struct model_config *config);

@@ -48,6 +48,6 @@ expect 0 out '*fp32, 8 rows*equal*bf16, 8 rows*equal*' -- bench gemm --model gpt
 expect 0 out '{"bench":"gemm",*"unequal":0,*"ratio_bf16":*}' -- \
     bench gemm --model gpt2-tiny --rows 8 --repeat 1 --run.backend cpu --json
 "$3/json_fields" bench <out >/dev/null || failures=1
-expect 0 out '*fp32, 8 rows*queries *keys *attention *mlp up *mlp down *head *' -- \
+expect 0 out '*fp32, 8 rows*self_attn.q_proj.weight *self_attn.k_proj.weight *mlp.gate_proj.weight *mlp.down_proj.weight *head *' -- \
     bench gemm --model llama-tiny --rows 8 --repeat 1 --run.backend cpu
 finish

@@ -11,6 +11,7 @@
 #include "huggingface/config.h"
 #include "huggingface/dropout.h"
 #include "huggingface/stop_ids.h"
+#include "model/family.h"
 #include "model/rope.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -18,9 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Extents that the file leaves out are written as what they stand for. */
 static void normalise(struct model_config *config)
 {
-    if (config->family == MODEL_LLAMA) {
-        config->n_kv_head = model_kv_heads(config);
-        config->head_dim = model_head_width(config);
+    for (const struct key *key = config->family->keys; key->name != NULL; key++) {
+        int64_t *at = (int64_t *)((char *)config + key->offset);
+
+        if (key->kind == KEY_OPTIONAL && key->standard != NULL && *at == 0)
+            *at = key->standard(config);
     }
     if (config->rope_scaling != ROPE_LLAMA3) {
         config->rope_low_freq_factor = config->rope_high_freq_factor = 0;
@@ -36,8 +39,8 @@ static bool equal(const struct model_config *a, const struct model_config *b)
            a->n_kv_head == b->n_kv_head && a->head_dim == b->head_dim && a->n_inner == b->n_inner &&
            a->n_positions == b->n_positions && a->vocab_size == b->vocab_size &&
            a->layer_norm_epsilon == b->layer_norm_epsilon && a->initializer_range == b->initializer_range &&
-           a->tie_word_embeddings == b->tie_word_embeddings && a->rope_theta == b->rope_theta &&
-           a->rope_scaling == b->rope_scaling && a->rope_factor == b->rope_factor &&
+           a->tie_word_embeddings == b->tie_word_embeddings && a->sliding_window == b->sliding_window &&
+           a->rope_theta == b->rope_theta && a->rope_scaling == b->rope_scaling && a->rope_factor == b->rope_factor &&
            a->rope_low_freq_factor == b->rope_low_freq_factor && a->rope_high_freq_factor == b->rope_high_freq_factor &&
            a->rope_original_positions == b->rope_original_positions;
 }
@@ -56,7 +59,7 @@ static void read_and_print(const char *text, int64_t bytes)
     }
     if (model_check(&config, &error) != STATUS_OK || model_parameters(&config) < 1)
         abort();
-    if (config.family == MODEL_LLAMA)
+    if (config.rope_theta > 0)
         for (int64_t i = 0; i < model_head_width(&config) / 2 && i < 8; i++)
             if (!isfinite(rope_frequency(&config, i)))
                 abort();
@@ -83,8 +86,8 @@ static void read_dropout(const char *text, int64_t bytes)
 
     if (strict_json_parse(text, bytes, "fuzz", &root, &error) != STATUS_OK)
         return;
-    for (int family = 0; family < MODEL_FAMILIES; family++)
-        if (hf_dropout_parse(root, (enum model_family)family, "fuzz", &dropout, &error) == STATUS_OK)
+    for (int i = 0; model_family_at(i) != NULL; i++)
+        if (hf_dropout_parse(root, model_family_at(i), "fuzz", &dropout, &error) == STATUS_OK)
             for (int i = 0; i < dropout.count; i++)
                 if (!(dropout.values[i] >= 0 && dropout.values[i] < 1))
                     abort();

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "huggingface/weights.h"
+#include "model/family.h"
 
 #define MOST_FILES 8
 #define DATA_BYTES 4096
@@ -103,7 +104,7 @@ static const struct model {
     struct safetensors_form forms[6];
     int count;
 } models[] = {
-    {{.family = MODEL_LLAMA,
+    {{.family = &family_llama,
       .n_layer = 1,
       .n_embd = 2,
       .n_head = 1,
@@ -113,7 +114,7 @@ static const struct model {
       .tie_word_embeddings = true},
      {{"model.embed_tokens.weight", LLMRUN_F32, {2, {64, 2}}}, {"model.norm.weight", LLMRUN_F32, {1, {2}}}},
      2},
-    {{.family = MODEL_GPT2,
+    {{.family = &family_gpt2,
       .n_layer = 1,
       .n_embd = 2,
       .n_head = 1,

@@ -1,4 +1,4 @@
-"""What make_gpt2.py and make_llama.py share: what a model of transformers computes, as a file for model_check.
+"""What make_gpt2.py and make_decoders.py share: what a model of transformers computes, as a file for model_check.
 
 A file holds the initial weights ("weight.<name>"), one batch ("tokens", "targets", "weights"), its loss ("loss", and "loss_bf16" with
 model and arithmetic in bf16), the logits of its first sequence ("logits"), the greedy tokens after the first PROMPT tokens of that

@@ -1,6 +1,6 @@
 /* model_check GOLDEN.safetensors BACKEND [KEY=VALUE...]: logits, greedy tokens, one step, and as many steps of AdamW as
- * the file has, against what PyTorch and transformers computed (make_gpt2.py, make_llama.py). Prints each quantity with
- * its bound; ends with 1 when one is over it.
+ * the file has, against what PyTorch and transformers computed (make_gpt2.py, make_decoders.py). Prints each quantity
+ * with its bound; ends with 1 when one is over it.
  *
  * Bounds: logits 1e-4 (absolute), greedy tokens equal, loss 1e-5 (relative), each gradient NMSE 1e-8, or, where the
  * reference's norm is under 1e-6 of its layer's largest, a norm of the difference under 1e-6 of that largest; losses of
@@ -14,6 +14,7 @@
 
 #include "checkpoint/safetensors.h"
 #include "hal/trial.h"
+#include "model/family.h"
 #include "plugin/registry.h"
 #include "runtime/constants.h"
 #include "runtime/device_compile.h"
@@ -95,12 +96,12 @@ static int read_config(struct check *check)
     const char *type = safetensors_metadata(&check->golden, "model_type");
     int status = STATUS_OK;
 
-    model_defaults(type != NULL && strcmp(type, model_family_type(MODEL_LLAMA)) == 0 ? MODEL_LLAMA : MODEL_GPT2, model);
-    for (int i = 0; status == STATUS_OK && model_key(model->family, i) != NULL; i++) {
-        const char *key = model_key(model->family, i), *value = safetensors_metadata(&check->golden, key);
+    model_defaults(model_family_of_type(type != NULL ? type : "gpt2"), model);
+    for (const struct key *key = model->family->keys; status == STATUS_OK && key->name != NULL; key++) {
+        const char *value = safetensors_metadata(&check->golden, key->name);
 
         if (value != NULL)
-            status = model_set(model, "metadata: ", STATUS_INPUT, key, value, &check->error);
+            status = model_set(model, "metadata: ", STATUS_INPUT, key->name, value, &check->error);
     }
     return status;
 }

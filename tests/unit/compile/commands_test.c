@@ -1,5 +1,6 @@
 /* The commands of each job: in which order they stand, and what memory holds while they run. */
 #include "compile/commands.h"
+#include "model/family.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,7 @@
 
 static struct compile_request small_request(void)
 {
-    struct compile_request request = {.model = {.family = MODEL_GPT2,
+    struct compile_request request = {.model = {.family = &family_gpt2,
                                                 .n_layer = 4,
                                                 .n_embd = 16,
                                                 .n_head = 2,

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "huggingface/config.h"
+#include "model/family.h"
 
 #define GPT2  "{\"model_type\":\"gpt2\""
 #define LLAMA "{\"model_type\":\"llama\""
@@ -47,7 +48,7 @@ static void a_gpt2_config_of_transformers_is_read(void **state)
                   "\"task_specific_params\":{\"text-generation\":{\"do_sample\":true}},\"use_cache\":true}");
 
     (void)state;
-    assert_int_equal(config.family, MODEL_GPT2);
+    assert_ptr_equal(config.family, &family_gpt2);
     assert_int_equal(config.n_layer, 2);
     assert_int_equal(config.n_embd, 64);
     assert_int_equal(config.n_head, 4);
@@ -311,7 +312,7 @@ static void what_cannot_be_a_model_is_refused(void **state)
 {
     (void)state;
     assert_refused("{}", "'model_type' is missing");
-    assert_refused("{\"model_type\":\"mamba\"}", "model_type is 'mamba'; gpt2 and llama can be read");
+    assert_refused("{\"model_type\":\"mamba\"}", "model_type is 'mamba'; gpt2, llama, mistral and qwen2 can be read");
     assert_refused("[]", "no object");
     assert_refused(GPT2 ",\"n_layer\":0}", "n_layer is '0'");
     assert_refused(GPT2 ",\"n_layer\":2.5}", "n_layer is '2.5'");

@@ -10,8 +10,9 @@
 #include <cmocka.h>
 
 #include "huggingface/dropout.h"
+#include "model/family.h"
 
-static struct hf_dropout read(enum model_family family, const char *text)
+static struct hf_dropout read(const struct model_family *family, const char *text)
 {
     json_t *root = json_loads(text, 0, NULL);
     struct hf_dropout dropout;
@@ -25,25 +26,25 @@ static struct hf_dropout read(enum model_family family, const char *text)
 
 static void fields_that_agree_are_one_probability(void **state)
 {
-    struct hf_dropout dropout = read(MODEL_GPT2, "{\"attn_pdrop\":0.25,\"embd_pdrop\":0.25,\"resid_pdrop\":0.25}");
+    struct hf_dropout dropout = read(&family_gpt2, "{\"attn_pdrop\":0.25,\"embd_pdrop\":0.25,\"resid_pdrop\":0.25}");
 
     (void)state;
     assert_int_equal(dropout.count, 3);
     assert_true(hf_dropout_is_one(&dropout) && dropout.values[2] == 0.25);
-    dropout = read(MODEL_LLAMA, "{\"attention_dropout\":0.5,\"resid_pdrop\":0.1}");
+    dropout = read(&family_llama, "{\"attention_dropout\":0.5,\"resid_pdrop\":0.1}");
     assert_int_equal(dropout.count, 1);
     assert_true(hf_dropout_is_one(&dropout) && dropout.values[0] == 0.5);
 }
 
 static void a_field_that_is_not_there_has_the_familys_default_and_null_is_none(void **state)
 {
-    struct hf_dropout dropout = read(MODEL_GPT2, "{}");
+    struct hf_dropout dropout = read(&family_gpt2, "{}");
 
     (void)state;
     assert_true(hf_dropout_is_one(&dropout) && dropout.values[0] == 0.1);
-    dropout = read(MODEL_LLAMA, "{}");
+    dropout = read(&family_llama, "{}");
     assert_true(hf_dropout_is_one(&dropout) && dropout.values[0] == 0);
-    dropout = read(MODEL_GPT2, "{\"embd_pdrop\":null}");
+    dropout = read(&family_gpt2, "{\"embd_pdrop\":null}");
     assert_false(hf_dropout_is_one(&dropout));
     assert_true(dropout.values[1] == 0 && dropout.values[0] == 0.1);
 }
@@ -61,7 +62,7 @@ static void what_is_no_probability_is_refused(void **state)
 
         snprintf(text, sizeof text, "{\"resid_pdrop\":%s}", texts[i]);
         root = json_loads(text, 0, NULL);
-        assert_int_equal(hf_dropout_parse(root, MODEL_GPT2, "m/config.json", &dropout, &error), STATUS_INPUT);
+        assert_int_equal(hf_dropout_parse(root, &family_gpt2, "m/config.json", &dropout, &error), STATUS_INPUT);
         assert_non_null(strstr(error.message, "m/config.json: resid_pdrop is not a number from 0 to below 1"));
         json_decref(root);
     }

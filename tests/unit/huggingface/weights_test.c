@@ -11,9 +11,10 @@
 
 #include "fixture.h"
 #include "huggingface/weights.h"
+#include "model/family.h"
 #include "tensor/convert.h"
 
-static const struct model_config model = {.family = MODEL_GPT2,
+static const struct model_config model = {.family = &family_gpt2,
                                           .n_layer = 1,
                                           .n_embd = 2,
                                           .n_head = 1,

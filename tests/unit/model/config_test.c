@@ -1,3 +1,4 @@
+#include "model/family.h"
 #include "model/model.h"
 
 #include <setjmp.h>
@@ -46,7 +47,7 @@ static void every_preset_that_is_listed_is_there_and_fits_together(void **state)
 
         assert_int_equal(model_check(&config, &error), STATUS_OK);
     }
-    assert_int_equal(count, 19);
+    assert_int_equal(count, 25);
 }
 
 static void an_unknown_preset_gets_the_list(void **state)
@@ -171,7 +172,7 @@ static struct model_config llama(void)
 {
     struct model_config config;
 
-    model_defaults(MODEL_LLAMA, &config);
+    model_defaults(&family_llama, &config);
     return config;
 }
 
@@ -353,18 +354,22 @@ static void heads_of_a_llama_that_do_not_fit_are_told(void **state)
     assert_string_equal(error.message, "model: hidden_size 4096 is not a multiple of num_attention_heads 3");
 }
 
-static void the_keys_of_a_family_can_be_listed(void **state)
+static void each_family_is_found_by_its_type_and_has_keys_of_its_own(void **state)
 {
     (void)state;
-    for (int family = 0; family < MODEL_FAMILIES; family++) {
-        int i = 0;
+    for (int i = 0; model_family_at(i) != NULL; i++) {
+        const struct model_family *family = model_family_at(i);
+        struct model_config config;
+        struct error error;
 
-        for (; model_key(family, i) != NULL; i++)
-            assert_true(model_has_key(family, model_key(family, i)));
-        assert_true(i > 10);
+        assert_ptr_equal(model_family_of_type(family->type), family);
+        model_defaults(family, &config);
+        assert_int_equal(model_check(&config, &error), STATUS_OK);
+        for (const struct key *key = family->keys; key->name != NULL; key++)
+            assert_ptr_equal(keys_find(family, key->name), key); /* no name twice */
     }
-    assert_true(model_has_key(MODEL_LLAMA, "rope_scaling") && !model_has_key(MODEL_GPT2, "rope_scaling"));
-    assert_string_equal(model_family_type(MODEL_LLAMA), "llama");
+    assert_null(model_family_of_type("gpt3"));
+    assert_true(keys_find(&family_llama, "rope_scaling") != NULL && keys_find(&family_gpt2, "rope_scaling") == NULL);
 }
 
 int main(void)
@@ -382,7 +387,7 @@ int main(void)
         cmocka_unit_test(scaling_of_rotary_positions_is_read_in_both_spellings),
         cmocka_unit_test(values_that_fit_no_llama_are_told),
         cmocka_unit_test(heads_of_a_llama_that_do_not_fit_are_told),
-        cmocka_unit_test(the_keys_of_a_family_can_be_listed),
+        cmocka_unit_test(each_family_is_found_by_its_type_and_has_keys_of_its_own),
         cmocka_unit_test(the_vocabulary_is_stored_in_multiples_of_64),
     };
 

@@ -1,4 +1,5 @@
 /* The tables of rotary positions against transformers (tests/golden/make_ops.py). */
+#include "model/family.h"
 #include "model/rope.h"
 
 #include <math.h>
@@ -19,7 +20,7 @@ static struct model_config config_of(enum rope_scaling scaling)
 {
     struct model_config config;
 
-    model_defaults(MODEL_LLAMA, &config);
+    model_defaults(&family_llama, &config);
     config.head_dim = 2 * HALF;
     config.rope_theta = 500000;
     config.rope_scaling = scaling;

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/checked.h"
+#include "model/family.h"
 #include "program/op_table.h"
 #include "runtime/constants.h"
 #include "runtime/device_compile.h"
@@ -53,7 +54,7 @@ static struct compile_request llama_request(void)
 {
     struct compile_request request = tiny_request();
 
-    request.model = (struct model_config){.family = MODEL_LLAMA,
+    request.model = (struct model_config){.family = &family_llama,
                                           .n_layer = 3,
                                           .n_embd = 16,
                                           .n_head = 4,

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "compile/values.h"
+#include "model/family.h"
 #include "runtime/constants.h"
 #include "runtime/device_compile.h"
 
@@ -22,7 +23,7 @@ static const struct update_policy policy = {
 struct compile_request tiny_request(void)
 {
     return (struct compile_request){
-        .model = {.family = MODEL_GPT2,
+        .model = {.family = &family_gpt2,
                   .n_layer = 2,
                   .n_embd = 16,
                   .n_head = 2,
