@@ -60,9 +60,11 @@ static float row_value(const struct kernel_call *call, const struct norm *norm, 
 
 static void norm_exact(const struct kernel_call *call, const struct norm *norm, float epsilon)
 {
-    int64_t channels = reference_extent(call, norm->x, 1);
+    int64_t channels = reference_extent(call, norm->weight, 0);
+    int64_t heads = reference_extent(call, norm->x, 1) / channels;
 
-    for (int64_t token = 0; token < reference_extent(call, norm->x, 0); token++) {
+    /* A head of a token is a row, as a token with one head is. */
+    for (int64_t token = 0; token < reference_extent(call, norm->x, 0) * heads; token++) {
         int64_t row = token * channels;
         float sums[EXACT_LANES] = {0}, squares[EXACT_LANES] = {0}, mean = 0, rstd;
 
@@ -94,9 +96,11 @@ static void norm_exact(const struct kernel_call *call, const struct norm *norm, 
 
 static void norm_double(const struct kernel_call *call, const struct norm *norm, float epsilon)
 {
-    int64_t channels = reference_extent(call, norm->x, 1);
+    int64_t channels = reference_extent(call, norm->weight, 0);
+    int64_t heads = reference_extent(call, norm->x, 1) / channels;
 
-    for (int64_t token = 0; token < reference_extent(call, norm->x, 0); token++) {
+    /* A head of a token is a row, as a token with one head is. */
+    for (int64_t token = 0; token < reference_extent(call, norm->x, 0) * heads; token++) {
         int64_t row = token * channels;
         double mean = 0, variance = 0, rstd;
 
@@ -234,9 +238,11 @@ static double dbias_term(const struct kernel_call *call, int64_t token, int64_t 
 static void norm_grad_exact(const struct kernel_call *call, const struct token_rows *rows)
 {
     const struct norm_grad *grad = grad_of(call);
+    const int64_t channels = reference_extent(call, grad->weight, 0);
+    const int64_t heads = reference_extent(call, grad->dy, 1) / channels;
 
-    for (int64_t token = 0; token < rows->tokens; token++)
-        input_grad_exact(call, grad, token, reference_extent(call, grad->dy, 1));
+    for (int64_t token = 0; token < rows->tokens * heads; token++)
+        input_grad_exact(call, grad, token, channels);
     if (has(call, grad->dweight))
         token_rows_chains(call, rows, grad->dweight, dweight_step);
     if (has(call, grad->dbias))
@@ -246,9 +252,11 @@ static void norm_grad_exact(const struct kernel_call *call, const struct token_r
 static void norm_grad_double(const struct kernel_call *call, const struct token_rows *rows)
 {
     const struct norm_grad *grad = grad_of(call);
+    const int64_t channels = reference_extent(call, grad->weight, 0);
+    const int64_t heads = reference_extent(call, grad->dy, 1) / channels;
 
-    for (int64_t token = 0; token < rows->tokens; token++)
-        input_grad_double(call, grad, token, reference_extent(call, grad->dy, 1));
+    for (int64_t token = 0; token < rows->tokens * heads; token++)
+        input_grad_double(call, grad, token, channels);
     if (has(call, grad->dweight))
         token_rows_sums(call, rows, grad->dweight, dweight_term);
     if (has(call, grad->dbias))
@@ -269,13 +277,13 @@ static void norm_grad_double(const struct kernel_call *call, const struct token_
 NORM_KERNELS(layernorm, "ccffccff")
 NORM_KERNELS(rmsnorm, "ccfccf")
 
-#define ROWS_KERNELS(name, classes, accumulate, exact, precise)                                                        \
+#define ROWS_KERNELS(name, classes, accumulate, exact, precise, heads)                                                 \
     static struct token_rows name##_rows(const struct kernel_call *call)                                               \
     {                                                                                                                  \
         const struct llmrun_##name##_attributes *attributes = call->op->attributes;                                    \
                                                                                                                        \
         return (struct token_rows){reference_extent(call, 0, 0), attributes->sequence, attributes->batch_parts,        \
-                                   attributes->position_parts};                                                        \
+                                   attributes->position_parts, heads};                                                 \
     }                                                                                                                  \
     static void name##_exact(const struct kernel_call *call)                                                           \
     {                                                                                                                  \
@@ -302,6 +310,7 @@ static void rows_double(const struct kernel_call *call, const struct token_rows 
 }
 
 ROWS_KERNELS(layernorm_grad, "ccfffccff", 1u << LLMRUN_LAYERNORM_GRAD_DWEIGHT | 1u << LLMRUN_LAYERNORM_GRAD_DBIAS,
-             norm_grad_exact, norm_grad_double)
-ROWS_KERNELS(rmsnorm_grad, "ccffccf", 1u << LLMRUN_RMSNORM_GRAD_DWEIGHT, norm_grad_exact, norm_grad_double)
-ROWS_KERNELS(bias_grad, "cf", 1u << LLMRUN_BIAS_GRAD_DBIAS, rows_exact, rows_double)
+             norm_grad_exact, norm_grad_double, 1)
+ROWS_KERNELS(rmsnorm_grad, "ccffccf", 1u << LLMRUN_RMSNORM_GRAD_DWEIGHT, norm_grad_exact, norm_grad_double,
+             attributes->head_parts)
+ROWS_KERNELS(bias_grad, "cf", 1u << LLMRUN_BIAS_GRAD_DBIAS, rows_exact, rows_double, 1)

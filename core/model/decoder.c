@@ -10,6 +10,7 @@ struct layer {
     int32_t q_proj;                 /* [h d, c] */
     int32_t k_proj, v_proj;         /* [g d, c] */
     int32_t q_bias, k_bias, v_bias; /* [h d], [g d], [g d], or NO_VALUE */
+    int32_t q_norm, k_norm;         /* [d], or NO_VALUE */
     int32_t o_proj;                 /* [c, h d] */
     int32_t post_norm;              /* [c] */
     int32_t gate_proj, up_proj;     /* [n, c] */
@@ -49,7 +50,7 @@ static struct layer layer_of(const struct parameters *p, int i)
     const int64_t c = config->n_embd, n = model_inner(config), d = model_head_width(config);
     const int64_t q = config->n_head * d, kv = model_kv_heads(config) * d;
     const struct initial usual = normal(config);
-    const bool biases = config->family->qkv_bias;
+    const bool biases = config->family->qkv_bias, norms = config->family->qk_norm;
     struct layer l;
 
     l.input_norm = parameter(p, i, "input_layernorm.weight", c, 0, one);
@@ -59,6 +60,8 @@ static struct layer layer_of(const struct parameters *p, int i)
     l.q_bias = biases ? parameter(p, i, "self_attn.q_proj.bias", q, 0, zero) : NO_VALUE;
     l.k_bias = biases ? parameter(p, i, "self_attn.k_proj.bias", kv, 0, zero) : NO_VALUE;
     l.v_bias = biases ? parameter(p, i, "self_attn.v_proj.bias", kv, 0, zero) : NO_VALUE;
+    l.q_norm = norms ? parameter(p, i, "self_attn.q_norm.weight", d, 0, one) : NO_VALUE;
+    l.k_norm = norms ? parameter(p, i, "self_attn.k_norm.weight", d, 0, one) : NO_VALUE;
     l.o_proj = parameter(p, i, "self_attn.o_proj.weight", c, q, usual);
     l.post_norm = parameter(p, i, "post_attention_layernorm.weight", c, 0, one);
     l.gate_proj = parameter(p, i, "mlp.gate_proj.weight", n, c, usual);
@@ -131,6 +134,10 @@ int32_t decoder_build_hidden(struct builder *b, const struct model_config *confi
         q = build_linear(b, h, l.q_proj, l.q_bias, "q"); /* [rows, (h d)] */
         k = build_linear(b, h, l.k_proj, l.k_bias, "k"); /* [rows, (g d)] */
         v = build_linear(b, h, l.v_proj, l.v_bias, "v");
+        if (config->family->qk_norm) {
+            q = build_rmsnorm(b, q, NO_VALUE, l.q_norm, epsilon, NULL, "q.norm"); /* over d, for each head */
+            k = build_rmsnorm(b, k, NO_VALUE, l.k_norm, epsilon, NULL, "k.norm");
+        }
         q = build_rope(b, q, batch->positions, cosines, sines, form.heads, "q.rope");
         k = build_rope(b, k, batch->positions, cosines, sines, form.kv_heads, "k.rope");
         h = model_build_attention(b, batch, q, k, v, &form, "attention");

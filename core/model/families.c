@@ -2,7 +2,8 @@
 
 #include "model/family.h"
 
-static const struct model_family *const families[] = {&family_gpt2, &family_llama, &family_mistral, &family_qwen2};
+static const struct model_family *const families[] = {&family_gpt2, &family_llama, &family_mistral, &family_qwen2,
+                                                      &family_qwen3};
 
 #define FAMILIES (int)(sizeof families / sizeof families[0])
 

@@ -36,6 +36,7 @@ struct model_family {
                             const struct model_batch *batch);
     /* Where families that share a builder differ: */
     bool qkv_bias; /* the projections of queries, keys and values have biases */
+    bool qk_norm;  /* each head of queries and of keys is normalized before it is rotated */
 
     const char *layers;    /* "h.": what stands before the number of a layer in names of parameters */
     const char *embedding; /* the parameter that embeds tokens */
@@ -52,7 +53,7 @@ struct model_family {
     double dropout;                    /* what transformers takes for one that is not there */
 };
 
-extern const struct model_family family_gpt2, family_llama, family_mistral, family_qwen2;
+extern const struct model_family family_gpt2, family_llama, family_mistral, family_qwen2, family_qwen3;
 
 /* The i-th, NULL after the last. */
 const struct model_family *model_family_at(int i);

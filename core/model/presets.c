@@ -30,6 +30,13 @@ struct preset {
         .initializer_range = 0.02, .tie_word_embeddings = tied, .rope_theta = 1000000                                  \
     }
 
+#define QWEN3(layers, width, heads, kv_heads, head, inner, context, vocabulary, tied)                                  \
+    {                                                                                                                  \
+        .family = &family_qwen3, .n_layer = layers, .n_embd = width, .n_head = heads, .n_kv_head = kv_heads,           \
+        .head_dim = head, .n_inner = inner, .n_positions = context, .vocab_size = vocabulary,                          \
+        .layer_norm_epsilon = 1e-6, .initializer_range = 0.02, .tie_word_embeddings = tied, .rope_theta = 1000000      \
+    }
+
 /* demo, *-tiny, *-8: ours, *-8 for tests of layouts, which split 8 heads. gpt2*: Radford et al. 2019, table 2, as
  * transformers' configurations. pax-gpt-*: google/paxml paxml/contrib/gpu/scripts_gpu/configs.py, classes GPT126M,
  * GPT5B, GPT175B; 175B keeps the std of its base class. llama-*: Touvron et al. 2023a, table 2; llama2-*: 2023b, table
@@ -78,6 +85,10 @@ static const struct preset presets[] = {
     {"qwen2.5-0.5b", QWEN2(24, 896, 14, 2, 4864, 151936, true)},
     {"qwen2.5-1.5b", QWEN2(28, 1536, 12, 2, 8960, 151936, true)},
     {"qwen2.5-7b", QWEN2(28, 3584, 28, 4, 18944, 152064, false)},
+    {"qwen3-8", QWEN3(2, 64, 16, 8, 8, 192, 256, 256, true)},
+    {"qwen3-0.6b", QWEN3(28, 1024, 16, 8, 128, 3072, 32768, 151936, true)},
+    {"qwen3-1.7b", QWEN3(28, 2048, 16, 8, 128, 6144, 32768, 151936, true)},
+    {"qwen3-8b", QWEN3(36, 4096, 32, 8, 128, 12288, 32768, 151936, false)},
 };
 
 #define PRESETS (sizeof presets / sizeof presets[0])

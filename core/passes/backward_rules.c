@@ -273,7 +273,7 @@ static void backward_rmsnorm(struct backward *backward, int64_t op)
         int32_t operands[LLMRUN_RMSNORM_GRAD_OPERANDS] = {
             dy, sum, at[LLMRUN_RMSNORM_WEIGHT], at[LLMRUN_RMSNORM_RSTD], dsum, WANTED, NO_VALUE};
 
-        const struct llmrun_rmsnorm_grad_attributes attributes = {rows_of(backward, dy), 1, 1};
+        const struct llmrun_rmsnorm_grad_attributes attributes = {rows_of(backward, dy), 1, 1, 1, 0};
 
         dweight = backward_channel_gradient(backward, at[LLMRUN_RMSNORM_WEIGHT]);
         operands[LLMRUN_RMSNORM_GRAD_DWEIGHT] = dweight;

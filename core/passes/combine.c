@@ -65,13 +65,14 @@ static void find_accumulators(struct combine *combine)
             add_accumulators(combine, (int32_t)s, &program->ops[program->sections[s].first_op + i]);
 }
 
-/* The first rows of an accumulator of channels, where its batch parts are folded: one row a position part. */
+/* The first rows of an accumulator of channels, where its batch parts are folded: one row a part of heads and
+ * positions. */
 static void make_sums(struct combine *combine)
 {
     for (int64_t i = 0; i < combine->count && combine->builder.status == STATUS_OK; i++) {
         struct accumulator *accumulator = &combine->accumulators[i];
         const int64_t *from = combine->program->values[accumulator->value].shape;
-        const int64_t shape[2] = {combine->form->position_parts, from[1]};
+        const int64_t shape[2] = {from[0] / combine->form->batch_parts, from[1]};
 
         if (accumulator->channels && shape[0] != from[0])
             accumulator->sum = build_view(&combine->builder, accumulator->value, "positions", 0, 2, shape);

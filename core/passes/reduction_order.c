@@ -139,7 +139,8 @@ static void cut_sums(const struct order *order, const struct op *op)
     }
 }
 
-/* Rows of channels, [position parts x batch parts, channels]: the gradient that they belong to has one dimension less.
+/* Rows of channels, [head parts x position parts x batch parts, channels]: the gradient that they belong to has one
+ * dimension less.
  */
 static bool is_rows(const struct program *program, const struct value *value)
 {
@@ -179,6 +180,19 @@ static int32_t own_accumulator(struct order *order, const int32_t *operands, uin
     return own;
 }
 
+/* Rows that an output keeps apart: one for each part of each letter that it has with a '/'. */
+static int64_t rows_of(const struct order *order, const struct op *op, uint32_t operand)
+{
+    struct annotation annotation;
+    int64_t rows = 1;
+
+    axes_parse(op_info_find(op->op)->operands[operand].axes, &annotation);
+    for (int f = 0; f < annotation.axes[0].factor_count; f++)
+        if (annotation.axes[0].factors[f].parts)
+            rows *= parts_of(order, op, annotation.axes[0].factors[f].letter);
+    return rows;
+}
+
 /* Output `operand` of an op: what it adds up in, and whether it finds a sum there. */
 static void set_accumulator(struct order *order, struct op *op, uint32_t operand)
 {
@@ -191,7 +205,7 @@ static void set_accumulator(struct order *order, struct op *op, uint32_t operand
         return;
     operands[operand] = accumulator;
     if (is_rows(order->program, &order->program->values[accumulator]))
-        program_set_extent(order->program, accumulator, 0, order->form->batch_parts * order->form->position_parts);
+        program_set_extent(order->program, accumulator, 0, rows_of(order, op, operand));
     if (!order->form->accumulate)
         op->accumulate &= ~(1u << operand);
 }

@@ -212,9 +212,9 @@
 #define LLMRUN_ADAMW_COPY 8
 #define LLMRUN_ADAMW_OPERANDS 9
 
-/* residual_out = x (+ residual); y = residual_out * rstd * weight, rstd = 1 / sqrt(mean(residual_out^2) + epsilon) */
+/* residual_out = x (+ residual); y = residual_out * rstd * weight, rstd = 1 / sqrt(mean(residual_out^2) + epsilon), for each head by itself */
 #define LLMRUN_OP_RMSNORM 21
-#define LLMRUN_OP_RMSNORM_VERSION 1
+#define LLMRUN_OP_RMSNORM_VERSION 2
 #define LLMRUN_RMSNORM_X 0
 #define LLMRUN_RMSNORM_RESIDUAL 1
 #define LLMRUN_RMSNORM_WEIGHT 2
@@ -225,7 +225,7 @@
 
 /* dx = gradient of rmsnorm by residual_out (+ dresidual_out, the gradient that reaches it from elsewhere) */
 #define LLMRUN_OP_RMSNORM_GRAD 22
-#define LLMRUN_OP_RMSNORM_GRAD_VERSION 2
+#define LLMRUN_OP_RMSNORM_GRAD_VERSION 3
 #define LLMRUN_RMSNORM_GRAD_DY 0
 #define LLMRUN_RMSNORM_GRAD_RESIDUAL_OUT 1
 #define LLMRUN_RMSNORM_GRAD_WEIGHT 2
@@ -402,6 +402,8 @@ struct llmrun_rmsnorm_grad_attributes {
     int64_t sequence; /* positions of one sequence */
     uint32_t batch_parts; /* as in bias_grad */
     uint32_t position_parts; /* as in bias_grad */
+    uint32_t head_parts; /* equal parts of the heads, as the others */
+    uint32_t reserved; /* 0 */
 };
 
 struct llmrun_rope_attributes {

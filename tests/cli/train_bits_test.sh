@@ -1,5 +1,5 @@
 # The bits of a run depend on its config alone: not on when, in what microbatches, on how many threads, with what
-# recomputed or with which instructions it computes. `train_bits_test.sh BINARY PLUGINS HELPERS gpt2|llama fp32|bf16`
+# recomputed or with which instructions it computes. `train_bits_test.sh BINARY PLUGINS HELPERS gpt2|llama|qwen3 fp32|bf16`
 . "$(dirname "$0")/training.sh"
 model=$4
 precision=$5
@@ -30,6 +30,8 @@ tr -cs 'a-z' '\n' <text.txt | awk '{
 
 llama='{num_hidden_layers: 2, hidden_size: 32, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 48}'
 [ "$model" = llama ] && set -- --model.preset llama-tiny --model.overrides "$llama" || set --
+qwen3='{hidden_size: 32, num_attention_heads: 8, num_key_value_heads: 4, head_dim: 8, intermediate_size: 48}'
+[ "$model" = qwen3 ] && set -- --model.preset qwen3-8 --model.overrides "$qwen3"
 set -- "$@" --steps $steps --precision.compute "$precision"
 
 # other WAY FLAG...: the run once more in another way, held to the run $name.

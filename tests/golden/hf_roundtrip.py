@@ -1,4 +1,4 @@
-"""Random GPT-2 and LLaMA models of transformers, through llmrun and back.
+"""Random GPT-2, LLaMA, Mistral, Qwen2 and Qwen3 models of transformers, through llmrun and back.
 
     python tests/golden/hf_roundtrip.py build/release/bin/llmrun
 
@@ -41,6 +41,15 @@ MODELS = {
     "llama-rope3": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA, rope_parameters=ROPE3)),
     "llama-linear": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(
         **LLAMA, rope_parameters=dict(rope_type="linear", rope_theta=20000.0, factor=2.0))),
+    "mistral": lambda: transformers.MistralForCausalLM(transformers.MistralConfig(**LLAMA, head_dim=16)),
+    "mistral-window": lambda: transformers.MistralForCausalLM(transformers.MistralConfig(
+        **dict(LLAMA, max_position_embeddings=64), head_dim=12, sliding_window=32)),
+    "mistral-whole": lambda: transformers.MistralForCausalLM(transformers.MistralConfig(**LLAMA, sliding_window=None)),
+    "qwen2": lambda: transformers.Qwen2ForCausalLM(transformers.Qwen2Config(
+        **LLAMA, rope_parameters=dict(rope_type="default", rope_theta=1000000.0))),
+    "qwen3": lambda: transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**LLAMA, head_dim=16)),
+    "qwen3-tied": lambda: transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**LLAMA, head_dim=12, tie_word_embeddings=True)),
+    "qwen2-tied": lambda: transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**LLAMA, tie_word_embeddings=True)),
 }
 # Those that get a head of their own.
 HEADS = {"gpt2-head": MODELS["gpt2"], "llama-head": MODELS["llama-tied"]}

@@ -1,4 +1,4 @@
-"""Writes the golden files of small LLaMAs, Qwen2s and Mistrals from PyTorch and Hugging Face transformers, in fp32 (golden_model.py says what is in
+"""Writes the golden files of small LLaMAs, Qwens and Mistrals from PyTorch and Hugging Face transformers, in fp32 (golden_model.py says what is in
 them): tests/golden/<family>_<shape>.safetensors.
 
     python tests/golden/make_decoders.py tests/golden
@@ -23,11 +23,14 @@ SHAPES = {
     "llama_llama3": dict(rope_parameters=dict(**LLAMA3, rope_theta=10000.0)),
     "qwen2_gqa": dict(rope_parameters=dict(rope_type="default", rope_theta=1000000.0)),
     "qwen2_tied": dict(tie_word_embeddings=True),
+    "qwen3_gqa": dict(head_dim=16),
+    "qwen3_tied": dict(num_attention_heads=8, num_key_value_heads=4, head_dim=8, tie_word_embeddings=True),
     "mistral_gqa": dict(head_dim=16, sliding_window=72),
 }
 FAMILIES = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
     "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
+    "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM),
     "mistral": (transformers.MistralConfig, transformers.MistralForCausalLM),
 }
 

@@ -91,6 +91,12 @@ static int32_t rmsnorm_with_residual(struct builder *b)
                          vector(b, "norm_weight", CASE_COLUMNS), 1e-5f, NULL, "y");
 }
 
+static int32_t rmsnorm_of_heads(struct builder *b)
+{
+    return build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
+                         vector(b, "norm_weight", CASE_COLUMNS / 2), 1e-5f, NULL, "y");
+}
+
 static int32_t rmsnorm_whose_sum_is_used(struct builder *b)
 {
     int32_t sum, y = build_rmsnorm(b, activation(b, "x", CASE_COLUMNS), activation(b, "residual", CASE_COLUMNS),
@@ -259,6 +265,7 @@ const struct gradient_case gradient_cases[] = {
     {"layernorm of which only the sum is used", LLMRUN_OP_LAYERNORM, layernorm_of_which_only_the_sum_is_used, false, 1},
     {"rmsnorm", LLMRUN_OP_RMSNORM, rmsnorm_alone, false, 0},
     {"rmsnorm with residual", LLMRUN_OP_RMSNORM, rmsnorm_with_residual, false, 0},
+    {"rmsnorm of heads", LLMRUN_OP_RMSNORM, rmsnorm_of_heads, false, 0},
     {"rmsnorm whose sum is used", LLMRUN_OP_RMSNORM, rmsnorm_whose_sum_is_used, false, 0},
     {"rmsnorm of which only the sum is used", LLMRUN_OP_RMSNORM, rmsnorm_of_which_only_the_sum_is_used, false, 1},
     {"swiglu", LLMRUN_OP_SWIGLU, swiglu_alone, false, 0},

@@ -7,5 +7,5 @@ static const struct token_sums_operands operands = {.dy = LLMRUN_BIAS_GRAD_DY,
                                                     .dweight = TOKEN_SUMS_NONE,
                                                     .dbias = LLMRUN_BIAS_GRAD_DBIAS};
 
-TOKEN_SUMS_RUN(bias_grad, bias_grad, operands)
+TOKEN_SUMS_RUN(bias_grad, bias_grad, operands, 1)
 TOKEN_SUMS_KERNEL(bias_grad, "cf", operands, bias_grad_run)

@@ -91,35 +91,37 @@ LANES_INLINE void grad_rows(const struct kernel_call *call, const struct norm_gr
                             struct lanes_range tokens, int bf16, int centered)
 {
     const float *means = token_sums_operand(call, operands->sums.mean), *rstds = call->operands[operands->sums.rstd];
+    const int64_t channels = call->op->operands[operands->weight].shape[0];
+    const int64_t heads = call->op->operands[operands->sums.dy].shape[1] / channels;
     struct norm_grad_row row = {.dy = call->operands[operands->sums.dy],
                                 .value = call->operands[operands->sums.value],
                                 .weight = call->operands[operands->weight],
                                 .dsum = call->operands[operands->dsum],
                                 .dx = call->operands[operands->dx],
-                                .channels = call->op->operands[operands->sums.dy].shape[1]};
+                                .channels = channels};
 
-    for (int64_t token = tokens.begin; token < tokens.end; token++) {
-        row.at = token * row.channels;
-        row.mean = centered ? means[token] : 0.0f;
-        row.rstd = rstds[token];
+    for (int64_t at = tokens.begin * heads; at < tokens.end * heads; at++) {
+        row.at = at * channels;
+        row.mean = centered ? means[at] : 0.0f;
+        row.rstd = rstds[at];
         grad_row(&row, bf16, centered);
     }
 }
 
 /* Defines the kernel of norm##_grad. dx is made row by row, dweight and dbias channel by channel: no sum is split over
  * threads. The channels come first, as dx may lie where dy or dsum does. */
-#define NORM_GRAD_KERNEL(norm, classes, centered)                                                                      \
+#define NORM_GRAD_KERNEL(norm, classes, centered, heads)                                                               \
     LANES_INLINE void norm##_grad_rows(const struct kernel_call *call, struct lanes_range tokens, int bf16)            \
     {                                                                                                                  \
         grad_rows(call, &norm, tokens, bf16, centered);                                                                \
     }                                                                                                                  \
     LANES_RUN(norm##_grad_rows, norm.sums.dy, lanes_rows, norm##_grad_rows)                                            \
-    TOKEN_SUMS_RUN(norm##_grad_sums, norm##_grad, norm.sums)                                                           \
+    TOKEN_SUMS_RUN(norm##_grad_sums, norm##_grad, norm.sums, heads)                                                    \
     static void norm##_grad_run(const struct kernel_call *call)                                                        \
     {                                                                                                                  \
         norm##_grad_sums_run(call);                                                                                    \
         norm##_grad_rows_run(call);                                                                                    \
     }                                                                                                                  \
     TOKEN_SUMS_KERNEL(norm##_grad, classes, norm.sums, norm##_grad_run)
-NORM_GRAD_KERNEL(layernorm, "ccfffccff", 1)
-NORM_GRAD_KERNEL(rmsnorm, "ccffccf", 0)
+NORM_GRAD_KERNEL(layernorm, "ccfffccff", 1, 1)
+NORM_GRAD_KERNEL(rmsnorm, "ccffccf", 0, attributes->head_parts)

@@ -22,11 +22,12 @@ LANES_INLINE void rmsnorm_rows(const struct kernel_call *call, struct lanes_rang
     const struct llmrun_rmsnorm_attributes *attributes = call->op->attributes;
     const float *weight = call->operands[LLMRUN_RMSNORM_WEIGHT];
     float *rstds = call->operands[LLMRUN_RMSNORM_RSTD];
-    int64_t channels = call->op->operands[LLMRUN_RMSNORM_X].shape[1];
+    int64_t channels = call->op->operands[LLMRUN_RMSNORM_WEIGHT].shape[0];
+    int64_t heads = call->op->operands[LLMRUN_RMSNORM_RSTD].shape[1];
 
-    for (int64_t token = tokens.begin; token < tokens.end; token++) {
+    for (int64_t at = tokens.begin * heads; at < tokens.end * heads; at++) {
         struct norm_row row = {call->operands[LLMRUN_RMSNORM_X], call->operands[LLMRUN_RMSNORM_RESIDUAL],
-                               call->operands[LLMRUN_RMSNORM_RESIDUAL_OUT], token * channels, channels};
+                               call->operands[LLMRUN_RMSNORM_RESIDUAL_OUT], at * channels, channels};
         float rstd = 1.0f / sqrtf(row_mean_square(&row, bf16) + attributes->epsilon);
 
         norm_passed(&row);
@@ -37,7 +38,7 @@ LANES_INLINE void rmsnorm_rows(const struct kernel_call *call, struct lanes_rang
             v = vec_mul(v, vec_load_part(weight + c, count, 0.0f));
             lanes_store(call->operands[LLMRUN_RMSNORM_Y], bf16, row.at + c, v, count);
         }
-        rstds[token] = rstd;
+        rstds[at] = rstd;
     }
 }
 

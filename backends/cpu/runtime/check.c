@@ -8,8 +8,9 @@
     [LLMRUN_OP_##OP] = {#name, LLMRUN_OP_##OP##_VERSION, inputs, attribute_bytes, operands}
 #define ATTRIBUTES(name) sizeof(struct llmrun_##name##_attributes)
 
-/* t: tokens (sequences x positions), m: heads x head width of queries, g: of keys and values, h: heads, r: rows
- * of a cache, of a table of positions or of sums over tokens, e: half a head width, p: groups; `p?` may be absent. */
+/* t: tokens (sequences x positions), m: heads x head width of queries, or h heads of c channels, g: of keys and values,
+ * h: heads, r: rows of a cache, of a table of positions or of sums over tokens, e: half a head width, p: groups; `p?`
+ * may be absent. */
 static const struct op_form forms[LLMRUN_OPS] = {
     FORM(EMBEDDING, embedding, 3, 0, "t vc ?tc tc"),
     FORM(EMBEDDING_GRAD, embedding_grad, 2, ATTRIBUTES(embedding_grad), "t tc vc"),
@@ -31,8 +32,8 @@ static const struct op_form forms[LLMRUN_OPS] = {
     FORM(SUM_SQUARES, sum_squares, 1, ATTRIBUTES(sum_squares), "* s"),
     FORM(CLIP, clip, 2, ATTRIBUTES(clip), "k b 1 1 1"),
     FORM(ADAMW, adamw, 5, ATTRIBUTES(adamw), "* 1 2 1 1 * * * ?*"),
-    FORM(RMSNORM, rmsnorm, 3, ATTRIBUTES(rmsnorm), "tc ?tc c tc ?tc t"),
-    FORM(RMSNORM_GRAD, rmsnorm_grad, 5, ATTRIBUTES(rmsnorm_grad), "tc tc c t ?tc tc ?rc"),
+    FORM(RMSNORM, rmsnorm, 3, ATTRIBUTES(rmsnorm), "tm ?tm c tm ?tm th"),
+    FORM(RMSNORM_GRAD, rmsnorm_grad, 5, ATTRIBUTES(rmsnorm_grad), "tm tm c th ?tm tm ?rc"),
     FORM(SWIGLU, swiglu, 2, 0, "tn tn tn"),
     FORM(SWIGLU_GRAD, swiglu_grad, 3, 0, "tn tn tn tn tn"),
     FORM(ROPE, rope, 4, ATTRIBUTES(rope), "tm t re re tm"),
@@ -167,6 +168,13 @@ static int32_t check_operands(const struct llmrun_op *op, const struct op_form *
             return code;
         }
         word += letters + (word[letters] == ' ');
+    }
+    if (extents.of_letter['c'] * extents.of_letter['h'] > 0 &&
+        extents.of_letter['m'] != extents.of_letter['h'] * extents.of_letter['c']) {
+        snprintf(reason, reason_bytes, "%s: rows of %lld elements are not %lld heads of %lld", form->name,
+                 (long long)extents.of_letter['m'], (long long)extents.of_letter['h'],
+                 (long long)extents.of_letter['c']);
+        return LLMRUN_ERROR_ARGUMENT;
     }
     return LLMRUN_OK;
 }

@@ -312,7 +312,8 @@ static void what_cannot_be_a_model_is_refused(void **state)
 {
     (void)state;
     assert_refused("{}", "'model_type' is missing");
-    assert_refused("{\"model_type\":\"mamba\"}", "model_type is 'mamba'; gpt2, llama, mistral and qwen2 can be read");
+    assert_refused("{\"model_type\":\"mamba\"}",
+                   "model_type is 'mamba'; gpt2, llama, mistral, qwen2 and qwen3 can be read");
     assert_refused("[]", "no object");
     assert_refused(GPT2 ",\"n_layer\":0}", "n_layer is '0'");
     assert_refused(GPT2 ",\"n_layer\":2.5}", "n_layer is '2.5'");

@@ -47,7 +47,7 @@ static void every_preset_that_is_listed_is_there_and_fits_together(void **state)
 
         assert_int_equal(model_check(&config, &error), STATUS_OK);
     }
-    assert_int_equal(count, 25);
+    assert_int_equal(count, 29);
 }
 
 static void an_unknown_preset_gets_the_list(void **state)

@@ -96,13 +96,23 @@ static const struct rule rules[] = {
     {"an operand that the op needs whole is not split",
      BEGIN "%0 = input f32[4,32] \"x\" full [8,32] tp split 0.1 1/2\n%1 = parameter f32[32] \"weight\"\n"
            "%2 = activation f32[4,32] \"y\" full [8,32] tp split 0.1 1/2\n"
-           "%3 = activation f32[4] \"rstd\" full [8] tp split 0.1 1/2\n" FORWARD
+           "%3 = activation f32[4,1] \"rstd\" full [8,1] tp split 0.1 1/2\n" FORWARD
            "  rmsnorm(%0, _, %1 -> %2, _, %3) {epsilon: 1e-5, reserved: 0} F\n",
-     BEGIN "%0 = input f32[8,16] \"x\" full [8,32] tp split 1.0 1/2\n"
+     BEGIN "%0 = input f32[8,16] \"x\" full [8,32] tp split 1.1 1/2\n"
            "%1 = parameter f32[16] \"weight\" full [32] tp split 0.0 1/2\n"
-           "%2 = activation f32[8,16] \"y\" full [8,32] tp split 1.0 1/2\n%3 = activation f32[8] \"rstd\"\n" FORWARD
+           "%2 = activation f32[8,16] \"y\" full [8,32] tp split 1.1 1/2\n%3 = activation f32[8,1] \"rstd\"\n" FORWARD
            "  rmsnorm(%0, _, %1 -> %2, _, %3) {epsilon: 1e-5, reserved: 0} F\n",
-     "operand x (value x) is split 1.0 1/2 over tp: the op needs it whole"},
+     "operand x (value x) is split 1.1 1/2 over tp: the op needs it whole"},
+    {"a norm over the width of a head takes parts of the heads",
+     BEGIN "%0 = input f32[8,16] \"x\" full [8,32] tp split 1.0 1/2\n%1 = parameter f32[4] \"weight\"\n"
+           "%2 = activation f32[8,16] \"y\" full [8,32] tp split 1.0 1/2\n"
+           "%3 = activation f32[8,4] \"rstd\" full [8,8] tp split 1.0 1/2\n" FORWARD
+           "  rmsnorm(%0, _, %1 -> %2, _, %3) {epsilon: 1e-5, reserved: 0} F\n",
+     BEGIN "%0 = input f32[8,16] \"x\" full [8,32] tp split 1.0 1/2\n%1 = parameter f32[4] \"weight\"\n"
+           "%2 = activation f32[8,16] \"y\" full [8,32] tp split 1.0 1/2\n"
+           "%3 = activation f32[8,4] \"rstd\"\n" FORWARD
+           "  rmsnorm(%0, _, %1 -> %2, _, %3) {epsilon: 1e-5, reserved: 0} F\n",
+     "rstd"},
     {"factors of one dimension are told apart: attention takes parts of the sequences, not of the positions",
      BEGIN
      "%0 = input f32[4,8] \"q\" full [8,8] dp split 0.0 1/2\n%1 = input f32[4,4] \"k\" full [8,4] dp split 0.0 1/2\n"

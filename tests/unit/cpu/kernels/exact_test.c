@@ -225,11 +225,11 @@ static void check_layernorm_grad(const struct size *size, uint32_t dtype, enum n
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
-/* Variant: bit 0 residual, bit 1 sum. */
+/* Variant: bit 0 residual, bit 1 sum, bit 2 six heads. */
 static void check_rmsnorm(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
     struct llmrun_rmsnorm_attributes attributes = {1e-5f, 0};
-    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    const int64_t heads = variant & 4 ? 6 : 1, *extents = EXTENTS(size->tokens, heads * size->channels);
     struct op_case op;
 
     op_case_begin(&op, LLMRUN_OP_RMSNORM, &attributes, seed(size, variant));
@@ -240,30 +240,32 @@ static void check_rmsnorm(const struct size *size, uint32_t dtype, enum numbers 
     op_case_operand(&op, LLMRUN_RMSNORM_Y, dtype, extents, numbers);
     if (variant & 2)
         op_case_operand(&op, LLMRUN_RMSNORM_RESIDUAL_OUT, dtype, extents, numbers);
-    op_case_operand(&op, LLMRUN_RMSNORM_RSTD, LLMRUN_F32, EXTENTS(size->tokens), numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_RSTD, LLMRUN_F32, EXTENTS(size->tokens, heads), numbers);
     op_case_check(&op, describe(size, dtype, numbers, variant));
 }
 
-/* Variant: bit 0 dsum, bit 1 dweight, bit 2 accumulate into it. */
+/* Variant: bit 0 dsum, bit 1 dweight, bit 2 accumulate into it, bit 3 six heads in two parts. */
 static void check_rmsnorm_grad(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
-    const int64_t *extents = EXTENTS(size->tokens, size->channels);
+    const int64_t heads = variant & 8 ? 6 : 1, *extents = EXTENTS(size->tokens, heads * size->channels);
     struct op_case op;
 
     const struct llmrun_bias_grad_attributes parts = token_parts(size, variant & 1);
-    const struct llmrun_rmsnorm_grad_attributes attributes = {parts.sequence, parts.batch_parts, parts.position_parts};
+    const struct llmrun_rmsnorm_grad_attributes attributes = {parts.sequence, parts.batch_parts, parts.position_parts,
+                                                              heads > 1 ? 2 : 1, 0};
 
     op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, &attributes, seed(size, variant));
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DY, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_RESIDUAL_OUT, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_WEIGHT, LLMRUN_F32, EXTENTS(size->channels), numbers);
-    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_RSTD, LLMRUN_F32, EXTENTS(size->tokens), numbers);
+    op_case_operand(&op, LLMRUN_RMSNORM_GRAD_RSTD, LLMRUN_F32, EXTENTS(size->tokens, heads), numbers);
     if (variant & 1)
         op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DRESIDUAL_OUT, dtype, extents, numbers);
     op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DX, dtype, extents, numbers);
     if (variant & 2)
         op_case_operand(&op, LLMRUN_RMSNORM_GRAD_DWEIGHT, LLMRUN_F32,
-                        EXTENTS(parts.batch_parts * parts.position_parts, size->channels), numbers);
+                        EXTENTS(attributes.head_parts * parts.batch_parts * parts.position_parts, size->channels),
+                        numbers);
     if ((variant & 6) == 6)
         op.op.accumulate = 1u << LLMRUN_RMSNORM_GRAD_DWEIGHT;
     op_case_check(&op, describe(size, dtype, numbers, variant));
@@ -469,8 +471,8 @@ EXACT_TEST(embedding, 2)
 EXACT_TEST(embedding_grad, 3)
 EXACT_TEST(layernorm, 8)
 EXACT_TEST(layernorm_grad, 16)
-EXACT_TEST(rmsnorm, 4)
-EXACT_TEST(rmsnorm_grad, 8)
+EXACT_TEST(rmsnorm, 8)
+EXACT_TEST(rmsnorm_grad, 16)
 EXACT_TEST(swiglu, 1)
 EXACT_TEST(swiglu_grad, 1)
 EXACT_TEST(rope, 4)

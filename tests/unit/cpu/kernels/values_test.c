@@ -144,7 +144,7 @@ static void layernorm_grad_equals_pytorch(void **state)
 static void rmsnorm_and_its_gradient_equal_pytorch(void **state)
 {
     struct llmrun_rmsnorm_attributes attributes = {1e-5f, 0};
-    const int64_t *matrix = EXTENTS(6, 67), *channels = EXTENTS(67), *tokens = EXTENTS(6);
+    const int64_t *matrix = EXTENTS(6, 67), *channels = EXTENTS(67), *tokens = EXTENTS(6, 1);
     struct op_case op;
 
     (void)state;
@@ -158,7 +158,7 @@ static void rmsnorm_and_its_gradient_equal_pytorch(void **state)
     CHECK(&op, {LLMRUN_RMSNORM_Y, "rmsnorm.y"}, {LLMRUN_RMSNORM_RESIDUAL_OUT, "rmsnorm.residual_out"},
           {LLMRUN_RMSNORM_RSTD, "rmsnorm.rstd"});
 
-    op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, &(struct llmrun_rmsnorm_grad_attributes){tokens[0], 1, 1}, 1);
+    op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, &(struct llmrun_rmsnorm_grad_attributes){tokens[0], 1, 1, 1, 0}, 1);
     use(&op, LLMRUN_RMSNORM_GRAD_DY, matrix, "rmsnorm.dy");
     use(&op, LLMRUN_RMSNORM_GRAD_RESIDUAL_OUT, matrix, "rmsnorm.residual_out");
     use(&op, LLMRUN_RMSNORM_GRAD_WEIGHT, channels, "rmsnorm.weight");

@@ -18,7 +18,7 @@ static void simplify(const char *axes, char *word)
     static const struct {
         const char *group;
         char letter;
-    } groups[] = {{"b s", 't'}, {"h d", 'm'}, {"g r d", 'm'}, {"g d", 'g'}, {"g r", 'h'}, {"b/ s/", 'u'}};
+    } groups[] = {{"b s", 't'}, {"h d", 'm'}, {"g r d", 'm'}, {"g d", 'g'}, {"g r", 'h'}, {"b/ s/", 'u'}, {"h c", 'm'}};
     char group[16];
     size_t used = 0, length, i;
 
