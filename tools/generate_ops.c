@@ -29,6 +29,7 @@ static void header_begin(void)
          " * docs/ops.md says what each computes, docs/numerics.md in which order when LLMRUN_OP_EXACT is set. */\n"
          "/* clang-format off */\n"
          "#ifndef LLMRUN_OPS_H\n#define LLMRUN_OPS_H\n\n#include <stdint.h>\n\n"
+         "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"
          "#define LLMRUN_ACTIVATION_NONE 0\n"
          "#define LLMRUN_ACTIVATION_GELU 1 /* the tanh form */\n\n"
          "#define LLMRUN_INIT_CONSTANT 0\n#define LLMRUN_INIT_NORMAL   1\n#define LLMRUN_INIT_UNIFORM  2\n");
@@ -91,7 +92,7 @@ static void write_header(void)
     if (attribute_count > 0)                                                                                           \
         puts("};\n");
 #include "program/ops.def"
-    puts("#endif");
+    puts("#ifdef __cplusplus\n}\n#endif\n\n#endif");
 }
 
 static void write_document(void)

@@ -75,7 +75,7 @@ static int32_t device_open(int32_t index, const struct llmrun_option *options, i
 {
     if (index != 0)
         return fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d; null has device 0 alone", (int)index);
-    *device = calloc(1, sizeof(**device));
+    *device = (struct llmrun_device *)calloc(1, sizeof(**device));
     if (*device == NULL)
         return fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a device");
     return LLMRUN_OK;
@@ -133,7 +133,7 @@ static int32_t stream_create(struct llmrun_device *device, uint32_t kind, struct
 {
     if (kind < LLMRUN_STREAM_COMPUTE || kind > LLMRUN_STREAM_COMMUNICATION)
         return fail(error, LLMRUN_ERROR_UNSUPPORTED, "stream kind %u is unknown", (unsigned)kind);
-    *stream = calloc(1, sizeof(**stream));
+    *stream = (struct llmrun_stream *)calloc(1, sizeof(**stream));
     if (*stream == NULL)
         return fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a stream");
     (*stream)->device = device;
@@ -174,7 +174,7 @@ static int32_t fill(struct llmrun_stream *stream, uint64_t address, uint32_t pat
 
 static int32_t event_create(struct llmrun_device *device, struct llmrun_event **event, struct llmrun_error *error)
 {
-    *event = calloc(1, sizeof(**event));
+    *event = (struct llmrun_event *)calloc(1, sizeof(**event));
     if (*event == NULL)
         return fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for an event");
     return LLMRUN_OK;
@@ -252,51 +252,56 @@ static void kernel_destroy(struct llmrun_kernel *kernel)
 {
 }
 
-/* ---- the tables -- */
+/* ---- the tables, in the order of the headers: C++ before 2020 has no names here -- */
 
 static const struct llmrun_device_table device_table = {
-    .size = sizeof(struct llmrun_device_table),
-    .count = device_count,
-    .info = device_info,
-    .open = device_open,
-    .close = device_close,
-    .synchronize = device_synchronize,
-    .memory_alloc = memory_alloc,
-    .memory_free = memory_free,
-    .host_alloc = host_alloc,
-    .host_free = host_free,
-    .stream_create = stream_create,
-    .stream_destroy = stream_destroy,
-    .copy = copy,
-    .fill = fill,
-    .event_create = event_create,
-    .event_destroy = event_destroy,
-    .event_record = event_record,
-    .stream_wait = stream_wait,
-    .event_query = event_query,
-    .event_wait = event_wait,
-    .event_elapsed = event_elapsed,
+    sizeof(struct llmrun_device_table),
+    0, /* reserved */
+    device_count,
+    device_info,
+    device_open,
+    device_close,
+    device_synchronize,
+    memory_alloc,
+    memory_free,
+    host_alloc,
+    host_free,
+    stream_create,
+    stream_destroy,
+    copy,
+    fill,
+    event_create,
+    event_destroy,
+    event_record,
+    stream_wait,
+    event_query,
+    event_wait,
+    event_elapsed,
+    NULL, /* export_native */
 };
 
 static const struct llmrun_kernel_table kernel_table = {
-    .size = sizeof(struct llmrun_kernel_table),
-    .query = kernel_query,
-    .prepare = kernel_prepare,
-    .launch = kernel_launch,
-    .name = kernel_name,
-    .destroy = kernel_destroy,
+    sizeof(struct llmrun_kernel_table),
+    0, /* reserved */
+    kernel_query,
+    kernel_prepare,
+    kernel_launch,
+    kernel_name,
+    kernel_destroy,
 };
 
 static const struct llmrun_backend backend = {
-    .size = sizeof(struct llmrun_backend),
-    .abi_major = LLMRUN_ABI_MAJOR,
-    .abi_minor = LLMRUN_ABI_MINOR,
-    .priority = 0, /* never chosen by `backend: auto` */
-    .name = "null",
-    .version = "0.1.0",
-    .vendor = "llmrun",
-    .device = &device_table,
-    .kernel = &kernel_table,
+    sizeof(struct llmrun_backend),
+    LLMRUN_ABI_MAJOR,
+    LLMRUN_ABI_MINOR,
+    0, /* priority: never chosen by `backend: auto` */
+    "null",
+    "0.1.0",
+    "llmrun", /* vendor */
+    &device_table,
+    &kernel_table,
+    NULL, /* program */
+    NULL, /* capture */
 };
 
 const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error)

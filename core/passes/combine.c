@@ -75,7 +75,7 @@ static void make_sums(struct combine *combine)
         const int64_t shape[2] = {from[0] / combine->form->batch_parts, from[1]};
 
         if (accumulator->channels && shape[0] != from[0])
-            accumulator->sum = build_view(&combine->builder, accumulator->value, "positions", 0, 2, shape);
+            accumulator->sum = build_view(&combine->builder, accumulator->value, "parts", 0, 2, shape);
     }
 }
 

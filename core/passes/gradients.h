@@ -34,7 +34,7 @@ void backward_contribute_pair(struct backward *backward, int32_t value, int32_t 
  * absent. */
 int32_t backward_parameter_gradient(struct backward *backward, int32_t parameter);
 /* The rows of sums of a parameter of channels [n], "<parameter>.grad.rows" [1, n]; NO_VALUE as above.
- * pass_reduction_order folds them into the gradient. */
+ * pass_combine reduces them into the gradient. */
 int32_t backward_channel_gradient(struct backward *backward, int32_t parameter);
 /* "d.<name of the value>", until the next call. Without memory the builder fails. */
 const char *backward_gradient_name(struct backward *backward, int32_t value);

@@ -156,7 +156,7 @@ static bool stands_before(const int32_t *operands, uint32_t operand)
 }
 
 /* A parameter that is used several times has a chain a use: from the second one on in a value of its own,
- * "<gradient>.use2" ..., which rows of channels are folded into like the first ones into the gradient. Without exact
+ * "<gradient>.use2" ..., which rows of channels are reduced into like the first ones into the gradient. Without exact
  * sums uses may share one chain, but for those of one op: it does not expect two outputs in one place. */
 static int32_t own_accumulator(struct order *order, const int32_t *operands, uint32_t operand)
 {

@@ -2,7 +2,7 @@
 
 #include <llmrun/types.h>
 
-#define OLDEST_MINOR 2 /* the loss, and folds, of 0.1 are other ones */
+#define OLDEST_MINOR 2 /* include/llmrun/CHANGELOG.md: sums of 0.1 are other ones */
 
 struct abi_version abi_host(void)
 {

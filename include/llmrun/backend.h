@@ -26,6 +26,10 @@
 
 #include <llmrun/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct llmrun_device;  /* opened device */
 struct llmrun_stream;  /* queue of work, run in order */
 struct llmrun_event;   /* a point in a stream */
@@ -276,5 +280,9 @@ struct llmrun_backend {
  */
 LLMRUN_EXPORT const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host,
                                                                 struct llmrun_error *error);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -13,6 +13,10 @@
 
 #include <llmrun/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct llmrun_communicator;
 struct llmrun_request;
 
@@ -93,5 +97,9 @@ struct llmrun_collective {
 /* The one symbol of a collective plugin. */
 LLMRUN_EXPORT const struct llmrun_collective *llmrun_collective_entry(const struct llmrun_host *host,
                                                                       struct llmrun_error *error);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

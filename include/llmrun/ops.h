@@ -8,6 +8,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define LLMRUN_ACTIVATION_NONE 0
 #define LLMRUN_ACTIVATION_GELU 1 /* the tanh form */
 
@@ -416,5 +420,9 @@ struct llmrun_attention_cached_attributes {
     uint32_t kv_heads; /* key and value heads; divides heads */
     float scale; /* of the scores */
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

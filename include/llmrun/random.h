@@ -8,6 +8,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct llmrun_random_block {
     uint32_t word[4];
 };
@@ -61,5 +65,9 @@ static inline uint32_t llmrun_dropout_threshold(float probability)
 {
     return (uint32_t)((double)probability * 4294967296.0);
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -17,6 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* While the major version is 0 a minor version may break; from 1.0 on, a plugin works with every host of its major
  * version whose minor version is at least the plugin's floor. */
 #define LLMRUN_ABI_MAJOR 0
@@ -140,6 +144,10 @@ struct llmrun_note {
 #define LLMRUN_EXPORT __attribute__((visibility("default")))
 #else
 #define LLMRUN_EXPORT
+#endif
+
+#ifdef __cplusplus
+}
 #endif
 
 #endif

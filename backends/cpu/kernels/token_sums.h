@@ -177,8 +177,7 @@ static inline int token_sums_fit(int64_t tokens, int64_t all_heads, struct token
         return 1;
     snprintf(reason, reason_bytes,
              "%lld tokens in sequences of %lld, with %lld heads, cannot be summed in %lld head parts of %lld position "
-             "parts of "
-             "%lld batch parts, as %lld rows",
+             "parts of %lld batch parts, as %lld rows",
              (long long)tokens, (long long)sequence, (long long)all_heads, (long long)heads, (long long)positions,
              (long long)batch, (long long)rows);
     return 0;

@@ -38,6 +38,15 @@ foreach(file IN LISTS headers ITEMS ${source}/all_headers.h)
     compile(${compiler} c++ c++17 ${file})
   endforeach()
 endforeach()
+# So does the template that vendors copy.
+foreach(compiler ${gxx} ${clangxx})
+  execute_process(
+    COMMAND ${compiler} -x c++ -std=c++17 -pedantic -Wall -Wextra -Werror -fsyntax-only -I${include} ${include}/../backends/null/null.c
+    RESULT_VARIABLE result ERROR_VARIABLE text)
+  if(NOT result EQUAL 0)
+    message(SEND_ERROR "${compiler} -std=c++17 null.c:\n${text}")
+  endif()
+endforeach()
 if(NOT gcc AND NOT clang)
   message(SEND_ERROR "there is neither gcc nor clang to compile the headers with")
 endif()

@@ -112,7 +112,7 @@ static const struct rule rules[] = {
            "%2 = activation f32[8,16] \"y\" full [8,32] tp split 1.0 1/2\n"
            "%3 = activation f32[8,4] \"rstd\"\n" FORWARD
            "  rmsnorm(%0, _, %1 -> %2, _, %3) {epsilon: 1e-5, reserved: 0} F\n",
-     "rstd"},
+     "operand rstd (value rstd) is replicated over tp: operand x is split 1.0 1/2, which splits both"},
     {"factors of one dimension are told apart: attention takes parts of the sequences, not of the positions",
      BEGIN
      "%0 = input f32[4,8] \"q\" full [8,8] dp split 0.0 1/2\n%1 = input f32[4,4] \"k\" full [8,4] dp split 0.0 1/2\n"
