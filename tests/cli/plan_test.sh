@@ -32,6 +32,11 @@ for schedule in 'gpipe 1' 'zero-bubble 1' 'zero-bubble 2' 'interleaved 2'; do
 done
 plan_is_exact --model.preset llama-tiny --data.seq_len 32 --data.valid_split 0.1
 
+# Of Mistral, what its window holds.
+expect 0 out '*2 sequences of 4096 tokens*' -- plan --model.preset mistral-7b --train.global_batch 2 --parallel.recompute full
+expect 2 'llmrun: data.seq_len 4104 is longer than the model'"'"'s window of 4096' -- \
+    plan --model.preset mistral-7b --data.seq_len 4104
+
 # Four batch parts in four microbatches: the sums of one part and of two wait for others. In one microbatch none does.
 expect 0 out '*
 sums       exact: 4 batch parts of 1 sequences, 8 position parts, up to 8 feature parts

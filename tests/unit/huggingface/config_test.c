@@ -196,6 +196,51 @@ static void fields_that_change_nothing_are_read(void **state)
                      32);
 }
 
+/* Qwen2Config(), Qwen3Config() and MistralConfig() of transformers 5.24.0, and what the published models have beside
+ * them. */
+static void what_transformers_writes_for_a_family_is_read(void **state)
+{
+    static const char common[] =
+        ",\"attention_dropout\":0.0,\"bos_token_id\":null,\"chunk_size_feed_forward\":0,\"dtype\":null,"
+        "\"eos_token_id\":null,\"hidden_act\":\"silu\",\"hidden_size\":4096,\"initializer_range\":0.02,"
+        "\"is_encoder_decoder\":false,\"num_attention_heads\":32,\"num_hidden_layers\":2,\"pad_token_id\":null,"
+        "\"rms_norm_eps\":1e-06,\"rope_parameters\":{\"rope_theta\":10000.0,\"rope_type\":\"default\"},"
+        "\"tie_word_embeddings\":false,\"use_cache\":true";
+    static const char qwen[] = ",\"layer_types\":[\"full_attention\",\"full_attention\"],\"max_window_layers\":28,"
+                               "\"sliding_window\":131072,\"use_sliding_window\":false,\"vocab_size\":151936";
+    struct model_config config;
+    char text[2048];
+
+    (void)state;
+    snprintf(text, sizeof text, "{\"model_type\":\"qwen2\"%s%s}", common, qwen);
+    config = read(text);
+    assert_ptr_equal(config.family, &family_qwen2);
+    assert_int_equal(model_context(&config), 32768); /* it is not used */
+    snprintf(text, sizeof text, "{\"model_type\":\"qwen3\",\"head_dim\":128,\"attention_bias\":false%s%s}", common,
+             qwen);
+    config = read(text);
+    assert_ptr_equal(config.family, &family_qwen3);
+    assert_int_equal(model_head_width(&config), 128);
+    snprintf(text, sizeof text, "{\"model_type\":\"mistral\",\"head_dim\":128,\"sliding_window\":4096%s}", common);
+    config = read(text);
+    assert_ptr_equal(config.family, &family_mistral);
+    assert_int_equal(model_context(&config), 4096);
+    snprintf(text, sizeof text, "{\"model_type\":\"mistral\",\"sliding_window\":null%s}", common);
+    config = read(text);
+    assert_int_equal(model_context(&config), 131072);
+}
+
+static void a_window_that_is_not_computed_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("{\"model_type\":\"qwen2\",\"use_sliding_window\":true}",
+                   "use_sliding_window is 'true'; Qwen2 here has false");
+    assert_refused("{\"model_type\":\"qwen3\",\"layer_types\":[\"sliding_attention\"]}", "layer_types");
+    assert_refused("{\"model_type\":\"qwen3\",\"attention_bias\":true}",
+                   "attention_bias is 'true'; Qwen3 here has false");
+    assert_refused("{\"model_type\":\"mistral\",\"sliding_window\":0}", "sliding_window is '0'");
+}
+
 /* ACT2FN of transformers 5.24.0: tanh's approximation under three names, x sigmoid(x) under two. */
 static void names_of_the_same_function_are_read(void **state)
 {
@@ -499,6 +544,8 @@ int main(void)
         cmocka_unit_test(of_two_places_for_rope_none_wins_by_its_order),
         cmocka_unit_test(a_field_that_may_change_the_computation_is_refused_by_name),
         cmocka_unit_test(fields_that_change_nothing_are_read),
+        cmocka_unit_test(what_transformers_writes_for_a_family_is_read),
+        cmocka_unit_test(a_window_that_is_not_computed_is_refused),
         cmocka_unit_test(names_of_the_same_function_are_read),
         cmocka_unit_test(the_same_fields_with_values_that_change_the_model_are_refused),
         cmocka_unit_test(gpt2_has_other_names_for_its_extents),
