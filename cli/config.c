@@ -39,9 +39,7 @@ static void print_key(enum config_key_id key)
 
     printf("%s: %s\n    %s\n", row->dotted, row->standard[0] != '\0' ? row->standard : "\"\"", row->help);
     config_describe(key, text, sizeof text);
-    printf("    %s", text);
-    config_missing(key, text, sizeof text);
-    printf("%s%s\n", text[0] != '\0' ? "; not built yet: " : "", text);
+    printf("    %s\n", text);
     config_command_list(key, text, sizeof text);
     printf("    used by %s\n", text);
 }
@@ -54,7 +52,8 @@ static int config_list_keys(int argc, char **argv, struct error *error)
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
     for (int key = 0; status == STATUS_OK && !arguments.done && key < CONFIG_KEYS; key++)
-        print_key((enum config_key_id)key);
+        if (config_is_shown((enum config_key_id)key))
+            print_key((enum config_key_id)key);
     arguments_free(&arguments);
     return status;
 }

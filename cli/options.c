@@ -342,7 +342,7 @@ static void print_keys(const struct usage *usage)
     for (int key = 0; key < CONFIG_KEYS; key++) {
         const int length = (int)strlen(config_keys[key].dotted);
 
-        if (!takes_key(usage, key))
+        if (!takes_key(usage, key) || !config_is_shown((enum config_key_id)key))
             continue;
         if (used + 1 + length > 100)
             used = printf("\n     ");

@@ -30,9 +30,6 @@ static void print_row(enum config_key_id key)
     for (const struct config_alias *alias = config_aliases; alias->dotted != NULL; alias++)
         if (alias->key == key)
             printf(" (formerly `%s`, still accepted)", alias->dotted);
-    config_missing(key, text, sizeof text);
-    if (text[0] != '\0')
-        printf(" (not built yet: %s)", text);
     puts(row->resume == CONFIG_FIXED ? " | yes |" : row->resume == CONFIG_CONTENT ? " | contents |" : " | |");
 }
 
@@ -50,6 +47,8 @@ static void print_commands(void)
     for (int command = 0; command < CONFIG_COMMANDS; command++)
         fputs("---|", stdout);
     for (int key = 0; key < CONFIG_KEYS; key++) {
+        if (!config_is_shown((enum config_key_id)key))
+            continue;
         printf("\n| `%s` |", config_keys[key].dotted);
         for (int command = 0; command < CONFIG_COMMANDS; command++)
             fputs((config_key_commands[key] >> command & 1) != 0 ? " yes |" : " |", stdout);
@@ -67,9 +66,9 @@ int main(void)
          "`llmrun config\n"
          "show` prints every value with its source. Keys marked *fixed* must be the same when a run is resumed; where "
          "that column\n"
-         "says *contents*, other names will do if they name the same contents. A key or a choice that is not built yet "
-         "takes no\n"
-         "other value than its default.\n\n"
+         "says *contents*, other names will do if they name the same contents. Keys and choices of features that "
+         "are not there\n"
+         "yet are not listed; such a key takes no other value than its default.\n\n"
          "Where `model.path` is set, `data.tokenizer` and `model.dropout` follow from its files, and with the stored "
          "weights\n"
          "`model.overrides.tie_word_embeddings`, unless they are set; their source is `model.path` then. A resumed run "
@@ -90,7 +89,7 @@ int main(void)
         printf("\n## %s\n\n%s.\n\n| key | default | accepts | meaning | fixed |\n|---|---|---|---|---|\n",
                section->name, section->help);
         for (int key = 0; key < CONFIG_KEYS; key++)
-            if (strcmp(config_keys[key].section, section->name) == 0)
+            if (strcmp(config_keys[key].section, section->name) == 0 && config_is_shown((enum config_key_id)key))
                 print_row((enum config_key_id)key);
     }
     print_commands();

@@ -131,19 +131,22 @@ void config_hint(const char *dotted, char *out, size_t bytes)
         snprintf(out, bytes, "; `llmrun config keys` lists them all");
 }
 
+/* Those that can be chosen: "fp32 or bf16". */
 static void describe_choices(enum config_key_id key, char *out, size_t bytes)
 {
+    const struct config_choice *last = NULL;
     size_t used = 0;
 
-    for (const struct config_choice *choice = config_choices; choice->text != NULL; choice++) {
-        bool last = choice[1].text == NULL || choice[1].key != key;
-        int wrote;
-
-        if (choice->key != key || used >= bytes)
-            continue;
-        wrote = snprintf(out + used, bytes - used, "%s%s", used == 0 ? "" : last ? " or " : ", ", choice->text);
-        used += wrote > 0 ? (size_t)wrote : 0;
-    }
+    for (const struct config_choice *choice = config_choices; choice->text != NULL; choice++)
+        if (choice->key == key && choice->built[0] == '\0')
+            last = choice;
+    for (const struct config_choice *choice = config_choices; choice->text != NULL && used < bytes; choice++)
+        if (choice->key == key && choice->built[0] == '\0')
+            used += (size_t)snprintf(out + used, bytes - used, "%s%s",
+                                     used == 0        ? ""
+                                     : choice == last ? " or "
+                                                      : ", ",
+                                     choice->text);
 }
 
 void config_describe(enum config_key_id key, char *out, size_t bytes)
@@ -168,11 +171,12 @@ void config_describe(enum config_key_id key, char *out, size_t bytes)
         snprintf(out, bytes, "%s%s", words[row->type], row->range);
 }
 
-void config_missing(enum config_key_id key, char *out, size_t bytes)
+bool config_is_shown(enum config_key_id key)
 {
-    size_t used = (size_t)snprintf(out, bytes, "%s", config_keys[key].built);
+    int built = 0, missing = 0;
 
-    for (const struct config_choice *choice = config_choices; choice->text != NULL && used < bytes; choice++)
-        if (choice->key == key && choice->built[0] != '\0')
-            used += (size_t)snprintf(out + used, bytes - used, "%s%s", used > 0 ? ", " : "", choice->text);
+    for (const struct config_choice *choice = config_choices; choice->text != NULL; choice++)
+        if (choice->key == key)
+            *(choice->built[0] == '\0' ? &built : &missing) += 1;
+    return config_keys[key].built[0] == '\0' && (built > 1 || missing == 0);
 }

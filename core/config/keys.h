@@ -102,7 +102,8 @@ void config_hint(const char *dotted, char *out, size_t bytes);
  */
 void config_describe(enum config_key_id key, char *out, size_t bytes);
 
-/* The features that a key is waiting for: "" when all of it is built. Cut to `bytes`. */
-void config_missing(enum config_key_id key, char *out, size_t bytes);
+/* False for a key that takes no value but its default as long as its feature is not built: help and documents do not
+ * name it. */
+bool config_is_shown(enum config_key_id key);
 
 #endif

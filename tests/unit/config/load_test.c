@@ -252,7 +252,7 @@ static void a_value_of_the_wrong_type_is_named_with_what_is_wanted(void **state)
     assert_refused("data: {train: [a, [b]]}", NULL, NULL,
                    "run.yaml:1:19: data.train is a list; a list of texts is wanted");
     assert_refused("precision: {compute: fp64}", NULL, NULL,
-                   "run.yaml:1:22: precision.compute is fp64; fp32, bf16 or fp16 is wanted");
+                   "run.yaml:1:22: precision.compute is fp64; fp32 or bf16 is wanted");
     assert_refused("model: {overrides: 3}", NULL, NULL,
                    "run.yaml:1:20: model.overrides is 3; a map of names to values is wanted");
     assert_refused("train: 3", NULL, NULL, "run.yaml:1:8: train is one value; a map of its keys is wanted");
