@@ -6,10 +6,11 @@
 
 /* Extents that fit each other: rows are 2 sequences of 64 tokens, 4 query heads and 2 key-value heads of width 64. */
 static const struct axes_binding extents = {
-    .entries = {{"b", 2},   {"b s", 128}, {"c", 256},   {"k", 256},     {"n", 512}, {"p", 256},   {"q", 256},
-                {"v", 512}, {"h", 4},     {"h d", 256}, {"g r d", 256}, {"g r", 4}, {"g d", 128}, {"t", 8},
-                {"s", 64},  {"r", 128},   {"e", 32},    {"p u/", 2048}, {"b/", 1},  {"s/", 8}},
-    .count = 20,
+    .entries = {{"b", 2},     {"b s", 128}, {"c", 256},    {"k", 256},   {"n", 512},     {"p", 256},
+                {"q", 256},   {"v", 512},   {"h", 4},      {"h d", 256}, {"g r d", 256}, {"g r", 4},
+                {"g d", 128}, {"t", 8},     {"s", 64},     {"r", 128},   {"e", 32},      {"p u/", 2048},
+                {"b/", 1},    {"s/", 8},    {"h c", 1024}, {"h/", 1}},
+    .count = 22,
 };
 
 /* Numbers for the attributes, as a training step would have them; `bare` is that of the form without options. */
@@ -43,6 +44,7 @@ static const struct {
     {"weight_decay", 0.1, 0},
     {"batch_parts", 1, 1},
     {"position_parts", 8, 8},
+    {"head_parts", 1, 1},
     {"reserved", 0, 0},
 };
 
