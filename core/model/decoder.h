@@ -18,6 +18,14 @@ int32_t decoder_build_hidden(struct builder *builder, const struct model_config 
     .build_hidden = decoder_build_hidden, .layers = "model.layers.", .embedding = "model.embed_tokens.weight",         \
     .prefix = "model.", .prefixed = true, .buffers = decoder_buffers, .dropouts = decoder_dropouts
 
+/* Rows of families whose files speak of windows that their models do not use. */
+#define KEYS_OF_UNUSED_WINDOWS                                                                                         \
+    {"use_sliding_window", KEY_FIXED, KEY_WRITTEN, KEY_ALLOWS("false")},                                               \
+        {"sliding_window", KEY_UNUSED, KEY_LEFT, KEY_NOWHERE},                                                         \
+    {                                                                                                                  \
+        "max_window_layers", KEY_UNUSED, KEY_LEFT, KEY_NOWHERE                                                         \
+    }
+
 extern const char *const decoder_buffers[], *const decoder_dropouts[];
 
 #endif

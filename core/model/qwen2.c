@@ -5,9 +5,7 @@
 static const struct key keys[] = {
     KEYS_OF_DECODERS,
     {"head_dim", KEY_OPTIONAL, KEY_IF_SET, KEY_AT(head_dim)},
-    {"use_sliding_window", KEY_FIXED, KEY_WRITTEN, KEY_ALLOWS("false")},
-    {"sliding_window", KEY_UNUSED, KEY_LEFT, KEY_NOWHERE},
-    {"max_window_layers", KEY_UNUSED, KEY_LEFT, KEY_NOWHERE},
+    KEYS_OF_UNUSED_WINDOWS,
     {NULL, KEY_FIXED, KEY_LEFT, KEY_NOWHERE},
 };
 

@@ -6,9 +6,7 @@ static const struct key keys[] = {
     KEYS_OF_DECODERS,
     {"head_dim", KEY_OPTIONAL, KEY_WRITTEN, offsetof(struct model_config, head_dim), NULL, model_head_width},
     {"attention_bias", KEY_FIXED, KEY_WRITTEN, KEY_ALLOWS("false")},
-    {"use_sliding_window", KEY_FIXED, KEY_WRITTEN, KEY_ALLOWS("false")},
-    {"sliding_window", KEY_UNUSED, KEY_LEFT, KEY_NOWHERE},
-    {"max_window_layers", KEY_UNUSED, KEY_LEFT, KEY_NOWHERE},
+    KEYS_OF_UNUSED_WINDOWS,
     {NULL, KEY_FIXED, KEY_LEFT, KEY_NOWHERE},
 };
 

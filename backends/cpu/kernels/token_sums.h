@@ -8,7 +8,7 @@
 
 #include "kernels/lanes.h"
 
-/* Tokens that are added to a vector of channels before it is stored again. */
+/* Heads of tokens that are added to a vector of channels before it is stored again. */
 #define TOKEN_SUMS_BLOCK 8
 
 /* What is summed: dy, and dy times the normalized value (value - mean) rstd. */
@@ -29,10 +29,10 @@ struct token_sums {
     int64_t head_parts; /* equal parts of the heads */
 };
 
-/* Up to sixteen channels of a row of sums, over the tokens of `range` and the heads of `heads`; c is the channel, `at`
- * its element there. */
+/* Up to sixteen channels of a row of sums, over neighbouring heads of all tokens' heads; c is the channel, `at` its
+ * element there. */
 LANES_INLINE void token_sums_add(const struct token_sums *sums, int64_t c, int64_t at, int count,
-                                 struct lanes_range range, struct lanes_range heads, int bf16, int with_weight)
+                                 struct lanes_range range, int bf16, int with_weight)
 {
     struct f32x16 dbias = vec_zero(), dweight = vec_zero();
 
@@ -40,37 +40,36 @@ LANES_INLINE void token_sums_add(const struct token_sums *sums, int64_t c, int64
         dbias = vec_load_part(sums->dbias + at, count, 0.0f);
     if (with_weight)
         dweight = vec_load_part(sums->dweight + at, count, 0.0f);
-    for (int64_t token = range.begin; token < range.end; token++)
-        for (int64_t i = token * sums->heads + heads.begin; i < token * sums->heads + heads.end; i++) {
-            struct f32x16 dy = lanes_load(sums->dy, bf16, i * sums->channels + c, count);
+    for (int64_t i = range.begin; i < range.end; i++) {
+        struct f32x16 dy = lanes_load(sums->dy, bf16, i * sums->channels + c, count);
 
-            dbias = vec_add(dbias, dy);
-            if (with_weight) {
-                struct f32x16 v = lanes_load(sums->value, bf16, i * sums->channels + c, count);
+        dbias = vec_add(dbias, dy);
+        if (with_weight) {
+            struct f32x16 v = lanes_load(sums->value, bf16, i * sums->channels + c, count);
 
-                if (sums->mean != NULL)
-                    v = vec_sub(v, vec_set(sums->mean[i]));
-                v = vec_mul(v, vec_set(sums->rstd[i]));
-                dweight = vec_fma(dy, v, dweight);
-            }
+            if (sums->mean != NULL)
+                v = vec_sub(v, vec_set(sums->mean[i]));
+            v = vec_mul(v, vec_set(sums->rstd[i]));
+            dweight = vec_fma(dy, v, dweight);
         }
+    }
     if (sums->dbias != NULL)
         vec_store_part(sums->dbias + at, dbias, count);
     if (with_weight)
         vec_store_part(sums->dweight + at, dweight, count);
 }
 
-/* Neighbouring tokens onto one row of sums. */
+/* Neighbouring heads of all tokens' heads onto one row of sums. */
 LANES_INLINE void token_sums_piece(const struct token_sums *sums, struct lanes_range channels, int64_t row,
-                                   struct lanes_range tokens, struct lanes_range heads, int bf16, int with_weight)
+                                   struct lanes_range range, int bf16, int with_weight)
 {
-    for (int64_t token = tokens.begin; token < tokens.end; token += TOKEN_SUMS_BLOCK) {
-        struct lanes_range block = {token, token + TOKEN_SUMS_BLOCK};
+    for (int64_t i = range.begin; i < range.end; i += TOKEN_SUMS_BLOCK) {
+        struct lanes_range block = {i, i + TOKEN_SUMS_BLOCK};
 
-        if (block.end > tokens.end)
-            block.end = tokens.end;
+        if (block.end > range.end)
+            block.end = range.end;
         for (int64_t c = channels.begin; c < channels.end; c += VEC_LANES)
-            token_sums_add(sums, c, row * sums->channels + c, vec_lanes_left(channels.end, c), block, heads, bf16,
+            token_sums_add(sums, c, row * sums->channels + c, vec_lanes_left(channels.end, c), block, bf16,
                            with_weight);
     }
 }
@@ -80,7 +79,7 @@ LANES_INLINE void token_sums_range(const struct token_sums *sums, struct lanes_r
                                    int with_weight)
 {
     int64_t sequences = sums->tokens / sums->sequence, piece = sums->sequence / sums->position_parts;
-    int64_t heads = sums->heads / sums->head_parts;
+    int64_t heads = sums->heads / sums->head_parts, run = sums->head_parts > 1 ? 1 : piece;
 
     for (int64_t sequence = 0; sequence < sequences; sequence++) {
         int64_t batch_part = sequence / (sequences / sums->batch_parts);
@@ -88,10 +87,18 @@ LANES_INLINE void token_sums_range(const struct token_sums *sums, struct lanes_r
         for (int64_t part = 0; part < sums->position_parts; part++) {
             int64_t first = sequence * sums->sequence + part * piece;
 
-            for (int64_t h = 0; h < sums->head_parts; h++)
-                token_sums_piece(sums, channels, (h * sums->position_parts + part) * sums->batch_parts + batch_part,
-                                 (struct lanes_range){first, first + piece},
-                                 (struct lanes_range){h * heads, (h + 1) * heads}, bf16, with_weight);
+            for (int64_t h = 0; h < sums->head_parts; h++) {
+                int64_t row = (h * sums->position_parts + part) * sums->batch_parts + batch_part;
+
+                /* All heads of neighbouring tokens are neighbours; parts of them are so within a token. */
+                for (int64_t token = first; token < first + piece; token += run) {
+                    int64_t begin = token * sums->heads + h * heads;
+
+                    token_sums_piece(sums, channels, row,
+                                     (struct lanes_range){begin, begin + (run - 1) * sums->heads + heads}, bf16,
+                                     with_weight);
+                }
+            }
         }
     }
 }
