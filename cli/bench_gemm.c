@@ -17,7 +17,7 @@
 #define LEAST_SAMPLES 3
 #define PATIENCE      3       /* times as many samples as were asked for are taken, where many are disturbed */
 #define PAUSE_NS      4000000 /* until the threads of one library have stopped spinning for work */
-#define MOST_LAYERS   6
+#define MOST_LAYERS   8       /* shapes */
 
 static const uint32_t dtypes[] = {LLMRUN_F32, LLMRUN_BF16};
 
@@ -136,21 +136,24 @@ static int measure_product(struct gemm_bench *bench, const struct layer *layer, 
     return status;
 }
 
-/* Products of one shape are one row. */
-static void add_layer(struct gemm_bench *bench, const char *name, int64_t outputs, int64_t inputs, int64_t count)
+/* Products of one shape are one row. STATUS_BUG where there are more shapes than rows. */
+static int add_layer(struct gemm_bench *bench, const char *name, int64_t outputs, int64_t inputs, int64_t count,
+                     struct error *error)
 {
     struct layer *layer = bench->layers;
 
     while (layer < bench->layers + bench->layer_count && (layer->outputs != outputs || layer->inputs != inputs))
         layer++;
-    if (layer < bench->layers + bench->layer_count)
+    if (layer < bench->layers + bench->layer_count) {
         layer->count += count;
-    else if (bench->layer_count < MOST_LAYERS)
-        bench->layers[bench->layer_count++] = (struct layer){.outputs = outputs, .inputs = inputs, .count = count};
-    else
-        return;
-    if (layer->count == count)
-        snprintf(layer->name, sizeof layer->name, "%s", name);
+        return STATUS_OK;
+    }
+    if (bench->layer_count == MOST_LAYERS)
+        return error_set(error, STATUS_BUG, "a layer has more than %d shapes of products, at %s", MOST_LAYERS, name);
+    *layer = (struct layer){.outputs = outputs, .inputs = inputs, .count = count};
+    snprintf(layer->name, sizeof layer->name, "%s", name);
+    bench->layer_count++;
+    return STATUS_OK;
 }
 
 /* The matrices of a layer of a preset's model, named as its parameters are, and the head as it is stored, with padding.
@@ -173,15 +176,16 @@ static int list_layers(struct gemm_bench *bench, const char *preset, struct erro
     builder_init(&builder, &program, error);
     builder_section(&builder, SECTION_INIT);
     model_build_init(&builder, &model, 0);
-    for (int64_t i = 0; builder.status == STATUS_OK && i < program.value_count; i++) {
+    status = builder.status;
+    for (int64_t i = 0; status == STATUS_OK && i < program.value_count; i++) {
         const struct value *value = &program.values[i];
 
         if (value->rank == 2 && strncmp(value->name, first, strlen(first)) == 0)
-            add_layer(bench, value->name + strlen(first), value->shape[0], value->shape[1], layers);
+            status = add_layer(bench, value->name + strlen(first), value->shape[0], value->shape[1], layers, error);
     }
     program_free(&program);
-    add_layer(bench, "head", model_padded_vocabulary(&model), model.n_embd, 1);
-    return builder.status;
+    return status == STATUS_OK ? add_layer(bench, "head", model_padded_vocabulary(&model), model.n_embd, 1, error)
+                               : status;
 }
 
 static double gflops(const struct result *result, enum product_order order)
