@@ -22,9 +22,9 @@ struct kernel_call {
 /* One implementation of one op. */
 struct kernel {
     const char *name;
-    /* 1 when it can do `op`; else 0 with a reason. Checked before: version, attribute bytes, required operands, ranks,
-     * extents that must be equal, contiguity, alignment to the element. To be checked here: dtypes, and what attributes
-     * say of shapes. *workspace_bytes is 0 on entry. */
+    /* 1 when it can do `op`; else 0 with a reason. Checked before: all that llmrun/op_check.h checks,
+     * contiguity, alignment to the element. To be checked here: which types of its class an operand may have, and
+     * attributes without a role. *workspace_bytes is 0 on entry. */
     int (*query)(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes);
     void (*run)(const struct kernel_call *call);
 };

@@ -1,3 +1,4 @@
+#include <llmrun/op_check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static const struct kernel *choose(const struct llmrun_device *device, const str
 {
     const struct kernel *const *candidates = device->set->candidates(op->op, (int)device->isa, op->flags);
 
-    snprintf(reason, reason_bytes, "%s has no kernel for %s", device->set->name, check_form(op->op)->name);
+    snprintf(reason, reason_bytes, "%s has no kernel for %s", device->set->name, llmrun_op_name(op->op));
     for (; candidates != NULL && *candidates != NULL; candidates++) {
         *workspace_bytes = 0;
         if (!(*candidates)->query(op, pool_threads(device->pool), workspace_bytes, reason, reason_bytes))

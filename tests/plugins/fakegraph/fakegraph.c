@@ -3,10 +3,10 @@
  *
  * It is as strict as such a compiler: what it cannot compile it says when the program is built, internal values are
  * written before they are read and hold garbage until then, and a bound value has an address in every launch. */
+#include <llmrun/op_check.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/check.h"
 #include "wrapped/wrapped.h"
 
 #define ALIGNMENT 64 /* of values and scratch in the workspace */
@@ -57,28 +57,28 @@ static int32_t check_values(const struct llmrun_program_desc *desc, uint32_t ind
                             struct llmrun_error *error)
 {
     const struct llmrun_program_op *op = &desc->ops[index];
-    const struct op_form *form = check_form(op->op);
+    const struct llmrun_op_row *row = llmrun_op_row_find(op->op);
 
-    if (form == NULL)
+    if (row == NULL)
         return wrapped_fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s: op %u of the list has the unknown id %u", desc->name,
                             index, op->op);
-    if (op->operand_count > LLMRUN_MAX_OPERANDS)
+    if (op->operand_count != llmrun_op_operand_count(row, op->version))
         return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: op %u of the list has %u operands", desc->name, index,
                             op->operand_count);
     for (uint32_t i = 0; i < op->operand_count; i++) {
         const int32_t value = op->operands[i];
-        const int reads = i < form->inputs || (op->accumulate >> i & 1) != 0;
+        const int reads = strcmp(row->operands[i].direction, "in") == 0 || (op->accumulate >> i & 1) != 0;
 
         if (value == -1)
             continue;
         if (value < 0 || (uint32_t)value >= desc->value_count)
             return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT,
                                 "%s: op %u of the list, %s, has value %d as operand %u; there are %u", desc->name,
-                                index, form->name, value, i, desc->value_count);
+                                index, row->name, value, i, desc->value_count);
         if (reads && desc->kinds[value] == LLMRUN_VALUE_INTERNAL && !written[value])
             return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT,
                                 "%s: op %u of the list, %s, reads the internal value %d, which nothing has written",
-                                desc->name, index, form->name, value);
+                                desc->name, index, row->name, value);
         if (!reads)
             written[value] = 1;
     }

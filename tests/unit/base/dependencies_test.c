@@ -177,11 +177,16 @@ static void backends_include_nothing_of_the_core(void **state)
     assert_true(scan_folder(LLMRUN_SOURCE_DIR "/backends", check_backend, 0) > 0);
 }
 
+/* Tables need sizes alone; the check of descriptions writes sentences. */
 static void check_contract(const char *path, int line, const char *name, size_t length, int module)
 {
+    const bool writes = strstr(path, "/op_check.h") != NULL;
+
     (void)module;
     if (strncmp(name, "llmrun/", 7) != 0 && strncmp(name, "stdint.h", length) != 0 &&
-        strncmp(name, "stddef.h", length) != 0)
+        strncmp(name, "stddef.h", length) != 0 &&
+        !(writes && (strncmp(name, "stdarg.h", length) == 0 || strncmp(name, "stdio.h", length) == 0 ||
+                     strncmp(name, "string.h", length) == 0)))
         fail_msg("%s:%d: the contract includes <%.*s>", path, line, (int)length, name);
 }
 

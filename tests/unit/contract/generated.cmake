@@ -11,4 +11,5 @@ function(compare what committed)
 endfunction()
 
 compare(header ${source}/include/llmrun/ops.h)
+compare(rows ${source}/include/llmrun/op_rows.h)
 compare(document ${source}/docs/ops.md)

@@ -102,6 +102,9 @@ static void what_cannot_be_compiled_is_found_when_building(void **state)
 {
     (void)state;
     sum.values[1].dtype = LLMRUN_F64;
+    assert_not_built("add: operand b has the element type f64 and must have f32, the compute type");
+    for (int i = 0; i < 4; i++)
+        sum.values[i].dtype = LLMRUN_F64;
     assert_not_built("sum: op 0 of the list");
     sum_describe(&sum, "sum");
     sum.ops[1].op = 9999;

@@ -1,5 +1,6 @@
 #include "op_case.h"
 
+#include <llmrun/op_check.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,18 +46,16 @@ static float random_number(uint64_t *state, enum numbers numbers)
 
 void op_case_begin(struct op_case *op_case, uint16_t op, const void *attributes, uint64_t seed)
 {
-    const struct op_form *form = check_form(op);
+    const struct llmrun_op_row *row = llmrun_op_row_find(op);
 
     memset(op_case, 0, sizeof(*op_case));
     op_case->op.size = sizeof(op_case->op);
     op_case->op.op = op;
-    op_case->op.version = form->version;
+    op_case->op.version = row->version;
     op_case->op.flags = LLMRUN_OP_EXACT;
     op_case->op.attributes = attributes;
-    op_case->op.attribute_bytes = form->attribute_bytes;
-    op_case->op.operand_count = 1;
-    for (const char *word = form->operands; *word != '\0'; word++)
-        op_case->op.operand_count += *word == ' ';
+    op_case->op.attribute_bytes = llmrun_op_attribute_bytes(row, row->version);
+    op_case->op.operand_count = llmrun_op_operand_count(row, row->version);
     op_case->op.operands = op_case->tensors;
     op_case->random = seed;
 }
