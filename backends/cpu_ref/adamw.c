@@ -64,4 +64,4 @@ static void adamw_double(const struct kernel_call *call)
     }
 }
 
-REFERENCE_KERNELS(adamw, "ffffufffe", 0, adamw_exact, adamw_double)
+REFERENCE_KERNELS(adamw, 0, adamw_exact, adamw_double)

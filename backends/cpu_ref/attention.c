@@ -230,7 +230,7 @@ static void attention_double(const struct kernel_call *call)
 static int query(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason, size_t reason_bytes)
 {
     (void)threads;
-    if (!operand_fit(op, "ccciucf", 0, reason, reason_bytes))
+    if (!operand_fit(op, 0, reason, reason_bytes))
         return 0;
     *workspace_bytes = op->operands[LLMRUN_ATTENTION_Q].shape[1] * (int64_t)sizeof(double);
     return 1;

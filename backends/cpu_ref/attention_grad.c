@@ -241,7 +241,7 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
     int64_t width = op->operands[LLMRUN_ATTENTION_GRAD_Q].shape[1];
 
     (void)threads;
-    if (!operand_fit(op, "ccciucfcccc", 0, reason, reason_bytes))
+    if (!operand_fit(op, 0, reason, reason_bytes))
         return 0;
     *workspace_bytes = attributes->sequence * attributes->heads * (int64_t)sizeof(struct pair_double) +
                        2 * width * (int64_t)sizeof(double);

@@ -34,4 +34,4 @@ static void dropout_double(const struct kernel_call *call)
                             : 0);
 }
 
-REFERENCE_KERNELS(dropout, "cuc", 0, dropout_exact, dropout_double)
+REFERENCE_KERNELS(dropout, 0, dropout_exact, dropout_double)

@@ -84,7 +84,7 @@ static void reduce(const struct kernel_call *call)
     }
 }
 
-REFERENCE_KERNELS(add, "ccc", 0, add_exact, add_double)
-REFERENCE_KERNELS(cast, "ee", 0, cast, cast)
-REFERENCE_KERNELS(reduce_rows, "ff", 0, reduce_rows_exact, reduce_rows_double)
-REFERENCE_KERNELS(reduce, "fff", 0, reduce, reduce)
+REFERENCE_KERNELS(add, 0, add_exact, add_double)
+REFERENCE_KERNELS(cast, 0, cast, cast)
+REFERENCE_KERNELS(reduce_rows, 0, reduce_rows_exact, reduce_rows_double)
+REFERENCE_KERNELS(reduce, 0, reduce, reduce)

@@ -125,6 +125,5 @@ static void embedding_grad_double(const struct kernel_call *call)
     }
 }
 
-REFERENCE_KERNELS(embedding, "iccc", 0, embedding_exact, embedding_double)
-REFERENCE_KERNELS(embedding_grad, "icf", 1u << LLMRUN_EMBEDDING_GRAD_DTABLE, embedding_grad_exact,
-                  embedding_grad_double)
+REFERENCE_KERNELS(embedding, 0, embedding_exact, embedding_double)
+REFERENCE_KERNELS(embedding_grad, 1u << LLMRUN_EMBEDDING_GRAD_DTABLE, embedding_grad_exact, embedding_grad_double)

@@ -44,5 +44,5 @@ static void gelu_grad_double(const struct kernel_call *call)
     }
 }
 
-REFERENCE_KERNELS(gelu, "cc", 0, gelu_exact, gelu_double)
-REFERENCE_KERNELS(gelu_grad, "ccc", 0, gelu_grad_exact, gelu_grad_double)
+REFERENCE_KERNELS(gelu, 0, gelu_exact, gelu_double)
+REFERENCE_KERNELS(gelu_grad, 0, gelu_grad_exact, gelu_grad_double)

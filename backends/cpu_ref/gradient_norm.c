@@ -114,7 +114,7 @@ static int slot_tree_query(const struct llmrun_op *op, int threads, int64_t *wor
 {
     (void)threads;
     *workspace_bytes = 2 * op->operands[LLMRUN_SLOT_TREE_SUMS].shape[0] * (int64_t)sizeof(double);
-    return operand_fit(op, "did", 0, reason, reason_bytes);
+    return operand_fit(op, 0, reason, reason_bytes);
 }
 
 extern const struct kernel reference_slot_tree_exact, reference_slot_tree_double;
@@ -144,5 +144,5 @@ static void clip(const struct kernel_call *call)
     *(uint32_t *)call->operands[LLMRUN_CLIP_FOUND_INF] = found_inf;
 }
 
-REFERENCE_KERNELS(sum_squares, "fd", 0, sum_squares_exact, sum_squares_double)
-REFERENCE_KERNELS(clip, "dduff", 0, clip, clip)
+REFERENCE_KERNELS(sum_squares, 0, sum_squares_exact, sum_squares_double)
+REFERENCE_KERNELS(clip, 0, clip, clip)

@@ -71,4 +71,4 @@ static void init_double(const struct kernel_call *call)
     }
 }
 
-REFERENCE_KERNELS(init, "f", 0, init_exact, init_double)
+REFERENCE_KERNELS(init, 0, init_exact, init_double)

@@ -284,7 +284,7 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
     uint32_t parts;
 
     (void)threads;
-    if (!operand_fit(op, "cciffdcf", 1u << LLMRUN_LINEAR_CROSS_ENTROPY_DW, reason, reason_bytes))
+    if (!operand_fit(op, 1u << LLMRUN_LINEAR_CROSS_ENTROPY_DW, reason, reason_bytes))
         return 0;
     parts = ((const struct llmrun_linear_cross_entropy_attributes *)op->attributes)->vocabulary_parts;
     if (parts < 1 || parts > VOCABULARY_PARTS || rows % parts != 0) {

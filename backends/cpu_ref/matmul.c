@@ -205,7 +205,7 @@ static void matmul_weight_grad_double(const struct kernel_call *call)
     }
 }
 
-REFERENCE_KERNELS(matmul, "ccfcc", 0, matmul_exact, matmul_double)
-REFERENCE_KERNELS(matmul_input_grad, "ccccccc", 0, matmul_input_grad_exact, matmul_input_grad_double)
-REFERENCE_KERNELS(matmul_weight_grad, "ccf", 1u << LLMRUN_MATMUL_WEIGHT_GRAD_DW, matmul_weight_grad_exact,
+REFERENCE_KERNELS(matmul, 0, matmul_exact, matmul_double)
+REFERENCE_KERNELS(matmul_input_grad, 0, matmul_input_grad_exact, matmul_input_grad_double)
+REFERENCE_KERNELS(matmul_weight_grad, 1u << LLMRUN_MATMUL_WEIGHT_GRAD_DW, matmul_weight_grad_exact,
                   matmul_weight_grad_double)

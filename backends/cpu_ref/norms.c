@@ -264,7 +264,7 @@ static void norm_grad_double(const struct kernel_call *call, const struct token_
 }
 
 /* The two kernels of a norm, and those of a gradient. */
-#define NORM_KERNELS(name, classes)                                                                                    \
+#define NORM_KERNELS(name)                                                                                             \
     static void name##_exact(const struct kernel_call *call)                                                           \
     {                                                                                                                  \
         norm_exact(call, &name, ((const struct llmrun_##name##_attributes *)call->op->attributes)->epsilon);           \
@@ -273,11 +273,11 @@ static void norm_grad_double(const struct kernel_call *call, const struct token_
     {                                                                                                                  \
         norm_double(call, &name, ((const struct llmrun_##name##_attributes *)call->op->attributes)->epsilon);          \
     }                                                                                                                  \
-    REFERENCE_KERNELS(name, classes, 0, name##_exact, name##_double)
-NORM_KERNELS(layernorm, "ccffccff")
-NORM_KERNELS(rmsnorm, "ccfccf")
+    REFERENCE_KERNELS(name, 0, name##_exact, name##_double)
+NORM_KERNELS(layernorm)
+NORM_KERNELS(rmsnorm)
 
-#define ROWS_KERNELS(name, classes, accumulate, exact, precise, heads)                                                 \
+#define ROWS_KERNELS(name, accumulate, exact, precise, heads)                                                          \
     static struct token_rows name##_rows(const struct kernel_call *call)                                               \
     {                                                                                                                  \
         const struct llmrun_##name##_attributes *attributes = call->op->attributes;                                    \
@@ -297,7 +297,7 @@ NORM_KERNELS(rmsnorm, "ccfccf")
                                                                                                                        \
         precise(call, &rows);                                                                                          \
     }                                                                                                                  \
-    REFERENCE_KERNELS(name, classes, accumulate, name##_exact, name##_double)
+    REFERENCE_KERNELS(name, accumulate, name##_exact, name##_double)
 
 static void rows_exact(const struct kernel_call *call, const struct token_rows *rows)
 {
@@ -309,8 +309,7 @@ static void rows_double(const struct kernel_call *call, const struct token_rows 
     token_rows_sums(call, rows, LLMRUN_BIAS_GRAD_DBIAS, dbias_term);
 }
 
-ROWS_KERNELS(layernorm_grad, "ccfffccff", 1u << LLMRUN_LAYERNORM_GRAD_DWEIGHT | 1u << LLMRUN_LAYERNORM_GRAD_DBIAS,
-             norm_grad_exact, norm_grad_double, 1)
-ROWS_KERNELS(rmsnorm_grad, "ccffccf", 1u << LLMRUN_RMSNORM_GRAD_DWEIGHT, norm_grad_exact, norm_grad_double,
-             attributes->head_parts)
-ROWS_KERNELS(bias_grad, "cf", 1u << LLMRUN_BIAS_GRAD_DBIAS, rows_exact, rows_double, 1)
+ROWS_KERNELS(layernorm_grad, 1u << LLMRUN_LAYERNORM_GRAD_DWEIGHT | 1u << LLMRUN_LAYERNORM_GRAD_DBIAS, norm_grad_exact,
+             norm_grad_double, 1)
+ROWS_KERNELS(rmsnorm_grad, 1u << LLMRUN_RMSNORM_GRAD_DWEIGHT, norm_grad_exact, norm_grad_double, attributes->head_parts)
+ROWS_KERNELS(bias_grad, 1u << LLMRUN_BIAS_GRAD_DBIAS, rows_exact, rows_double, 1)

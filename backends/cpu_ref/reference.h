@@ -1,11 +1,10 @@
 /* What the files of the reference share. An op joins by a file here (or a place in one) that ends in
  *
- *     REFERENCE_KERNELS(gelu, "cc", 0, gelu_exact, gelu_double)
+ *     REFERENCE_KERNELS(gelu, 0, gelu_exact, gelu_double)
  *
- * with the classes of its operands and the mask of outputs that it can add to (both as in runtime/operand.h) and two
- * functions: the defined order of docs/numerics.md, and the same formula in fp64, rounded once at the end.
- * reference.def and CMakeLists.txt have a line each. Both functions run in the calling thread, need no workspace, and
- * read as the formula does: speed is no aim. */
+ * with the mask of outputs that it can add to (as in runtime/operand.h) and two functions: the defined order of
+ * docs/numerics.md, and the same formula in fp64, rounded once at the end. reference.def and CMakeLists.txt have a line
+ * each. Both functions run in the calling thread, need no workspace, and read as the formula does: speed is no aim. */
 #ifndef LLMRUN_CPU_REF_REFERENCE_H
 #define LLMRUN_CPU_REF_REFERENCE_H
 
@@ -14,13 +13,13 @@
 #include "runtime/kernel.h"
 #include "runtime/operand.h"
 
-#define REFERENCE_KERNELS(name, classes, accumulate, exact, precise)                                                   \
+#define REFERENCE_KERNELS(name, accumulate, exact, precise)                                                            \
     static int query_##name(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason,           \
                             size_t reason_bytes)                                                                       \
     {                                                                                                                  \
         (void)threads;                                                                                                 \
         (void)workspace_bytes;                                                                                         \
-        return operand_fit(op, classes, accumulate, reason, reason_bytes);                                             \
+        return operand_fit(op, accumulate, reason, reason_bytes);                                                      \
     }                                                                                                                  \
     extern const struct kernel reference_##name##_exact, reference_##name##_double;                                    \
     const struct kernel reference_##name##_exact = {#name " reference exact", query_##name, exact};                    \

@@ -57,4 +57,4 @@ static void rope_double(const struct kernel_call *call)
     turn(call, pair_double);
 }
 
-REFERENCE_KERNELS(rope, "ciffc", 0, rope_exact, rope_double)
+REFERENCE_KERNELS(rope, 0, rope_exact, rope_double)

@@ -52,5 +52,5 @@ static void swiglu_grad_double(const struct kernel_call *call)
     }
 }
 
-REFERENCE_KERNELS(swiglu, "ccc", 0, swiglu_exact, swiglu_double)
-REFERENCE_KERNELS(swiglu_grad, "ccccc", 0, swiglu_grad_exact, swiglu_grad_double)
+REFERENCE_KERNELS(swiglu, 0, swiglu_exact, swiglu_double)
+REFERENCE_KERNELS(swiglu_grad, 0, swiglu_grad_exact, swiglu_grad_double)

@@ -76,4 +76,4 @@ static void adamw_run(const struct kernel_call *call)
         pool_run(call->pool, lanes_parts(elements, LANES_PART), adamw_task, &adamw);
 }
 
-LANES_KERNEL(adamw, "ffffufffe", 0, adamw_run)
+LANES_KERNEL(adamw, 0, adamw_run)

@@ -101,7 +101,7 @@ static inline void *arena_take(struct arena *arena, int64_t bytes)
 }
 
 /* Where this build takes `op`: see attention_product.h for the two forms of bf16. */
-int KERNEL_NAME(attention_fit)(const struct llmrun_op *op, const char *classes, char *reason, size_t reason_bytes);
+int KERNEL_NAME(attention_fit)(const struct llmrun_op *op, char *reason, size_t reason_bytes);
 
 /* Positions of block `block` that exist. */
 static inline int64_t block_rows(const struct attention *a, int64_t block)

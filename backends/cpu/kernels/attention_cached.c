@@ -334,7 +334,7 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
 {
     struct cached cached;
 
-    if (!operand_fit(op, "ccciccc", 0, reason, reason_bytes))
+    if (!operand_fit(op, 0, reason, reason_bytes))
         return 0;
     cached = cached_of_op(op);
     *workspace_bytes = threads * scratch_bytes(&cached);

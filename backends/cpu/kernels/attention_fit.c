@@ -3,9 +3,9 @@
 #include "kernels/attention_block.h"
 #include "matmul/gemm_kernel.h"
 
-int KERNEL_NAME(attention_fit)(const struct llmrun_op *op, const char *classes, char *reason, size_t reason_bytes)
+int KERNEL_NAME(attention_fit)(const struct llmrun_op *op, char *reason, size_t reason_bytes)
 {
-    if (!operand_fit(op, classes, 0, reason, reason_bytes))
+    if (!operand_fit(op, 0, reason, reason_bytes))
         return 0;
 #if ATTENTION_PAIRS
     if (op->operands[LLMRUN_ATTENTION_Q].dtype != LLMRUN_BF16 || attention_of_op(op).width % 2 != 0) {

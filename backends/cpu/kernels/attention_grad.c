@@ -353,7 +353,7 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
     struct attention attention;
     struct scratch scratch;
 
-    if (!KERNEL_NAME(attention_fit)(op, "ccciucfcccc", reason, reason_bytes))
+    if (!KERNEL_NAME(attention_fit)(op, reason, reason_bytes))
         return 0;
     attention = attention_of_op(op);
     *workspace_bytes = threads * lay_out(&attention, NULL, &scratch);

@@ -8,4 +8,4 @@ static const struct token_sums_operands operands = {.dy = LLMRUN_BIAS_GRAD_DY,
                                                     .dbias = LLMRUN_BIAS_GRAD_DBIAS};
 
 TOKEN_SUMS_RUN(bias_grad, bias_grad, operands, 1)
-TOKEN_SUMS_KERNEL(bias_grad, "cf", operands, bias_grad_run)
+TOKEN_SUMS_KERNEL(bias_grad, operands, bias_grad_run)

@@ -65,4 +65,4 @@ static void dropout_run(const struct kernel_call *call)
     pool_run(call->pool, lanes_parts(operand_elements(x), LANES_PART), dropout_task, &dropout);
 }
 
-LANES_KERNEL(dropout, "cuc", 0, dropout_run)
+LANES_KERNEL(dropout, 0, dropout_run)

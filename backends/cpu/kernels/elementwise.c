@@ -111,7 +111,7 @@ static void reduce_run(const struct kernel_call *call)
 }
 
 LANES_RUN(add, LLMRUN_ADD_Y, lanes_elements, add_range)
-LANES_KERNEL(add, "ccc", 0, add_run)
-LANES_KERNEL(reduce_rows, "ff", 0, reduce_rows_run)
-LANES_KERNEL(reduce, "fff", 0, reduce_run)
-LANES_KERNEL(cast, "ee", 0, cast_run)
+LANES_KERNEL(add, 0, add_run)
+LANES_KERNEL(reduce_rows, 0, reduce_rows_run)
+LANES_KERNEL(reduce, 0, reduce_run)
+LANES_KERNEL(cast, 0, cast_run)

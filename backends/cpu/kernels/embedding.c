@@ -202,7 +202,7 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
     int64_t tokens = op->operands[LLMRUN_EMBEDDING_GRAD_IDS].shape[0], lanes = attributes->batch_parts;
 
     (void)threads;
-    if (!operand_fit(op, "icf", 1u << LLMRUN_EMBEDDING_GRAD_DTABLE, reason, reason_bytes))
+    if (!operand_fit(op, 1u << LLMRUN_EMBEDDING_GRAD_DTABLE, reason, reason_bytes))
         return 0;
     if (lanes < 1 || lanes > 1 << (EMBEDDING_LEVELS - 1) || (lanes & (lanes - 1)) != 0 || tokens % lanes != 0 ||
         tokens > INT32_MAX || (lanes > 1 && op->accumulate != 0)) {
@@ -219,4 +219,4 @@ extern const struct kernel KERNEL_NAME(embedding_grad);
 const struct kernel KERNEL_NAME(embedding_grad) = {
     .name = "embedding_grad " KERNEL_ISA_TEXT, .query = query, .run = embedding_grad_run};
 
-LANES_KERNEL(embedding, "iccc", 0, embedding_run)
+LANES_KERNEL(embedding, 0, embedding_run)

@@ -29,5 +29,5 @@ LANES_INLINE void gelu_grad_range(const struct kernel_call *call, struct lanes_r
 
 LANES_RUN(gelu, LLMRUN_GELU_X, lanes_elements, gelu_range)
 LANES_RUN(gelu_grad, LLMRUN_GELU_GRAD_X, lanes_elements, gelu_grad_range)
-LANES_KERNEL(gelu, "cc", 0, gelu_run)
-LANES_KERNEL(gelu_grad, "ccc", 0, gelu_grad_run)
+LANES_KERNEL(gelu, 0, gelu_run)
+LANES_KERNEL(gelu_grad, 0, gelu_grad_run)

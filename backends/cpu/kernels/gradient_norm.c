@@ -108,7 +108,7 @@ static int sum_squares_query(const struct llmrun_op *op, int threads, int64_t *w
     struct squares squares;
 
     (void)threads;
-    if (!operand_fit(op, "fd", 0, reason, reason_bytes))
+    if (!operand_fit(op, 0, reason, reason_bytes))
         return 0;
     squares = squares_of_op(op);
     *workspace_bytes = squares.row_parts * squares.blocks * squares.column_parts * (int64_t)sizeof(double);
@@ -161,7 +161,7 @@ static void slot_tree_run(const struct kernel_call *call)
     }
 }
 
-LANES_KERNEL(slot_tree, "did", 0, slot_tree_run)
+LANES_KERNEL(slot_tree, 0, slot_tree_run)
 
 static void clip_run(const struct kernel_call *call)
 {
@@ -185,4 +185,4 @@ static void clip_run(const struct kernel_call *call)
     *(uint32_t *)call->operands[LLMRUN_CLIP_FOUND_INF] = found_inf;
 }
 
-LANES_KERNEL(clip, "dduff", 0, clip_run)
+LANES_KERNEL(clip, 0, clip_run)

@@ -47,4 +47,4 @@ static void init_run(const struct kernel_call *call)
              (void *)call);
 }
 
-LANES_KERNEL(init, "f", 0, init_run)
+LANES_KERNEL(init, 0, init_run)

@@ -7,14 +7,14 @@
 #include "kernels/vec.h"
 #include "runtime/operand.h"
 
-/* Defines the kernel KERNEL_NAME(name). `classes` and `accumulate`: see operand_fit. */
-#define LANES_KERNEL(op_name, classes, accumulate, run_function)                                                       \
+/* Defines the kernel KERNEL_NAME(name). `accumulate`: see operand_fit. */
+#define LANES_KERNEL(op_name, accumulate, run_function)                                                                \
     static int query_##op_name(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason,        \
                                size_t reason_bytes)                                                                    \
     {                                                                                                                  \
         (void)threads;                                                                                                 \
         (void)workspace_bytes;                                                                                         \
-        return operand_fit(op, classes, accumulate, reason, reason_bytes);                                             \
+        return operand_fit(op, accumulate, reason, reason_bytes);                                                      \
     }                                                                                                                  \
     extern const struct kernel KERNEL_NAME(op_name);                                                                   \
     const struct kernel KERNEL_NAME(op_name) = {                                                                       \

@@ -62,4 +62,4 @@ LANES_INLINE void layernorm_rows(const struct kernel_call *call, struct lanes_ra
 }
 
 LANES_RUN(layernorm, LLMRUN_LAYERNORM_X, lanes_rows, layernorm_rows)
-LANES_KERNEL(layernorm, "ccffccff", 0, layernorm_run)
+LANES_KERNEL(layernorm, 0, layernorm_run)

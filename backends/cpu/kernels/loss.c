@@ -469,7 +469,7 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
     struct loss loss;
     int64_t last;
 
-    if (!operand_fit(op, "cciffdcf", 1u << LLMRUN_LINEAR_CROSS_ENTROPY_DW, reason, reason_bytes) ||
+    if (!operand_fit(op, 1u << LLMRUN_LINEAR_CROSS_ENTROPY_DW, reason, reason_bytes) ||
         !parts_fit(op, reason, reason_bytes))
         return 0;
     loss = loss_of_op(op);

@@ -110,7 +110,7 @@ LANES_INLINE void grad_rows(const struct kernel_call *call, const struct norm_gr
 
 /* Defines the kernel of norm##_grad. dx is made row by row, dweight and dbias channel by channel: no sum is split over
  * threads. The channels come first, as dx may lie where dy or dsum does. */
-#define NORM_GRAD_KERNEL(norm, classes, centered, heads)                                                               \
+#define NORM_GRAD_KERNEL(norm, centered, heads)                                                                        \
     LANES_INLINE void norm##_grad_rows(const struct kernel_call *call, struct lanes_range tokens, int bf16)            \
     {                                                                                                                  \
         grad_rows(call, &norm, tokens, bf16, centered);                                                                \
@@ -122,6 +122,6 @@ LANES_INLINE void grad_rows(const struct kernel_call *call, const struct norm_gr
         norm##_grad_sums_run(call);                                                                                    \
         norm##_grad_rows_run(call);                                                                                    \
     }                                                                                                                  \
-    TOKEN_SUMS_KERNEL(norm##_grad, classes, norm.sums, norm##_grad_run)
-NORM_GRAD_KERNEL(layernorm, "ccfffccff", 1, 1)
-NORM_GRAD_KERNEL(rmsnorm, "ccffccf", 0, attributes->head_parts)
+    TOKEN_SUMS_KERNEL(norm##_grad, norm.sums, norm##_grad_run)
+NORM_GRAD_KERNEL(layernorm, 1, 1)
+NORM_GRAD_KERNEL(rmsnorm, 0, attributes->head_parts)

@@ -43,4 +43,4 @@ LANES_INLINE void rmsnorm_rows(const struct kernel_call *call, struct lanes_rang
 }
 
 LANES_RUN(rmsnorm, LLMRUN_RMSNORM_X, lanes_rows, rmsnorm_rows)
-LANES_KERNEL(rmsnorm, "ccfccf", 0, rmsnorm_run)
+LANES_KERNEL(rmsnorm, 0, rmsnorm_run)

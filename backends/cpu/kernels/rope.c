@@ -54,4 +54,4 @@ LANES_INLINE void rope_rows(const struct kernel_call *call, struct lanes_range t
 }
 
 LANES_RUN(rope, LLMRUN_ROPE_X, lanes_rows, rope_rows)
-LANES_KERNEL(rope, "ciffc", 0, rope_run)
+LANES_KERNEL(rope, 0, rope_run)

@@ -39,5 +39,5 @@ LANES_INLINE void swiglu_grad_range(const struct kernel_call *call, struct lanes
 
 LANES_RUN(swiglu, LLMRUN_SWIGLU_Y, lanes_elements, swiglu_range)
 LANES_RUN(swiglu_grad, LLMRUN_SWIGLU_GRAD_DY, lanes_elements, swiglu_grad_range)
-LANES_KERNEL(swiglu, "ccc", 0, swiglu_run)
-LANES_KERNEL(swiglu_grad, "ccccc", 0, swiglu_grad_run)
+LANES_KERNEL(swiglu, 0, swiglu_run)
+LANES_KERNEL(swiglu_grad, 0, swiglu_grad_run)

@@ -212,7 +212,7 @@ static inline void token_sums_run(const struct kernel_call *call, const struct t
 }
 
 static inline int token_sums_query(const struct llmrun_op *op, const struct token_sums_operands *operands,
-                                   struct token_sums_cut cut, const char *classes, char *reason, size_t reason_bytes)
+                                   struct token_sums_cut cut, char *reason, size_t reason_bytes)
 {
     const int outputs[] = {operands->dweight, operands->dbias};
     int64_t rows = -1; /* no sums are wanted */
@@ -224,7 +224,7 @@ static inline int token_sums_query(const struct llmrun_op *op, const struct toke
             if (rows < 0 && op->operands[outputs[i]].dtype != LLMRUN_NONE)
                 rows = op->operands[outputs[i]].shape[0];
         }
-    return operand_fit(op, classes, added, reason, reason_bytes) &&
+    return operand_fit(op, added, reason, reason_bytes) &&
            (rows < 0 || token_sums_fit(op->operands[operands->dy].shape[0],
                                        op->operands[operands->dy].shape[1] / token_sums_channels(op, operands), cut,
                                        rows, reason, reason_bytes));
@@ -253,13 +253,13 @@ static inline int token_sums_query(const struct llmrun_op *op, const struct toke
     }
 
 /* Defines the kernel KERNEL_NAME(op_name), behind its TOKEN_SUMS_RUN. */
-#define TOKEN_SUMS_KERNEL(op_name, classes, where, run_function)                                                       \
+#define TOKEN_SUMS_KERNEL(op_name, where, run_function)                                                                \
     static int query_##op_name(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason,        \
                                size_t reason_bytes)                                                                    \
     {                                                                                                                  \
         (void)threads;                                                                                                 \
         (void)workspace_bytes;                                                                                         \
-        return token_sums_query(op, &where, op_name##_cut(op), classes, reason, reason_bytes);                         \
+        return token_sums_query(op, &where, op_name##_cut(op), reason, reason_bytes);                                  \
     }                                                                                                                  \
     extern const struct kernel KERNEL_NAME(op_name);                                                                   \
     const struct kernel KERNEL_NAME(op_name) = {                                                                       \

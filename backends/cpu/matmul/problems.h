@@ -109,13 +109,10 @@ static inline int problem_fit(const struct llmrun_op *op, struct gemm_problem *p
                               size_t reason_bytes)
 {
     void *const nothing[LLMRUN_MAX_OPERANDS] = {NULL};
-    const char *classes = op->op == LLMRUN_OP_MATMUL              ? "ccfcc"
-                          : op->op == LLMRUN_OP_MATMUL_INPUT_GRAD ? "ccccccc"
-                                                                  : "ccf";
     uint32_t added = op->op == LLMRUN_OP_MATMUL_INPUT_GRAD    ? 1u << LLMRUN_MATMUL_INPUT_GRAD_DX
                      : op->op == LLMRUN_OP_MATMUL_WEIGHT_GRAD ? 1u << LLMRUN_MATMUL_WEIGHT_GRAD_DW
                                                               : 0;
-    if (!operand_fit(op, classes, added, reason, reason_bytes))
+    if (!operand_fit(op, added, reason, reason_bytes))
         return 0;
     *problem = problem_of(op, nothing);
     if (problem->accumulate && problem->c_dtype != LLMRUN_F32) {

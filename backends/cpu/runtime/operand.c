@@ -2,31 +2,6 @@
 
 #include <llmrun/op_check.h>
 
-/* `compute` is the type of the compute operands, LLMRUN_NONE until one has been met. */
-static int class_holds(char class, uint32_t dtype, uint32_t *compute)
-{
-    int is_float = dtype == LLMRUN_F32 || dtype == LLMRUN_BF16;
-
-    switch (class) {
-    case 'c':
-        if (*compute == LLMRUN_NONE)
-            *compute = dtype;
-        return is_float && dtype == *compute;
-    case 'e':
-        return is_float;
-    case 'f':
-        return dtype == LLMRUN_F32;
-    case 'd':
-        return dtype == LLMRUN_F64;
-    case 'i':
-        return dtype == LLMRUN_I32;
-    case 'u':
-        return dtype == LLMRUN_U32;
-    default:
-        return 0;
-    }
-}
-
 static const char *matmul_problem(uint32_t leaves)
 {
     return leaves > 256 || (leaves & (leaves - 1)) != 0 ? "needs leaves that are a power of two, at most 256" : NULL;
@@ -108,26 +83,27 @@ static const char *attributes_problem(const struct llmrun_op *op)
     }
 }
 
-int operand_fit(const struct llmrun_op *op, const char *classes, uint32_t accumulate, char *reason, size_t reason_bytes)
+int operand_fit(const struct llmrun_op *op, uint32_t accumulate, char *reason, size_t reason_bytes)
 {
-    const char *name = llmrun_op_name(op->op);
+    const struct llmrun_op_row *row = llmrun_op_row_find(op->op);
     const char *problem = attributes_problem(op);
-    uint32_t compute = LLMRUN_NONE;
 
     if (problem != NULL) {
-        snprintf(reason, reason_bytes, "%s %s", name, problem);
+        snprintf(reason, reason_bytes, "%s %s", row->name, problem);
         return 0;
     }
     for (uint32_t i = 0; i < op->operand_count; i++) {
+        const int free = strcmp(row->operands[i].type, "compute") == 0 || strcmp(row->operands[i].type, "any") == 0;
         uint32_t dtype = op->operands[i].dtype;
 
-        if (dtype != LLMRUN_NONE && !class_holds(classes[i], dtype, &compute)) {
-            snprintf(reason, reason_bytes, "%s does not take %s as operand %u", name, llmrun_dtype_name(dtype), i);
+        if (free && dtype != LLMRUN_NONE && dtype != LLMRUN_F32 && dtype != LLMRUN_BF16) {
+            snprintf(reason, reason_bytes, "%s takes f32 and bf16 as operand %s, not %s", row->name,
+                     row->operands[i].name, llmrun_dtype_name(dtype));
             return 0;
         }
     }
     if ((op->accumulate & ~accumulate) != 0) {
-        snprintf(reason, reason_bytes, "%s adds only to the operands %#x, not to %#x", name, accumulate,
+        snprintf(reason, reason_bytes, "%s adds only to the operands %#x, not to %#x", row->name, accumulate,
                  op->accumulate);
         return 0;
     }

@@ -65,7 +65,7 @@ static void types_that_no_kernel_computes_are_refused(void **state)
 
     (void)state;
     add_case(&op, LLMRUN_F64, LLMRUN_F64);
-    assert_refused(&op, "does not take f64 as operand 0");
+    assert_refused(&op, "add takes f32 and bf16 as operand a, not f64");
 }
 
 static void adding_to_an_activation_is_refused(void **state)
