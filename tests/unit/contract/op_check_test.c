@@ -71,6 +71,8 @@ static void heads_of_descriptions_are_checked(void **state)
         form->op.version = row->version + 1;
         assert_refused(form, LLMRUN_ERROR_UNSUPPORTED, "version %d is unknown; versions %d to %d are known",
                        row->version + 1, row->oldest, row->version);
+        form->op.version = row->oldest - 1;
+        assert_refused(form, LLMRUN_ERROR_UNSUPPORTED, "version %d is unknown", row->oldest - 1);
         form = form_of(row);
         form->op.flags |= 1u << 31;
         assert_refused(form, LLMRUN_ERROR_UNSUPPORTED, "with flags 0x80000001 is unknown; flags 0x3 are known");
