@@ -10,9 +10,12 @@
 
 #define ASKED_AT_ONCE 16
 
-static const char *kind_name(uint32_t kind)
+static void print_domains(const struct plugin_probe *probe)
 {
-    return kind == LLMRUN_PLUGIN_BACKEND ? "backend" : kind == LLMRUN_PLUGIN_COLLECTIVE ? "collective" : "-";
+    printf("    %s, reaches memory of", collective_mode_name(probe->mode));
+    for (int32_t i = 0; i < probe->domain_count; i++)
+        printf("%s %s", i > 0 ? "," : "", probe->domains[i]);
+    puts("");
 }
 
 static void print_devices(const struct plugin_probe *probe)
@@ -29,22 +32,25 @@ static void print_devices(const struct plugin_probe *probe)
 
 static void print_candidate(const struct candidate *candidate, const struct plugin_probe *probe)
 {
+    const char *kind = plugin_kind_name(candidate->note.kind);
     char path[4096];
 
     snprintf(path, sizeof path, "%s", candidate->path);
     text_hide_controls(path);
     printf("%-10s %-9s %-10s %-8s ABI %u.%u  %s\n", candidate->note.name[0] != '\0' ? candidate->note.name : "-",
-           candidate_state_name(candidate->state), kind_name(candidate->note.kind),
+           candidate_state_name(candidate->state), kind != NULL ? kind : "-",
            candidate->note.version[0] != '\0' ? candidate->note.version : "-", candidate->note.abi_major,
            candidate->note.abi_minor, path);
     if (candidate->reason[0] != '\0')
         printf("    %s\n", candidate->reason);
-    if (probe != NULL)
+    if (probe != NULL && probe->mode != 0)
+        print_domains(probe);
+    else if (probe != NULL)
         print_devices(probe);
 }
 
-/* Usable backends are asked for their devices in child processes, all of a group at once: a plugin that crashes or
- * hangs is a line of the list, and several that hang take the time of one. */
+/* Usable plugins are asked for their devices or domains in child processes, all of a group at once: a plugin that
+ * crashes or hangs is a line of the list, and several that hang take the time of one. */
 static void print_group(struct candidate *candidates, int count, bool probes)
 {
     static struct plugin_probe probe[ASKED_AT_ONCE];
@@ -54,7 +60,7 @@ static void print_group(struct candidate *candidates, int count, bool probes)
 
     memset(children, 0, sizeof children);
     for (int i = 0; i < count && probes; i++)
-        if (candidates[i].state == CANDIDATE_USABLE && candidates[i].note.kind == LLMRUN_PLUGIN_BACKEND) {
+        if (candidates[i].state == CANDIDATE_USABLE) {
             asked[i] = probe_start(&candidates[i], PROBE_TIMEOUT_NS, &children[i], &failure) == STATUS_OK;
             if (!asked[i])
                 candidate_refuse(&candidates[i], &failure);
@@ -88,8 +94,8 @@ int command_backends(int argc, char **argv, struct error *error)
         {"support", OPTION_TEXT, "NAME,...",
          "print the ops that these backends compute, as Markdown; all: every one with a device", .target = &support},
     };
-    const struct usage usage = {"backends", "The backends found: state, reason, devices", .options = options,
-                                .option_count = sizeof options / sizeof options[0]};
+    const struct usage usage = {"backends", "The backends and collectives found: state, reason, devices",
+                                .options = options, .option_count = sizeof options / sizeof options[0]};
     struct arguments arguments;
     struct plugin_search search;
     struct registry registry;

@@ -185,7 +185,7 @@ static int add_column(struct registry *registry, struct candidate *candidate, st
     int status = registry_load(registry, candidate, error);
 
     if (status == STATUS_OK)
-        status = device_open(candidate->backend, 0, NULL, 0, &columns->devices[columns->count], error);
+        status = device_open(candidate->plugin.backend, 0, NULL, 0, &columns->devices[columns->count], error);
     if (status == STATUS_OK)
         columns->count++;
     return status;

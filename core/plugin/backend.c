@@ -1,11 +1,6 @@
 #include "plugin/backend.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#include "base/text.h"
-
-#define TABLE_BYTES_MAX 65536 /* no table of functions is larger; a larger number is not a size */
 
 #define DEVICE(entry, since)                                                                                           \
     {                                                                                                                  \
@@ -28,14 +23,14 @@
         "backend", #entry, offsetof(struct llmrun_backend, entry), since                                               \
     }
 
-static const struct backend_requirement backend_rows[] = {
+static const struct table_requirement backend_rows[] = {
     BACKEND(name, 1),
     BACKEND(version, 1),
     BACKEND(vendor, 1),
     BACKEND(device, 1),
 };
 
-static const struct backend_requirement device_rows[] = {
+static const struct table_requirement device_rows[] = {
     DEVICE(count, 1),       DEVICE(info, 1),          DEVICE(open, 1),           DEVICE(close, 1),
     DEVICE(synchronize, 1), DEVICE(memory_alloc, 1),  DEVICE(memory_free, 1),    DEVICE(host_alloc, 1),
     DEVICE(host_free, 1),   DEVICE(stream_create, 1), DEVICE(stream_destroy, 1), DEVICE(copy, 1),
@@ -43,15 +38,15 @@ static const struct backend_requirement device_rows[] = {
     DEVICE(stream_wait, 1), DEVICE(event_query, 1),   DEVICE(event_wait, 1),     DEVICE(event_elapsed, 1),
 };
 
-static const struct backend_requirement kernel_rows[] = {
+static const struct table_requirement kernel_rows[] = {
     KERNEL(query, 1), KERNEL(prepare, 1), KERNEL(launch, 1), KERNEL(name, 1), KERNEL(destroy, 1),
 };
 
-static const struct backend_requirement program_rows[] = {
+static const struct table_requirement program_rows[] = {
     PROGRAM(query, 1), PROGRAM(build, 1), PROGRAM(workspace, 1), PROGRAM(launch, 1), PROGRAM(destroy, 1),
 };
 
-static const struct backend_requirement capture_rows[] = {
+static const struct table_requirement capture_rows[] = {
     CAPTURE(begin, 1),
     CAPTURE(end, 1),
     CAPTURE(replay, 1),
@@ -60,61 +55,24 @@ static const struct backend_requirement capture_rows[] = {
 
 #define LENGTH(array) (int)(sizeof(array) / sizeof(array)[0])
 
-static const struct {
-    const char *table;
-    const struct backend_requirement *rows;
-    int count;
-} lists[] = {
-    {"backend", backend_rows, LENGTH(backend_rows)}, {"device", device_rows, LENGTH(device_rows)},
-    {"kernel", kernel_rows, LENGTH(kernel_rows)},    {"program", program_rows, LENGTH(program_rows)},
-    {"capture", capture_rows, LENGTH(capture_rows)},
+static const struct table_list lists[] = {
+    TABLE_LIST("backend", backend_rows), TABLE_LIST("device", device_rows),   TABLE_LIST("kernel", kernel_rows),
+    TABLE_LIST("program", program_rows), TABLE_LIST("capture", capture_rows),
 };
 
-const struct backend_requirement *backend_requirements(const char *table, int *count)
+const struct table_list *backend_requirements(const char *table)
 {
-    for (int i = 0; i < LENGTH(lists); i++) {
-        if (strcmp(lists[i].table, table) == 0) {
-            *count = lists[i].count;
-            return lists[i].rows;
-        }
-    }
-    *count = 0;
-    return NULL;
+    int i = 0;
+
+    while (i < LENGTH(lists) && strcmp(lists[i].table, table) != 0)
+        i++;
+    return i < LENGTH(lists) ? &lists[i] : NULL;
 }
 
-/* Copies one table of which only `size`, its first member, is known to be there. */
 static int copy_table(void *to, size_t to_bytes, const void *from, const char *table, uint32_t minor,
                       struct error *error)
 {
-    int count;
-    const struct backend_requirement *rows = backend_requirements(table, &count);
-    uint32_t size;
-
-    memset(to, 0, to_bytes);
-    memcpy(&size, from, sizeof size);
-    if (size < 2 * sizeof size || size > TABLE_BYTES_MAX)
-        return error_set(error, STATUS_BACKEND, "has a %s table that gives its size as %u bytes, which cannot be",
-                         table, size);
-    memcpy(to, from, size < to_bytes ? size : to_bytes);
-    for (int i = 0; i < count; i++) {
-        void *entry; /* every required entry is a pointer, to a function, a text or a table */
-
-        if (rows[i].since_minor > minor)
-            continue;
-        memcpy(&entry, (const char *)to + rows[i].offset, sizeof entry);
-        if (entry == NULL)
-            return error_set(error, STATUS_BACKEND,
-                             "lacks the entry %s of its %s table, required since version 0.%u of the contract",
-                             rows[i].name, table, rows[i].since_minor);
-    }
-    return STATUS_OK;
-}
-
-/* At most what fits is read: the plugin's text may have no end. */
-static void copy_text(char *to, size_t to_bytes, const char *from)
-{
-    snprintf(to, to_bytes, "%.*s", (int)to_bytes - 1, from);
-    text_hide_controls(to);
+    return table_copy(to, to_bytes, from, backend_requirements(table), minor, error);
 }
 
 int backend_copy(struct backend *to, const struct llmrun_backend *from, const char *note_name, uint32_t major,
@@ -123,15 +81,10 @@ int backend_copy(struct backend *to, const struct llmrun_backend *from, const ch
     struct llmrun_backend table;
     int result = copy_table(&table, sizeof table, from, "backend", minor, error);
 
+    if (result == STATUS_OK)
+        result = table_check_note(table.abi_major, table.abi_minor, table.name, major, minor, note_name, error);
     if (result != STATUS_OK)
         return result;
-    if (table.abi_major != major || table.abi_minor != minor)
-        return error_set(error, STATUS_BACKEND, "contradicts itself: contract %u.%u in its table, %u.%u in its note",
-                         table.abi_major, table.abi_minor, major, minor);
-    if (strncmp(table.name, note_name, sizeof to->name) != 0)
-        return error_set(error, STATUS_BACKEND,
-                         "contradicts itself: it is named '%.31s' in its table, '%s' in its note", table.name,
-                         note_name);
     if (table.kernel == NULL && table.program == NULL)
         return error_set(error, STATUS_BACKEND,
                          "has neither a kernel nor a program table; a backend needs one of them");
@@ -144,9 +97,9 @@ int backend_copy(struct backend *to, const struct llmrun_backend *from, const ch
         result = copy_table(&to->capture, sizeof to->capture, table.capture, "capture", minor, error);
     if (result != STATUS_OK)
         return result;
-    copy_text(to->name, sizeof to->name, table.name);
-    copy_text(to->version, sizeof to->version, table.version);
-    copy_text(to->vendor, sizeof to->vendor, table.vendor);
+    table_copy_text(to->name, sizeof to->name, table.name);
+    table_copy_text(to->version, sizeof to->version, table.version);
+    table_copy_text(to->vendor, sizeof to->vendor, table.vendor);
     to->priority = table.priority;
     to->has_kernel = table.kernel != NULL;
     to->has_program = table.program != NULL;

@@ -7,6 +7,7 @@
 #include <llmrun/backend.h>
 
 #include "base/status.h"
+#include "plugin/table.h"
 
 /* Lives as long as the process. At least one of has_kernel and has_program. A table that the plugin lacks is all NULL.
  */
@@ -25,17 +26,8 @@ struct backend {
     struct llmrun_capture_table capture;
 };
 
-/* One row of the list of what a table must hold. */
-struct backend_requirement {
-    const char *table;    /* "device" ... */
-    const char *name;     /* of the entry */
-    size_t offset;        /* in its table */
-    uint32_t since_minor; /* plugins of this minor version and newer must have it */
-};
-
-/* The rows of one table ("backend", "device", "kernel", "program", "capture"); *count of them. NULL for an unknown
- * name. */
-const struct backend_requirement *backend_requirements(const char *table, int *count);
+/* The list of one table ("backend", "device", "kernel", "program", "capture"). NULL for an unknown name. */
+const struct table_list *backend_requirements(const char *table);
 
 /* Copies `from` and the tables that it names into `to`, min(size, own size) bytes each, and checks each against its
  * list. STATUS_BACKEND, naming the entry, when one is missing, a size is absurd, neither kernel nor program is there,

@@ -2,8 +2,7 @@
 #ifndef LLMRUN_PLUGIN_CANDIDATE_H
 #define LLMRUN_PLUGIN_CANDIDATE_H
 
-#include "plugin/backend.h"
-#include "plugin/note.h"
+#include "plugin/loader.h"
 
 enum candidate_state {
     CANDIDATE_USABLE,   /* its note fits; its code was not run */
@@ -19,10 +18,10 @@ struct candidate {
     char *path;
     struct plugin_note note; /* all zero where the file has none that can be read */
     enum candidate_state state;
-    bool named;                    /* by `name=path`: no other one stands in for it */
-    char reason[1024];             /* goes on after the path: "is not an ELF file"; "" where usable */
-    const struct backend *backend; /* where loaded */
-    candidate_trial *trial;        /* run in a child process before it is loaded */
+    uint32_t named;         /* the kind asked for by `name=path`: no other one stands in for it; 0: not so */
+    char reason[1024];      /* goes on after the path: "is not an ELF file"; "" where usable */
+    struct plugin plugin;   /* where loaded */
+    candidate_trial *trial; /* of a backend, run in a child process before it is loaded */
 };
 
 /* Makes it refused, for the reason that `error` gives. */

@@ -211,3 +211,8 @@ int plugin_note_read(const struct file_system *fs, const char *path, struct plug
     fs->close(fs, file.handle);
     return result;
 }
+
+const char *plugin_kind_name(uint32_t kind)
+{
+    return kind == LLMRUN_PLUGIN_BACKEND ? "backend" : kind == LLMRUN_PLUGIN_COLLECTIVE ? "collective" : NULL;
+}

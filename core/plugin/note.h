@@ -22,4 +22,7 @@ struct plugin_note {
  * on the file. */
 int plugin_note_read(const struct file_system *fs, const char *path, struct plugin_note *note, struct error *error);
 
+/* "backend", "collective"; NULL for a kind that this host does not know. */
+const char *plugin_kind_name(uint32_t kind);
+
 #endif

@@ -19,11 +19,18 @@
 
 #define SLICE_MS 50 /* between looks at whether the child still lives */
 
-static int ask(const struct backend *backend, struct plugin_probe *probe, struct error *error)
+static int ask(const struct plugin *plugin, struct plugin_probe *probe, struct error *error)
 {
+    const struct backend *backend = plugin->backend;
     int result;
 
     memset(probe, 0, sizeof *probe);
+    if (backend == NULL) {
+        probe->mode = plugin->collective->mode;
+        probe->domain_count = plugin->collective->domain_count;
+        memcpy(probe->domains, plugin->collective->domains, sizeof probe->domains);
+        return STATUS_OK;
+    }
     memcpy(probe->vendor, backend->vendor, sizeof probe->vendor);
     probe->priority = backend->priority;
     probe->has_kernel = backend->has_kernel;
@@ -170,11 +177,16 @@ static bool is_sound(const struct probe_reply *reply)
 {
     const struct plugin_probe *probe = &reply->probe;
 
+    for (int i = 0; i < LLMRUN_COLLECTIVE_DOMAINS; i++)
+        if (memchr(probe->domains[i], '\0', COLLECTIVE_DOMAIN_BYTES) == NULL)
+            return false;
     return reply->error.status >= 0 && reply->error.status < 128 &&
            (reply->error.status == STATUS_OK || reply->error.message[0] != '\0') &&
            memchr(reply->error.message, '\0', sizeof reply->error.message) != NULL &&
            memchr(probe->vendor, '\0', sizeof probe->vendor) != NULL && probe->device_count >= 0 &&
-           probe->info_count >= 0 && probe->info_count <= PROBE_DEVICES;
+           probe->info_count >= 0 && probe->info_count <= PROBE_DEVICES && probe->domain_count >= 0 &&
+           (probe->mode == 0 || collective_mode_name(probe->mode) != NULL) &&
+           probe->domain_count <= LLMRUN_COLLECTIVE_DOMAINS;
 }
 
 static int await(struct probe_child *child, struct probe_reply *reply, bool *fatal, struct error *error)
@@ -236,7 +248,7 @@ int plugin_probe(struct candidate *candidate, int64_t timeout_ns, struct plugin_
     int result;
 
     if (candidate->state == CANDIDATE_LOADED)
-        return ask(candidate->backend, probe, error);
+        return ask(&candidate->plugin, probe, error);
     if (candidate->state != CANDIDATE_USABLE)
         return error_set(error, STATUS_BACKEND, "%s", candidate->reason);
     result = probe_start(candidate, timeout_ns, &child, &failure);

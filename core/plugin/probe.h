@@ -18,6 +18,9 @@ struct plugin_probe {
     uint32_t has_kernel;
     uint32_t has_program;
     uint32_t has_capture;
+    uint32_t mode;        /* of a collective, which has no devices; 0 for a backend */
+    int32_t domain_count; /* that it reaches */
+    char domains[LLMRUN_COLLECTIVE_DOMAINS][COLLECTIVE_DOMAIN_BYTES];
     int32_t device_count; /* 0 is no failure */
     int32_t info_count;   /* of the devices described: at most PROBE_DEVICES */
     struct llmrun_device_info infos[PROBE_DEVICES];
@@ -32,8 +35,8 @@ struct probe_child {
     int64_t deadline_ns; /* of the answer that is awaited */
 };
 
-/* Starts the child and asks it for the plugin's devices; does not wait for the answer, so that several can be asked at
- * once. The child writes nothing to the terminal. `timeout_ns`: PROBE_TIMEOUT_NS. */
+/* Starts the child and asks it for the plugin's devices or domains; does not wait for the answer, so that several can
+ * be asked at once. The child writes nothing to the terminal. `timeout_ns`: PROBE_TIMEOUT_NS. */
 int probe_start(const struct candidate *candidate, int64_t timeout_ns, struct probe_child *child, struct error *error);
 /* The answer: STATUS_BACKEND, or STATUS_MEMORY, says that the plugin refused, crashed, ended its process or did not
  * answer in time, and where; the sentence goes on after the path of the file. *fatal: it did not refuse, but one of the
@@ -45,7 +48,7 @@ int probe_trial(struct probe_child *child, bool *fatal, struct error *error);
 /* Ends the child, and what it started. */
 void probe_end(struct probe_child *child);
 
-/* All of it but the trial. A backend that this process has loaded is asked here instead. A failure makes the candidate
+/* All of it but the trial. A plugin that this process has loaded is asked here instead. A failure makes the candidate
  * refused. */
 int plugin_probe(struct candidate *candidate, int64_t timeout_ns, struct plugin_probe *probe, struct error *error);
 

@@ -91,23 +91,23 @@ static bool is_ordered(void)
 }
 
 void probe_child_run(const struct candidate *candidate, int parent, int silence, char *call,
-                     int (*ask)(const struct backend *backend, struct plugin_probe *probe, struct error *error))
+                     int (*ask)(const struct plugin *plugin, struct plugin_probe *probe, struct error *error))
 {
     static struct probe_reply reply;
-    const struct backend *backend;
+    struct plugin plugin;
 
     isolate(parent, silence);
     guard_mirror(call);
-    reply.error.status = loader_load(candidate->path, &candidate->note, &backend, &reply.error);
+    reply.error.status = loader_load(candidate->path, &candidate->note, &plugin, &reply.error);
     if (reply.error.status == STATUS_OK) {
-        reply.error.status = ask(backend, &reply.probe, &reply.error);
+        reply.error.status = ask(&plugin, &reply.probe, &reply.error);
         if (reply.error.status != STATUS_OK)
             error_prefix(&reply.error, "cannot be used");
     }
     put(&reply);
     while (reply.error.status == STATUS_OK && is_ordered()) {
         memset(&reply, 0, sizeof reply);
-        reply.error.status = candidate->trial(backend, &reply.error);
+        reply.error.status = candidate->trial(plugin.backend, &reply.error);
         put(&reply);
     }
     _exit(0);

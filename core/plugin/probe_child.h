@@ -13,7 +13,7 @@ struct probe_reply {
 /* In the child after fork; never returns. Loads the candidate, answers what `ask` says of it, then makes one trial a
  * byte that comes from `orders`, and ends with it. */
 void probe_child_run(const struct candidate *candidate, int parent, int silence, char *call,
-                     int (*ask)(const struct backend *backend, struct plugin_probe *probe, struct error *error))
+                     int (*ask)(const struct plugin *plugin, struct plugin_probe *probe, struct error *error))
     __attribute__((noreturn));
 
 #endif

@@ -23,11 +23,6 @@ static const char *path_end(const char *path)
 #define PATH_FORMAT   "%s%s"
 #define PATH_OF(path) strlen(path) > PATH_SHOWN ? "..." : "", path_end(path)
 
-static bool candidate_is_backend(const struct candidate *candidate)
-{
-    return candidate->note.kind == LLMRUN_PLUGIN_BACKEND;
-}
-
 static int check_file(struct candidate *candidate, int missing, const char *named, struct error *error)
 {
     int result;
@@ -43,14 +38,16 @@ static int check_file(struct candidate *candidate, int missing, const char *name
         return result;
     if (strcmp(candidate->note.name, named) != 0)
         return error_set(error, STATUS_BACKEND, "is the plugin '%s', not '%s'", candidate->note.name, named);
-    if (candidate->note.kind != LLMRUN_PLUGIN_BACKEND)
-        return error_set(error, STATUS_BACKEND, "is a collective, not a backend");
+    if (candidate->note.kind != candidate->named)
+        return error_set(error, STATUS_BACKEND, "is a %s, not a %s", plugin_kind_name(candidate->note.kind),
+                         plugin_kind_name(candidate->named));
     return STATUS_OK;
 }
 
 static void examine(const struct registry *registry, struct candidate *candidate, const struct plugin_path *path,
-                    const char *named)
+                    const struct plugin_search *search)
 {
+    const char *named = path->named != 0 ? search->named[path->named - 1].name : "";
     const struct candidate *shadow;
     struct error error;
 
@@ -59,12 +56,13 @@ static void examine(const struct registry *registry, struct candidate *candidate
         candidate_refuse(candidate, &error);
         if (candidate->named) {
             snprintf(candidate->note.name, sizeof candidate->note.name, "%s", named);
-            candidate->note.kind = LLMRUN_PLUGIN_BACKEND;
+            candidate->note.kind = candidate->named;
         }
         return;
     }
-    candidate->backend = loader_loaded(candidate->path);
-    candidate->state = candidate->backend != NULL ? CANDIDATE_LOADED : CANDIDATE_USABLE;
+    candidate->plugin = loader_loaded(candidate->path);
+    candidate->state =
+        candidate->plugin.backend != NULL || candidate->plugin.collective != NULL ? CANDIDATE_LOADED : CANDIDATE_USABLE;
     shadow = candidate_shadow(registry->items, candidate);
     if (shadow != NULL) {
         candidate->state = CANDIDATE_SHADOWED;
@@ -94,7 +92,7 @@ int registry_create(const struct plugin_search *search, candidate_trial *trial, 
         candidate->path = paths.items[i].path;
         candidate->trial = trial;
         paths.items[i].path = NULL;
-        examine(registry, candidate, &paths.items[i], search->named);
+        examine(registry, candidate, &paths.items[i], search);
         registry->count++;
     }
 out:
@@ -140,7 +138,7 @@ static int load(struct candidate *candidate, struct error *error)
 {
     struct error failure;
 
-    if (loader_load(candidate->path, &candidate->note, &candidate->backend, &failure) != STATUS_OK) {
+    if (loader_load(candidate->path, &candidate->note, &candidate->plugin, &failure) != STATUS_OK) {
         candidate_refuse(candidate, &failure);
         return error_set(error, failure.status, "the plugin " PATH_FORMAT " %s", PATH_OF(candidate->path),
                          candidate->reason);
@@ -159,8 +157,6 @@ int registry_load(struct registry *registry, struct candidate *candidate, struct
     if (candidate->state != CANDIDATE_USABLE)
         return error_set(error, STATUS_BACKEND, "the plugin " PATH_FORMAT " %s", PATH_OF(candidate->path),
                          candidate->reason);
-    if (!candidate_is_backend(candidate))
-        return error_set(error, STATUS_BACKEND, "the plugin %s is a collective, not a backend", candidate->path);
     if (try_out(candidate, registry->probe_timeout_ns, &whole, &failure) != STATUS_OK) {
         candidate_refuse(candidate, &failure);
         if (whole)
@@ -171,8 +167,8 @@ int registry_load(struct registry *registry, struct candidate *candidate, struct
     return load(candidate, error);
 }
 
-/* Backends that were found, "cpu, null", each name once; "none" where there are none. */
-static void list_names(const struct registry *registry, char *text, size_t bytes)
+/* Plugins of a kind that were found, "cpu, null", each name once; "none" where there are none. */
+static void list_names(const struct registry *registry, uint32_t kind, char *text, size_t bytes)
 {
     size_t used = 0;
 
@@ -180,38 +176,41 @@ static void list_names(const struct registry *registry, char *text, size_t bytes
     for (int64_t i = 0; i < registry->count && used < bytes; i++) {
         const struct candidate *candidate = &registry->items[i];
 
-        if (candidate->note.kind == LLMRUN_PLUGIN_BACKEND && candidate->state <= CANDIDATE_LOADED)
+        if (candidate->note.kind == kind && candidate->state <= CANDIDATE_LOADED)
             used += (size_t)snprintf(text + used, bytes - used, "%s%s", used > 0 ? ", " : "", candidate->note.name);
     }
 }
 
-static int open_named(struct registry *registry, const char *name, bool by_path, const struct backend **out,
+/* Loads the plugin of `kind` that `value`, "name" or "name=path", names. */
+static int open_named(struct registry *registry, uint32_t kind, const char *value, struct plugin *out,
                       struct error *error)
 {
+    const char *equals = strchr(value, '='), *what = plugin_kind_name(kind);
     const struct candidate *refused = NULL;
-    char names[512];
+    char names[512], name[64];
 
+    snprintf(name, sizeof name, "%.*s", equals != NULL ? (int)(equals - value) : 63, value);
     for (int64_t i = 0; i < registry->count; i++) {
         struct candidate *candidate = &registry->items[i];
 
-        if (by_path ? !candidate->named
-                    : candidate->note.kind != LLMRUN_PLUGIN_BACKEND || strcmp(candidate->note.name, name) != 0)
+        if (candidate->note.kind != kind ||
+            (equals != NULL ? candidate->named != kind : strcmp(candidate->note.name, name) != 0))
             continue;
         if (candidate->state <= CANDIDATE_LOADED) {
             int result = registry_load(registry, candidate, error);
 
             if (result == STATUS_OK)
-                *out = candidate->backend;
+                *out = candidate->plugin;
             return result;
         }
         if (refused == NULL && candidate->state == CANDIDATE_REFUSED)
             refused = candidate;
     }
     if (refused != NULL)
-        return error_set(error, STATUS_BACKEND, "the backend '%s' cannot be used: " PATH_FORMAT " %s", name,
+        return error_set(error, STATUS_BACKEND, "the %s '%s' cannot be used: " PATH_FORMAT " %s", what, name,
                          PATH_OF(refused->path), refused->reason);
-    list_names(registry, names, sizeof names);
-    return error_set(error, STATUS_BACKEND, "there is no backend '%s'; found: %s (`llmrun backends` lists all)", name,
+    list_names(registry, kind, names, sizeof names);
+    return error_set(error, STATUS_BACKEND, "there is no %s '%s'; found: %s (`llmrun backends` lists all)", what, name,
                      names);
 }
 
@@ -222,7 +221,7 @@ static int open_auto(struct registry *registry, const struct backend **out, stru
     char names[512];
 
     if (best == NULL) {
-        list_names(registry, names, sizeof names);
+        list_names(registry, LLMRUN_PLUGIN_BACKEND, names, sizeof names);
         return error_set(
             error, status,
             "no backend with a device can be chosen by itself; usable by name: %s (`llmrun backends` lists "
@@ -231,18 +230,29 @@ static int open_auto(struct registry *registry, const struct backend **out, stru
     }
     status = best->state == CANDIDATE_USABLE ? load(best, error) : STATUS_OK;
     if (status == STATUS_OK)
-        *out = best->backend;
+        *out = best->plugin.backend;
     return status;
 }
 
 int registry_open(struct registry *registry, const char *backend, const struct backend **out, struct error *error)
 {
-    const char *equals = strchr(backend, '=');
-    char name[64];
+    struct plugin plugin = {NULL, NULL};
+    int result;
 
     *out = NULL;
     if (strcmp(backend, "auto") == 0)
         return open_auto(registry, out, error);
-    snprintf(name, sizeof name, "%.*s", equals != NULL ? (int)(equals - backend) : 63, backend);
-    return open_named(registry, name, equals != NULL, out, error);
+    result = open_named(registry, LLMRUN_PLUGIN_BACKEND, backend, &plugin, error);
+    *out = plugin.backend;
+    return result;
+}
+
+int registry_open_collective(struct registry *registry, const char *collective, const struct collective **out,
+                             struct error *error)
+{
+    struct plugin plugin = {NULL, NULL};
+    int result = open_named(registry, LLMRUN_PLUGIN_COLLECTIVE, collective, &plugin, error);
+
+    *out = plugin.collective;
+    return result;
 }

@@ -17,13 +17,17 @@ struct registry {
  * One thread at a time uses a registry. */
 int registry_create(const struct plugin_search *search, candidate_trial *trial, struct registry *registry,
                     struct error *error);
-/* Loaded backends stay. */
+/* Loaded plugins stay. */
 void registry_destroy(struct registry *registry);
 
 /* Opens a backend: "name", "name=path" (the search was made with the same text), or "auto": of the backends of priority
  * above 0 that have a device, the one of highest priority, the first of equals. Auto asks each candidate in a child
  * process. STATUS_BACKEND names what was looked for, what is there, and why a candidate of that name was refused. */
 int registry_open(struct registry *registry, const char *backend, const struct backend **out, struct error *error);
+
+/* Opens a collective: "name" or "name=path", as a backend is. */
+int registry_open_collective(struct registry *registry, const char *collective, const struct collective **out,
+                             struct error *error);
 
 /* Loads one candidate. A failure makes it refused. */
 int registry_load(struct registry *registry, struct candidate *candidate, struct error *error);

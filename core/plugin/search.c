@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,21 +12,35 @@
 
 #include "base/array.h"
 #include "base/file.h"
+#include "plugin/note.h"
+
+int plugin_search_name(struct plugin_search *search, uint32_t kind, const char *value, struct error *error)
+{
+    const char *equals = value != NULL ? strchr(value, '=') : NULL;
+    struct plugin_named *named = &search->named[kind - 1];
+
+    memset(named, 0, sizeof *named);
+    if (equals == NULL)
+        return STATUS_OK;
+    if (equals == value || equals[1] == '\0' || (size_t)(equals - value) >= sizeof named->name)
+        return error_set(error, STATUS_USAGE, "the %s '%s' is not of the form name=path", plugin_kind_name(kind),
+                         value);
+    memcpy(named->name, value, (size_t)(equals - value));
+    named->path = equals + 1;
+    return STATUS_OK;
+}
 
 int plugin_search_default(struct plugin_search *search, const char *backend, struct error *error)
 {
-    const char *equals = backend != NULL ? strchr(backend, '=') : NULL;
     char program[400];
     ssize_t length;
     char *slash;
+    int result;
 
     memset(search, 0, sizeof *search);
-    if (equals != NULL) {
-        if (equals == backend || equals[1] == '\0' || (size_t)(equals - backend) >= sizeof search->named)
-            return error_set(error, STATUS_USAGE, "the backend '%s' is not of the form name=path", backend);
-        memcpy(search->named, backend, (size_t)(equals - backend));
-        search->named_path = equals + 1;
-    }
+    result = plugin_search_name(search, LLMRUN_PLUGIN_BACKEND, backend, error);
+    if (result != STATUS_OK)
+        return result;
     search->listed = getenv("LLMRUN_BACKEND_PATH");
     length = readlink("/proc/self/exe", program, sizeof program);
     if (length > 0 && (size_t)length < sizeof program) {
@@ -44,7 +59,7 @@ int plugin_search_default(struct plugin_search *search, const char *backend, str
 }
 
 /* Takes `path`, which must be from malloc. */
-static int append(struct plugin_paths *paths, char *path, bool named, int missing, struct error *error)
+static int append(struct plugin_paths *paths, char *path, uint32_t named, int missing, struct error *error)
 {
     struct plugin_path *items = NULL;
 
@@ -67,7 +82,7 @@ static int append(struct plugin_paths *paths, char *path, bool named, int missin
 }
 
 /* A path that somebody wrote down: a file. Shown even when it is not there. */
-static int append_file(struct plugin_paths *paths, const char *path, bool named, struct error *error)
+static int append_file(struct plugin_paths *paths, const char *path, uint32_t named, struct error *error)
 {
     struct stat status;
     char *real = realpath(path, NULL);
@@ -98,7 +113,7 @@ static int append_folder(struct plugin_paths *paths, const char *folder, bool *t
     *there = count >= 0;
     for (int i = 0; i < count; i++) {
         if (result == STATUS_OK && file_join(path, sizeof path, folder, entries[i]->d_name))
-            result = append_file(paths, path, false, error);
+            result = append_file(paths, path, 0, error);
         free(entries[i]);
     }
     free(entries);
@@ -121,9 +136,9 @@ static int append_list(struct plugin_paths *paths, const char *list, struct erro
             if (stat(part, &status) == 0 && S_ISDIR(status.st_mode)) {
                 result = append_folder(paths, part, &there, error);
                 if (result == STATUS_OK && !there)
-                    result = append(paths, strdup(part), false, EACCES, error);
+                    result = append(paths, strdup(part), 0, EACCES, error);
             } else {
-                result = append_file(paths, part, false, error);
+                result = append_file(paths, part, 0, error);
             }
         }
         if (list[length] == '\0')
@@ -139,8 +154,9 @@ int plugin_search_run(const struct plugin_search *search, struct plugin_paths *p
     bool there;
 
     memset(paths, 0, sizeof *paths);
-    if (search->named_path != NULL)
-        result = append_file(paths, search->named_path, true, error);
+    for (uint32_t kind = LLMRUN_PLUGIN_BACKEND; kind <= LLMRUN_PLUGIN_COLLECTIVE && result == STATUS_OK; kind++)
+        if (search->named[kind - 1].path != NULL)
+            result = append_file(paths, search->named[kind - 1].path, kind, error);
     if (result == STATUS_OK && search->listed != NULL)
         result = append_list(paths, search->listed, error);
     for (int i = 0; i < SEARCH_FOLDERS && result == STATUS_OK; i++)

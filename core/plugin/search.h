@@ -3,17 +3,21 @@
 #ifndef LLMRUN_PLUGIN_SEARCH_H
 #define LLMRUN_PLUGIN_SEARCH_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
 
 #define SEARCH_FOLDERS 4
 
+/* Of `name=path`. */
+struct plugin_named {
+    char name[32];    /* "" for none */
+    const char *path; /* NULL for none */
+};
+
 /* What to look through, in this order. Texts are borrowed. */
 struct plugin_search {
-    char named[32];                    /* of `--backend name=path`; "" for none */
-    const char *named_path;            /* NULL for none */
+    struct plugin_named named[2];      /* by kind - 1 */
     const char *listed;                /* LLMRUN_BACKEND_PATH: folders and files between colons; NULL for none */
     char folders[SEARCH_FOLDERS][512]; /* beside the running program, then the installed one; "" is skipped */
 };
@@ -22,11 +26,15 @@ struct plugin_search {
  * "mine=path"), NULL for none; the list comes from the environment. STATUS_USAGE when a `name=path` is malformed. */
 int plugin_search_default(struct plugin_search *search, const char *backend, struct error *error);
 
+/* Makes a value that names a plugin of `kind` part of the search: "name=path" is looked at first, other values ("auto",
+ * "cpu", NULL) leave nothing of that kind. The text is borrowed. STATUS_USAGE when a `name=path` is malformed. */
+int plugin_search_name(struct plugin_search *search, uint32_t kind, const char *value, struct error *error);
+
 /* A file that may be a plugin, or something named by the user that cannot be one. */
 struct plugin_path {
-    char *path;  /* absolute where it exists */
-    bool named;  /* comes from `name=path` */
-    int missing; /* errno where the path does not exist or is no regular file, else 0 */
+    char *path;     /* absolute where it exists */
+    uint32_t named; /* the kind that `name=path` asked for, LLMRUN_PLUGIN_BACKEND ...; 0: it does not come from one */
+    int missing;    /* errno where the path does not exist or is no regular file, else 0 */
 };
 
 struct plugin_paths {

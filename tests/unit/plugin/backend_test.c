@@ -94,18 +94,17 @@ static void every_required_entry_is_missed_by_name(void **state)
     void *const tables[] = {&table, &device, &kernel, &program, &capture};
 
     for (int i = 0; i < 5; i++) {
-        int count;
-        const struct backend_requirement *rows = backend_requirements(names[i], &count);
+        const struct table_list *list = backend_requirements(names[i]);
 
-        assert_true(count >= 4);
-        for (int k = 0; k < count; k++) {
+        assert_true(list->count >= 4);
+        for (int k = 0; k < list->count; k++) {
             char reason[256];
 
             set_up(state);
-            memset((char *)tables[i] + rows[k].offset, 0, sizeof(void *));
+            memset((char *)tables[i] + list->rows[k].offset, 0, sizeof(void *));
             snprintf(reason, sizeof reason,
-                     "lacks the entry %s of its %s table, required since version 0.1 of the contract", rows[k].name,
-                     names[i]);
+                     "lacks the entry %s of its %s table, required since version 0.1 of the contract",
+                     list->rows[k].name, names[i]);
             assert_refused(reason);
         }
     }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "plugin/note.h"
 #include "plugin/search.h"
 
 static char root[64];
@@ -80,17 +81,17 @@ static void the_order_is_named_then_listed_then_beside_then_installed(void **sta
     make("named/anything");
     snprintf(named, sizeof named, "%s/named/anything", root);
     snprintf(list, sizeof list, "%s/listed:%s/file/libllmrun-b2.so", root, root);
-    strcpy(search.named, "mine");
-    search.named_path = named;
+    strcpy(search.named[0].name, "mine");
+    search.named[0].path = named;
     search.listed = list;
     snprintf(search.folders[0], sizeof search.folders[0], "%s/beside", root);
     snprintf(search.folders[2], sizeof search.folders[2], "%s/installed", root);
     run();
     assert_int_equal(paths.count, 5);
     assert_path(0, "named/anything");
-    assert_true(paths.items[0].named);
+    assert_int_equal(paths.items[0].named, LLMRUN_PLUGIN_BACKEND);
     assert_path(1, "listed/libllmrun-b.so");
-    assert_false(paths.items[1].named);
+    assert_int_equal(paths.items[1].named, 0);
     assert_path(2, "file/libllmrun-b2.so");
     assert_path(3, "beside/libllmrun-c.so");
     assert_path(4, "installed/libllmrun-d.so");
@@ -163,14 +164,19 @@ static void a_name_with_a_path_is_taken_apart(void **state)
 
     (void)state;
     assert_int_equal(plugin_search_default(&search, "mine=/a/b=c.so", &error), STATUS_OK);
-    assert_string_equal(search.named, "mine");
-    assert_string_equal(search.named_path, "/a/b=c.so");
+    assert_string_equal(search.named[0].name, "mine");
+    assert_string_equal(search.named[0].path, "/a/b=c.so");
     assert_int_equal(plugin_search_default(&search, "cpu", &error), STATUS_OK);
-    assert_string_equal(search.named, "");
-    assert_null(search.named_path);
+    assert_string_equal(search.named[0].name, "");
+    assert_null(search.named[0].path);
     assert_int_equal(plugin_search_default(&search, "=x", &error), STATUS_USAGE);
     assert_int_equal(plugin_search_default(&search, "x=", &error), STATUS_USAGE);
     assert_string_equal(error.message, "the backend 'x=' is not of the form name=path");
+    assert_int_equal(plugin_search_name(&search, LLMRUN_PLUGIN_COLLECTIVE, "ring=/r.so", &error), STATUS_OK);
+    assert_string_equal(search.named[1].name, "ring");
+    assert_string_equal(search.named[1].path, "/r.so");
+    assert_int_equal(plugin_search_name(&search, LLMRUN_PLUGIN_COLLECTIVE, "y=", &error), STATUS_USAGE);
+    assert_string_equal(error.message, "the collective 'y=' is not of the form name=path");
 }
 
 static void the_folder_beside_the_program_is_searched(void **state)
