@@ -15,7 +15,7 @@ int table_copy(void *to, size_t to_bytes, const void *from, const struct table_l
 
     memset(to, 0, to_bytes);
     memcpy(&size, from, sizeof size);
-    if (size < 2 * sizeof size || size > TABLE_BYTES_MAX)
+    if (size < 2 * sizeof size || size > TABLE_BYTES_MAX || size % sizeof(void *) != 0)
         return error_set(error, STATUS_BACKEND, "has a %s table that gives its size as %u bytes, which cannot be",
                          list->table, size);
     memcpy(to, from, size < to_bytes ? size : to_bytes);

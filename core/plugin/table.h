@@ -28,7 +28,8 @@ struct table_list {
     }
 
 /* Copies min(size, to_bytes) bytes of a table of which only `size`, its first member, is known to be there, and zeroes
- * the rest. STATUS_BACKEND when the size cannot be, or an entry is missing that a plugin of version `minor` has. */
+ * the rest. STATUS_BACKEND when the size cannot be (tables are pairs of 32-bit words and pointers), or an entry is
+ * missing that a plugin of version `minor` has. */
 int table_copy(void *to, size_t to_bytes, const void *from, const struct table_list *list, uint32_t minor,
                struct error *error);
 

@@ -213,6 +213,9 @@ expect 0 out '*hostile*refused*crashed in count (signal 11, *device 0: *' -- bac
 HOSTILE=info-escape
 expect 0 out '*hostile*usable*device 0: red ?\[31m device*' -- backends
 LC_ALL=C grep -q "$(printf '\033')" out && complain 'backends: escape sequences'
+LLMRUN_BACKEND_PATH=$plugins/libllmrun-loopback.so:$plugins/faulty/libllmrun-faulty-collective.so
+expect 0 out '*loopback *usable *collective*host-driven, reaches memory of host*' -- backends
+expect 0 out '*faulty-collective *refused *collective*does not export the symbol llmrun_collective_entry*' -- backends
 unset LLMRUN_BACKEND_PATH HOSTILE HOSTILE_PRIORITY
 cases=$((cases + 2))
 

@@ -2,8 +2,8 @@
 execute_process(COMMAND ${nm} -D --defined-only --format=posix ${plugin} OUTPUT_VARIABLE symbols RESULT_VARIABLE result)
 string(REGEX MATCHALL "[^\n]+" symbols "${symbols}")
 list(TRANSFORM symbols REPLACE " .*" "")
-if(NOT result EQUAL 0 OR NOT symbols STREQUAL "llmrun_backend_entry")
-  message(SEND_ERROR "${plugin} exports '${symbols}', not llmrun_backend_entry alone")
+if(NOT result EQUAL 0 OR NOT symbols STREQUAL entry)
+  message(SEND_ERROR "${plugin} exports '${symbols}', not ${entry} alone")
 endif()
 
 # The compiler's start file puts one constructor into every shared object; sanitizers add theirs.
