@@ -46,10 +46,10 @@ struct llmrun_request;      /* an operation of a host-driven plugin */
  * (ignored for one block). The runs count as one string of bytes, so both sides of a transfer have the same blocks x
  * bytes and may cut them differently. A side of 0 blocks or bytes has no address.
  *
- * A side with a part for each rank has them side by side: part r begins as many bytes after `address` as the blocks of
- * the parts before it have, and its block j stands j x pitch after that; pitch is at least the bytes of all parts. One
- * block: parts one after the other. Several: a split of an inner dimension, e.g. of s in [b, s, h], where blocks is b.
- * Other layouts are sends and receives in a group. */
+ * A side with a part for each rank has them side by side: block j of part r stands at address + j x pitch + the bytes
+ * of a block of each of the parts 0 to r - 1; pitch is at least the bytes of a block of all parts together. One block:
+ * parts one after the other. Several: a split of an inner dimension, e.g. of s in [b, s, h], where blocks is b. Other
+ * layouts are sends and receives in a group. */
 struct llmrun_blocks {
     uint64_t address; /* of the backend; in the domain "host" a host address */
     int64_t blocks;
@@ -57,8 +57,8 @@ struct llmrun_blocks {
     int64_t pitch;
 };
 
-/* An operation that moves bytes. The sides do not overlap, but for all_gather `send` may be the own part of `receive`,
- * with the same blocks and pitch. */
+/* An operation that moves bytes. Its sides do not overlap, except that for all_gather `send` may be the own part of
+ * `receive`, with the same blocks and pitch. */
 struct llmrun_transfer {
     uint32_t size;
     int32_t peer; /* root of broadcast, other rank of send and receive; else -1 */
@@ -74,8 +74,8 @@ struct llmrun_transfer {
 #define LLMRUN_REDUCE_SUM 1 /* required of f32, bf16, f16 and u32 (modulo 2^32) */
 #define LLMRUN_REDUCE_MAX 2 /* optional, as are other types: LLMRUN_ERROR_UNSUPPORTED */
 
-/* An operation that computes, over contiguous elements, in any order and grouping of the ranks. `send` and `receive`
- * are the same address, for reduce_scatter `receive` may be the own part of `send`; else they do not overlap. */
+/* An operation that computes, over contiguous elements, in any order and grouping of the ranks. `receive` is `send`, or
+ * for reduce_scatter the own part of it, or does not overlap with it. */
 struct llmrun_reduction {
     uint32_t size;
     uint32_t dtype;
