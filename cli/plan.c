@@ -51,6 +51,9 @@ static void print_memory(const struct compiled *compiled)
     printf("  %-16s %16lld   (%.2f GiB, %s)\n", "arena", (long long)plan->total_bytes,
            (double)plan->total_bytes / (double)(1 << 30),
            compiled->workspace_known ? "exact" : "exact but for workspace");
+    if (plan->buffer_count > 1)
+        printf("  in %lld buffers of at most %lld bytes, the largest allocation of the device\n",
+               (long long)plan->buffer_count, (long long)plan->buffer_bytes);
 }
 
 static void print_flops(const struct compiled *compiled, const struct compile_request *request)

@@ -109,7 +109,7 @@ static int plan(const struct compile_request *request, struct compiled *compiled
     compiled->workspace_known = request->query != NULL;
     if (status == STATUS_OK)
         status = memory_plan_make(&compiled->program, &compiled->flow, compiled->microbatches, workspace,
-                                  request->device_compiles, &compiled->plan, error);
+                                  request->device_compiles, request->largest_allocation, &compiled->plan, error);
     return status;
 }
 

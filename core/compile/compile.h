@@ -34,10 +34,11 @@ struct compile_request {
     enum pipeline_kind schedule;
     int32_t chunks; /* pipeline chunks that the layers are cut into; 0: 1 */
     struct update_policy update;
-    bool exact;           /* sums are cut as docs/numerics.md says, and ops carry LLMRUN_OP_EXACT */
-    bool device_compiles; /* the device takes whole sections: values internal to one get no memory here */
-    int64_t alignment;    /* of the address that the arena will have; 0: PLAN_ALIGNMENT at least */
-    compile_query *query; /* NULL: workspace counts as 0 */
+    bool exact;                 /* sums are cut as docs/numerics.md says, and ops carry LLMRUN_OP_EXACT */
+    bool device_compiles;       /* the device takes whole sections: values internal to one get no memory here */
+    int64_t alignment;          /* of the address that the arena will have; 0: PLAN_ALIGNMENT at least */
+    int64_t largest_allocation; /* bytes of one buffer of the arena at most; 0: no limit */
+    compile_query *query;       /* NULL: workspace counts as 0 */
     void *query_context;
 };
 

@@ -45,7 +45,7 @@ struct compiled {
     struct memory_plan plan;
     struct io_values io;
     struct reduction_form form; /* where sums are cut */
-    int64_t alignment;          /* of the arena's address */
+    int64_t alignment;          /* of the addresses of the arena's buffers */
     int32_t microbatches;
     bool workspace_known; /* a device answered for every op */
 };

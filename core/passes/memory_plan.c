@@ -49,15 +49,16 @@ static bool count_bytes(const struct value *value, const struct flow *flow, int3
     return checked_mul(*bytes, copies, bytes) && checked_add(*bytes, copies * PLAN_ALIGNMENT, bytes);
 }
 
-/* All values beside each other, which is more than any plan takes, fit into 63 bits: what follows is never checked. */
+/* All values beside each other, which is more than any plan takes, fit into 63 bits: what follows is never checked.
+ * With borders there is at most as much again between them. */
 static int check_bytes(const struct program *program, const struct flow *flow, int32_t microbatches,
-                       int64_t workspace_bytes, struct error *error)
+                       int64_t workspace_bytes, int64_t largest, struct error *error)
 {
     int64_t total = REGIONS * (int64_t)4096, bytes;
 
     for (int64_t i = 0; i < program->value_count; i++)
         if (!count_bytes(&program->values[i], flow, flow->pool[i], microbatches, &bytes) ||
-            !checked_add(total, bytes, &total))
+            !checked_add(total, bytes, &total) || (largest > 0 && total > INT64_MAX / 2))
             return error_set(error, STATUS_USAGE,
                              "the memory of a step cannot be counted in 63 bits (at %s); a smaller model, "
                              "train.micro_batch or data.seq_len is needed",
@@ -68,13 +69,25 @@ static int check_bytes(const struct program *program, const struct flow *flow, i
     return STATUS_OK;
 }
 
+/* The first place from `offset` on where `bytes` bytes cross no border. */
+static int64_t fit(const struct memory_plan *plan, int64_t offset, int64_t bytes)
+{
+    const int64_t limit = plan->buffer_bytes;
+
+    if (limit == 0 || bytes == 0 || offset / limit == (offset + bytes - 1) / limit)
+        return offset;
+    return round_up(offset, limit);
+}
+
 static void place_behind(const struct value *value, enum plan_region region, struct memory_plan *plan,
                          struct placement *at)
 {
+    const int64_t bytes = round_up(value_bytes(value), PLAN_ALIGNMENT);
+
     at->region = (uint8_t)region;
     at->placed = true;
-    at->offset = plan->region_bytes[region];
-    plan->region_bytes[region] += round_up(value_bytes(value), PLAN_ALIGNMENT);
+    at->offset = fit(plan, plan->region_bytes[region], bytes);
+    plan->region_bytes[region] = at->offset + bytes;
 }
 
 /* Values outside the activations and the inputs of microbatches, one after the other; first accumulators, each owner's
@@ -105,64 +118,78 @@ static int place_persistent(const struct program *program, const struct flow *fl
     return STATUS_OK;
 }
 
+static int32_t slots_of(const struct flow *flow, int32_t pool)
+{
+    return flow->group_slots[flow->group[pool]];
+}
+
 /* Behind the inputs of the step: a block for each slot, and as many as there are microbatches where they arrive. */
 static void place_inputs(const struct program *program, const struct flow *flow, int32_t microbatches,
                          struct memory_plan *plan)
 {
-    plan->step_input_bytes = plan->region_bytes[REGION_INPUTS];
-    for (int64_t i = 0; i < program->value_count; i++) {
-        struct placement *at = &plan->placements[i];
+    const int32_t slots = flow->pools > 0 ? slots_of(flow, POOL_INPUT) : 0;
+    int64_t block = 0, end;
 
-        if (at->pool != POOL_INPUT)
-            continue;
-        at->region = REGION_INPUTS;
-        at->placed = true;
-        at->offset = plan->step_input_bytes + plan->microbatch_input_bytes;
-        plan->microbatch_input_bytes += round_up(value_bytes(&program->values[i]), PLAN_ALIGNMENT);
+    for (int64_t i = 0; i < program->value_count; i++)
+        if (plan->placements[i].pool == POOL_INPUT) {
+            plan->placements[i].region = REGION_INPUTS;
+            plan->placements[i].placed = true;
+            plan->placements[i].offset = block;
+            block += round_up(value_bytes(&program->values[i]), PLAN_ALIGNMENT);
+        }
+    plan->step_input_bytes = end = fit(plan, plan->region_bytes[REGION_INPUTS], block);
+    for (int32_t slot = 0; slot < slots; slot++) {
+        plan->steps[slot] = fit(plan, end, block) - plan->step_input_bytes;
+        end = plan->step_input_bytes + plan->steps[slot] + block;
     }
     for (int64_t i = 0; i < program->value_count; i++)
         if (plan->placements[i].pool == POOL_INPUT)
-            plan->placements[i].stride = plan->microbatch_input_bytes;
-    if (flow->pools > 0)
-        plan->region_bytes[REGION_INPUTS] += plan->microbatch_input_bytes * flow->group_slots[flow->group[POOL_INPUT]];
-    plan->staged_bytes = plan->step_input_bytes + plan->microbatch_input_bytes * microbatches;
+            plan->placements[i].offset += plan->step_input_bytes;
+    plan->microbatch_input_bytes = block;
+    plan->region_bytes[REGION_INPUTS] = end;
+    plan->staged_bytes = plan->step_input_bytes + block * microbatches;
     plan->region_bytes[REGION_STAGING] = PLAN_INPUT_SETS * plan->staged_bytes;
 }
 
-/* The slots of a group have the size of its largest pool. */
+/* Places the values of all pools of a group in one slot, from `start` on; each pool begins there. `ends` has an entry a
+ * pool. Returns the end of the largest. */
+static int64_t place_slot(const struct program *program, const struct flow *flow, int32_t group, int32_t slot,
+                          int64_t start, int64_t *ends, struct memory_plan *plan)
+{
+    int64_t end = start;
+
+    for (int32_t pool = 0; pool < flow->pools; pool++)
+        ends[pool] = start;
+    for (int64_t i = 0; i < program->value_count; i++) {
+        struct placement *at = &plan->placements[i];
+        const int64_t bytes = round_up(value_bytes(&program->values[i]), PLAN_ALIGNMENT);
+        int64_t offset;
+
+        if (at->pool == NO_POOL || at->pool == POOL_INPUT || flow->group[at->pool] != group)
+            continue;
+        offset = fit(plan, ends[at->pool], bytes);
+        if (slot == 0)
+            *at = (struct placement){
+                .region = REGION_FLIGHT, .placed = true, .pool = at->pool, .offset = offset, .steps = at->steps};
+        at->steps[slot] = offset - at->offset;
+        ends[at->pool] = offset + bytes;
+        end = ends[at->pool] > end ? ends[at->pool] : end;
+    }
+    return end;
+}
+
 static int place_in_flight(const struct program *program, const struct flow *flow, struct memory_plan *plan,
                            struct error *error)
 {
-    int64_t *bytes = calloc((size_t)(flow->pools + 2 * flow->groups) + 1, sizeof *bytes);
-    int64_t *strides = bytes + flow->pools, *offsets = strides + flow->groups; /* of each group */
+    int64_t *ends = calloc((size_t)flow->pools + 1, sizeof *ends);
 
-    if (bytes == NULL)
+    if (ends == NULL)
         return error_set(error, STATUS_MEMORY, "no memory to plan memory");
-    for (int64_t i = 0; i < program->value_count; i++) {
-        struct placement *at = &plan->placements[i];
-
-        if (at->pool == NO_POOL || at->pool == POOL_INPUT)
-            continue;
-        at->offset = bytes[at->pool];
-        bytes[at->pool] += round_up(value_bytes(&program->values[i]), PLAN_ALIGNMENT);
-        if (bytes[at->pool] > strides[flow->group[at->pool]])
-            strides[flow->group[at->pool]] = bytes[at->pool];
-    }
-    for (int32_t g = 0; g < flow->groups; g++) {
-        offsets[g] = plan->region_bytes[REGION_FLIGHT];
-        plan->region_bytes[REGION_FLIGHT] += strides[g] * flow->group_slots[g];
-    }
-    for (int64_t i = 0; i < program->value_count; i++) {
-        struct placement *at = &plan->placements[i];
-
-        if (at->pool == NO_POOL || at->pool == POOL_INPUT)
-            continue;
-        at->region = REGION_FLIGHT;
-        at->placed = true;
-        at->offset += offsets[flow->group[at->pool]];
-        at->stride = strides[flow->group[at->pool]];
-    }
-    free(bytes);
+    for (int32_t group = 0; group < flow->groups; group++)
+        for (int32_t slot = 0; slot < flow->group_slots[group]; slot++)
+            plan->region_bytes[REGION_FLIGHT] =
+                place_slot(program, flow, group, slot, plan->region_bytes[REGION_FLIGHT], ends, plan);
+    free(ends);
     return STATUS_OK;
 }
 
@@ -207,9 +234,10 @@ static int larger_first(const void *a, const void *b)
     return x->value < y->value ? -1 : 1;
 }
 
-/* The lowest offset at which `life` does not meet any of the placed values that are alive with it; these are sorted by
- * offset. */
-static int64_t lowest_gap(const struct lifetime *life, struct lifetime *const *placed, int64_t count)
+/* The lowest offset at which `life` does not meet any of the placed values that are alive with it, nor a border; they
+ * are sorted by offset. */
+static int64_t lowest_gap(const struct memory_plan *plan, const struct lifetime *life, struct lifetime *const *placed,
+                          int64_t count)
 {
     int64_t offset = 0;
 
@@ -221,14 +249,14 @@ static int64_t lowest_gap(const struct lifetime *life, struct lifetime *const *p
         if (other->offset >= offset + life->bytes)
             break;
         if (other->offset + other->bytes > offset)
-            offset = other->offset + other->bytes;
+            offset = fit(plan, other->offset + other->bytes, life->bytes);
     }
     return offset;
 }
 
 /* Greedy by size: larger values first, each at the lowest offset that is free during its life (Pisarchyk and Lee 2020).
  */
-static int64_t pack(struct lifetime *lifetimes, int64_t count, struct lifetime **placed)
+static int64_t pack(const struct memory_plan *plan, struct lifetime *lifetimes, int64_t count, struct lifetime **placed)
 {
     int64_t total = 0;
 
@@ -236,7 +264,7 @@ static int64_t pack(struct lifetime *lifetimes, int64_t count, struct lifetime *
     for (int64_t i = 0; i < count; i++) {
         int64_t at = i;
 
-        lifetimes[i].offset = lowest_gap(&lifetimes[i], placed, i);
+        lifetimes[i].offset = lowest_gap(plan, &lifetimes[i], placed, i);
         while (at > 0 && placed[at - 1]->offset > lifetimes[i].offset) {
             placed[at] = placed[at - 1];
             at--;
@@ -264,7 +292,7 @@ static int place_activations(const struct program *program, const struct flow *f
         for (int64_t i = 0; i < program->value_count; i++)
             if (lifetimes[i].last >= 0 && !(internal && flow->section[i] >= 0))
                 lifetimes[count++] = lifetimes[i];
-        plan->region_bytes[REGION_ACTIVATIONS] = pack(lifetimes, count, placed);
+        plan->region_bytes[REGION_ACTIVATIONS] = pack(plan, lifetimes, count, placed);
         for (int64_t i = 0; i < count; i++)
             plan->placements[lifetimes[i].value] = (struct placement){
                 .region = REGION_ACTIVATIONS, .placed = true, .pool = NO_POOL, .offset = lifetimes[i].offset};
@@ -284,20 +312,40 @@ static void place_views(const struct program *program, struct memory_plan *plan)
         }
 }
 
-int memory_plan_make(const struct program *program, const struct flow *flow, int32_t microbatches,
+/* The values of pools get room for their steps. */
+static int make_steps(const struct program *program, const struct flow *flow, struct memory_plan *plan)
+{
+    const int64_t inputs = flow->pools > 0 ? slots_of(flow, POOL_INPUT) : 0;
+    int64_t count = inputs;
+
+    for (int64_t i = 0; i < program->value_count; i++)
+        if (flow->pool[i] != NO_POOL && flow->pool[i] != POOL_INPUT)
+            count += slots_of(flow, flow->pool[i]);
+    plan->steps = calloc((size_t)count + 1, sizeof *plan->steps);
+    if (plan->steps == NULL)
+        return STATUS_MEMORY;
+    count = inputs;
+    for (int64_t i = 0; i < program->value_count; i++) {
+        plan->placements[i].pool = flow->pool[i];
+        if (flow->pool[i] == POOL_INPUT) {
+            plan->placements[i].steps = plan->steps;
+        } else if (flow->pool[i] != NO_POOL) {
+            plan->placements[i].steps = plan->steps + count;
+            count += slots_of(flow, flow->pool[i]);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Everything but the buffers. */
+static int place_all(const struct program *program, const struct flow *flow, int32_t microbatches,
                      int64_t workspace_bytes, bool internal, struct memory_plan *plan, struct error *error)
 {
     int status;
 
-    memset(plan, 0, sizeof *plan);
-    status = check_bytes(program, flow, microbatches, workspace_bytes, error);
-    if (status != STATUS_OK)
-        return status;
     plan->placements = calloc((size_t)program->value_count + 1, sizeof *plan->placements);
-    if (plan->placements == NULL)
+    if (plan->placements == NULL || make_steps(program, flow, plan) != STATUS_OK)
         return error_set(error, STATUS_MEMORY, "no memory to plan memory");
-    for (int64_t i = 0; i < program->value_count; i++)
-        plan->placements[i].pool = flow->pool[i];
     status = place_persistent(program, flow, plan, error);
     if (status == STATUS_OK) {
         place_inputs(program, flow, microbatches, plan);
@@ -305,18 +353,99 @@ int memory_plan_make(const struct program *program, const struct flow *flow, int
     }
     if (status == STATUS_OK)
         status = place_activations(program, flow, internal, plan, error);
-    if (status == STATUS_OK)
-        place_views(program, plan);
-    if (status != STATUS_OK) {
-        memory_plan_free(plan);
+    if (status != STATUS_OK)
         return status;
-    }
+    place_views(program, plan);
     plan->region_bytes[REGION_WORKSPACE] = round_up(workspace_bytes, PLAN_ALIGNMENT);
     for (int r = 0; r < REGIONS; r++) {
         plan->region_offset[r] = plan->total_bytes;
-        plan->total_bytes += round_up(plan->region_bytes[r], 4096);
+        plan->total_bytes += round_up(plan->region_bytes[r], PLAN_PAGE);
     }
     return STATUS_OK;
+}
+
+/* Nothing that stands in one piece is larger than a buffer of `limit` bytes. */
+static int check_pieces(const struct program *program, const struct memory_plan *plan, int64_t limit,
+                        struct error *error)
+{
+    const struct {
+        const char *name;
+        int64_t bytes;
+    } blocks[] = {{"the workspace", plan->region_bytes[REGION_WORKSPACE]},
+                  {"the block of the inputs of a step", plan->step_input_bytes},
+                  {"the block of the inputs of a microbatch", plan->microbatch_input_bytes}};
+    const int64_t count = program->value_count, all = count + (int64_t)(sizeof blocks / sizeof blocks[0]);
+
+    for (int64_t i = 0; i < all; i++) {
+        const char *name = i < count ? program->values[i].name : blocks[i - count].name;
+        const int64_t bytes = i < count ? value_bytes(&program->values[i]) : blocks[i - count].bytes;
+
+        if ((i >= count || plan->placements[i].placed) && bytes > limit)
+            return error_set(error, STATUS_MEMORY, "%s has %lld bytes, one allocation of the device at most %lld", name,
+                             (long long)bytes, (long long)limit);
+    }
+    return STATUS_OK;
+}
+
+/* Cuts the arena between regions, and those that are larger than a buffer at its multiples. */
+static int64_t cut(const struct memory_plan *plan, struct plan_range *buffers)
+{
+    int64_t count = 0, start = 0;
+
+    for (int r = 0; plan->buffer_bytes > 0 && r < REGIONS; r++) {
+        const int64_t first = plan->region_offset[r], end = first + plan->region_bytes[r];
+
+        if (end - start > plan->buffer_bytes && first > start) {
+            if (buffers != NULL)
+                buffers[count] = (struct plan_range){start, first - start};
+            count++;
+            start = first;
+        }
+        for (; end - start > plan->buffer_bytes; start += plan->buffer_bytes) {
+            if (buffers != NULL)
+                buffers[count] = (struct plan_range){start, plan->buffer_bytes};
+            count++;
+        }
+    }
+    if (buffers != NULL)
+        buffers[count] = (struct plan_range){start, plan->total_bytes - start};
+    return count + 1;
+}
+
+int memory_plan_make(const struct program *program, const struct flow *flow, int32_t microbatches,
+                     int64_t workspace_bytes, bool internal, int64_t largest, struct memory_plan *plan,
+                     struct error *error)
+{
+    int status;
+
+    memset(plan, 0, sizeof *plan);
+    status = check_bytes(program, flow, microbatches, workspace_bytes, largest, error);
+    if (status == STATUS_OK)
+        status = place_all(program, flow, microbatches, workspace_bytes, internal, plan, error);
+    if (status == STATUS_OK && largest > 0 && plan->total_bytes > largest) {
+        status = check_pieces(program, plan, largest / PLAN_PAGE * PLAN_PAGE, error);
+        memory_plan_free(plan);
+        plan->buffer_bytes = largest / PLAN_PAGE * PLAN_PAGE;
+        if (status == STATUS_OK)
+            status = place_all(program, flow, microbatches, workspace_bytes, internal, plan, error);
+    }
+    if (status == STATUS_OK) {
+        plan->buffers = malloc((size_t)cut(plan, NULL) * sizeof *plan->buffers);
+        if (plan->buffers == NULL)
+            status = error_set(error, STATUS_MEMORY, "no memory to plan memory");
+        else
+            plan->buffer_count = cut(plan, plan->buffers);
+    }
+    if (status != STATUS_OK)
+        memory_plan_free(plan);
+    return status;
+}
+
+int64_t memory_plan_offset(const struct memory_plan *plan, int32_t value, int32_t slot)
+{
+    const struct placement *at = &plan->placements[value];
+
+    return plan->region_offset[at->region] + at->offset + (at->pool != NO_POOL ? at->steps[slot] : 0);
 }
 
 int64_t memory_plan_staged(const struct memory_plan *plan, int32_t value, int32_t microbatch)
@@ -329,6 +458,8 @@ int64_t memory_plan_staged(const struct memory_plan *plan, int32_t value, int32_
 void memory_plan_free(struct memory_plan *plan)
 {
     free(plan->placements);
+    free(plan->steps);
+    free(plan->buffers);
     free(plan->accumulators);
     memset(plan, 0, sizeof *plan);
 }

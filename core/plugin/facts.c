@@ -37,6 +37,7 @@ static int check(const struct backend *backend, int32_t index, const struct llmr
         double value;
     } numbers[] = {{"memory_bytes", (double)info->memory_bytes},
                    {"memory_free_bytes", (double)info->memory_free_bytes},
+                   {"largest_allocation_bytes", (double)info->largest_allocation_bytes},
                    {"memory_bytes_per_s", info->memory_bytes_per_s},
                    {"flops_f32", info->flops_f32},
                    {"flops_bf16", info->flops_bf16},

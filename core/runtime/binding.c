@@ -1,16 +1,17 @@
 #include "runtime/binding.h"
 
-struct binding binding_of(const struct compiled *compiled, int32_t value, uint64_t arena)
+struct binding binding_of(const struct compiled *compiled, int32_t value, const struct arena *arena)
 {
     const struct placement *at = &compiled->plan.placements[value];
     struct binding binding = {.pool = NO_POOL};
 
     if (!at->placed)
         return binding;
-    binding.address = arena + (uint64_t)compiled->plan.region_offset[at->region] + (uint64_t)at->offset;
+    binding.offset = memory_plan_offset(&compiled->plan, value, 0);
+    binding.address = arena_address(arena, binding.offset);
     if (at->pool != NO_POOL && compiled->flow.group_slots[compiled->flow.group[at->pool]] > 1) {
         binding.pool = at->pool;
-        binding.stride = at->stride;
+        binding.steps = at->steps;
     }
     return binding;
 }

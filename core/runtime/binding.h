@@ -3,15 +3,16 @@
 #define LLMRUN_RUNTIME_BINDING_H
 
 #include "compile/compiled.h"
+#include "runtime/arena.h"
 
-/* Where a value is: address + slot of the pool * stride. */
+/* Where a value is: at offset + steps[slot of the pool] of the arena. */
 struct binding {
-    uint64_t address; /* 0: it has no place */
-    int64_t stride;
+    uint64_t address; /* in slot 0; 0: it has no place */
+    int64_t offset;   /* likewise */
+    const int64_t *steps;
     int32_t pool; /* NO_POOL: it is there once */
 };
 
-/* `arena` is the address of the plan's first byte. */
-struct binding binding_of(const struct compiled *compiled, int32_t value, uint64_t arena);
+struct binding binding_of(const struct compiled *compiled, int32_t value, const struct arena *arena);
 
 #endif

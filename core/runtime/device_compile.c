@@ -48,5 +48,6 @@ int device_compile(struct device *device, const struct compile_request *request,
     own.query_context = device;
     own.device_compiles = !device->backend->has_kernel;
     own.alignment = device->info.alignment;
+    own.largest_allocation = device->info.largest_allocation_bytes;
     return compile_step(&own, compiled, error);
 }

@@ -6,6 +6,7 @@
 #include "hal/stream.h"
 #include "plugin/guard.h"
 #include "program/part.h"
+#include "runtime/arena.h"
 #include "runtime/captures.h"
 #include "runtime/progress.h"
 #include "runtime/section.h"
@@ -27,7 +28,7 @@ struct staging {
 struct executor {
     struct device *device;
     const struct compiled *compiled;
-    struct buffer arena; /* all memory on the device */
+    struct arena arena; /* all memory on the device */
     struct stream streams[LANES];
     struct staging sets[SETS];
     struct host_buffer results[RESULT_SETS];
@@ -53,7 +54,7 @@ static int allocate(struct executor *executor, struct error *error)
     const struct memory_plan *plan = &executor->compiled->plan;
     int64_t inputs = at_least_one(plan->staged_bytes), results = at_least_one(plan->region_bytes[REGION_RESULTS]);
     struct device *device = executor->device;
-    int status = buffer_create(device, LLMRUN_MEMORY_DEVICE, plan->total_bytes, &executor->arena, error);
+    int status = arena_create(device, plan, &executor->arena, error);
 
     if (status == STATUS_OK)
         status = stream_create(device, LLMRUN_STREAM_COMPUTE, &executor->streams[LANE_COMPUTE], error);
@@ -86,7 +87,7 @@ static int prepare_sections(struct executor *executor, struct error *error)
         return error_set(error, STATUS_MEMORY, "no memory for %lld sections", (long long)program->section_count);
     for (int64_t s = 0; s < program->section_count; s++) {
         const struct section *section = &program->sections[s];
-        int status = prepared_section_create(executor->device, executor->compiled, section, executor->arena.address,
+        int status = prepared_section_create(executor->device, executor->compiled, section, &executor->arena,
                                              &executor->sections[s], error);
 
         if (status != STATUS_OK)
@@ -209,7 +210,7 @@ void executor_destroy(struct executor *executor)
     host_buffer_destroy(&executor->transfer);
     for (int lane = 0; lane < LANES; lane++)
         stream_destroy(&executor->streams[lane]);
-    buffer_destroy(&executor->arena);
+    arena_destroy(&executor->arena);
     free(executor);
 }
 
@@ -257,8 +258,7 @@ static int upload(struct executor *executor, enum job job, const struct stream *
     const int64_t bytes = job == JOB_STEP ? plan->staged_bytes : plan->step_input_bytes;
     const int64_t to = plan->region_offset[REGION_STAGING] + executor->submitted % SETS * plan->staged_bytes;
 
-    return bytes > 0 ? stream_upload(stream, &executor->arena, to, &current(executor)->inputs, 0, bytes, error)
-                     : STATUS_OK;
+    return arena_upload(stream, &executor->arena, to, &current(executor)->inputs, 0, bytes, error);
 }
 
 static int copy_in(struct executor *executor, const struct command *command, const int32_t *slots,
@@ -271,17 +271,15 @@ static int copy_in(struct executor *executor, const struct command *command, con
 
     if (command->microbatch >= 0) {
         from += plan->step_input_bytes + command->microbatch * each;
-        to += plan->step_input_bytes + slots[POOL_INPUT] * each;
+        to += plan->step_input_bytes + plan->steps[slots[POOL_INPUT]];
         bytes = each;
     }
-    return bytes > 0 ? stream_copy(stream, &executor->arena, to, &executor->arena, from, bytes, error) : STATUS_OK;
+    return arena_copy(stream, &executor->arena, to, from, bytes, error);
 }
 
 static int64_t arena_offset(const struct executor *executor, int32_t value)
 {
-    const struct placement *at = &executor->compiled->plan.placements[value];
-
-    return executor->compiled->plan.region_offset[at->region] + at->offset;
+    return memory_plan_offset(&executor->compiled->plan, value, 0);
 }
 
 static int copy_out(struct executor *executor, const struct command *command, const struct stream *stream,
@@ -290,8 +288,8 @@ static int copy_out(struct executor *executor, const struct command *command, co
     const struct value *value = &executor->compiled->program.values[command->what];
     const int64_t bytes = value_bytes(value);
 
-    return stream_copy(stream, &executor->arena, arena_offset(executor, value->source) + command->microbatch * bytes,
-                       &executor->arena, arena_offset(executor, command->what), bytes, error);
+    return arena_copy(stream, &executor->arena, arena_offset(executor, value->source) + command->microbatch * bytes,
+                      arena_offset(executor, command->what), bytes, error);
 }
 
 static int fill(struct executor *executor, enum plan_region region, const struct plan_range *range,
@@ -299,7 +297,7 @@ static int fill(struct executor *executor, enum plan_region region, const struct
 {
     const int64_t offset = executor->compiled->plan.region_offset[region] + range->offset;
 
-    return range->bytes > 0 ? stream_fill(stream, &executor->arena, offset, 0, range->bytes, error) : STATUS_OK;
+    return arena_fill(stream, &executor->arena, offset, 0, range->bytes, error);
 }
 
 static int zero(struct executor *executor, int32_t accumulators, const struct stream *stream, struct error *error)
@@ -314,11 +312,9 @@ static int zero(struct executor *executor, int32_t accumulators, const struct st
 static int download(struct executor *executor, const struct stream *stream, struct error *error)
 {
     const struct memory_plan *plan = &executor->compiled->plan;
-    const int64_t bytes = plan->region_bytes[REGION_RESULTS];
 
-    return bytes > 0 ? stream_download(stream, &executor->results[executor->submitted % RESULT_SETS], 0,
-                                       &executor->arena, plan->region_offset[REGION_RESULTS], bytes, error)
-                     : STATUS_OK;
+    return arena_download(stream, &executor->results[executor->submitted % RESULT_SETS], 0, &executor->arena,
+                          plan->region_offset[REGION_RESULTS], plan->region_bytes[REGION_RESULTS], error);
 }
 
 /* For a timeline: what the compute lane does from here on. Launches leave marks of their own. */
@@ -535,8 +531,8 @@ int executor_read(struct executor *executor, int32_t value, void *data, struct e
     while (status == STATUS_OK && done < bytes) {
         int64_t part = bytes - done < TRANSFER_BYTES ? bytes - done : TRANSFER_BYTES;
 
-        status = stream_download(&executor->streams[LANE_COMPUTE], &executor->transfer, 0, &executor->arena,
-                                 arena_offset(executor, value) + done, part, error);
+        status = arena_download(&executor->streams[LANE_COMPUTE], &executor->transfer, 0, &executor->arena,
+                                arena_offset(executor, value) + done, part, error);
         if (status == STATUS_OK)
             status = settle(executor, value, error);
         if (status == STATUS_OK)
@@ -555,8 +551,8 @@ int executor_write(struct executor *executor, int32_t value, const void *data, s
         int64_t part = bytes - done < TRANSFER_BYTES ? bytes - done : TRANSFER_BYTES;
 
         memcpy(executor->transfer.memory, (const char *)data + done, (size_t)part);
-        status = stream_upload(&executor->streams[LANE_COMPUTE], &executor->arena, arena_offset(executor, value) + done,
-                               &executor->transfer, 0, part, error);
+        status = arena_upload(&executor->streams[LANE_COMPUTE], &executor->arena, arena_offset(executor, value) + done,
+                              &executor->transfer, 0, part, error);
         if (status == STATUS_OK)
             status = settle(executor, value, error);
         done += part;

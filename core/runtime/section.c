@@ -6,8 +6,9 @@
 #include "program/op_table.h"
 #include "runtime/section_program.h"
 
-static int prepare_op(struct device *device, const struct compiled *compiled, const struct op *op, uint64_t arena,
-                      struct prepared_section *prepared, struct launch *launch, struct error *error)
+static int prepare_op(struct device *device, const struct compiled *compiled, const struct op *op,
+                      const struct arena *arena, struct prepared_section *prepared, struct launch *launch,
+                      struct error *error)
 {
     const int32_t *operands = program_operands(&compiled->program, op);
     struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
@@ -35,7 +36,7 @@ static int prepare_op(struct device *device, const struct compiled *compiled, co
 }
 
 static int prepare_kernels(struct device *device, const struct compiled *compiled, const struct section *section,
-                           uint64_t arena, struct prepared_section *prepared, struct error *error)
+                           const struct arena *arena, struct prepared_section *prepared, struct error *error)
 {
     int64_t operands = 0;
 
@@ -60,13 +61,14 @@ static int prepare_kernels(struct device *device, const struct compiled *compile
 }
 
 int prepared_section_create(struct device *device, const struct compiled *compiled, const struct section *section,
-                            uint64_t arena, struct prepared_section *prepared, struct error *error)
+                            const struct arena *arena, struct prepared_section *prepared, struct error *error)
 {
     int status;
 
     memset(prepared, 0, sizeof *prepared);
     prepared->name = section_kind_name(section->kind);
-    prepared->workspace = arena + (uint64_t)compiled->plan.region_offset[REGION_WORKSPACE];
+    prepared->arena = arena;
+    prepared->workspace = arena_address(arena, compiled->plan.region_offset[REGION_WORKSPACE]);
     if (device->backend->has_kernel)
         status = prepare_kernels(device, compiled, section, arena, prepared, error);
     else
@@ -97,7 +99,8 @@ static const uint64_t *slot_addresses(const struct prepared_section *prepared, i
 
         prepared->scratch[i] = binding->address;
         if (binding->pool != NO_POOL)
-            prepared->scratch[i] += (uint64_t)(binding->stride * slots[binding->pool]);
+            prepared->scratch[i] =
+                arena_address(prepared->arena, binding->offset + binding->steps[slots[binding->pool]]);
     }
     return prepared->scratch;
 }

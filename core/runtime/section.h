@@ -26,14 +26,15 @@ struct prepared_section {
     uint64_t *scratch; /* addresses in the slots at hand */
     int64_t address_count;
     uint64_t workspace;
+    const struct arena *arena;
     const char *name;          /* of the section */
     struct timeline *timeline; /* where launches leave their marks; NULL: nowhere. Set by whoever wants them. */
 };
 
-/* `arena` is the address of the plan's first byte. With a device that compiles, values that only this section uses are
+/* `arena` outlives the section. With a device that compiles, values that only this section uses are
  * its own. */
 int prepared_section_create(struct device *device, const struct compiled *compiled, const struct section *section,
-                            uint64_t arena, struct prepared_section *prepared, struct error *error);
+                            const struct arena *arena, struct prepared_section *prepared, struct error *error);
 void prepared_section_destroy(struct prepared_section *prepared);
 
 /* Enqueues the section; `slots` has one entry a pool (passes/flow.h), NULL where no value of the section is in one.

@@ -103,7 +103,7 @@ static int build(struct device *device, const struct compiled *compiled, const s
     return device_program_create(device, &desc, program, error);
 }
 
-static int bind(const struct compiled *compiled, const struct description *description, uint64_t arena,
+static int bind(const struct compiled *compiled, const struct description *description, const struct arena *arena,
                 struct prepared_section *prepared, struct error *error)
 {
     size_t count = description->value_count;
@@ -120,7 +120,7 @@ static int bind(const struct compiled *compiled, const struct description *descr
 }
 
 int section_program_create(struct device *device, const struct compiled *compiled, const struct section *section,
-                           uint64_t arena, struct prepared_section *prepared, struct error *error)
+                           const struct arena *arena, struct prepared_section *prepared, struct error *error)
 {
     struct description description;
     int status = build(device, compiled, section, &description, &prepared->program, error);

@@ -6,7 +6,7 @@
 
 /* Builds one device program from the section: placed values are bound, the others internal. */
 int section_program_create(struct device *device, const struct compiled *compiled, const struct section *section,
-                           uint64_t arena, struct prepared_section *prepared, struct error *error);
+                           const struct arena *arena, struct prepared_section *prepared, struct error *error);
 
 /* Workspace that the device wants for each section, the largest of them, known only after building; for the memory
  * plan. */

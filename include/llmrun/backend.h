@@ -52,9 +52,10 @@ struct llmrun_device_info {
     double flops_f32;          /* peak dense matrix rates, operations a second, 0 when unknown */
     double flops_bf16;
     double flops_fp8;
-    uint64_t dtypes;   /* bit (1 << LLMRUN_F32) ...: element types that at least one op takes */
-    uint32_t exact;    /* 1: ops with LLMRUN_OP_EXACT are carried out bit for bit as defined */
-    uint32_t reserved; /* 0 */
+    uint64_t dtypes;                  /* bit (1 << LLMRUN_F32) ...: element types that at least one op takes */
+    uint32_t exact;                   /* 1: ops with LLMRUN_OP_EXACT are carried out bit for bit as defined */
+    uint32_t reserved;                /* 0 */
+    int64_t largest_allocation_bytes; /* that one memory_alloc can give, 0: as large as the memory */
 };
 
 #define LLMRUN_MEMORY_DEVICE 1 /* fast memory of the device */

@@ -68,15 +68,14 @@ static void allocate(struct runner *runner)
 {
     struct error *error = &runner->error;
 
-    check(error, buffer_create(runner->device, LLMRUN_MEMORY_DEVICE, runner->compiled.plan.total_bytes, &runner->arena,
-                               error));
+    check(error, arena_create(runner->device, &runner->compiled.plan, &runner->arena, error));
     check(error, host_buffer_create(runner->device, largest_value(&runner->compiled.program), &runner->staging, error));
     check(error, stream_create(runner->device, LLMRUN_STREAM_COMPUTE, &runner->stream, error));
     check(error, event_create(runner->device, &runner->done, error));
     for (int64_t s = 0; s < runner->compiled.program.section_count; s++) {
         const struct section *section = &runner->compiled.program.sections[s];
 
-        check(error, prepared_section_create(runner->device, &runner->compiled, section, runner->arena.address,
+        check(error, prepared_section_create(runner->device, &runner->compiled, section, &runner->arena,
                                              &runner->sections[section->kind], error));
     }
 }
@@ -103,7 +102,7 @@ bool runner_open(struct runner *runner, struct device *device, struct program *p
         compiled_free(compiled);
         return false;
     }
-    check(error, memory_plan_make(&compiled->program, &compiled->flow, 1, workspace, false, &compiled->plan, error));
+    check(error, memory_plan_make(&compiled->program, &compiled->flow, 1, workspace, false, 0, &compiled->plan, error));
     allocate(runner);
     return true;
 }
@@ -115,16 +114,14 @@ void runner_close(struct runner *runner)
     event_destroy(&runner->done);
     stream_destroy(&runner->stream);
     host_buffer_destroy(&runner->staging);
-    buffer_destroy(&runner->arena);
+    arena_destroy(&runner->arena);
     compiled_free(&runner->compiled);
 }
 
 static int64_t place(const struct runner *runner, int32_t value)
 {
-    const struct placement *at = &runner->compiled.plan.placements[value];
-
-    assert_true(at->placed);
-    return runner->compiled.plan.region_offset[at->region] + at->offset;
+    assert_true(runner->compiled.plan.placements[value].placed);
+    return memory_plan_offset(&runner->compiled.plan, value, 0);
 }
 
 static void settle(struct runner *runner)
@@ -140,8 +137,8 @@ void runner_write(struct runner *runner, int32_t value, const void *data)
     int64_t bytes = value_bytes(&runner->compiled.program.values[value]);
 
     memcpy(runner->staging.memory, data, (size_t)bytes);
-    check(&runner->error, stream_upload(&runner->stream, &runner->arena, place(runner, value), &runner->staging, 0,
-                                        bytes, &runner->error));
+    check(&runner->error, arena_upload(&runner->stream, &runner->arena, place(runner, value), &runner->staging, 0,
+                                       bytes, &runner->error));
     settle(runner);
 }
 
@@ -149,8 +146,8 @@ void runner_read(struct runner *runner, int32_t value, void *data)
 {
     int64_t bytes = value_bytes(&runner->compiled.program.values[value]);
 
-    check(&runner->error, stream_download(&runner->stream, &runner->staging, 0, &runner->arena, place(runner, value),
-                                          bytes, &runner->error));
+    check(&runner->error, arena_download(&runner->stream, &runner->staging, 0, &runner->arena, place(runner, value),
+                                         bytes, &runner->error));
     settle(runner);
     memcpy(data, runner->staging.memory, (size_t)bytes);
 }
@@ -159,8 +156,8 @@ void runner_zero(struct runner *runner)
 {
     const struct memory_plan *plan = &runner->compiled.plan;
 
-    check(&runner->error, stream_fill(&runner->stream, &runner->arena, plan->region_offset[REGION_GRADIENTS], 0,
-                                      plan->region_bytes[REGION_GRADIENTS], &runner->error));
+    check(&runner->error, arena_fill(&runner->stream, &runner->arena, plan->region_offset[REGION_GRADIENTS], 0,
+                                     plan->region_bytes[REGION_GRADIENTS], &runner->error));
 }
 
 void runner_launch(struct runner *runner, enum section_kind kind)

@@ -8,7 +8,7 @@
 struct runner {
     struct device *device; /* borrowed */
     struct compiled compiled;
-    struct buffer arena;
+    struct arena arena;
     struct host_buffer staging; /* holds the largest value */
     struct stream stream;
     struct event done;

@@ -136,6 +136,9 @@ int32_t capture_join(struct llmrun_stream *stream, const struct point *point, st
 void capture_append(struct llmrun_stream *stream, struct command *command);
 void capture_forget_stream(struct llmrun_stream *stream);
 
+/* FAKEGPU_LARGEST of the environment: bytes of one memory_alloc at most, 0: no limit. */
+int64_t gpu_largest_allocation(void);
+
 /* Entries of the tables. */
 int32_t gpu_memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t bytes, uint64_t *address,
                          struct llmrun_error *error);

@@ -50,6 +50,7 @@ bool gpu_memory_is_host(const struct llmrun_device *device, uint64_t address, in
 int32_t gpu_memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t bytes, uint64_t *address,
                          struct llmrun_error *error)
 {
+    const int64_t largest = gpu_largest_allocation();
     struct allocation *allocation;
     void *range;
     int32_t code;
@@ -58,6 +59,9 @@ int32_t gpu_memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t by
         return wrapped_fail(error, LLMRUN_ERROR_UNSUPPORTED, "memory kind %u is not supported", kind);
     if (bytes <= 0)
         return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %lld bytes was asked for", (long long)bytes);
+    if (largest > 0 && bytes > largest)
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "one allocation has %lld bytes at most, not %lld",
+                            (long long)largest, (long long)bytes);
     pthread_mutex_lock(&device->lock);
     code = capture_refuse(device, "memory_alloc", error);
     pthread_mutex_unlock(&device->lock);

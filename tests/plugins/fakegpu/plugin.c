@@ -13,6 +13,13 @@ static int32_t device_count(int32_t *count, struct llmrun_error *error)
     return LLMRUN_OK;
 }
 
+int64_t gpu_largest_allocation(void)
+{
+    const char *text = getenv("FAKEGPU_LARGEST");
+
+    return text != NULL ? strtoll(text, NULL, 10) : 0;
+}
+
 static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
 {
     struct llmrun_device_info found = {.size = sizeof found};
@@ -33,6 +40,7 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
     strcpy(found.domain, "fakegpu");
     found.flops_f32 = flops != NULL ? strtod(flops, NULL) : 0;
     found.flops_bf16 = 2 * found.flops_f32;
+    found.largest_allocation_bytes = gpu_largest_allocation();
     memcpy(info, &found, size);
     return LLMRUN_OK;
 }

@@ -71,7 +71,7 @@ static void plan_rank(struct compiled *compiled, enum pipeline_kind kind, int32_
         status = commands_make(&compiled->program, &own, &compiled->flow, compiled->io.microbatch_losses,
                                &compiled->commands, &error);
     if (status == STATUS_OK)
-        status = memory_plan_make(&compiled->program, &compiled->flow, compiled->microbatches, 0, false,
+        status = memory_plan_make(&compiled->program, &compiled->flow, compiled->microbatches, 0, false, 0,
                                   &compiled->plan, &error);
     if (status != STATUS_OK)
         fail_msg("%s", error.message);
@@ -120,16 +120,16 @@ static struct cell *place(const struct machine *machine, int32_t value, int64_t 
 {
     const struct compiled *compiled = machine->compiled;
     const struct placement *at = &compiled->plan.placements[value];
-    int64_t offset = compiled->plan.region_offset[at->region] + at->offset;
+    int32_t slot = 0;
+    int64_t offset;
 
     assert_true(at->placed);
     if (at->pool != NO_POOL) {
-        const int32_t slot = entry >= 0 ? compiled->flow.slots[entry * compiled->flow.pools + at->pool] : -1;
-
+        slot = entry >= 0 ? compiled->flow.slots[entry * compiled->flow.pools + at->pool] : -1;
         if (slot < 0)
             fail_msg("%s has no slot at entry %lld", compiled->program.values[value].name, (long long)entry);
-        offset += slot * at->stride;
     }
+    offset = memory_plan_offset(&compiled->plan, value, slot);
     assert_int_equal(offset % PLAN_ALIGNMENT, 0);
     *count = (value_bytes(&compiled->program.values[value]) + PLAN_ALIGNMENT - 1) / PLAN_ALIGNMENT;
     assert_true(offset / PLAN_ALIGNMENT + *count <= machine->count);

@@ -140,9 +140,11 @@ static void the_memory_plan_of_two_microbatches_is_the_committed_one(void **stat
     for (int64_t i = 0; i < program.value_count; i++) {
         const struct placement *at = &planned.plan.placements[i];
 
-        text_add(&text, "%s: %s + %lld, %lld bytes, stride %lld\n", program.values[i].name,
-                 plan_region_name(at->region), (long long)at->offset, (long long)value_bytes(&program.values[i]),
-                 (long long)at->stride);
+        text_add(&text, "%s: %s + %lld, %lld bytes", program.values[i].name, plan_region_name(at->region),
+                 (long long)at->offset, (long long)value_bytes(&program.values[i]));
+        for (int32_t k = 0; at->pool != NO_POOL && k < planned.flow.group_slots[planned.flow.group[at->pool]]; k++)
+            text_add(&text, "%s %lld", k == 0 ? ", slots at" : "", (long long)at->steps[k]);
+        text_add(&text, "\n");
     }
     golden_compare("mlp_plan", &text);
     planned_free(&planned);

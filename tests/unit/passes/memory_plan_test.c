@@ -139,7 +139,7 @@ static int32_t slots_of(const struct flow *flow, const struct placement *at)
 
 static int64_t start_of(const struct memory_plan *plan, const struct placement *at, int32_t slot)
 {
-    return plan->region_offset[at->region] + at->offset + slot * at->stride;
+    return plan->region_offset[at->region] + at->offset + (at->pool != NO_POOL ? at->steps[slot] : 0);
 }
 
 /* A slot of a group that pools share has one microbatch of one pool at a time. */
@@ -162,9 +162,11 @@ static void check_persistent(const struct program *program, const struct flow *f
             continue;
         assert_true(at_a->placed);
         assert_int_equal(at_a->offset % PLAN_ALIGNMENT, 0);
-        assert_int_equal(at_a->stride % PLAN_ALIGNMENT, 0);
-        assert_true(at_a->offset + (slots_of(flow, at_a) - 1) * at_a->stride + bytes_a <=
-                    plan->region_bytes[at_a->region]);
+        for (int32_t slot = 0; slot < slots_of(flow, at_a); slot++) {
+            assert_int_equal(start_of(plan, at_a, slot) % PLAN_ALIGNMENT, 0);
+            assert_true(start_of(plan, at_a, slot) + bytes_a <=
+                        plan->region_offset[at_a->region] + plan->region_bytes[at_a->region]);
+        }
         assert_int_equal((at_a->region == REGION_INPUTS && at_a->pool != NO_POOL) || at_a->region == REGION_FLIGHT,
                          at_a->pool != NO_POOL);
         for (int32_t b = 0; b <= a; b++) {
@@ -271,6 +273,66 @@ static void so_it_is_where_several_microbatches_are_in_flight(void **state)
         check_persistent(&compiled.program, &compiled.flow, &compiled.plan);
         compiled_free(&compiled);
     }
+}
+
+/* Buffers follow each other, none is larger than `largest`, and each value lies in one of them in all its slots. */
+static void check_buffers(const struct compiled *compiled, int64_t largest)
+{
+    const struct memory_plan *plan = &compiled->plan;
+    int64_t end = 0;
+
+    for (int64_t i = 0; i < plan->buffer_count; i++) {
+        assert_int_equal(plan->buffers[i].offset, end);
+        assert_in_range(plan->buffers[i].bytes, 1, largest);
+        end += plan->buffers[i].bytes;
+    }
+    assert_int_equal(end, plan->total_bytes);
+    for (int32_t value = 0; value < compiled->program.value_count; value++) {
+        const struct placement *at = &plan->placements[value];
+
+        for (int32_t slot = 0; at->placed && slot < slots_of(&compiled->flow, at); slot++) {
+            const int64_t start = start_of(plan, at, slot);
+            const struct plan_range *buffer = plan->buffers;
+
+            while (buffer->offset + buffer->bytes <= start)
+                buffer++;
+            if (start + value_bytes(&compiled->program.values[value]) > buffer->offset + buffer->bytes)
+                fail_msg("%s in slot %d crosses a border of buffers", compiled->program.values[value].name, slot);
+        }
+    }
+}
+
+static void with_a_largest_allocation_no_value_crosses_a_border_of_buffers(void **state)
+{
+    static const enum pipeline_kind schedules[] = {PIPELINE_ONE_F_ONE_B, PIPELINE_GPIPE, PIPELINE_INTERLEAVED,
+                                                   PIPELINE_ZERO_BUBBLE};
+
+    (void)state;
+    for (size_t s = 0; s < sizeof schedules / sizeof schedules[0]; s++)
+        for (int64_t part = 1; part <= 16; part *= 2) {
+            struct compile_request request = demo(RECOMPUTE_NONE);
+            struct compiled whole, compiled;
+            struct error error;
+
+            request.micro_batch = 1;
+            request.schedule = schedules[s];
+            request.chunks = schedules[s] == PIPELINE_INTERLEAVED ? 2 : 1;
+            assert_int_equal(compile_step(&request, &whole, &error), STATUS_OK);
+            assert_int_equal(whole.plan.buffer_count, 1);
+            request.largest_allocation = whole.plan.total_bytes / part;
+            if (compile_step(&request, &compiled, &error) != STATUS_OK)
+                fail_msg("%s", error.message);
+            if (part == 1)
+                assert_memory_equal(compiled.plan.region_offset, whole.plan.region_offset,
+                                    sizeof whole.plan.region_offset);
+            assert_in_range(compiled.plan.buffer_count, part, 2 * part + REGIONS);
+            if (compiled.flow.serial)
+                check_activations(&compiled.program, &compiled.plan);
+            check_persistent(&compiled.program, &compiled.flow, &compiled.plan);
+            check_buffers(&compiled, request.largest_allocation);
+            compiled_free(&compiled);
+            compiled_free(&whole);
+        }
 }
 
 static void constants_keep_their_type_and_lie_in_a_region_of_their_own(void **state)
@@ -481,6 +543,7 @@ int main(void)
         cmocka_unit_test(values_that_are_alive_together_share_no_byte),
         cmocka_unit_test(so_it_is_for_a_whole_model_with_every_section),
         cmocka_unit_test(so_it_is_where_several_microbatches_are_in_flight),
+        cmocka_unit_test(with_a_largest_allocation_no_value_crosses_a_border_of_buffers),
         cmocka_unit_test(constants_keep_their_type_and_lie_in_a_region_of_their_own),
         cmocka_unit_test(each_recompute_mode_needs_less_memory),
         cmocka_unit_test(the_bytes_are_those_of_a_count_by_hand),

@@ -14,8 +14,8 @@ int planned_make(const struct program *program, int32_t microbatches, int64_t wo
     if (status == STATUS_OK)
         status = flow_make(program, &shape, planned->pipeline.ranks, &planned->flow, error);
     if (status == STATUS_OK)
-        status =
-            memory_plan_make(program, &planned->flow, microbatches, workspace_bytes, internal, &planned->plan, error);
+        status = memory_plan_make(program, &planned->flow, microbatches, workspace_bytes, internal, 0, &planned->plan,
+                                  error);
     if (status != STATUS_OK)
         planned_free(planned);
     return status;

@@ -7,9 +7,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "runtime/device_compile.h"
 
 #define STEPS  5
 #define LOSSES (STEPS * TINY_BATCH)
@@ -143,6 +146,64 @@ static void a_device_out_of_memory_is_a_sentence_and_nothing_is_left_open(void *
     device_close(device);
 }
 
+/* The plan of `request` on fakegpu, whose largest allocation is a quarter of the arena; then its losses. */
+static void train_in_quarters(const struct compile_request *request, double *losses)
+{
+    struct device *device = tiny_device("fakegpu", NULL, NULL);
+    struct compiled compiled;
+    struct error error;
+    char quarter[24];
+
+    tiny_ok_(device_compile(device, request, &compiled, &error), &error);
+    assert_int_equal(compiled.plan.buffer_count, 1);
+    snprintf(quarter, sizeof quarter, "%lld", (long long)compiled.plan.total_bytes / 4);
+    compiled_free(&compiled);
+    device_close(device);
+    setenv("FAKEGPU_LARGEST", quarter, 1);
+    device = tiny_device("fakegpu", NULL, NULL);
+    tiny_ok_(device_compile(device, request, &compiled, &error), &error);
+    assert_in_range(compiled.plan.buffer_count, 4, REGIONS);
+    compiled_free(&compiled);
+    device_close(device);
+    train("fakegpu", NULL, NULL, request, losses);
+    unsetenv("FAKEGPU_LARGEST");
+}
+
+static void a_device_that_gives_a_quarter_of_the_arena_at_once_gives_the_losses_of_cpu(void **state)
+{
+    (void)state;
+    for (int model = 0; model < 2; model++)
+        for (int split = 0; split < 2; split++) {
+            struct compile_request request = model == 0 ? tiny_request() : tiny_llama_request();
+            double wanted[LOSSES], found[LOSSES];
+
+            request.model.n_layer = 12; /* what the CPU's kernels want as workspace is no quarter of a smaller one */
+            request.micro_batch = 1;
+            request.schedule = split ? PIPELINE_ZERO_BUBBLE : PIPELINE_ONE_F_ONE_B;
+            train("cpu", NULL, NULL, &request, wanted);
+            train_in_quarters(&request, found);
+            assert_memory_equal(found, wanted, sizeof wanted);
+        }
+}
+
+static void a_value_that_no_allocation_holds_is_a_sentence(void **state)
+{
+    struct compile_request request = tiny_request();
+    struct executor *executor = NULL;
+    struct compiled compiled;
+    struct device *device;
+    struct error error;
+
+    (void)state;
+    request.model.vocab_size = 4000; /* stored as 4032 rows of 64 bytes */
+    setenv("FAKEGPU_LARGEST", "250000", 1);
+    device = tiny_device("fakegpu", NULL, NULL);
+    assert_int_equal(tiny_create(device, &request, &compiled, &executor, &error), STATUS_MEMORY);
+    assert_string_equal(error.message, "wte.weight has 258048 bytes, one allocation of the device at most 249856");
+    device_close(device);
+    unsetenv("FAKEGPU_LARGEST");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +211,8 @@ int main(void)
         cmocka_unit_test(fakegraph_gives_the_losses_of_cpu),
         cmocka_unit_test(every_schedule_gives_the_losses_of_microbatches_one_after_the_other),
         cmocka_unit_test(cpu_ref_gives_the_losses_of_cpu),
+        cmocka_unit_test(a_device_that_gives_a_quarter_of_the_arena_at_once_gives_the_losses_of_cpu),
+        cmocka_unit_test(a_value_that_no_allocation_holds_is_a_sentence),
         cmocka_unit_test(a_device_out_of_memory_is_a_sentence_and_nothing_is_left_open),
     };
 

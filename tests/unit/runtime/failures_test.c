@@ -133,10 +133,12 @@ static void a_section_that_needs_more_than_was_planned_is_refused(void **state)
     tiny_ok_(device_compile(planned, &request, &compiled, &error), &error);
     for (int64_t s = 0; s < compiled.program.section_count; s++) {
         const struct section *section = &compiled.program.sections[s];
+        struct buffer buffer = {.address = 1 << 20};
+        const struct arena arena = {.ranges = compiled.plan.buffers, .buffers = &buffer, .count = 1};
 
-        tiny_ok_(prepared_section_create(planned, &compiled, section, 1 << 20, &prepared, &error), &error);
+        tiny_ok_(prepared_section_create(planned, &compiled, section, &arena, &prepared, &error), &error);
         prepared_section_destroy(&prepared);
-        assert_int_equal(prepared_section_create(larger, &compiled, section, 1 << 20, &prepared, &error),
+        assert_int_equal(prepared_section_create(larger, &compiled, section, &arena, &prepared, &error),
                          STATUS_BACKEND);
         assert_non_null(strstr(error.message, ", built again, needs "));
         assert_non_null(strstr(error.message, "fakegraph: section "));

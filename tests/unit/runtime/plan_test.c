@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "base/checked.h"
-#include "model/family.h"
 #include "program/op_table.h"
 #include "runtime/constants.h"
 #include "runtime/device_compile.h"
@@ -50,24 +49,6 @@ static void count(const struct compile_request *request, const char *what)
     tiny_close(&tiny);
 }
 
-static struct compile_request llama_request(void)
-{
-    struct compile_request request = tiny_request();
-
-    request.model = (struct model_config){.family = &family_llama,
-                                          .n_layer = 3,
-                                          .n_embd = 16,
-                                          .n_head = 4,
-                                          .n_kv_head = 2,
-                                          .n_inner = 24,
-                                          .n_positions = TINY_SEQUENCE,
-                                          .vocab_size = TINY_VOCABULARY,
-                                          .layer_norm_epsilon = 1e-5,
-                                          .initializer_range = 0.2,
-                                          .rope_theta = 10000};
-    return request;
-}
-
 static void a_device_holds_the_bytes_that_are_planned_in_every_recompute_mode(void **state)
 {
     static const uint32_t types[] = {LLMRUN_F32, LLMRUN_BF16};
@@ -75,7 +56,7 @@ static void a_device_holds_the_bytes_that_are_planned_in_every_recompute_mode(vo
     (void)state;
     for (int t = 0; t < 2; t++)
         for (int mode = RECOMPUTE_NONE; mode <= RECOMPUTE_FULL; mode++) {
-            struct compile_request gpt2 = tiny_request(), llama = llama_request();
+            struct compile_request gpt2 = tiny_request(), llama = tiny_llama_request();
 
             gpt2.recompute = llama.recompute = (enum recompute)mode;
             gpt2.compute_dtype = llama.compute_dtype = types[t];
@@ -127,6 +108,8 @@ static void an_operand_without_a_place_is_a_bug_and_no_address(void **state)
     struct device *device = tiny_device("counting", NULL, NULL);
     struct prepared_section prepared;
     const struct section *forward = NULL;
+    struct buffer buffer = {.address = 1 << 20};
+    struct arena arena = {.buffers = &buffer, .count = 1};
     struct compiled compiled;
     struct error error;
     int32_t value;
@@ -137,9 +120,10 @@ static void an_operand_without_a_place_is_a_bug_and_no_address(void **state)
         if (compiled.program.sections[s].kind == SECTION_FORWARD && compiled.program.sections[s].layer == 0)
             forward = &compiled.program.sections[s];
     assert_non_null(forward);
+    arena.ranges = compiled.plan.buffers;
     value = program_find(&compiled.program, "gelu");
     compiled.plan.placements[value].placed = false;
-    assert_int_equal(prepared_section_create(device, &compiled, forward, 1 << 20, &prepared, &error), STATUS_BUG);
+    assert_int_equal(prepared_section_create(device, &compiled, forward, &arena, &prepared, &error), STATUS_BUG);
     assert_string_equal(error.message, "gelu: its operand gelu has no place in the memory plan");
     compiled_free(&compiled);
     device_close(device);

@@ -44,6 +44,24 @@ struct compile_request tiny_request(void)
     };
 }
 
+struct compile_request tiny_llama_request(void)
+{
+    struct compile_request request = tiny_request();
+
+    request.model = (struct model_config){.family = &family_llama,
+                                          .n_layer = 3,
+                                          .n_embd = 16,
+                                          .n_head = 4,
+                                          .n_kv_head = 2,
+                                          .n_inner = 24,
+                                          .n_positions = TINY_SEQUENCE,
+                                          .vocab_size = TINY_VOCABULARY,
+                                          .layer_norm_epsilon = 1e-5,
+                                          .initializer_range = 0.2,
+                                          .rope_theta = 10000};
+    return request;
+}
+
 void tiny_ok_(int status, const struct error *error)
 {
     if (status != STATUS_OK)

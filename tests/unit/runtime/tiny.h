@@ -22,6 +22,9 @@ struct tiny {
 /* 2 layers, 16 wide, 2 heads, microbatches of 2 sequences, fp32, exact; train, evaluate and generate. */
 struct compile_request tiny_request(void);
 
+/* The same of a LLaMA of 3 layers, 4 heads and 2 of keys and values. */
+struct compile_request tiny_llama_request(void);
+
 /* Opens device 0 of `backend` with 2 threads and one more option (NULL: none). Fails the test when it cannot. */
 struct device *tiny_device(const char *backend, const char *key, const char *value);
 
