@@ -121,6 +121,7 @@ bool op_form_make(const struct op_info *info, uint32_t compute, bool whole, uint
         .operand_count = op_operand_count(info),
         .attributes = form->attributes,
         .operands = form->operands,
+        .operand_stride = sizeof form->operands[0],
     };
     return true;
 }

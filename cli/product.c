@@ -182,7 +182,8 @@ static int prepare(struct product_run *run, enum product_order order, struct err
                            .version = forms[kind].version,
                            .flags = LLMRUN_OP_DETERMINISTIC | (order == PRODUCT_EXACT ? LLMRUN_OP_EXACT : 0),
                            .operand_count = forms[kind].operand_count,
-                           .operands = tensors};
+                           .operands = tensors,
+                           .operand_stride = sizeof tensors[0]};
 
     for (int i = LEFT; i <= RESULT; i++)
         tensors[forms[kind].at[i]] = tensor_of(run, i);

@@ -1,9 +1,7 @@
 /* The smallest backend: one device of host memory that can hold and copy data and computes nothing. Copy this folder to
  * begin a backend of your own; README.md says in which order to fill it. */
 #define _POSIX_C_SOURCE 200112L
-#include <llmrun/backend.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <llmrun/plugin.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,21 +27,6 @@ struct llmrun_event {
     int64_t recorded_ns; /* 0: never */
 };
 
-/* Fills *error and returns `code`, so that a failing call can end with `return fail(...)`. */
-static int32_t fail(struct llmrun_error *error, int32_t code, const char *format, ...)
-{
-    va_list arguments;
-
-    if (error == NULL)
-        return code;
-    error->code = code;
-    error->vendor_code = 0;
-    va_start(arguments, format);
-    vsnprintf(error->message, sizeof(error->message), format, arguments);
-    va_end(arguments);
-    return code;
-}
-
 /* ---- devices -- */
 
 static int32_t device_count(int32_t *count, struct llmrun_error *error)
@@ -55,29 +38,27 @@ static int32_t device_count(int32_t *count, struct llmrun_error *error)
 static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
 {
     struct llmrun_device_info found;
-    uint32_t size = info->size < sizeof(found) ? info->size : (uint32_t)sizeof(found);
 
     if (index != 0)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d; null has device 0 alone", (int)index);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d; null has device 0 alone", (int)index);
     memset(&found, 0, sizeof(found));
-    found.size = size;
     found.streams = 1;
     found.alignment = ALIGNMENT;
     strcpy(found.name, "null");
     strcpy(found.architecture, "null");
     strcpy(found.domain, "host");
-    memcpy(info, &found, size);
+    llmrun_write(info, &found, sizeof(found));
     return LLMRUN_OK;
 }
 
-static int32_t device_open(int32_t index, const struct llmrun_option *options, int32_t option_count,
-                           struct llmrun_device **device, struct llmrun_error *error)
+static int32_t device_open(int32_t index, const struct llmrun_options *options, struct llmrun_device **device,
+                           struct llmrun_error *error)
 {
     if (index != 0)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d; null has device 0 alone", (int)index);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d; null has device 0 alone", (int)index);
     *device = (struct llmrun_device *)calloc(1, sizeof(**device));
     if (*device == NULL)
-        return fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a device");
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a device");
     return LLMRUN_OK;
 }
 
@@ -96,9 +77,9 @@ static int32_t device_synchronize(struct llmrun_device *device, struct llmrun_er
 static int32_t host_alloc(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error)
 {
     if (bytes <= 0)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %lld bytes was asked for", (long long)bytes);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %lld bytes was asked for", (long long)bytes);
     if (posix_memalign(memory, ALIGNMENT, (size_t)bytes) != 0)
-        return fail(error, LLMRUN_ERROR_MEMORY, "there are no %lld bytes of memory", (long long)bytes);
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "there are no %lld bytes of memory", (long long)bytes);
     return LLMRUN_OK;
 }
 
@@ -114,7 +95,7 @@ static int32_t memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t
     int32_t code;
 
     if (kind != LLMRUN_MEMORY_DEVICE)
-        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "memory kind %u is not offered", (unsigned)kind);
+        return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "memory kind %u is not offered", (unsigned)kind);
     code = host_alloc(device, bytes, &memory, error);
     if (code == LLMRUN_OK)
         *address = (uint64_t)(uintptr_t)memory;
@@ -132,10 +113,10 @@ static int32_t stream_create(struct llmrun_device *device, uint32_t kind, struct
                              struct llmrun_error *error)
 {
     if (kind < LLMRUN_STREAM_COMPUTE || kind > LLMRUN_STREAM_COMMUNICATION)
-        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "stream kind %u is unknown", (unsigned)kind);
+        return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "stream kind %u is unknown", (unsigned)kind);
     *stream = (struct llmrun_stream *)calloc(1, sizeof(**stream));
     if (*stream == NULL)
-        return fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a stream");
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a stream");
     (*stream)->device = device;
     return LLMRUN_OK;
 }
@@ -149,8 +130,10 @@ static int32_t copy(struct llmrun_stream *stream, const struct llmrun_copy *copy
 {
     int64_t row;
 
+    if (llmrun_check_size(copy, LLMRUN_COPY_MIN, "a copy", error) != LLMRUN_OK)
+        return LLMRUN_ERROR_ARGUMENT;
     if (copy->direction < LLMRUN_COPY_HOST_TO_DEVICE || copy->direction > LLMRUN_COPY_DEVICE_TO_DEVICE)
-        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "copy direction %u is unknown", (unsigned)copy->direction);
+        return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "copy direction %u is unknown", (unsigned)copy->direction);
     for (row = 0; row < copy->rows; row++)
         memcpy((char *)(uintptr_t)copy->to + row * copy->to_pitch,
                (const char *)(uintptr_t)copy->from + row * copy->from_pitch, (size_t)copy->row_bytes);
@@ -164,7 +147,8 @@ static int32_t fill(struct llmrun_stream *stream, uint64_t address, uint32_t pat
     int64_t i;
 
     if (address % 4 != 0 || bytes % 4 != 0)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "a fill of %lld bytes is not one of whole words", (long long)bytes);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "a fill of %lld bytes is not one of whole words",
+                           (long long)bytes);
     for (i = 0; i < bytes / 4; i++)
         words[i] = pattern;
     return LLMRUN_OK;
@@ -176,7 +160,7 @@ static int32_t event_create(struct llmrun_device *device, struct llmrun_event **
 {
     *event = (struct llmrun_event *)calloc(1, sizeof(**event));
     if (*event == NULL)
-        return fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for an event");
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for an event");
     return LLMRUN_OK;
 }
 
@@ -214,7 +198,7 @@ static int32_t event_elapsed(struct llmrun_event *start, struct llmrun_event *en
                              struct llmrun_error *error)
 {
     if (start->recorded_ns == 0 || end->recorded_ns == 0)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "an event that was never recorded has no time");
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "an event that was never recorded has no time");
     *ns = end->recorded_ns - start->recorded_ns;
     return LLMRUN_OK;
 }
@@ -224,6 +208,8 @@ static int32_t event_elapsed(struct llmrun_event *start, struct llmrun_event *en
 static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
                             struct llmrun_error *error)
 {
+    if (llmrun_check_size(answer, LLMRUN_OP_SUPPORT_MIN, "an answer", error) != LLMRUN_OK)
+        return LLMRUN_ERROR_ARGUMENT;
     answer->support = LLMRUN_SUPPORT_NO;
     answer->workspace_bytes = 0;
     snprintf(answer->reason, sizeof(answer->reason), "null computes nothing, op %u neither", (unsigned)op->op);
@@ -233,14 +219,14 @@ static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op
 static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
                               struct llmrun_kernel **kernel, struct llmrun_error *error)
 {
-    return fail(error, LLMRUN_ERROR_UNSUPPORTED, "null computes nothing, op %u neither", (unsigned)op->op);
+    return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "null computes nothing, op %u neither", (unsigned)op->op);
 }
 
 /* No kernel is ever prepared, so the rest of the table is only reached by mistake. */
 static int32_t kernel_launch(struct llmrun_stream *stream, struct llmrun_kernel *kernel, const uint64_t *addresses,
                              uint32_t address_count, uint64_t workspace, struct llmrun_error *error)
 {
-    return fail(error, LLMRUN_ERROR_ARGUMENT, "null prepared no kernel that could be launched");
+    return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "null prepared no kernel that could be launched");
 }
 
 static const char *kernel_name(const struct llmrun_kernel *kernel)
@@ -278,6 +264,7 @@ static const struct llmrun_device_table device_table = {
     event_wait,
     event_elapsed,
     NULL, /* export_native */
+    NULL, /* event_signal */
 };
 
 static const struct llmrun_kernel_table kernel_table = {
@@ -306,9 +293,5 @@ static const struct llmrun_backend backend = {
 
 const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host, struct llmrun_error *error)
 {
-    if (host->abi_major == LLMRUN_ABI_MAJOR && (LLMRUN_ABI_MAJOR > 0 || host->abi_minor == LLMRUN_ABI_MINOR))
-        return &backend;
-    fail(error, LLMRUN_ERROR_VERSION, "null 0.1.0 speaks contract %d.%d, the host %u.%u: build it against its headers",
-         LLMRUN_ABI_MAJOR, LLMRUN_ABI_MINOR, (unsigned)host->abi_major, (unsigned)host->abi_minor);
-    return NULL;
+    return llmrun_check_host(host, "null", error) == LLMRUN_OK ? &backend : NULL;
 }

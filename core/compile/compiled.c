@@ -35,6 +35,7 @@ void compiled_describe(const struct compiled *compiled, const struct op *op, str
     out->attribute_bytes = op_attribute_bytes(info);
     out->operand_count = op_operand_count(info);
     out->operands = tensors;
+    out->operand_stride = sizeof *tensors;
     for (uint32_t i = 0; i < out->operand_count; i++)
         program_tensor(program, operands[i], operands[i] != NO_VALUE ? compiled_alignment(compiled) : 0, &tensors[i]);
 }

@@ -59,7 +59,10 @@ int device_open(const struct backend *backend, int32_t index, const struct llmru
     if (result == STATUS_OK)
         result = facts_describe(backend, index, &device->info, error);
     if (result == STATUS_OK) {
-        code = GUARDED_LONG(backend, device, open, index, options, option_count, &device->handle, &reason);
+        const struct llmrun_options list = {
+            .size = sizeof list, .count = (uint32_t)option_count, .items = options, .stride = sizeof *options};
+
+        code = GUARDED_LONG(backend, device, open, index, &list, &device->handle, &reason);
         result = backend_error(backend, code, &reason, error);
     }
     if (result == STATUS_OK)

@@ -12,6 +12,18 @@ static uint64_t never_0(uint64_t key)
     return key != 0 ? key : 1;
 }
 
+/* Of the first `bytes` bytes of each of `count` items. */
+static uint64_t hash_items(const void *items, uint32_t count, uint32_t stride, size_t bytes)
+{
+    uint64_t chain[2] = {0, 0};
+
+    for (uint32_t i = 0; i < count; i++) {
+        chain[1] = hash_bytes((const char *)items + (size_t)i * stride, bytes);
+        chain[0] = hash_bytes(chain, sizeof chain);
+    }
+    return chain[0];
+}
+
 uint64_t op_key(const struct llmrun_op *op)
 {
     const struct {
@@ -24,7 +36,7 @@ uint64_t op_key(const struct llmrun_op *op)
                op->attribute_bytes,
                op->operand_count,
                hash_array(op->attributes, op->attribute_bytes),
-               hash_array(op->operands, op->operand_count * sizeof *op->operands)};
+               hash_items(op->operands, op->operand_count, op->operand_stride, sizeof *op->operands)};
 
     return never_0(hash_bytes(&parts, sizeof parts));
 }
@@ -32,12 +44,12 @@ uint64_t op_key(const struct llmrun_op *op)
 uint64_t program_key(const struct llmrun_program_desc *desc)
 {
     uint64_t parts[] = {desc->op_count, desc->value_count,
-                        hash_array(desc->values, desc->value_count * sizeof *desc->values),
+                        hash_items(desc->values, desc->value_count, desc->value_stride, sizeof *desc->values),
                         hash_array(desc->kinds, desc->value_count * sizeof *desc->kinds)};
     uint64_t key = hash_bytes(parts, sizeof parts);
 
     for (uint32_t i = 0; i < desc->op_count; i++) {
-        const struct llmrun_program_op *from = &desc->ops[i];
+        const struct llmrun_program_op *from = (const void *)((const char *)desc->ops + (size_t)i * desc->op_stride);
         const struct llmrun_op op = {.op = from->op,
                                      .version = from->version,
                                      .flags = from->flags,

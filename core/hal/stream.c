@@ -183,6 +183,24 @@ int event_finish(const struct event *event, int64_t limit_ns, const struct await
                      device->index, device->backend->name, what, (double)limit_ns * 1e-9);
 }
 
+bool device_signals(const struct device *device)
+{
+    return device->backend->device.event_signal != NULL;
+}
+
+int event_signal(const struct event *event, bool ready, struct error *error)
+{
+    const struct backend *backend = event->device->backend;
+    struct llmrun_error reason = {0};
+    int32_t code;
+
+    if (!device_signals(event->device))
+        return error_set(error, STATUS_BUG, "%s has no event_signal", backend->name);
+    code = GUARDED(backend, device, event_signal, event->handle, ready ? LLMRUN_EVENT_READY : LLMRUN_EVENT_NOT_READY,
+                   &reason);
+    return backend_error(backend, code, &reason, error);
+}
+
 int event_elapsed(const struct event *start, const struct event *end, int64_t *ns, struct error *error)
 {
     const struct backend *backend = start->device->backend;

@@ -36,6 +36,12 @@ int event_wait(const struct event *event, int64_t timeout_ns, bool *ready, struc
 /* Waits until the event is ready. After `limit_ns` the device counts as hung and is lost: STATUS_BACKEND says that it
  * "did not finish `awaited`". Abandoned, it says that "`awaited` was abandoned", and the device is not lost. */
 int event_finish(const struct event *event, int64_t limit_ns, const struct awaited *awaited, struct error *error);
+/* Whether the host can reach points of events: without it event_signal is STATUS_BUG. */
+bool device_signals(const struct device *device);
+/* Arms an event that is ready, so that streams that wait for it from now on wait until it is signalled `ready`. An
+ * armed event is not recorded; destroying it completes it, which comes before streams that wait for it are destroyed.
+ */
+int event_signal(const struct event *event, bool ready, struct error *error);
 /* Nanoseconds between two events that are ready, 0 or more. */
 int event_elapsed(const struct event *start, const struct event *end, int64_t *ns, struct error *error);
 

@@ -23,9 +23,10 @@ int abi_check(struct abi_version host, uint32_t oldest_minor, struct abi_version
                          plugin.major > host.major ? "update llmrun" : "update the plugin");
     if (plugin.minor < oldest_minor)
         return error_set(error, STATUS_BACKEND,
-                         "is made for plugin contract %u.%u, this llmrun drives %u.%u and newer: update the plugin",
-                         plugin.major, plugin.minor, host.major, oldest_minor);
-    if (host.major == 0 && plugin.minor > host.minor)
+                         "is made for plugin contract %u.%u, this llmrun speaks %u.%u and drives %u.%u and newer: "
+                         "update the plugin",
+                         plugin.major, plugin.minor, host.major, host.minor, host.major, oldest_minor);
+    if (plugin.minor > host.minor)
         return error_set(error, STATUS_BACKEND,
                          "is made for plugin contract %u.%u, this llmrun speaks %u.%u: update llmrun", plugin.major,
                          plugin.minor, host.major, host.minor);

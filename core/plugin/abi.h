@@ -18,8 +18,8 @@ struct abi_version abi_host(void);
 uint32_t abi_host_oldest_minor(void);
 
 /* Does a plugin of version `plugin` work with a host of version `host` that drives minor versions from `oldest_minor`
- * on? Within major 0 a newer minor may break, so the host refuses it; from major 1 on the plugin decides about a newer
- * minor itself, when it is entered. STATUS_BACKEND with a sentence that says what to update. */
+ * on? A plugin may need all that its version has, so one of a newer minor version does not. STATUS_BACKEND with a
+ * sentence that says what to update. */
 int abi_check(struct abi_version host, uint32_t oldest_minor, struct abi_version plugin, struct error *error);
 
 /* LLMRUN_ISA_* of this processor and operating system. */

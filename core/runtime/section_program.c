@@ -99,6 +99,8 @@ static int build(struct device *device, const struct compiled *compiled, const s
     desc.values = description->values;
     desc.kinds = description->kinds;
     desc.value_count = description->value_count;
+    desc.op_stride = sizeof *description->ops;
+    desc.value_stride = sizeof *description->values;
     desc.name = section_kind_name(section->kind);
     return device_program_create(device, &desc, program, error);
 }

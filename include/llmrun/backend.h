@@ -20,7 +20,10 @@
  * - An address is a number that only the plugin interprets; address + n with n below the allocation's size is an
  *   address in the same allocation. 0 is never an address. The host never reads or writes device memory itself.
  *
- * Failures of enqueued work appear in the next event recorded on that stream, and in every later one. */
+ * Failures of enqueued work appear in the next event recorded on that stream, and in every later one.
+ *
+ * Behind an entry stands, after "as", what does it in CUDA's driver API, in HIP and in Level Zero; "-" where there is
+ * no such call. */
 #ifndef LLMRUN_BACKEND_H
 #define LLMRUN_BACKEND_H
 
@@ -57,6 +60,7 @@ struct llmrun_device_info {
     uint32_t reserved;                /* 0 */
     int64_t largest_allocation_bytes; /* that one memory_alloc can give, 0: as large as the memory */
 };
+#define LLMRUN_DEVICE_INFO_MIN LLMRUN_THROUGH(struct llmrun_device_info, reserved)
 
 #define LLMRUN_MEMORY_DEVICE 1 /* fast memory of the device */
 #define LLMRUN_MEMORY_SHARED 2 /* one address for host and device; optional */
@@ -77,6 +81,7 @@ struct llmrun_copy {
     int64_t to_pitch; /* bytes from one row to the next */
     int64_t from_pitch;
 };
+#define LLMRUN_COPY_MIN LLMRUN_THROUGH(struct llmrun_copy, from_pitch)
 
 #define LLMRUN_STREAM_COMPUTE       1
 #define LLMRUN_STREAM_COPY          2
@@ -95,54 +100,80 @@ struct llmrun_native {
     int64_t offset;
     uint64_t device;
 };
+#define LLMRUN_NATIVE_MIN LLMRUN_THROUGH(struct llmrun_native, device)
 
 struct llmrun_device_table {
     uint32_t size;
     uint32_t reserved;
-    /* Number of devices; 0 is no error. */
+    /* Number of devices; 0 is no error. As cuDeviceGetCount, hipGetDeviceCount, zeDeviceGet. */
     int32_t (*count)(int32_t *count, struct llmrun_error *error);
-    /* Fills at most info->size bytes, which the caller sets. Does not open the device. */
+    /* Fills at most info->size bytes, which the caller sets. Does not open the device. As cuDeviceGetAttribute,
+     * hipGetDeviceProperties, zeDeviceGetProperties. */
     int32_t (*info)(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error);
-    /* Unknown option keys are ignored; a known key with a bad value is LLMRUN_ERROR_ARGUMENT. */
-    int32_t (*open)(int32_t index, const struct llmrun_option *options, int32_t option_count,
-                    struct llmrun_device **device, struct llmrun_error *error);
+    /* Unknown option keys are ignored; a known key with a bad value is LLMRUN_ERROR_ARGUMENT. As
+     * cuDevicePrimaryCtxRetain, hipSetDevice, zeContextCreate. */
+    int32_t (*open)(int32_t index, const struct llmrun_options *options, struct llmrun_device **device,
+                    struct llmrun_error *error);
+    /* As cuDevicePrimaryCtxRelease, -, zeContextDestroy. */
     void (*close)(struct llmrun_device *device);
-    /* Waits until all work of the device has ended; returns the first failure. */
+    /* Waits until all work of the device has ended; returns the first failure. As cuCtxSynchronize,
+     * hipDeviceSynchronize, zeCommandListHostSynchronize of each list. */
     int32_t (*synchronize)(struct llmrun_device *device, struct llmrun_error *error);
 
-    /* Contents are undefined. May block. `bytes` > 0. */
+    /* Contents are undefined. May block. `bytes` > 0. As cuMemAlloc, hipMalloc, zeMemAllocDevice. */
     int32_t (*memory_alloc)(struct llmrun_device *device, uint32_t kind, int64_t bytes, uint64_t *address,
                             struct llmrun_error *error);
+    /* As cuMemFree, hipFree, zeMemFree. */
     void (*memory_free)(struct llmrun_device *device, uint64_t address);
-    /* Host memory that the device can copy from and to while the host goes on; aligned to 8 bytes or more. */
+    /* Host memory that the device can copy from and to while the host goes on; aligned to 8 bytes or more. As
+     * cuMemHostAlloc, hipHostMalloc, zeMemAllocHost. */
     int32_t (*host_alloc)(struct llmrun_device *device, int64_t bytes, void **memory, struct llmrun_error *error);
+    /* As cuMemFreeHost, hipHostFree, zeMemFree. */
     void (*host_free)(struct llmrun_device *device, void *memory);
 
+    /* As cuStreamCreate, hipStreamCreate, zeCommandListCreateImmediate. */
     int32_t (*stream_create)(struct llmrun_device *device, uint32_t kind, struct llmrun_stream **stream,
                              struct llmrun_error *error);
+    /* As cuStreamDestroy, hipStreamDestroy, zeCommandListDestroy. */
     void (*stream_destroy)(struct llmrun_stream *stream);
+    /* As cuMemcpy2DAsync, hipMemcpy2DAsync, zeCommandListAppendMemoryCopyRegion. */
     int32_t (*copy)(struct llmrun_stream *stream, const struct llmrun_copy *copy, struct llmrun_error *error);
-    /* Writes the 32-bit pattern; address and bytes are multiples of 4. */
+    /* Writes the 32-bit pattern; address and bytes are multiples of 4. As cuMemsetD32Async, hipMemsetD32Async,
+     * zeCommandListAppendMemoryFill. */
     int32_t (*fill)(struct llmrun_stream *stream, uint64_t address, uint32_t pattern, int64_t bytes,
                     struct llmrun_error *error);
 
-    /* An event that was never recorded counts as ready. Recording again replaces the point. */
+    /* An event that was never recorded counts as ready. As cuEventCreate, hipEventCreate, zeEventCreate. */
     int32_t (*event_create)(struct llmrun_device *device, struct llmrun_event **event, struct llmrun_error *error);
+    /* As cuEventDestroy, hipEventDestroy, zeEventDestroy. */
     void (*event_destroy)(struct llmrun_event *event);
+    /* Recording again replaces the point. As cuEventRecord, hipEventRecord, zeCommandListAppendSignalEvent. */
     int32_t (*event_record)(struct llmrun_stream *stream, struct llmrun_event *event, struct llmrun_error *error);
-    /* Work enqueued on `stream` from now on starts after the event's point. */
+    /* Work enqueued on `stream` from now on starts after the event's point. As cuStreamWaitEvent, hipStreamWaitEvent,
+     * zeCommandListAppendWaitOnEvents. */
     int32_t (*stream_wait)(struct llmrun_stream *stream, struct llmrun_event *event, struct llmrun_error *error);
-    /* *state is NOT_READY or READY; a failure of the work before the event is returned as the code. */
+    /* *state is NOT_READY or READY; a failure of the work before the event is returned as the code. As
+     * cuEventQuery, hipEventQuery, zeEventQueryStatus. */
     int32_t (*event_query)(struct llmrun_event *event, uint32_t *state, struct llmrun_error *error);
-    /* Blocks; LLMRUN_ERROR_TIMEOUT after timeout_ns, never with timeout_ns < 0. The host asks in parts of a second. */
+    /* Blocks; LLMRUN_ERROR_TIMEOUT after timeout_ns, never with timeout_ns < 0. The host asks in parts of a second.
+     * As cuEventSynchronize and hipEventSynchronize, which know no time limit, zeEventHostSynchronize. */
     int32_t (*event_wait)(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error);
-    /* Nanoseconds on the device between two events that are ready, 0 or more. */
+    /* Nanoseconds on the device between two events that are ready, 0 or more. As cuEventElapsedTime,
+     * hipEventElapsedTime, zeEventQueryKernelTimestamp of both. */
     int32_t (*event_elapsed)(struct llmrun_event *start, struct llmrun_event *end, int64_t *ns,
                              struct llmrun_error *error);
 
-    /* Optional. The native handles behind a stream and an address; they stay the plugin's. */
+    /* Optional. The native handles behind a stream and an address; they stay the plugin's: a
+     * CUstream, a hipStream_t, a ze_command_list_handle_t. */
     int32_t (*export_native)(struct llmrun_stream *stream, uint64_t address, struct llmrun_native *native,
                              struct llmrun_error *error);
+
+    /* Optional. Makes streams wait for what the host does: NOT_READY arms an event that is ready, so that it is not
+     * until READY completes it. LLMRUN_ERROR_ARGUMENT: it is not ready, or was not armed. An armed event is not
+     * recorded; destroying it completes it. Any thread; not in a capture. As cuStreamWaitValue32 and
+     * hipStreamWaitValue32 in stream_wait, on host memory that is written here; zeEventHostReset and zeEventHostSignal.
+     */
+    int32_t (*event_signal)(struct llmrun_event *event, uint32_t state, struct llmrun_error *error);
 };
 
 /* Ops, one at a time. */
@@ -164,7 +195,10 @@ struct llmrun_op {
     uint32_t operand_count;
     const void *attributes; /* struct llmrun_<op>_attributes */
     const struct llmrun_tensor *operands;
+    uint32_t operand_stride; /* bytes from one operand to the next */
+    uint32_t reserved;       /* 0 */
 };
+#define LLMRUN_OP_MIN LLMRUN_THROUGH(struct llmrun_op, operand_stride)
 
 #define LLMRUN_SUPPORT_NO       0
 #define LLMRUN_SUPPORT_NATIVE   1
@@ -176,6 +210,7 @@ struct llmrun_op_support {
     int64_t workspace_bytes; /* scratch that a launch needs, exact */
     char reason[256];        /* why not, or how emulated */
 };
+#define LLMRUN_OP_SUPPORT_MIN LLMRUN_THROUGH(struct llmrun_op_support, reason)
 
 #define LLMRUN_MAX_OPERANDS 24
 
@@ -187,14 +222,17 @@ struct llmrun_kernel_table {
     int32_t (*query)(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
                      struct llmrun_error *error);
     /* Chooses the algorithm within `max_workspace` bytes and sets up whatever needs set-up. The host prepares an equal
-     * description once a device and launches the kernel wherever it occurs, on any of the device's streams. */
+     * description once a device and launches the kernel wherever it occurs, on any of the device's streams. As
+     * cuModuleLoadData with cuModuleGetFunction, hipModuleLoadData with hipModuleGetFunction, zeKernelCreate. */
     int32_t (*prepare)(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
                        struct llmrun_kernel **kernel, struct llmrun_error *error);
-    /* Enqueues it. addresses[i] is operand i, 0 where absent; `workspace` has the bytes that query answered. */
+    /* Enqueues it. addresses[i] is operand i, 0 where absent; `workspace` has the bytes that query answered.
+     * As cuLaunchKernel, hipModuleLaunchKernel, zeCommandListAppendLaunchKernel. */
     int32_t (*launch)(struct llmrun_stream *stream, struct llmrun_kernel *kernel, const uint64_t *addresses,
                       uint32_t address_count, uint64_t workspace, struct llmrun_error *error);
     /* What it runs, for people and profiles, e.g. "matmul f32 avx512 6x64". */
     const char *(*name)(const struct llmrun_kernel *kernel);
+    /* As cuModuleUnload, hipModuleUnload, zeKernelDestroy. */
     void (*destroy)(struct llmrun_kernel *kernel);
 };
 
@@ -206,16 +244,20 @@ struct llmrun_capture_table {
     uint32_t size;
     uint32_t reserved;
     /* Until end, work enqueued on `stream` and on streams joined to it by events is recorded, not run. The streams are
-     * joined back to `stream` by events before end. */
+     * joined back to `stream` by events before end. As cuStreamBeginCapture, hipStreamBeginCapture, -: Level Zero
+     * records into a command list of its own, zeCommandListCreate. */
     int32_t (*begin)(struct llmrun_stream *stream, struct llmrun_error *error);
-    /* On the stream that began. Ends the capture also where it fails. */
+    /* On the stream that began. Ends the capture also where it fails. As cuStreamEndCapture with
+     * cuGraphInstantiate, hipStreamEndCapture with hipGraphInstantiate, zeCommandListClose. */
     int32_t (*end)(struct llmrun_stream *stream, struct llmrun_graph **graph, struct llmrun_error *error);
-    /* Enqueues the recorded work, after earlier replays of the graph, which may still run. */
+    /* Enqueues the recorded work, after earlier replays of the graph, which may still run. As cuGraphLaunch,
+     * hipGraphLaunch, zeCommandQueueExecuteCommandLists. */
     int32_t (*replay)(struct llmrun_stream *stream, struct llmrun_graph *graph, struct llmrun_error *error);
+    /* As cuGraphExecDestroy, hipGraphExecDestroy, zeCommandListDestroy. */
     void (*destroy)(struct llmrun_graph *graph);
 };
 
-/* Optional: whole lists of ops, for devices that compile graphs. */
+/* Optional: whole lists of ops, for devices that compile graphs. None of the three APIs has such calls. */
 
 #define LLMRUN_VALUE_BOUND    1 /* its address comes with every launch */
 #define LLMRUN_VALUE_INTERNAL 2 /* lives in the program's workspace, written before it is read */
@@ -231,6 +273,7 @@ struct llmrun_program_op {
     uint32_t operand_count;
     uint32_t reserved;
 };
+#define LLMRUN_PROGRAM_OP_MIN LLMRUN_THROUGH(struct llmrun_program_op, operand_count) /* of a stride */
 
 struct llmrun_program_desc {
     uint32_t size;
@@ -239,9 +282,12 @@ struct llmrun_program_desc {
     const struct llmrun_tensor *values;
     const uint32_t *kinds; /* LLMRUN_VALUE_BOUND ... of each value */
     uint32_t value_count;
-    uint32_t reserved;
+    uint32_t op_stride; /* bytes from one op to the next, and */
     const char *name;
+    uint32_t value_stride; /* from one value to the next */
+    uint32_t reserved;     /* 0 */
 };
+#define LLMRUN_PROGRAM_DESC_MIN LLMRUN_THROUGH(struct llmrun_program_desc, value_stride)
 
 struct llmrun_program_table {
     uint32_t size;

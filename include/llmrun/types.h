@@ -4,6 +4,9 @@
  * - Every table starts with `uint32_t size`, the bytes of the table as its author compiled it. Tables only grow at the
  *   end. The host copies min(size, its own size) into a zeroed table of its own, so an older plugin's missing entries
  *   are NULL.
+ * - So do other structs that start with `size`. Who reads or fills one of the other side touches min(size, own size)
+ *   bytes and takes what lies beyond as 0. None is smaller than version 0.2 has it, LLMRUN_<name>_MIN behind the
+ * struct. Beside an array of structs stands its stride, the bytes from one to the next: they grow too.
  * - A fallible call returns an int32_t code, LLMRUN_OK or one of the codes below, and on failure fills `error`, which
  *   the caller owns and which may be NULL. Nothing allocated on one side is freed on the other.
  * - A plugin never exits, aborts, installs signal handlers or changes the environment, and is never unloaded.
@@ -21,10 +24,12 @@
 extern "C" {
 #endif
 
-/* While the major version is 0 a minor version may break; from 1.0 on, a plugin works with every host of its major
- * version whose minor version is at least the plugin's floor. */
+/* From 0.2 on a plugin works with every host of its major version whose minor version is at least the plugin's. */
 #define LLMRUN_ABI_MAJOR 0
 #define LLMRUN_ABI_MINOR 2
+
+/* The bytes of a struct from its begin through one of its members. */
+#define LLMRUN_THROUGH(type, member) ((uint32_t)(offsetof(type, member) + sizeof(((type *)0)->member)))
 
 /* Codes. Negative numbers are never used. */
 #define LLMRUN_OK                0
@@ -69,12 +74,23 @@ struct llmrun_tensor {
     int64_t stride[LLMRUN_MAX_RANK]; /* elements between neighbours; unused entries 0 */
     int64_t alignment;               /* the address is a multiple of this many bytes, a power of two */
 };
+#define LLMRUN_TENSOR_MIN LLMRUN_THROUGH(struct llmrun_tensor, alignment) /* of a stride */
 
 /* A named text option for a device or communicator, e.g. {"threads", "2"}. */
 struct llmrun_option {
     const char *key;
     const char *value;
 };
+#define LLMRUN_OPTION_MIN LLMRUN_THROUGH(struct llmrun_option, value) /* of a stride */
+
+struct llmrun_options {
+    uint32_t size;
+    uint32_t count;
+    const struct llmrun_option *items; /* of equal keys the last one counts */
+    uint32_t stride;                   /* bytes from one item to the next */
+    uint32_t reserved;                 /* 0 */
+};
+#define LLMRUN_OPTIONS_MIN LLMRUN_THROUGH(struct llmrun_options, stride)
 
 #define LLMRUN_LOG_ERROR   0
 #define LLMRUN_LOG_WARNING 1
@@ -93,6 +109,7 @@ struct llmrun_host {
     void *(*allocate)(void *context, int64_t bytes, int64_t alignment);
     void (*release)(void *context, void *memory); /* NULL is accepted */
 };
+#define LLMRUN_HOST_MIN LLMRUN_THROUGH(struct llmrun_host, release)
 
 /* The note by which the host knows a plugin before any of its code runs: an ELF note of owner "llmrun" in the section
  * .note.llmrun. The host reads it from the file and refuses what does not fit. */

@@ -20,27 +20,23 @@ static int32_t check_index(int32_t index, struct llmrun_error *error)
 {
     if (index == 0)
         return LLMRUN_OK;
-    return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d; the host is device 0, the only one",
-                        index);
+    return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d; the host is device 0, the only one",
+                       index);
 }
 
 static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
 {
     struct llmrun_device_info found = {.streams = STREAMS, .domain = "host", .alignment = 64};
-    uint32_t size = info->size;
 
     if (check_index(index, error) != LLMRUN_OK)
         return LLMRUN_ERROR_ARGUMENT;
-    if (size > sizeof(found))
-        size = sizeof(found);
-    found.size = size;
     machine_processor_name(found.name, sizeof(found.name));
     strcpy(found.architecture, machine_architecture());
     found.memory_bytes = machine_memory_bytes();
     found.memory_free_bytes = machine_memory_free_bytes();
     found.dtypes = BIT(LLMRUN_F64) | BIT(LLMRUN_F32) | BIT(LLMRUN_BF16) | BIT(LLMRUN_I32) | BIT(LLMRUN_U32);
     found.exact = runtime_kernel_set()->exact;
-    memcpy(info, &found, size);
+    llmrun_write(info, &found, sizeof(found));
     return LLMRUN_OK;
 }
 
@@ -50,8 +46,8 @@ static int32_t parse_threads(const char *value, int *threads, struct llmrun_erro
     long number = strtol(value, &end, 10);
 
     if (end == value || *end != '\0' || number < 0 || number > MOST_THREADS)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "threads is '%s'; it can be 0 (automatic) to %d", value,
-                            MOST_THREADS);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "threads is '%s'; it can be 0 (automatic) to %d", value,
+                           MOST_THREADS);
     if (number > 0)
         *threads = (int)number;
     return LLMRUN_OK;
@@ -66,42 +62,42 @@ int32_t device_parse_isa(const char *value, enum cpu_isa *isa, struct llmrun_err
     for (i = 0; i < CPU_ISAS && strcmp(value, cpu_isa_name((enum cpu_isa)i)) != 0; i++)
         ;
     if (i == CPU_ISAS)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "cpu_isa is '%s'; it can be auto, plain, avx2 or avx512",
-                            value);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "cpu_isa is '%s'; it can be auto, plain, avx2 or avx512",
+                           value);
     if (i > (int)*isa)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "cpu_isa is '%s', which this machine lacks; its best is %s",
-                            value, cpu_isa_name(*isa));
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "cpu_isa is '%s', which this machine lacks; its best is %s",
+                           value, cpu_isa_name(*isa));
     *isa = (enum cpu_isa)i;
     return LLMRUN_OK;
 }
 
-static int32_t device_open(int32_t index, const struct llmrun_option *options, int32_t option_count,
-                           struct llmrun_device **device, struct llmrun_error *error)
+static int32_t device_open(int32_t index, const struct llmrun_options *options, struct llmrun_device **device,
+                           struct llmrun_error *error)
 {
+    const char *text;
     enum cpu_isa isa = cpu_isa_best();
     int threads = machine_default_threads();
     struct llmrun_device *made;
     int32_t code = check_index(index, error);
-    int32_t i;
 
-    for (i = 0; i < option_count && code == LLMRUN_OK; i++) {
-        if (strcmp(options[i].key, "threads") == 0)
-            code = parse_threads(options[i].value, &threads, error);
-        else if (strcmp(options[i].key, "cpu_isa") == 0)
-            code = device_parse_isa(options[i].value, &isa, error);
-    }
+    if (code == LLMRUN_OK)
+        code = llmrun_check_size(options, LLMRUN_OPTIONS_MIN, "a list of options", error);
+    if (code == LLMRUN_OK && (text = llmrun_option_value(options, "threads")) != NULL)
+        code = parse_threads(text, &threads, error);
+    if (code == LLMRUN_OK && (text = llmrun_option_value(options, "cpu_isa")) != NULL)
+        code = device_parse_isa(text, &isa, error);
     if (code != LLMRUN_OK)
         return code;
     made = calloc(1, sizeof(*made));
     if (made == NULL)
-        return runtime_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a device");
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a device");
     made->set = runtime_kernel_set();
     made->isa = isa;
     made->memory_bytes = machine_memory_bytes();
     made->pool = pool_create(threads);
     if (made->pool == NULL) {
         free(made);
-        return runtime_fail(error, LLMRUN_ERROR_MEMORY, "the system gives no %d threads", threads);
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "the system gives no %d threads", threads);
     }
     pthread_mutex_init(&made->pool_lock, NULL);
     pthread_mutex_init(&made->streams_lock, NULL);
@@ -157,4 +153,5 @@ const struct llmrun_device_table runtime_device_table = {
     .event_wait = event_wait,
     .event_elapsed = event_elapsed,
     .export_native = stream_export,
+    .event_signal = event_signal,
 };

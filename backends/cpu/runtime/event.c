@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "runtime/clock.h"
@@ -11,6 +12,7 @@ struct llmrun_event {
     uint64_t recorded; /* points made so far */
     uint64_t reached;  /* points reached, in order */
     int users;         /* enqueued commands that name this event */
+    uint64_t armed;    /* the point that the host reaches, 0: none */
     int64_t time_ns;   /* of the last point reached, CLOCK_MONOTONIC */
     struct llmrun_error failure;
 };
@@ -22,7 +24,7 @@ int32_t event_create(struct llmrun_device *device, struct llmrun_event **event, 
 
     (void)device;
     if (made == NULL)
-        return runtime_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for an event");
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for an event");
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&made->lock, NULL);
@@ -32,11 +34,22 @@ int32_t event_create(struct llmrun_device *device, struct llmrun_event **event, 
     return LLMRUN_OK;
 }
 
+/* With the lock held. */
+static void complete(struct llmrun_event *event)
+{
+    event->reached = event->armed;
+    event->armed = 0;
+    event->time_ns = clock_now_ns();
+    pthread_cond_broadcast(&event->changed);
+}
+
 void event_destroy(struct llmrun_event *event)
 {
     if (event == NULL)
         return;
     pthread_mutex_lock(&event->lock);
+    if (event->armed > 0)
+        complete(event);
     while (event->users > 0)
         pthread_cond_wait(&event->changed, &event->lock);
     pthread_mutex_unlock(&event->lock);
@@ -85,8 +98,8 @@ int32_t event_wait(struct llmrun_event *event, int64_t timeout_ns, struct llmrun
         waiting = timeout_ns < 0 ? pthread_cond_wait(&event->changed, &event->lock)
                                  : pthread_cond_timedwait(&event->changed, &event->lock, &deadline);
     if (event->reached < point)
-        code = runtime_fail(error, LLMRUN_ERROR_TIMEOUT, "the event was not reached within %lld ns",
-                            (long long)timeout_ns);
+        code =
+            llmrun_fail(error, LLMRUN_ERROR_TIMEOUT, "the event was not reached within %lld ns", (long long)timeout_ns);
     else
         code = outcome(event, error);
     pthread_mutex_unlock(&event->lock);
@@ -110,10 +123,31 @@ int32_t event_elapsed(struct llmrun_event *start, struct llmrun_event *end, int6
     int64_t to = reached_ns(end);
 
     if (from == 0 || to == 0)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "the %s event was not recorded, or is not ready yet",
-                            from == 0 ? "first" : "second");
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "the %s event was not recorded, or is not ready yet",
+                           from == 0 ? "first" : "second");
     *ns = to - from;
     return LLMRUN_OK;
+}
+
+int32_t event_signal(struct llmrun_event *event, uint32_t state, struct llmrun_error *error)
+{
+    int32_t code = LLMRUN_OK;
+
+    if (state > LLMRUN_EVENT_READY)
+        return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "event state %u is unknown", state);
+    pthread_mutex_lock(&event->lock);
+    if (state == LLMRUN_EVENT_READY && event->armed > 0) {
+        complete(event);
+    } else if (state == LLMRUN_EVENT_NOT_READY && event->reached == event->recorded) {
+        memset(&event->failure, 0, sizeof(event->failure));
+        event->armed = ++event->recorded;
+    } else {
+        code = llmrun_fail(error, LLMRUN_ERROR_ARGUMENT,
+                           state == LLMRUN_EVENT_READY ? "an event is completed that was not armed"
+                                                       : "an event is armed that is not ready");
+    }
+    pthread_mutex_unlock(&event->lock);
+    return code;
 }
 
 uint64_t event_enter_record(struct llmrun_event *event)

@@ -37,27 +37,29 @@ static const struct kernel *choose(const struct llmrun_device *device, const str
     return NULL;
 }
 
-static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
-                            struct llmrun_error *error)
+static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *given,
+                            struct llmrun_op_support *answer, struct llmrun_error *error)
 {
-    char reason[sizeof(answer->reason)] = "";
-    int64_t workspace_bytes = 0;
-    int32_t code;
+    struct llmrun_op_support found = {.support = LLMRUN_SUPPORT_NO};
+    struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
+    struct llmrun_op op;
+    int32_t code = llmrun_check_size(answer, LLMRUN_OP_SUPPORT_MIN, "an answer", error);
 
-    if (answer->size < sizeof(*answer))
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "an answer of %u bytes is too short; it has %zu",
-                            answer->size, sizeof(*answer));
-    code = check_op(op, reason, sizeof(reason));
+    if (code == LLMRUN_OK)
+        code = llmrun_read_op(given, &op, tensors, error);
+    if (code != LLMRUN_OK)
+        return code;
+    code = check_op(&op, found.reason, sizeof(found.reason));
     if (code != LLMRUN_OK && code != LLMRUN_ERROR_UNSUPPORTED)
-        return runtime_fail(error, code, "%s", reason);
-    answer->support = LLMRUN_SUPPORT_NO;
-    answer->workspace_bytes = 0;
-    if (code == LLMRUN_OK && choose(device, op, INT64_MAX, &workspace_bytes, reason, sizeof(reason)) != NULL) {
-        answer->support = LLMRUN_SUPPORT_NATIVE;
-        answer->workspace_bytes = workspace_bytes;
-        reason[0] = '\0';
+        return llmrun_fail(error, code, "%s", found.reason);
+    if (code == LLMRUN_OK &&
+        choose(device, &op, INT64_MAX, &found.workspace_bytes, found.reason, sizeof(found.reason)) != NULL) {
+        found.support = LLMRUN_SUPPORT_NATIVE;
+        found.reason[0] = '\0';
     }
-    memcpy(answer->reason, reason, sizeof(reason));
+    if (found.support == LLMRUN_SUPPORT_NO)
+        found.workspace_bytes = 0;
+    llmrun_write(answer, &found, sizeof(found));
     return LLMRUN_OK;
 }
 
@@ -70,8 +72,7 @@ static struct llmrun_kernel *copy_description(const struct llmrun_op *op)
 
     if (made == NULL)
         return NULL;
-    memcpy(&made->op, op, sizeof(*op));
-    made->op.size = sizeof(*op);
+    made->op = *op;
     made->op.operands = memcpy(behind, op->operands, operand_bytes);
     made->op.attributes = NULL;
     if (op->attribute_bytes > 0)
@@ -79,23 +80,28 @@ static struct llmrun_kernel *copy_description(const struct llmrun_op *op)
     return made;
 }
 
-static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
+static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_op *given, int64_t max_workspace,
                               struct llmrun_kernel **kernel, struct llmrun_error *error)
 {
+    struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
+    struct llmrun_op op;
     char reason[256] = "";
     const struct kernel *implementation;
     struct llmrun_kernel *made;
     int64_t workspace_bytes = 0;
-    int32_t code = check_op(op, reason, sizeof(reason));
+    int32_t code = llmrun_read_op(given, &op, tensors, error);
 
     if (code != LLMRUN_OK)
-        return runtime_fail(error, code, "%s", reason);
-    implementation = choose(device, op, max_workspace, &workspace_bytes, reason, sizeof(reason));
+        return code;
+    code = check_op(&op, reason, sizeof(reason));
+    if (code != LLMRUN_OK)
+        return llmrun_fail(error, code, "%s", reason);
+    implementation = choose(device, &op, max_workspace, &workspace_bytes, reason, sizeof(reason));
     if (implementation == NULL)
-        return runtime_fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s", reason);
-    made = copy_description(op);
+        return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s", reason);
+    made = copy_description(&op);
     if (made == NULL)
-        return runtime_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory to prepare %s", implementation->name);
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory to prepare %s", implementation->name);
     made->implementation = implementation;
     made->workspace_bytes = workspace_bytes;
     *kernel = made;

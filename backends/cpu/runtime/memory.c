@@ -65,17 +65,17 @@ static int32_t allocate(struct llmrun_device *device, int64_t bytes, void **memo
     void *made;
 
     if (bytes <= 0)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %" PRId64 " bytes was asked for; 1 is the least",
-                            bytes);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "memory of %" PRId64 " bytes was asked for; 1 is the least",
+                           bytes);
     if (!take(device, bytes))
-        return runtime_fail(error, LLMRUN_ERROR_MEMORY,
-                            "%" PRId64 " bytes of memory were asked for; %" PRId64 " of the host's %" PRId64
-                            " are in use",
-                            bytes, atomic_load(&device->used_bytes), device->memory_bytes);
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY,
+                           "%" PRId64 " bytes of memory were asked for; %" PRId64 " of the host's %" PRId64
+                           " are in use",
+                           bytes, atomic_load(&device->used_bytes), device->memory_bytes);
     made = bytes < HUGE_PAGE ? allocate_small(bytes) : allocate_large(bytes);
     if (made == NULL) {
         atomic_fetch_sub(&device->used_bytes, bytes);
-        return runtime_fail(error, LLMRUN_ERROR_MEMORY, "the system refused %" PRId64 " bytes of memory", bytes);
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "the system refused %" PRId64 " bytes of memory", bytes);
     }
     header_of(made)->bytes = bytes;
     *memory = made;
@@ -103,7 +103,7 @@ int32_t memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t bytes,
     int32_t code;
 
     if (kind != LLMRUN_MEMORY_DEVICE && kind != LLMRUN_MEMORY_SHARED)
-        return runtime_fail(error, LLMRUN_ERROR_UNSUPPORTED, "memory kind %u is unknown", kind);
+        return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "memory kind %u is unknown", kind);
     code = allocate(device, bytes, &memory, error);
     if (code == LLMRUN_OK)
         *address = (uint64_t)(uintptr_t)memory;

@@ -2,7 +2,7 @@
 #ifndef LLMRUN_CPU_RUNTIME_H
 #define LLMRUN_CPU_RUNTIME_H
 
-#include <llmrun/backend.h>
+#include <llmrun/plugin.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -35,10 +35,6 @@ extern const struct llmrun_kernel_table runtime_kernel_table;
  * cpu_runtime_backend. */
 void runtime_use_kernels(const struct kernel_set *set);
 const struct kernel_set *runtime_kernel_set(void);
-
-/* Fills *error (may be NULL) and returns `code`. The message is one sentence. */
-int32_t runtime_fail(struct llmrun_error *error, int32_t code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /* device.c. *isa is the machine's best before, and what `value` (auto, plain, avx2, avx512) says after; one beyond the
  * best is LLMRUN_ERROR_ARGUMENT. */
@@ -73,6 +69,8 @@ void event_destroy(struct llmrun_event *event);
 int32_t event_query(struct llmrun_event *event, uint32_t *state, struct llmrun_error *error);
 int32_t event_wait(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error);
 int32_t event_elapsed(struct llmrun_event *start, struct llmrun_event *end, int64_t *ns, struct llmrun_error *error);
+/* device.c's table: arms and completes an event. */
+int32_t event_signal(struct llmrun_event *event, uint32_t state, struct llmrun_error *error);
 /* A record or a wait is about to be enqueued: the point it is about. The event lives until event_leave. */
 uint64_t event_enter_record(struct llmrun_event *event);
 uint64_t event_enter_wait(struct llmrun_event *event);

@@ -187,16 +187,16 @@ int32_t stream_create(struct llmrun_device *device, uint32_t kind, struct llmrun
     struct llmrun_stream *made;
 
     if (kind < LLMRUN_STREAM_COMPUTE || kind > LLMRUN_STREAM_COMMUNICATION)
-        return runtime_fail(error, LLMRUN_ERROR_UNSUPPORTED, "stream kind %u is unknown", kind);
+        return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "stream kind %u is unknown", kind);
     made = aligned_alloc(64, sizeof(*made));
     if (made == NULL)
-        return runtime_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a stream");
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory for a stream");
     memset(made, 0, sizeof(*made));
     made->device = device;
     made->spins = machine_spins(pool_threads(device->pool));
     if (machine_thread_start(&made->thread, "llmrun-stream", stream_main, made) != 0) {
         free(made);
-        return runtime_fail(error, LLMRUN_ERROR_MEMORY, "the system gives no thread for a stream");
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "the system gives no thread for a stream");
     }
     pthread_mutex_lock(&device->streams_lock);
     made->next = device->streams;
@@ -223,22 +223,23 @@ void stream_destroy(struct llmrun_stream *stream)
     free(stream);
 }
 
-int32_t stream_copy(struct llmrun_stream *stream, const struct llmrun_copy *copy, struct llmrun_error *error)
+int32_t stream_copy(struct llmrun_stream *stream, const struct llmrun_copy *given, struct llmrun_error *error)
 {
+    struct llmrun_copy own;
+    const struct llmrun_copy *copy = &own;
     struct command *command;
 
-    if (copy->size < sizeof(*copy))
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "a copy of %u bytes is too short a description; it has %zu",
-                            copy->size, sizeof(*copy));
+    if (llmrun_read(given, LLMRUN_COPY_MIN, &own, sizeof(own), "a copy", error) != LLMRUN_OK)
+        return LLMRUN_ERROR_ARGUMENT;
     if (copy->direction < LLMRUN_COPY_HOST_TO_DEVICE || copy->direction > LLMRUN_COPY_DEVICE_TO_DEVICE)
-        return runtime_fail(error, LLMRUN_ERROR_UNSUPPORTED, "copy direction %u is unknown", copy->direction);
+        return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "copy direction %u is unknown", copy->direction);
     if (copy->to == 0 || copy->from == 0 || copy->rows < 1 || copy->row_bytes < 1)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT,
-                            "a copy needs two addresses, rows and bytes; it has %lld x %lld", (long long)copy->rows,
-                            (long long)copy->row_bytes);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT,
+                           "a copy needs two addresses, rows and bytes; it has %lld x %lld", (long long)copy->rows,
+                           (long long)copy->row_bytes);
     if (copy->rows > 1 && (copy->to_pitch < copy->row_bytes || copy->from_pitch < copy->row_bytes))
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "rows of %lld bytes overlap at pitches of %lld and %lld",
-                            (long long)copy->row_bytes, (long long)copy->to_pitch, (long long)copy->from_pitch);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "rows of %lld bytes overlap at pitches of %lld and %lld",
+                           (long long)copy->row_bytes, (long long)copy->to_pitch, (long long)copy->from_pitch);
     command = reserve(stream);
     command->kind = COMMAND_COPY;
     command->as.copy = *copy;
@@ -252,8 +253,8 @@ int32_t stream_fill(struct llmrun_stream *stream, uint64_t address, uint32_t pat
     struct command *command;
 
     if (address == 0 || address % 4 != 0 || bytes < 0 || bytes % 4 != 0)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "a fill of %lld bytes at %#llx is not one of whole words",
-                            (long long)bytes, (unsigned long long)address);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "a fill of %lld bytes at %#llx is not one of whole words",
+                           (long long)bytes, (unsigned long long)address);
     command = reserve(stream);
     command->kind = COMMAND_FILL;
     command->as.fill.address = address;
@@ -294,15 +295,15 @@ int32_t stream_launch(struct llmrun_stream *stream, struct llmrun_kernel *kernel
     uint32_t i;
 
     if (address_count != kernel->op.operand_count)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "%s was launched with %u addresses; it has %u operands",
-                            kernel->implementation->name, address_count, kernel->op.operand_count);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "%s was launched with %u addresses; it has %u operands",
+                           kernel->implementation->name, address_count, kernel->op.operand_count);
     for (i = 0; i < address_count; i++)
         if ((addresses[i] != 0) != (kernel->op.operands[i].dtype != LLMRUN_NONE))
-            return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: operand %u was prepared as %s",
-                                kernel->implementation->name, i, addresses[i] != 0 ? "absent" : "present");
+            return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: operand %u was prepared as %s",
+                               kernel->implementation->name, i, addresses[i] != 0 ? "absent" : "present");
     if (workspace == 0 && kernel->workspace_bytes > 0)
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "%s needs a workspace of %lld bytes",
-                            kernel->implementation->name, (long long)kernel->workspace_bytes);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "%s needs a workspace of %lld bytes",
+                           kernel->implementation->name, (long long)kernel->workspace_bytes);
     command = reserve(stream);
     command->kind = COMMAND_LAUNCH;
     command->as.launch.kernel = kernel;
@@ -327,12 +328,10 @@ int32_t stream_export(struct llmrun_stream *stream, uint64_t address, struct llm
                       struct llmrun_error *error)
 {
     struct llmrun_native found = {.domain = "host", .buffer = address};
+    int32_t code = llmrun_check_size(native, LLMRUN_NATIVE_MIN, "a native view", error);
 
     (void)stream;
-    if (native->size < sizeof(*native))
-        return runtime_fail(error, LLMRUN_ERROR_ARGUMENT, "a native view of %u bytes is too short; it has %zu",
-                            native->size, sizeof(*native));
-    found.size = native->size;
-    *native = found;
-    return LLMRUN_OK;
+    if (code == LLMRUN_OK)
+        llmrun_write(native, &found, sizeof(found));
+    return code;
 }

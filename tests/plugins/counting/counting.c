@@ -81,8 +81,11 @@ static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_
         free(made);
         return code;
     }
-    for (uint32_t i = 0; i < op->operand_count; i++)
-        made->alignment[i] = op->operands[i].alignment > 0 ? op->operands[i].alignment : 1;
+    for (uint32_t i = 0; i < op->operand_count; i++) {
+        const struct llmrun_tensor *operand = llmrun_item(op->operands, op->operand_stride, i);
+
+        made->alignment[i] = operand->alignment > 0 ? operand->alignment : 1;
+    }
     *kernel = made;
     return LLMRUN_OK;
 }

@@ -235,7 +235,7 @@ static void destroy(struct llmrun_graph *graph)
         return;
     device = graph->device;
     pthread_mutex_lock(&device->lock);
-    while (graph->last != NULL && !graph->last->reached && queue_step(device))
+    while (graph->last != NULL && !graph->last->reached && queue_advance(device, -1))
         ;
     drop_list(graph->list, graph->count);
     queue_release(graph->last);

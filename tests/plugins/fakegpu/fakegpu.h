@@ -35,6 +35,7 @@ struct host_allocation {
 struct point {
     int references;
     bool reached;
+    bool armed; /* the host reaches it */
     int64_t time_ns;
     struct llmrun_error failure;
     bool captured;           /* recorded in a capture: a place in it and nothing to wait for */
@@ -83,6 +84,8 @@ struct llmrun_device {
     struct capture *captures; /* those that record */
     struct command *spare;
     int64_t pending;
+    int64_t armed;            /* points that the host reaches */
+    pthread_cond_t signalled; /* it has reached one */
     struct llmrun_error failure;
 };
 
@@ -116,6 +119,9 @@ void queue_append(struct llmrun_stream *stream, struct command *command);
 void queue_release(struct point *point);
 /* One command of one stream that may go on. False when none may. */
 bool queue_step(struct llmrun_device *device);
+/* Likewise; where none may, waits until the host has signalled an event. False when none may and no event is armed, or
+ * at `deadline_ns` of the monotonic clock, < 0: never. */
+bool queue_advance(struct llmrun_device *device, int64_t deadline_ns);
 /* The work of a command, at last. */
 int32_t work_execute(struct llmrun_stream *stream, const struct command *command, struct llmrun_error *error);
 /* A recorded launch is no more. */
@@ -157,6 +163,7 @@ int32_t queue_event_query(struct llmrun_event *event, uint32_t *state, struct ll
 int32_t queue_event_wait(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error);
 int32_t queue_event_elapsed(struct llmrun_event *start, struct llmrun_event *end, int64_t *ns,
                             struct llmrun_error *error);
+int32_t queue_event_signal(struct llmrun_event *event, uint32_t state, struct llmrun_error *error);
 int32_t queue_export_native(struct llmrun_stream *stream, uint64_t address, struct llmrun_native *native,
                             struct llmrun_error *error);
 int32_t queue_synchronize(struct llmrun_device *device, struct llmrun_error *error);

@@ -24,7 +24,6 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
 {
     struct llmrun_device_info found = {.size = sizeof found};
     const char *flops = getenv("FAKEGPU_FLOPS");
-    uint32_t size = info->size < sizeof found ? info->size : (uint32_t)sizeof found;
     int32_t code;
 
     if (index < 0 || index >= DEVICES)
@@ -32,7 +31,6 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
     code = inner->device->info(0, &found, error);
     if (code != LLMRUN_OK)
         return code;
-    found.size = size;
     found.streams = 3;
     found.alignment = 256;
     snprintf(found.name, sizeof found.name, "fake GPU %d", index);
@@ -41,7 +39,7 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
     found.flops_f32 = flops != NULL ? strtod(flops, NULL) : 0;
     found.flops_bf16 = 2 * found.flops_f32;
     found.largest_allocation_bytes = gpu_largest_allocation();
-    memcpy(info, &found, size);
+    llmrun_write(info, &found, sizeof found);
     return LLMRUN_OK;
 }
 
@@ -55,26 +53,26 @@ static int32_t parse_seed(const char *text, uint64_t *seed, struct llmrun_error 
     return LLMRUN_OK;
 }
 
-static int32_t device_open(int32_t index, const struct llmrun_option *options, int32_t option_count,
-                           struct llmrun_device **device, struct llmrun_error *error)
+static int32_t device_open(int32_t index, const struct llmrun_options *options, struct llmrun_device **device,
+                           struct llmrun_error *error)
 {
-    const char *text = getenv("FAKEGPU_SEED");
+    const char *text = llmrun_option_value(options, "seed");
+    pthread_condattr_t monotonic;
     struct llmrun_device *made;
     uint64_t seed = 1;
     int32_t code;
 
     if (index < 0 || index >= DEVICES)
         return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "there is no device %d, only 0 to %d", index, DEVICES - 1);
-    for (int32_t i = 0; i < option_count; i++)
-        if (strcmp(options[i].key, "seed") == 0)
-            text = options[i].value;
+    if (text == NULL)
+        text = getenv("FAKEGPU_SEED");
     code = text != NULL ? parse_seed(text, &seed, error) : LLMRUN_OK;
     if (code != LLMRUN_OK)
         return code;
     made = calloc(1, sizeof *made);
     if (made == NULL)
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a device");
-    code = inner->device->open(0, options, option_count, &made->worker, error);
+    code = inner->device->open(0, options, &made->worker, error);
     if (code != LLMRUN_OK) {
         free(made);
         return code;
@@ -82,6 +80,10 @@ static int32_t device_open(int32_t index, const struct llmrun_option *options, i
     made->index = index;
     made->random = seed * 2 + (uint64_t)index;
     pthread_mutex_init(&made->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&made->signalled, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     *device = made;
     return LLMRUN_OK;
 }
@@ -93,6 +95,7 @@ static void device_close(struct llmrun_device *device)
     gpu_memory_close(device);
     queue_close(device);
     inner->device->close(device->worker);
+    pthread_cond_destroy(&device->signalled);
     pthread_mutex_destroy(&device->lock);
     free(device);
 }
@@ -120,6 +123,7 @@ static const struct llmrun_device_table device_table = {
     .event_wait = queue_event_wait,
     .event_elapsed = queue_event_elapsed,
     .export_native = queue_export_native,
+    .event_signal = queue_event_signal,
 };
 
 WRAPPED_PLUGIN("fakegpu", .device = &device_table, .kernel = &fakegpu_kernel_table, .capture = &fakegpu_capture_table)

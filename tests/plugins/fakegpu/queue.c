@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fakegpu.h"
 #include "runtime/clock.h"
@@ -122,6 +123,19 @@ bool queue_step(struct llmrun_device *device)
     return true;
 }
 
+bool queue_advance(struct llmrun_device *device, int64_t deadline_ns)
+{
+    const struct timespec deadline = {deadline_ns / 1000000000, deadline_ns % 1000000000};
+
+    if (queue_step(device))
+        return true;
+    if (device->armed == 0)
+        return false;
+    if (deadline_ns < 0)
+        return pthread_cond_wait(&device->signalled, &device->lock) == 0;
+    return pthread_cond_timedwait(&device->signalled, &device->lock, &deadline) == 0;
+}
+
 int32_t queue_stream_create(struct llmrun_device *device, uint32_t kind, struct llmrun_stream **stream,
                             struct llmrun_error *error)
 {
@@ -158,7 +172,7 @@ void queue_stream_destroy(struct llmrun_stream *stream)
     device = stream->device;
     pthread_mutex_lock(&device->lock);
     capture_forget_stream(stream);
-    while (stream->first != NULL && queue_step(device))
+    while (stream->first != NULL && queue_advance(device, -1))
         ;
     for (link = &device->streams; *link != stream; link = &(*link)->next)
         ;
@@ -180,12 +194,60 @@ int32_t queue_event_create(struct llmrun_device *device, struct llmrun_event **e
     return LLMRUN_OK;
 }
 
+/* With the lock held. */
+static void complete(struct llmrun_event *event)
+{
+    event->point->armed = false;
+    event->point->reached = true;
+    event->point->time_ns = clock_now_ns();
+    event->device->armed--;
+    pthread_cond_broadcast(&event->device->signalled);
+}
+
+static int32_t arm(struct llmrun_event *event, struct llmrun_error *error)
+{
+    struct point *point;
+
+    if (event->point != NULL && !event->point->reached)
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "an event is armed that is not ready");
+    point = calloc(1, sizeof *point);
+    if (point == NULL)
+        return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory to arm an event");
+    queue_release(event->point);
+    *point = (struct point){.references = 1, .armed = true};
+    event->point = point;
+    event->device->armed++;
+    return LLMRUN_OK;
+}
+
+int32_t queue_event_signal(struct llmrun_event *event, uint32_t state, struct llmrun_error *error)
+{
+    struct llmrun_device *device = event->device;
+    int32_t code;
+
+    if (state > LLMRUN_EVENT_READY)
+        return wrapped_fail(error, LLMRUN_ERROR_UNSUPPORTED, "event state %u is unknown", state);
+    pthread_mutex_lock(&device->lock);
+    code = capture_refuse_event(event->point, "event_signal", error);
+    if (code == LLMRUN_OK && state == LLMRUN_EVENT_NOT_READY)
+        code = arm(event, error);
+    else if (code == LLMRUN_OK && (event->point == NULL || !event->point->armed))
+        code = wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "an event is completed that was not armed");
+    else if (code == LLMRUN_OK)
+        complete(event);
+    pthread_mutex_unlock(&device->lock);
+    return code;
+}
+
 void queue_event_destroy(struct llmrun_event *event)
 {
     if (event == NULL)
         return;
     pthread_mutex_lock(&event->device->lock);
-    while (event->point != NULL && !event->point->captured && !event->point->reached && queue_step(event->device))
+    if (event->point != NULL && event->point->armed)
+        complete(event);
+    while (event->point != NULL && !event->point->captured && !event->point->reached &&
+           queue_advance(event->device, -1))
         ;
     queue_release(event->point);
     pthread_mutex_unlock(&event->device->lock);
@@ -201,6 +263,8 @@ int32_t queue_record(struct llmrun_stream *stream, struct llmrun_event *event, s
 
     if (event->device != device)
         return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "the event belongs to another device");
+    if (event->point != NULL && event->point->armed)
+        return wrapped_fail(error, LLMRUN_ERROR_ARGUMENT, "an armed event is recorded");
     point = calloc(1, sizeof *point);
     if (point == NULL)
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory to record an event");
@@ -270,6 +334,8 @@ int32_t queue_event_query(struct llmrun_event *event, uint32_t *state, struct ll
 
 int32_t queue_event_wait(struct llmrun_event *event, int64_t timeout_ns, struct llmrun_error *error)
 {
+    const int64_t now = clock_now_ns();
+    const int64_t deadline = timeout_ns < 0 ? -1 : timeout_ns < INT64_MAX - now ? now + timeout_ns : INT64_MAX;
     struct llmrun_device *device = event->device;
     uint32_t state;
     int32_t code;
@@ -279,7 +345,7 @@ int32_t queue_event_wait(struct llmrun_event *event, int64_t timeout_ns, struct 
     } else {
         pthread_mutex_lock(&device->lock);
         code = capture_refuse_event(event->point, "event_wait", error);
-        while (code == LLMRUN_OK && event->point != NULL && !event->point->reached && queue_step(device))
+        while (code == LLMRUN_OK && event->point != NULL && !event->point->reached && queue_advance(device, deadline))
             ;
         if (code == LLMRUN_OK)
             code = outcome(event, &state, error);
@@ -340,7 +406,7 @@ int32_t queue_synchronize(struct llmrun_device *device, struct llmrun_error *err
     pthread_mutex_lock(&device->lock);
     code = capture_refuse(device, "synchronize", error);
     if (code == LLMRUN_OK) {
-        while (queue_step(device))
+        while (device->pending > 0 && queue_advance(device, -1))
             ;
         code = device->failure.code;
         if (code != LLMRUN_OK && error != NULL)

@@ -65,15 +65,19 @@ static int32_t enqueued(struct llmrun_stream *stream, int32_t code, const struct
     return code;
 }
 
-int32_t work_copy(struct llmrun_stream *stream, const struct llmrun_copy *copy, struct llmrun_error *error)
+int32_t work_copy(struct llmrun_stream *stream, const struct llmrun_copy *given, struct llmrun_error *error)
 {
     struct llmrun_device *device = stream->device;
+    struct llmrun_copy own;
+    const struct llmrun_copy *copy = &own;
     struct command *command = NULL;
     bool waits;
     int32_t code;
 
     pthread_mutex_lock(&device->lock);
-    code = check_copy(device, copy, error);
+    code = llmrun_read(given, LLMRUN_COPY_MIN, &own, sizeof own, "a copy", error);
+    if (code == LLMRUN_OK)
+        code = check_copy(device, copy, error);
     if (code != LLMRUN_OK)
         return enqueued(stream, code, error);
     waits = !is_asynchronous(device, copy);
@@ -87,7 +91,7 @@ int32_t work_copy(struct llmrun_stream *stream, const struct llmrun_copy *copy, 
         command->bytes = !waits;
         queue_append(stream, command);
         /* Memory that the device cannot reach by itself: the call waits. */
-        while (waits && stream->first != NULL && queue_step(device))
+        while (waits && stream->first != NULL && queue_advance(device, -1))
             ;
     }
     return enqueued(stream, code, error);
@@ -150,8 +154,10 @@ static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_
     made->workspace_bytes = answer.workspace_bytes;
     made->count = op->operand_count;
     for (uint32_t i = 0; i < op->operand_count; i++) {
-        made->bytes[i] = op->operands[i].dtype != LLMRUN_NONE ? wrapped_tensor_bytes(&op->operands[i]) : -1;
-        made->alignment[i] = op->operands[i].alignment > 0 ? op->operands[i].alignment : 1;
+        const struct llmrun_tensor *operand = llmrun_item(op->operands, op->operand_stride, i);
+
+        made->bytes[i] = operand->dtype != LLMRUN_NONE ? wrapped_tensor_bytes(operand) : -1;
+        made->alignment[i] = operand->alignment > 0 ? operand->alignment : 1;
     }
     *kernel = made;
     return LLMRUN_OK;
@@ -233,7 +239,7 @@ static void kernel_destroy(struct llmrun_kernel *kernel)
         return;
     pthread_mutex_lock(&kernel->device->lock);
     capture_refuse(kernel->device, "destroy", NULL);
-    while (kernel->pending > 0 && queue_step(kernel->device))
+    while (kernel->pending > 0 && queue_advance(kernel->device, -1))
         ;
     recorded = kernel->recorded > 0; /* by a graph, whose replay fails from now on */
     kernel->destroyed = true;

@@ -56,7 +56,7 @@ static int32_t program_query(struct llmrun_device *device, const struct llmrun_o
 static int32_t check_values(const struct llmrun_program_desc *desc, uint32_t index, unsigned char *written,
                             struct llmrun_error *error)
 {
-    const struct llmrun_program_op *op = &desc->ops[index];
+    const struct llmrun_program_op *op = llmrun_item(desc->ops, desc->op_stride, index);
     const struct llmrun_op_row *row = llmrun_op_row_find(op->op);
 
     if (row == NULL)
@@ -89,7 +89,7 @@ static int32_t check_values(const struct llmrun_program_desc *desc, uint32_t ind
 static int32_t build_step(struct llmrun_device *device, const struct llmrun_program_desc *desc, uint32_t index,
                           struct step *step, int64_t *scratch_bytes, struct llmrun_error *error)
 {
-    const struct llmrun_program_op *from = &desc->ops[index];
+    const struct llmrun_program_op *from = llmrun_item(desc->ops, desc->op_stride, index);
     struct llmrun_tensor operands[LLMRUN_MAX_OPERANDS] = {0};
     const struct llmrun_op op = {.size = sizeof op,
                                  .op = from->op,
@@ -99,7 +99,8 @@ static int32_t build_step(struct llmrun_device *device, const struct llmrun_prog
                                  .attribute_bytes = from->attribute_bytes,
                                  .operand_count = from->operand_count,
                                  .attributes = from->attributes,
-                                 .operands = operands};
+                                 .operands = operands,
+                                 .operand_stride = sizeof operands[0]};
     struct llmrun_op_support answer = {.size = sizeof answer};
     int32_t code;
 
@@ -107,7 +108,9 @@ static int32_t build_step(struct llmrun_device *device, const struct llmrun_prog
     for (uint32_t i = 0; i < from->operand_count; i++) {
         step->operands[i] = from->operands[i];
         if (from->operands[i] >= 0)
-            operands[i] = desc->values[from->operands[i]];
+            llmrun_copy_struct(&operands[i], sizeof operands[i],
+                               llmrun_item(desc->values, desc->value_stride, (uint32_t)from->operands[i]),
+                               desc->value_stride);
     }
     code = inner->kernel->query(device, &op, &answer, error);
     if (code != LLMRUN_OK)
@@ -131,20 +134,27 @@ static int32_t place_values(const struct llmrun_program_desc *desc, struct llmru
         program->kinds[i] = desc->kinds[i];
         if (desc->kinds[i] == LLMRUN_VALUE_INTERNAL) {
             program->offsets[i] = program->internal_bytes;
-            program->internal_bytes += aligned(wrapped_tensor_bytes(&desc->values[i]));
+            program->internal_bytes += aligned(wrapped_tensor_bytes(llmrun_item(desc->values, desc->value_stride, i)));
         }
     }
     return LLMRUN_OK;
 }
 
-static int32_t program_build(struct llmrun_device *device, const struct llmrun_program_desc *desc,
+static int32_t program_build(struct llmrun_device *device, const struct llmrun_program_desc *given,
                              struct llmrun_program **out, struct llmrun_error *error)
 {
-    struct llmrun_program *program = calloc(1, sizeof *program);
-    unsigned char *written = calloc((size_t)desc->value_count + 1, 1);
+    struct llmrun_program_desc own;
+    const struct llmrun_program_desc *desc = &own;
+    struct llmrun_program *program = NULL;
+    unsigned char *written = NULL;
     int64_t scratch_bytes = 0;
-    int32_t code = LLMRUN_ERROR_MEMORY;
+    int32_t code = llmrun_read(given, LLMRUN_PROGRAM_DESC_MIN, &own, sizeof own, "a program", error);
 
+    if (code != LLMRUN_OK)
+        return code;
+    code = LLMRUN_ERROR_MEMORY;
+    program = calloc(1, sizeof *program);
+    written = calloc((size_t)desc->value_count + 1, 1);
     if (program == NULL || written == NULL)
         goto out;
     program->value_count = desc->value_count;

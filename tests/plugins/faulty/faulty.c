@@ -55,24 +55,23 @@ static int32_t parse(const char *text, int64_t *at, struct llmrun_error *error)
     return LLMRUN_OK;
 }
 
-static int32_t device_open(int32_t index, const struct llmrun_option *options, int32_t option_count,
-                           struct llmrun_device **device, struct llmrun_error *error)
+static int32_t device_open(int32_t index, const struct llmrun_options *options, struct llmrun_device **device,
+                           struct llmrun_error *error)
 {
-    const char *text = getenv("FAULTY");
+    const char *text = llmrun_option_value(options, "faults");
     struct llmrun_device *made = calloc(1, sizeof *made);
     int32_t code = LLMRUN_OK;
 
     if (made == NULL)
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a device");
-    for (int32_t i = 0; i < option_count; i++)
-        if (strcmp(options[i].key, "faults") == 0)
-            text = options[i].value;
+    if (text == NULL)
+        text = getenv("FAULTY");
     if (text != NULL)
         code = parse(text, made->at, error);
     if (code == LLMRUN_OK && faulty_strikes(made, FAULT_OPEN))
         code = wrapped_fail(error, LLMRUN_ERROR_DEVICE, "the device could not be opened, as ordered");
     if (code == LLMRUN_OK)
-        code = inner->device->open(index, options, option_count, &made->worker, error);
+        code = inner->device->open(index, options, &made->worker, error);
     if (code != LLMRUN_OK) {
         free(made);
         return code;
@@ -287,6 +286,7 @@ static int32_t query(struct llmrun_device *device, const struct llmrun_op *op, s
 static int32_t prepare(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
                        struct llmrun_kernel **kernel, struct llmrun_error *error)
 {
+    const struct llmrun_tensor *y;
     struct llmrun_kernel *made;
     int32_t code;
 
@@ -298,7 +298,8 @@ static int32_t prepare(struct llmrun_device *device, const struct llmrun_op *op,
     made->y = -1;
     if (op->op == LLMRUN_OP_MATMUL) {
         made->y = LLMRUN_MATMUL_Y;
-        made->pattern = op->operands[made->y].dtype == LLMRUN_BF16 ? 0x40404040 : 0x40400000; /* 3.0 */
+        y = llmrun_item(op->operands, op->operand_stride, LLMRUN_MATMUL_Y);
+        made->pattern = y->dtype == LLMRUN_BF16 ? 0x40404040 : 0x40400000; /* 3.0 */
     }
     code = inner->kernel->prepare(device->worker, op, max_workspace, &made->worker, error);
     if (code != LLMRUN_OK) {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <llmrun/backend.h>
+#include <llmrun/plugin.h>
 
 #ifdef NAMED
 #undef VARIANT
@@ -70,19 +70,18 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
     (void)index;
     (void)error;
     strcpy(found.name, "a device of " VARIANT);
-    memcpy(info, &found, info->size < sizeof found ? info->size : sizeof found);
+    llmrun_write(info, &found, sizeof found);
     return LLMRUN_OK;
 }
 
 /* What a trial makes of a device: things that are there and do nothing. */
-static int32_t device_open(int32_t index, const struct llmrun_option *options, int32_t option_count,
-                           struct llmrun_device **opened, struct llmrun_error *error)
+static int32_t device_open(int32_t index, const struct llmrun_options *options, struct llmrun_device **opened,
+                           struct llmrun_error *error)
 {
     static char place;
 
     (void)index;
     (void)options;
-    (void)option_count;
     (void)error;
     *opened = (struct llmrun_device *)&place;
     return LLMRUN_OK;

@@ -142,8 +142,8 @@ static void crash_in_a_thread(void)
 ENTRY(device, count, spoil_count(count), (int32_t * count, ERROR), count, error)
 ENTRY(device, info, spoil_info(info), (int32_t index, struct llmrun_device_info *info, ERROR), index, info, error)
 ENTRY(device, open, spoil_device(device),
-      (int32_t index, const struct llmrun_option *options, int32_t count, struct llmrun_device **device, ERROR), index,
-      options, count, device, error)
+      (int32_t index, const struct llmrun_options *options, struct llmrun_device **device, ERROR), index, options,
+      device, error)
 ENTRY_VOID(device, close, (DEVICE), device)
 ENTRY(device, synchronize, NOTHING, (DEVICE, ERROR), device, error)
 ENTRY(device, memory_alloc, spoil_memory(address), (DEVICE, uint32_t kind, int64_t bytes, uint64_t *address, ERROR),

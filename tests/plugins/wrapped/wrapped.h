@@ -2,7 +2,7 @@
 #ifndef LLMRUN_WRAPPED_H
 #define LLMRUN_WRAPPED_H
 
-#include <llmrun/backend.h>
+#include <llmrun/plugin.h>
 
 /* The CPU backend that does the work. Set by wrapped_open. */
 extern const struct llmrun_backend *inner;

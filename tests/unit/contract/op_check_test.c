@@ -317,7 +317,7 @@ static void unknown_ops_have_neither_name_nor_form(void **state)
     assert_string_equal(reason, "op 4000 is unknown");
     form.op.size = 8;
     assert_int_equal(llmrun_op_check(&form.op, reason, sizeof reason), LLMRUN_ERROR_ARGUMENT);
-    assert_string_equal(reason, "an op description of 8 bytes is too short; it has 40");
+    assert_string_equal(reason, "an op description of 8 bytes is too short; it has 48");
 }
 
 /* An op whose second version has an operand and an attribute more. */
@@ -333,7 +333,7 @@ static void older_versions_have_fewer_operands_and_attributes(void **state)
                                              {{"first", "u32", "parts n", 0, 0}, {"second", "u32", "", 4, 2}}};
     const struct llmrun_tensor n = {LLMRUN_F32, 1, {6}, {1}, 4}, operands[3] = {n, n};
     const uint32_t attributes[2] = {3, 0};
-    struct llmrun_op op = {sizeof op, 7, 1, 0, 0, 4, 2, attributes, operands};
+    struct llmrun_op op = {sizeof op, 7, 1, 0, 0, 4, 2, attributes, operands, sizeof operands[0], 0};
     char reason[128];
 
     (void)state;

@@ -33,13 +33,12 @@ static int32_t describe(int32_t index, struct llmrun_device_info *info, struct l
     return LLMRUN_OK;
 }
 
-static int32_t open(int32_t index, const struct llmrun_option *options, int32_t count, struct llmrun_device **device,
+static int32_t open(int32_t index, const struct llmrun_options *options, struct llmrun_device **device,
                     struct llmrun_error *error)
 {
     static char devices[2];
 
     (void)options;
-    (void)count;
     (void)error;
     *device = (struct llmrun_device *)&devices[index];
     return LLMRUN_OK;
@@ -437,7 +436,8 @@ static struct llmrun_op description(void)
                               .attribute_bytes = sizeof attributes,
                               .operand_count = 2,
                               .attributes = &attributes,
-                              .operands = tensors};
+                              .operands = tensors,
+                              .operand_stride = sizeof tensors[0]};
 }
 
 static void ask(const struct llmrun_op *op, int queries_after)

@@ -363,9 +363,63 @@ static void a_seed_that_is_no_number_is_refused(void **state)
     assert_null(device);
 }
 
+static void work_behind_an_armed_event_runs_when_the_host_completes_it(void **state)
+{
+    struct bench bench;
+    struct event armed;
+    struct error error;
+    bool ready = true;
+
+    (void)state;
+    bench_create(&bench, open_seed(1), BYTES);
+    assert_true(device_signals(bench.device));
+    assert_ok(event_create(bench.device, &armed, &error));
+    assert_int_equal(event_signal(&armed, true, &error), STATUS_BACKEND);
+    assert_string_equal(error.message, "fakegpu: an event is completed that was not armed");
+    assert_ok(event_signal(&armed, false, &error));
+    assert_int_equal(stream_record(&bench.stream, &armed, &error), STATUS_BACKEND);
+    host_put(&bench.host_a, 5);
+    host_put(&bench.host_y, 7);
+    assert_ok(stream_wait(&bench.stream, &armed, &error));
+    assert_ok(stream_upload(&bench.stream, &bench.a, 0, &bench.host_a, 0, BYTES, &error));
+    assert_ok(stream_download(&bench.stream, &bench.host_y, 0, &bench.a, 0, BYTES, &error));
+    assert_ok(stream_record(&bench.stream, &bench.event, &error));
+    assert_ok(event_wait(&bench.event, 20000000, &ready, &error));
+    assert_false(ready);
+    assert_true(host_all_are(&bench.host_y, 7));
+    assert_ok(event_signal(&armed, true, &error));
+    assert_ok(event_wait(&bench.event, -1, &ready, &error));
+    assert_true(host_all_are(&bench.host_y, 5));
+    event_destroy(&armed);
+    bench_destroy(&bench);
+}
+
+/* As where another rank has failed: waits end, and what is closed after the armed event does not hang. */
+static void a_device_with_an_armed_event_is_abandoned_and_closed(void **state)
+{
+    const struct awaited awaited = {.what = "a transfer"};
+    struct bench bench;
+    struct event armed;
+    struct error error;
+
+    (void)state;
+    bench_create(&bench, open_seed(1), BYTES);
+    assert_ok(event_create(bench.device, &armed, &error));
+    assert_ok(event_signal(&armed, false, &error));
+    assert_ok(stream_wait(&bench.stream, &armed, &error));
+    assert_ok(stream_fill(&bench.stream, &bench.a, 0, 0, BYTES, &error));
+    assert_ok(stream_record(&bench.stream, &bench.event, &error));
+    device_abandon(bench.device, STATUS_PEER, "rank 3 has failed");
+    assert_int_equal(event_finish(&bench.event, -1, &awaited, &error), STATUS_PEER);
+    event_destroy(&armed);
+    bench_destroy(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(work_behind_an_armed_event_runs_when_the_host_completes_it),
+        cmocka_unit_test(a_device_with_an_armed_event_is_abandoned_and_closed),
         cmocka_unit_test(nothing_runs_before_somebody_waits),
         cmocka_unit_test(an_op_is_computed_on_translated_addresses),
         cmocka_unit_test(the_host_cannot_touch_device_memory),

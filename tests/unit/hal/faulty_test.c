@@ -336,7 +336,8 @@ static void multiply(const char *faults, float *y)
                                  .attribute_bytes = sizeof attributes,
                                  .operand_count = LLMRUN_MATMUL_OPERANDS,
                                  .attributes = &attributes,
-                                 .operands = operands};
+                                 .operands = operands,
+                                 .operand_stride = sizeof operands[0]};
     struct buffer workspace = {0};
     struct device_kernel kernel;
     struct bench bench;

@@ -101,7 +101,8 @@ static void ops_that_differ_in_anything_are_prepared_each(void **state)
                            .attribute_bytes = sizeof attributes,
                            .operand_count = LLMRUN_MATMUL_OPERANDS,
                            .attributes = &attributes,
-                           .operands = operands};
+                           .operands = operands,
+                           .operand_stride = sizeof operands[0]};
     struct device_kernel kernels[5];
 
     (void)state;

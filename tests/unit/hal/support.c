@@ -61,7 +61,8 @@ struct llmrun_op add_op(struct llmrun_tensor *operands, int64_t rows, int64_t co
                               .version = LLMRUN_OP_ADD_VERSION,
                               .flags = LLMRUN_OP_EXACT,
                               .operand_count = LLMRUN_ADD_OPERANDS,
-                              .operands = operands};
+                              .operands = operands,
+                              .operand_stride = sizeof *operands};
 }
 
 void sum_describe(struct sum *sum, const char *name)
@@ -81,6 +82,8 @@ void sum_describe(struct sum *sum, const char *name)
                                              .values = sum->values,
                                              .kinds = sum->kinds,
                                              .value_count = 4,
+                                             .op_stride = sizeof sum->ops[0],
+                                             .value_stride = sizeof sum->values[0],
                                              .name = name};
 }
 

@@ -38,14 +38,18 @@ static void an_older_minor_fits_down_to_the_oldest_that_is_driven(void **state)
 {
     (void)state;
     assert_int_equal(check(1, 7, 3, 1, 3, NULL), STATUS_OK);
-    assert_int_equal(check(1, 7, 3, 1, 2, "this llmrun drives 1.3 and newer: update the plugin"), STATUS_BACKEND);
-    assert_int_equal(check(0, 4, 4, 0, 3, "update the plugin"), STATUS_BACKEND);
+    assert_int_equal(check(1, 7, 3, 1, 2,
+                           "is made for plugin contract 1.2, this llmrun speaks 1.7 and drives 1.3 and newer: "
+                           "update the plugin"),
+                     STATUS_BACKEND);
+    assert_int_equal(check(0, 4, 2, 0, 2, NULL), STATUS_OK);
+    assert_int_equal(check(0, 4, 2, 0, 1, "0.1, this llmrun speaks 0.4 and drives 0.2 and newer"), STATUS_BACKEND);
 }
 
-static void a_newer_minor_fits_from_major_1_on_only(void **state)
+static void a_newer_minor_does_not_fit(void **state)
 {
     (void)state;
-    assert_int_equal(check(1, 2, 0, 1, 5, NULL), STATUS_OK);
+    assert_int_equal(check(1, 2, 0, 1, 5, "this llmrun speaks 1.2: update llmrun"), STATUS_BACKEND);
     assert_int_equal(check(0, 1, 1, 0, 2, "is made for plugin contract 0.2, this llmrun speaks 0.1: update llmrun"),
                      STATUS_BACKEND);
 }
@@ -86,7 +90,7 @@ int main(void)
         cmocka_unit_test(the_same_version_fits),
         cmocka_unit_test(another_major_never_fits),
         cmocka_unit_test(an_older_minor_fits_down_to_the_oldest_that_is_driven),
-        cmocka_unit_test(a_newer_minor_fits_from_major_1_on_only),
+        cmocka_unit_test(a_newer_minor_does_not_fit),
         cmocka_unit_test(an_instruction_set_above_the_processors_is_refused),
         cmocka_unit_test(an_instruction_set_of_another_family_is_refused),
         cmocka_unit_test(this_processor_runs_this_build),

@@ -150,7 +150,8 @@ static void the_note_alone_refuses_what_does_not_fit(void **state)
     assert_reason(find_faulty("abi-major"), "is made for plugin contract 1.2, this llmrun speaks 0.2: another major");
     assert_reason(find_faulty("abi-newer"), "is made for plugin contract 0.3, this llmrun speaks 0.2: update llmrun");
     assert_reason(find_faulty("abi-older"),
-                  "is made for plugin contract 0.1, this llmrun drives 0.2 and newer: update the plugin");
+                  "is made for plugin contract 0.1, this llmrun speaks 0.2 and drives 0.2 and newer: "
+                  "update the plugin");
     assert_reason(find_faulty("isa"), "needs the instruction set unknown (level 99)");
     assert_reason(find_faulty("kind"), "is a plugin of kind 7, which this llmrun does not know");
     assert_reason(find_faulty("no-note"), "carries no llmrun note");

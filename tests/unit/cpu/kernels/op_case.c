@@ -57,6 +57,7 @@ void op_case_begin(struct op_case *op_case, uint16_t op, const void *attributes,
     op_case->op.attribute_bytes = llmrun_op_attribute_bytes(row, row->version);
     op_case->op.operand_count = llmrun_op_operand_count(row, row->version);
     op_case->op.operands = op_case->tensors;
+    op_case->op.operand_stride = sizeof(op_case->tensors[0]);
     op_case->random = seed;
 }
 

@@ -13,7 +13,7 @@ static void the_host_is_the_only_device(void **state)
 
     assert_int_equal(bench->device->count(&count, &bench->error), LLMRUN_OK);
     assert_int_equal(count, 1);
-    assert_int_equal(bench->device->open(1, NULL, 0, &device, &bench->error), LLMRUN_ERROR_ARGUMENT);
+    assert_int_equal(bench->device->open(1, NULL, &device, &bench->error), LLMRUN_ERROR_ARGUMENT);
     assert_non_null(strstr(bench->error.message, "no device 1"));
 }
 
@@ -40,8 +40,10 @@ static void info_tells_memory_and_architecture_and_writes_no_more_than_it_is_ask
 static int32_t open_with(struct bench *bench, const char *key, const char *value)
 {
     struct llmrun_option option = {key, value};
+    const struct llmrun_options options = {
+        .size = sizeof(options), .count = 1, .items = &option, .stride = sizeof(option)};
     struct llmrun_device *device = NULL;
-    int32_t code = bench->device->open(0, &option, 1, &device, &bench->error);
+    int32_t code = bench->device->open(0, &options, &device, &bench->error);
 
     if (code == LLMRUN_OK)
         bench->device->close(device);
@@ -178,9 +180,17 @@ static void a_host_of_another_contract_is_refused_with_a_sentence(void **state)
     struct llmrun_error error = {0};
 
     (void)state;
+    host.abi_major = LLMRUN_ABI_MAJOR;
+    host.abi_minor = LLMRUN_ABI_MINOR - 1;
+    assert_null(cpu_runtime_backend(&test_kernels, &host, &error));
+    assert_non_null(strstr(error.message, "this host speaks 0.1: it needs 0.2 or newer"));
+    host.abi_minor = LLMRUN_ABI_MINOR + 1;
+    assert_non_null(cpu_runtime_backend(&test_kernels, &host, &error));
+    host.abi_major = LLMRUN_ABI_MAJOR + 1;
+    host.abi_minor = LLMRUN_ABI_MINOR;
     assert_null(cpu_runtime_backend(&test_kernels, &host, &error));
     assert_int_equal(error.code, LLMRUN_ERROR_VERSION);
-    assert_non_null(strstr(error.message, "test 1.0 speaks contract"));
+    assert_non_null(strstr(error.message, "test is made for plugin contract 0.2, this host speaks 1.2"));
 }
 
 static void a_native_view_of_memory_is_its_host_address(void **state)

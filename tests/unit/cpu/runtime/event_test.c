@@ -285,6 +285,65 @@ static void an_event_that_moves_between_streams_keeps_each_wait_to_its_own_point
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, bench_open, bench_close)
 
+static uint64_t address_of(const uint32_t *word)
+{
+    return (uint64_t)(uintptr_t)word;
+}
+
+static void work_behind_an_armed_event_runs_when_the_host_completes_it(void **state)
+{
+    struct bench *bench = *state;
+    struct llmrun_stream *stream = stream_of(bench);
+    struct llmrun_event *event = event_of(bench), *behind = event_of(bench);
+    uint32_t word = 0;
+
+    for (uint32_t round = 1; round <= 3; round++) {
+        assert_int_equal(bench->device->event_signal(event, LLMRUN_EVENT_NOT_READY, &bench->error), LLMRUN_OK);
+        assert_int_equal(state_of(bench, event), LLMRUN_EVENT_NOT_READY);
+        bench->device->stream_wait(stream, event, &bench->error);
+        bench->device->fill(stream, address_of(&word), round, 4, &bench->error);
+        bench->device->event_record(stream, behind, &bench->error);
+        assert_int_equal(bench->device->event_wait(behind, 20000000, &bench->error), LLMRUN_ERROR_TIMEOUT);
+        assert_int_equal(*(volatile uint32_t *)&word, round - 1);
+        assert_int_equal(bench->device->event_signal(event, LLMRUN_EVENT_READY, &bench->error), LLMRUN_OK);
+        assert_int_equal(bench->device->event_wait(behind, -1, &bench->error), LLMRUN_OK);
+        assert_int_equal(word, round);
+        assert_int_equal(state_of(bench, event), LLMRUN_EVENT_READY);
+    }
+    bench->device->event_destroy(event);
+    bench->device->event_destroy(behind);
+    bench->device->stream_destroy(stream);
+}
+
+static void an_event_is_armed_when_it_is_ready_and_completed_once(void **state)
+{
+    struct bench *bench = *state;
+    struct llmrun_event *event = event_of(bench);
+
+    assert_int_equal(bench->device->event_signal(event, LLMRUN_EVENT_READY, &bench->error), LLMRUN_ERROR_ARGUMENT);
+    assert_int_equal(bench->device->event_signal(event, 2, &bench->error), LLMRUN_ERROR_UNSUPPORTED);
+    assert_int_equal(bench->device->event_signal(event, LLMRUN_EVENT_NOT_READY, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->event_signal(event, LLMRUN_EVENT_NOT_READY, &bench->error), LLMRUN_ERROR_ARGUMENT);
+    assert_int_equal(bench->device->event_signal(event, LLMRUN_EVENT_READY, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->event_signal(event, LLMRUN_EVENT_READY, &bench->error), LLMRUN_ERROR_ARGUMENT);
+    bench->device->event_destroy(event);
+}
+
+static void an_armed_event_that_is_destroyed_lets_the_stream_go_on(void **state)
+{
+    struct bench *bench = *state;
+    struct llmrun_stream *stream = stream_of(bench);
+    struct llmrun_event *event = event_of(bench);
+    uint32_t word = 0;
+
+    bench->device->event_signal(event, LLMRUN_EVENT_NOT_READY, &bench->error);
+    bench->device->stream_wait(stream, event, &bench->error);
+    bench->device->fill(stream, address_of(&word), 7, 4, &bench->error);
+    bench->device->event_destroy(event);
+    bench->device->stream_destroy(stream);
+    assert_int_equal(word, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +356,9 @@ int main(void)
         CASE(a_stream_that_waits_for_a_failed_event_has_failed_too),
         CASE(elapsed_is_the_time_that_the_work_between_two_events_took),
         CASE(an_event_may_be_queried_from_another_thread_at_any_time),
+        CASE(work_behind_an_armed_event_runs_when_the_host_completes_it),
+        CASE(an_event_is_armed_when_it_is_ready_and_completed_once),
+        CASE(an_armed_event_that_is_destroyed_lets_the_stream_go_on),
         CASE(an_event_that_moves_between_streams_keeps_each_wait_to_its_own_point),
     };
 

@@ -116,7 +116,9 @@ int bench_open(void **state)
 {
     static const struct llmrun_host host = {
         .size = sizeof(host), .abi_major = LLMRUN_ABI_MAJOR, .abi_minor = LLMRUN_ABI_MINOR};
-    static const struct llmrun_option options[] = {{"threads", "3"}};
+    static const struct llmrun_option threads = {"threads", "3"};
+    static const struct llmrun_options options = {
+        .size = sizeof(options), .count = 1, .items = &threads, .stride = sizeof(threads)};
     struct bench *bench = calloc(1, sizeof(*bench));
 
     atomic_store(&gate, 0);
@@ -125,7 +127,7 @@ int bench_open(void **state)
     assert_non_null(bench->backend);
     bench->device = bench->backend->device;
     bench->kernel = bench->backend->kernel;
-    assert_int_equal(bench->device->open(0, options, 1, &bench->host, &bench->error), LLMRUN_OK);
+    assert_int_equal(bench->device->open(0, &options, &bench->host, &bench->error), LLMRUN_OK);
     *state = bench;
     return 0;
 }
@@ -152,8 +154,12 @@ struct llmrun_tensor vector_of(uint32_t dtype, int64_t n)
 
 struct llmrun_op op_of(uint16_t op, uint16_t version, const struct llmrun_tensor *operands, uint32_t count)
 {
-    return (struct llmrun_op){
-        .size = sizeof(struct llmrun_op), .op = op, .version = version, .operand_count = count, .operands = operands};
+    return (struct llmrun_op){.size = sizeof(struct llmrun_op),
+                              .op = op,
+                              .version = version,
+                              .operand_count = count,
+                              .operands = operands,
+                              .operand_stride = sizeof(*operands)};
 }
 
 static struct llmrun_kernel *prepare(struct bench *bench, const struct llmrun_op *op)
