@@ -56,15 +56,17 @@ static void it_has_programs_and_no_kernels(void **state)
     assert_int_equal(answer.support, LLMRUN_SUPPORT_NATIVE);
 }
 
-static void a_list_of_ops_is_built_and_run_on_the_addresses_of_a_launch(void **state)
+/* Builds the sum and runs it on two orders of its buffers; returns what was built. */
+static const struct llmrun_program *run_sum(const struct llmrun_program_desc *desc)
 {
+    const struct llmrun_program *built;
     struct device_program program;
     struct buffer workspace;
     struct error error;
     bool ready;
 
-    (void)state;
-    assert_ok(device_program_create(bench.device, &sum.desc, &program, &error));
+    assert_ok(device_program_create(bench.device, desc, &program, &error));
+    built = program.handle;
     assert_true(program.workspace_bytes >= BYTES);
     assert_ok(buffer_create(bench.device, LLMRUN_MEMORY_DEVICE, program.workspace_bytes, &workspace, &error));
     for (int run = 0; run < 2; run++) { /* the second time with a and b exchanged */
@@ -86,6 +88,39 @@ static void a_list_of_ops_is_built_and_run_on_the_addresses_of_a_launch(void **s
     }
     device_program_destroy(&program);
     buffer_destroy(&workspace);
+    return built;
+}
+
+static void a_list_of_ops_is_built_and_run_on_the_addresses_of_a_launch(void **state)
+{
+    (void)state;
+    run_sum(&sum.desc);
+}
+
+static void ops_and_values_may_be_longer_than_the_plugin_knows(void **state)
+{
+    struct {
+        struct llmrun_tensor known;
+        int64_t later[3];
+    } values[4];
+    struct {
+        struct llmrun_program_op known;
+        int64_t later[2];
+    } ops[2];
+    struct llmrun_program_desc desc = sum.desc;
+
+    (void)state;
+    memset(values, 0xa5, sizeof values);
+    memset(ops, 0xa5, sizeof ops);
+    for (int i = 0; i < 4; i++)
+        values[i].known = sum.values[i];
+    for (int i = 0; i < 2; i++)
+        ops[i].known = sum.ops[i];
+    desc.values = &values[0].known;
+    desc.value_stride = sizeof values[0];
+    desc.ops = &ops[0].known;
+    desc.op_stride = sizeof ops[0];
+    assert_ptr_equal(run_sum(&desc), run_sum(&sum.desc)); /* equal descriptions, wherever they lie */
 }
 
 static void an_internal_value_that_nothing_wrote_is_found_when_building(void **state)
@@ -145,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(it_has_programs_and_no_kernels),
         CASE(a_list_of_ops_is_built_and_run_on_the_addresses_of_a_launch),
+        CASE(ops_and_values_may_be_longer_than_the_plugin_knows),
         CASE(an_internal_value_that_nothing_wrote_is_found_when_building),
         CASE(what_cannot_be_compiled_is_found_when_building),
         CASE(a_bound_value_needs_an_address_in_every_launch),
