@@ -77,11 +77,10 @@ static void fill_scalars(struct step_bench *bench)
 static float mean_loss(const struct step_bench *bench)
 {
     const struct engine *engine = &bench->engine;
-    const double *losses = executor_result(engine->executor, engine->compiled.io.losses);
     double sum = 0;
 
     for (int64_t i = 0; i < engine->request.global_batch; i++)
-        sum += losses[i];
+        sum += executor_wide_result(engine->executor, engine->compiled.io.losses, i);
     return (float)(sum / (double)(engine->request.global_batch * engine->request.sequence));
 }
 

@@ -6,11 +6,11 @@
 
 /* Extents that fit each other: rows are 2 sequences of 64 tokens, 4 query heads and 2 key-value heads of width 64. */
 static const struct axes_binding extents = {
-    .entries = {{"b", 2},     {"b s", 128}, {"c", 256},    {"k", 256},   {"n", 512},     {"p", 256},
-                {"q", 256},   {"v", 512},   {"h", 4},      {"h d", 256}, {"g r d", 256}, {"g r", 4},
-                {"g d", 128}, {"t", 128},   {"s", 64},     {"r", 128},   {"e", 32},      {"p u/", 2048},
-                {"b/", 1},    {"s/", 8},    {"h c", 1024}, {"h/", 1}},
-    .count = 22,
+    .entries = {{"b", 2},   {"b s", 128}, {"c", 256},   {"k", 256},     {"n", 512}, {"p", 256},   {"q", 256},
+                {"v", 512}, {"h", 4},     {"h d", 256}, {"g r d", 256}, {"g r", 4}, {"g d", 128}, {"t", 8},
+                {"s", 64},  {"r", 128},   {"e", 32},    {"p u/", 2048}, {"b/", 1},  {"s/", 8},    {"h c", 1024},
+                {"h/", 1},  {"b j", 128}, {"b t", 8},   {"j", 128},     {"u", 1},   {"v/", 1}},
+    .count = 27,
 };
 
 /* Numbers for the attributes, as a training step would have them; `bare` is that of the form without options. */
@@ -23,14 +23,20 @@ static const struct {
     {"feature_parts", 1, 1},
     {"vocabulary_parts", 1, 1},
     {"sequence", 64, 64},
+    {"keys", 64, 64},
+    {"query_first", 0, 0},
     {"heads", 4, 4},
     {"kv_heads", 2, 2},
+    {"kv_head_first", 0, 0},
+    {"kv_heads_full", 0, 0},
     {"inverse", 1, 0},
     {"scale", 0.125, 0.125},
     {"dropout", 0.1, 0},
     {"probability", 0.1, 0.1},
     {"key", 1, 1},
     {"vocabulary", 500, 512},
+    {"first", 0, 0},
+    {"full", 500, 512},
     {"distribution", LLMRUN_INIT_NORMAL, LLMRUN_INIT_CONSTANT},
     {"a", 0, 0},
     {"b", 0.02, 0},
@@ -45,6 +51,19 @@ static const struct {
     {"batch_parts", 1, 1},
     {"position_parts", 8, 8},
     {"head_parts", 1, 1},
+    {"row_first", 1, 0},
+    {"position_first", 64, 0},
+    {"positions_full", 128, 0},
+    {"channel_first", 256, 0},
+    {"channels_full", 512, 0},
+    {"first0", 1, 0},
+    {"full0", 1024, 0},
+    {"first1", 0, 0},
+    {"full1", 0, 0},
+    {"first2", 0, 0},
+    {"full2", 0, 0},
+    {"slot_stride", 4, 0},
+    {"replica", 0, 0},
     {"reserved", 0, 0},
 };
 
@@ -123,5 +142,6 @@ bool op_form_make(const struct op_info *info, uint32_t compute, bool whole, uint
         .operands = form->operands,
         .operand_stride = sizeof form->operands[0],
     };
+    op_lower(info, &form->op);
     return true;
 }

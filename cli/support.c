@@ -35,6 +35,7 @@ static const struct {
     {"attention with a cache of keys and values", {LLMRUN_OP_ATTENTION_CACHED}},
     {"dropout", {LLMRUN_OP_DROPOUT}},
     {"linear + cross-entropy", {LLMRUN_OP_LINEAR_CROSS_ENTROPY}},
+    {"sums and vocabulary in parts", {LLMRUN_OP_FINISH, LLMRUN_OP_LOSS_STATISTICS, LLMRUN_OP_LOSS_GRADIENT}},
     {"add, cast", {LLMRUN_OP_ADD, LLMRUN_OP_CAST}},
     {"initial weights", {LLMRUN_OP_INIT}},
     {"gradient norm, clipping, AdamW", {LLMRUN_OP_SUM_SQUARES, LLMRUN_OP_SLOT_TREE, LLMRUN_OP_CLIP, LLMRUN_OP_ADAMW}},

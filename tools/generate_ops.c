@@ -144,6 +144,15 @@ static int oldest_version(const struct op *op)
     return oldest;
 }
 
+static int attribute_bytes(const struct op *op)
+{
+    int bytes = 0;
+
+    for (int i = 0; i < op->attribute_count; i++)
+        bytes += strcmp(op->attributes[i].words[0] + 1, "64") == 0 ? 8 : 4;
+    return bytes;
+}
+
 static void print_op(const struct op *op)
 {
     int offset = 0;
@@ -168,12 +177,13 @@ static void print_op(const struct op *op)
 
 static void write_rows(void)
 {
-    int operands = 0, attributes = 0;
+    int operands = 0, attributes = 0, bytes = 0;
 
     gather_ops();
     for (int i = 0; i < ops_gathered; i++) {
         operands = ops[i].operand_count > operands ? ops[i].operand_count : operands;
         attributes = ops[i].attribute_count > attributes ? ops[i].attribute_count : attributes;
+        bytes = attribute_bytes(&ops[i]) > bytes ? attribute_bytes(&ops[i]) : bytes;
     }
     puts("/* Generated from core/program/ops.def: do not edit. llmrun plugin contract: the op table as data.\n"
          " *\n"
@@ -181,13 +191,14 @@ static void write_rows(void)
          "/* clang-format off */\n"
          "#ifndef LLMRUN_OP_ROWS_H\n#define LLMRUN_OP_ROWS_H\n\n#include <stddef.h>\n#include <stdint.h>\n");
     printf("#define LLMRUN_ROW_OPERANDS %d /* the most that an op has */\n"
-           "#define LLMRUN_ROW_ATTRIBUTES %d\n\n",
-           operands, attributes);
+           "#define LLMRUN_ROW_ATTRIBUTES %d\n"
+           "#define LLMRUN_OP_MAX_ATTRIBUTE_BYTES %d\n\n",
+           operands, attributes, (bytes + 7) / 8 * 8);
     puts("/* `since`: the first version of the op that has it; 0: all have it. */\n"
          "struct llmrun_operand_row {\n"
          "    const char *name;\n"
          "    const char *direction; /* in, inout, out */\n"
-         "    const char *type; /* compute, f64, f32, i32, u32, any */\n"
+         "    const char *type; /* compute, sum, wide, f32, i32, u32, any */\n"
          "    const char *presence; /* required, optional, root */\n"
          "    const char *axes;\n"
          "    uint16_t since;\n};\n\n"
@@ -228,7 +239,8 @@ static void write_document(void)
     if (attribute_count++ == 0)                                                                                        \
         puts("\n| attribute | type | meaning |\n|---|---|---|");                                                       \
     printf("| %s | %s | %s |\n", #name, #type, meaning);
-#define OP_END(name) puts("");
+#define SINCE(version, name) printf("\nSince version %d: %s.\n", version, #name);
+#define OP_END(name)         puts("");
 #include "program/ops.def"
 }
 

@@ -13,6 +13,8 @@ struct attention attention_of(const struct kernel_call *call)
         .bf16 = operand_is_bf16(call->op, LLMRUN_ATTENTION_Q),
         .sequences = reference_extent(call, LLMRUN_ATTENTION_Q, 0) / attributes->sequence,
         .sequence = attributes->sequence,
+        .keys = attributes->keys,
+        .query_first = attributes->query_first,
         .heads = attributes->heads,
         .kv_heads = attributes->kv_heads,
         .group = attributes->heads / attributes->kv_heads,
@@ -25,40 +27,60 @@ struct attention attention_of(const struct kernel_call *call)
     return attention;
 }
 
+int64_t attention_row_end(const struct attention *attention)
+{
+    return attention->query_first + attention->sequence;
+}
+
+/* Row of operand q. */
+static int64_t query_row(const struct attention_head *head, int64_t i)
+{
+    return head->sequence * head->attention->sequence + i - head->attention->query_first;
+}
+
 int64_t attention_query_at(const struct attention_head *head, int64_t i)
 {
     const struct attention *a = head->attention;
 
-    return ((head->sequence * a->sequence + i) * a->heads + head->head) * a->width;
+    return (query_row(head, i) * a->heads + head->head) * a->width;
 }
 
 int64_t attention_key_at(const struct attention_head *head, int64_t j)
 {
     const struct attention *a = head->attention;
 
-    return ((head->sequence * a->sequence + j) * a->kv_heads + head->head / a->group) * a->width;
+    return ((head->sequence * a->keys + j) * a->kv_heads + head->head / a->group) * a->width;
 }
 
 int attention_sees(const struct attention_head *head, int64_t i, int64_t j)
 {
     const struct attention *a = head->attention;
     const int32_t *starts = a->call->operands[LLMRUN_ATTENTION_SEGMENT_STARTS];
+    const int32_t *offsets = a->call->operands[LLMRUN_ATTENTION_DOCUMENT_OFFSETS];
+    int64_t begin = head->sequence * a->keys;
 
-    return starts[head->sequence * a->sequence + i] <= j && j <= i;
+    if (starts != NULL)
+        return starts[query_row(head, i)] <= j && j <= i;
+    /* No document begins behind key j and up to row i. */
+    for (int64_t d = 0; offsets != NULL && d < reference_extent(a->call, LLMRUN_ATTENTION_DOCUMENT_OFFSETS, 0); d++)
+        if (begin + j < offsets[d] && offsets[d] <= begin + i)
+            return 0;
+    return j <= i;
 }
 
 int attention_keeps(const struct attention_head *head, int64_t i, int64_t j)
 {
     const struct attention *a = head->attention;
+    const struct llmrun_attention_attributes *attributes = a->call->op->attributes;
     const uint32_t *random = a->call->operands[LLMRUN_ATTENTION_RANDOM];
-    uint64_t token;
+    uint64_t group = attributes->heads / attributes->kv_heads, keys = (uint64_t)a->keys;
+    uint64_t heads = (attributes->kv_heads_full > 0 ? attributes->kv_heads_full : attributes->kv_heads) * group;
+    uint64_t token, column = attributes->kv_head_first * group + (uint64_t)head->head;
 
     if (random == NULL)
         return 1;
-    token = ((uint64_t)random[3] + (uint64_t)head->sequence) * (uint64_t)a->sequence + (uint64_t)i;
-    return llmrun_random_word(random, random[4],
-                              (token * (uint64_t)a->heads + (uint64_t)head->head) * (uint64_t)a->sequence +
-                                  (uint64_t)j) >= a->threshold;
+    token = ((uint64_t)random[3] + (uint64_t)head->sequence) * keys + (uint64_t)i;
+    return llmrun_random_word(random, random[4], (token * heads + column) * keys + (uint64_t)j) >= a->threshold;
 }
 
 float attention_rounded(const struct attention *attention, float x)
@@ -160,7 +182,6 @@ static void row_exact(const struct attention_head *head, int64_t i)
     float *sums = a->call->workspace; /* [width] */
     struct running running = {-FLT_MAX, 0.0f};
     struct block block = {.head = head};
-    int64_t token = head->sequence * a->sequence + i;
 
     memset(sums, 0, (size_t)a->width * sizeof(*sums));
     for (block.first = 0; block.first <= i; block.first += ATTENTION_KEY_BLOCK) {
@@ -173,7 +194,7 @@ static void row_exact(const struct attention_head *head, int64_t i)
     for (int64_t c = 0; c < a->width; c++)
         reference_write(a->call, LLMRUN_ATTENTION_O, attention_query_at(head, i) + c,
                         fmaf(sums[c], 1.0f / running.sum, 0.0f));
-    reference_write(a->call, LLMRUN_ATTENTION_LSE, token * a->heads + head->head,
+    reference_write(a->call, LLMRUN_ATTENTION_LSE, attention_query_at(head, i) / a->width,
                     running.maximum + exact_log(running.sum));
 }
 
@@ -183,7 +204,6 @@ static void row_double(const struct attention_head *head, int64_t i)
     double *sums = a->call->workspace; /* [width] */
     double maximum = -INFINITY, sum = 0;
     double keep = 1 / (1 - (double)((const struct llmrun_attention_attributes *)a->call->op->attributes)->dropout);
-    int64_t token = head->sequence * a->sequence + i;
 
     memset(sums, 0, (size_t)a->width * sizeof(*sums));
     for (int64_t j = 0; j <= i; j++)
@@ -203,7 +223,7 @@ static void row_double(const struct attention_head *head, int64_t i)
     }
     for (int64_t c = 0; c < a->width; c++)
         reference_write(a->call, LLMRUN_ATTENTION_O, attention_query_at(head, i) + c, sums[c] / sum);
-    reference_write(a->call, LLMRUN_ATTENTION_LSE, token * a->heads + head->head, maximum + log(sum));
+    reference_write(a->call, LLMRUN_ATTENTION_LSE, attention_query_at(head, i) / a->width, maximum + log(sum));
 }
 
 static void each_row(const struct kernel_call *call, void (*row)(const struct attention_head *head, int64_t i))
@@ -213,7 +233,7 @@ static void each_row(const struct kernel_call *call, void (*row)(const struct at
 
     for (head.sequence = 0; head.sequence < attention.sequences; head.sequence++)
         for (head.head = 0; head.head < attention.heads; head.head++)
-            for (int64_t i = 0; i < attention.sequence; i++)
+            for (int64_t i = attention.query_first; i < attention_row_end(&attention); i++)
                 row(&head, i);
 }
 

@@ -8,11 +8,12 @@
 
 #define ATTENTION_KEY_BLOCK 64 /* keys between two updates of the running maximum: part of the definition */
 
-/* The attributes and shapes of attention or attention_grad, whose first five operands are the same. */
+/* The attributes and shapes of attention or attention_grad, whose first six operands are the same. */
 struct attention {
     const struct kernel_call *call;
     int bf16;
-    int64_t sequences, sequence;    /* and positions of one */
+    int64_t sequences, sequence;    /* and queries of one */
+    int64_t keys, query_first;      /* of one, and the position of its first query */
     int64_t heads, kv_heads, group; /* group = query heads of one key-value head */
     int64_t width;                  /* of a head */
     float scale;
@@ -29,11 +30,14 @@ struct attention_head {
     int64_t head;
 };
 
+/* Rows i and keys j are positions; the call has the rows from query_first to row_end - 1. */
+int64_t attention_row_end(const struct attention *attention);
+
 /* Element 0 of row i of operand q, o or do, and of row j of operand k or v, for the head. */
 int64_t attention_query_at(const struct attention_head *head, int64_t i);
 int64_t attention_key_at(const struct attention_head *head, int64_t j);
 
-/* Row i takes key j: same segment, not later. */
+/* Row i takes key j: same segment or document, not later. */
 int attention_sees(const struct attention_head *head, int64_t i, int64_t j);
 /* Dropout keeps weight (i, j); always 1 without dropout. */
 int attention_keeps(const struct attention_head *head, int64_t i, int64_t j);

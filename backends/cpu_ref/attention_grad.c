@@ -122,8 +122,8 @@ static void query_grad_double(const struct attention_head *head, int64_t i)
 
 struct column_terms {
     struct attention_head head; /* the first of the group; then the one that is summed */
-    const struct pair *pairs;   /* [group, sequence] */
-    const struct pair *of_head; /* [sequence] */
+    const struct pair *pairs;   /* [group, row_end] */
+    const struct pair *of_head; /* [row_end] */
     int64_t column;
 };
 
@@ -131,6 +131,8 @@ static struct chain_term key_term(const void *context, int64_t i)
 {
     const struct column_terms *terms = context;
 
+    if (i < terms->head.attention->query_first)
+        return (struct chain_term){0.0f, 0.0f};
     return (struct chain_term){terms->of_head[i].score_grad,
                                reference_read(terms->head.attention->call, LLMRUN_ATTENTION_GRAD_Q,
                                               attention_query_at(&terms->head, i) + terms->column)};
@@ -140,6 +142,8 @@ static struct chain_term value_term(const void *context, int64_t i)
 {
     const struct column_terms *terms = context;
 
+    if (i < terms->head.attention->query_first)
+        return (struct chain_term){0.0f, 0.0f};
     return (struct chain_term){terms->of_head[i].weight,
                                reference_read(terms->head.attention->call, LLMRUN_ATTENTION_GRAD_DO,
                                               attention_query_at(&terms->head, i) + terms->column)};
@@ -148,11 +152,12 @@ static struct chain_term value_term(const void *context, int64_t i)
 static float head_sum(const void *context, int64_t index, chain_terms *term)
 {
     struct column_terms terms = *(const struct column_terms *)context;
-    int64_t sequence = terms.head.attention->sequence;
+    const struct attention *a = terms.head.attention;
+    int64_t even = a->query_first / 2 * 2; /* pairs are those of positions */
 
     terms.head.head += index;
-    terms.of_head = terms.pairs + index * sequence;
-    return chain_sum(terms.head.attention->bf16, term, &terms, 0, sequence, 0.0f);
+    terms.of_head = terms.pairs + index * attention_row_end(a);
+    return chain_sum(a->bf16, term, &terms, even, attention_row_end(a), 0.0f);
 }
 
 static float key_head(const void *context, int64_t index)
@@ -173,8 +178,8 @@ static void key_grad_exact(const struct attention_head *first, int64_t j)
     struct attention_head head = *first;
 
     for (; head.head < first->head + a->group; head.head++)
-        for (int64_t i = 0; i < a->sequence; i++)
-            pairs[(head.head - first->head) * a->sequence + i] = pair_exact(&head, i, j);
+        for (int64_t i = a->query_first; i < attention_row_end(a); i++)
+            pairs[(head.head - first->head) * attention_row_end(a) + i] = pair_exact(&head, i, j);
     for (; terms.column < a->width; terms.column++) {
         int64_t at = attention_key_at(first, j) + terms.column;
 
@@ -187,13 +192,12 @@ static void key_grad_exact(const struct attention_head *first, int64_t j)
 static void key_grad_double(const struct attention_head *first, int64_t j)
 {
     const struct attention *a = first->attention;
-    struct pair_double *pairs = a->call->workspace; /* of one head */
-    double *dk = (double *)(pairs + a->sequence), *dv = dk + a->width;
+    double *dk = a->call->workspace, *dv = dk + a->width;
     struct attention_head head = *first;
 
     memset(dk, 0, (size_t)a->width * 2 * sizeof(*dk));
     for (; head.head < first->head + a->group; head.head++) {
-        for (int64_t i = j; i < a->sequence; i++) {
+        for (int64_t i = j > a->query_first ? j : a->query_first; i < attention_row_end(a); i++) {
             struct pair_double pair = pair_double(&head, i, j);
             int64_t row = attention_query_at(&head, i);
 
@@ -218,8 +222,9 @@ static void each_position(const struct kernel_call *call, position_grad *query_g
 
     for (head.sequence = 0; head.sequence < attention.sequences; head.sequence++)
         for (head.head = 0; head.head < attention.heads; head.head++)
-            for (int64_t position = 0; position < attention.sequence; position++) {
-                query_grad(&head, position);
+            for (int64_t position = 0; position < attention.keys; position++) {
+                if (position >= attention.query_first && position < attention_row_end(&attention))
+                    query_grad(&head, position);
                 if (head.head % attention.group == 0)
                     key_grad(&head, position);
             }
@@ -243,7 +248,7 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
     (void)threads;
     if (!operand_fit(op, 0, reason, reason_bytes))
         return 0;
-    *workspace_bytes = attributes->sequence * attributes->heads * (int64_t)sizeof(struct pair_double) +
+    *workspace_bytes = attributes->keys * attributes->heads * (int64_t)sizeof(struct pair_double) +
                        2 * width * (int64_t)sizeof(double);
     return 1;
 }

@@ -2,13 +2,17 @@
 
 #include "cpu_ref/reference.h"
 
-/* Is element `i` of x, counted from the first sequence of the step's global batch, kept? */
+/* Is element `i` of x kept? Its number counts from the first sequence of the step's global batch. */
 static int keeps(const struct kernel_call *call, int64_t i)
 {
     const struct llmrun_dropout_attributes *attributes = call->op->attributes;
     const uint32_t *random = call->operands[LLMRUN_DROPOUT_RANDOM];
-    int64_t of_sequence = attributes->sequence * reference_extent(call, LLMRUN_DROPOUT_X, 1);
-    uint64_t element = (uint64_t)(random[3] * of_sequence + i);
+    int64_t columns = reference_extent(call, LLMRUN_DROPOUT_X, 1), row = i / columns;
+    int64_t positions = attributes->positions_full > 0 ? attributes->positions_full : attributes->sequence;
+    int64_t channels = attributes->channels_full > 0 ? attributes->channels_full : columns;
+    int64_t token =
+        (random[3] + row / attributes->sequence) * positions + attributes->position_first + row % attributes->sequence;
+    uint64_t element = (uint64_t)(token * channels + attributes->channel_first + i % columns);
 
     return llmrun_random_word(random, random[4], element) >= llmrun_dropout_threshold(attributes->probability);
 }

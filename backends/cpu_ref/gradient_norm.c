@@ -53,7 +53,7 @@ static void sum_squares(const struct kernel_call *call, double (*part_sum)(const
 {
     const struct llmrun_sum_squares_attributes *attributes = call->op->attributes;
     const struct llmrun_tensor *x = &call->op->operands[LLMRUN_SUM_SQUARES_X];
-    double *sums = (double *)call->operands[LLMRUN_SUM_SQUARES_SUMS] + attributes->slot;
+    int64_t stride = attributes->slot_stride > 0 ? attributes->slot_stride : attributes->column_parts;
     struct part part = {.stride = x->shape[x->rank - 1]};
 
     part.rows = reference_elements(call, LLMRUN_SUM_SQUARES_X) / part.stride / attributes->row_parts;
@@ -62,7 +62,8 @@ static void sum_squares(const struct kernel_call *call, double (*part_sum)(const
         for (int64_t c = 0; c < attributes->column_parts; c++) {
             part.x =
                 (const float *)call->operands[LLMRUN_SUM_SQUARES_X] + r * part.rows * part.stride + c * part.columns;
-            *sums++ = part_sum(&part);
+            reference_write(call, LLMRUN_SUM_SQUARES_SUMS, attributes->slot + r * stride + c,
+                            attributes->replica ? 0 : part_sum(&part));
         }
 }
 
@@ -124,20 +125,18 @@ const struct kernel reference_slot_tree_double = {"slot_tree reference f64", slo
 static void clip(const struct kernel_call *call)
 {
     const struct llmrun_clip_attributes *attributes = call->op->attributes;
-    const double *roots = call->operands[LLMRUN_CLIP_ROOTS];
-    const double *losses = call->operands[LLMRUN_CLIP_LOSSES];
     double total = 0, norm, scale = 1;
     uint32_t found_inf;
 
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_CLIP_ROOTS); i++)
-        total += roots[i];
+        total += reference_read_double(call, LLMRUN_CLIP_ROOTS, i);
     norm = sqrt(total);
     if (attributes->max_norm > 0 && attributes->max_norm / (norm + 1e-6) < 1)
         scale = attributes->max_norm / (norm + 1e-6);
     /* Once 0 it stays 0: no later step is taken on top of one that was not. */
     found_inf = *(const uint32_t *)call->operands[LLMRUN_CLIP_FOUND_INF] != 0 || !isfinite((float)norm) ? 1 : 0;
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_CLIP_LOSSES); i++)
-        if (!isfinite(losses[i]))
+        if (!isfinite(reference_read_double(call, LLMRUN_CLIP_LOSSES, i)))
             found_inf = 1;
     *(float *)call->operands[LLMRUN_CLIP_SCALE] = (float)scale;
     *(float *)call->operands[LLMRUN_CLIP_NORM] = (float)norm;

@@ -32,10 +32,26 @@ static float init_element(const struct llmrun_init_attributes *attributes, int64
     }
 }
 
+/* The logical number of element `i`, which an origin for each dimension tells apart from its place here. */
+static int64_t number_of(const struct kernel_call *call, int64_t i)
+{
+    const struct llmrun_init_attributes *a = call->op->attributes;
+    const struct llmrun_tensor *y = &call->op->operands[LLMRUN_INIT_Y];
+    const int64_t first[LLMRUN_MAX_RANK] = {a->first0, a->first1, a->first2};
+    const int64_t full[LLMRUN_MAX_RANK] = {a->full0, a->full1, a->full2};
+    int64_t number = 0, elements = 1;
+
+    for (uint32_t d = y->rank; d-- > 0; i /= y->shape[d]) {
+        number += (first[d] + i % y->shape[d]) * elements;
+        elements *= full[d] > 0 ? full[d] : y->shape[d];
+    }
+    return number;
+}
+
 static void init_exact(const struct kernel_call *call)
 {
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_INIT_Y); i++)
-        reference_write(call, LLMRUN_INIT_Y, i, init_element(call->op->attributes, i));
+        reference_write(call, LLMRUN_INIT_Y, i, init_element(call->op->attributes, number_of(call, i)));
 }
 
 /* The z with 1 - P(z) = tail for the normal distribution P and tail <= 1/2, by Newton's method. */
@@ -65,9 +81,9 @@ static void init_double(const struct kernel_call *call)
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_INIT_Y); i++) {
         if (attributes->distribution == LLMRUN_INIT_NORMAL)
             reference_write(call, LLMRUN_INIT_Y, i,
-                            attributes->a + attributes->b * normal(element_word(attributes->key, i)));
+                            attributes->a + attributes->b * normal(element_word(attributes->key, number_of(call, i))));
         else
-            reference_write(call, LLMRUN_INIT_Y, i, init_element(attributes, i));
+            reference_write(call, LLMRUN_INIT_Y, i, init_element(attributes, number_of(call, i)));
     }
 }
 

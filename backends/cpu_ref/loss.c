@@ -1,12 +1,9 @@
 /* linear_cross_entropy */
-#include <float.h>
 #include <stdio.h>
 
 #include "cpu_ref/chain.h"
-#include "cpu_ref/exact.h"
+#include "cpu_ref/loss_row.h"
 #include "cpu_ref/reference.h"
-
-#define VOCABULARY_PARTS 256 /* at most */
 
 struct loss {
     const struct kernel_call *call;
@@ -102,70 +99,13 @@ static float sum_in_parts(const struct terms *terms, chain_terms *term, int64_t 
     return chain_tree(part_sum, &context, 0, parts);
 }
 
-/* A part of the vocabulary: elements begin to end - 1, of which padding has none. */
-struct vocabulary_part {
-    int64_t begin, end;
-    float maximum;
-    float sum;   /* of exp(x - maximum), in sixteen lanes from the first element on */
-    float scale; /* exp(maximum - the largest maximum) */
-};
-
-/* Turns the part's logits into exponents. */
-static struct vocabulary_part part_of(const struct loss *loss, int64_t index, float *row)
-{
-    int64_t size = loss->rows / loss->vocabulary_parts;
-    struct vocabulary_part part = {.begin = index * size, .end = (index + 1) * size, .maximum = -FLT_MAX};
-    float lanes[EXACT_LANES] = {0};
-
-    part.end = part.end < loss->vocabulary ? part.end : loss->vocabulary;
-    for (int64_t v = part.begin; v < part.end; v++)
-        part.maximum = fmaxf(part.maximum, row[v]);
-    for (int64_t v = part.begin; v < part.end; v++) {
-        row[v] = exact_exp(row[v] - part.maximum);
-        lanes[(v - part.begin) % EXACT_LANES] += row[v];
-    }
-    part.sum = exact_tree(lanes);
-    return part;
-}
-
-static float scaled_sum(const void *context, int64_t index)
-{
-    const struct vocabulary_part *part = (const struct vocabulary_part *)context + index;
-
-    return part->sum * part->scale;
-}
-
-/* Steps 2 to 5 of the definition: turns row [rows] from logits into their gradient and returns log-sum-exp. */
-static double row_exact(const struct loss *loss, int64_t target, float gradient, float *row)
-{
-    struct vocabulary_part parts[VOCABULARY_PARTS];
-    float maximum = -FLT_MAX, sum, factor;
-
-    for (int64_t i = 0; i < loss->vocabulary_parts; i++) {
-        parts[i] = part_of(loss, i, row);
-        maximum = fmaxf(maximum, parts[i].maximum);
-    }
-    for (int64_t i = 0; i < loss->vocabulary_parts; i++)
-        parts[i].scale = exact_exp(parts[i].maximum - maximum);
-    sum = chain_tree(scaled_sum, parts, 0, loss->vocabulary_parts);
-    factor = 1.0f / sum * gradient;
-    for (int64_t i = 0; i < loss->vocabulary_parts; i++)
-        for (int64_t v = parts[i].begin; v < parts[i].end; v++) {
-            float scale = parts[i].scale * factor;
-
-            row[v] = v == target ? fmaf(row[v], scale, -gradient) : row[v] * scale;
-            if (loss->bf16)
-                row[v] = reference_widen(reference_narrow(row[v]));
-        }
-    return (double)exact_log(sum) + (double)maximum;
-}
-
 /* Turns row [rows] into the gradient of the logits and returns the loss. */
 static double token_exact(const struct loss *loss, int64_t token, float *row)
 {
     float weight = reference_read(loss->call, LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS, token);
     float gradient = weight * reference_read(loss->call, LLMRUN_LINEAR_CROSS_ENTROPY_SCALE, 0);
-    int64_t target = target_of(loss, token);
+    int64_t target = target_of(loss, token), size = loss->rows / loss->vocabulary_parts;
+    struct loss_parts parts = {.count = loss->vocabulary_parts};
     struct terms terms = {.loss = loss, .token = token};
     float target_logit;
 
@@ -175,7 +115,15 @@ static double token_exact(const struct loss *loss, int64_t token, float *row)
     for (terms.row = 0; terms.row < loss->vocabulary; terms.row++)
         row[terms.row] = sum_in_parts(&terms, logit_term, loss->width, loss->feature_parts);
     target_logit = target < 0 ? NAN : row[target];
-    return (double)weight * (row_exact(loss, target, gradient, row) - (double)target_logit);
+    for (int64_t i = 0; i < parts.count; i++)
+        parts.part[i] = loss_part_of(row, i * size, size, loss->vocabulary);
+    loss_join(&parts);
+    for (int64_t v = 0; v < loss->vocabulary; v++) {
+        row[v] = loss_logit_gradient(&parts, v / size, row[v], gradient, v == target);
+        if (loss->bf16)
+            row[v] = reference_widen(reference_narrow(row[v]));
+    }
+    return loss_of_token(&parts, weight, target_logit);
 }
 
 static void gradients_exact(const struct loss *loss, const float *gradients)
@@ -287,9 +235,9 @@ static int query(const struct llmrun_op *op, int threads, int64_t *workspace_byt
     if (!operand_fit(op, 1u << LLMRUN_LINEAR_CROSS_ENTROPY_DW, reason, reason_bytes))
         return 0;
     parts = ((const struct llmrun_linear_cross_entropy_attributes *)op->attributes)->vocabulary_parts;
-    if (parts < 1 || parts > VOCABULARY_PARTS || rows % parts != 0) {
+    if (parts < 1 || parts > LOSS_PARTS || rows % parts != 0) {
         snprintf(reason, reason_bytes, "%u vocabulary parts of %lld rows; at most %d, all equal, are possible", parts,
-                 (long long)rows, VOCABULARY_PARTS);
+                 (long long)rows, LOSS_PARTS);
         return 0;
     }
     *workspace_bytes = tokens * (rows + 1) * (int64_t)sizeof(double);

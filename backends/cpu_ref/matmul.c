@@ -1,4 +1,4 @@
-/* matmul, matmul_input_grad and matmul_weight_grad */
+/* matmul, finish, matmul_input_grad and matmul_weight_grad */
 #include "cpu_ref/chain.h"
 #include "cpu_ref/exact.h"
 #include "cpu_ref/reference.h"
@@ -71,26 +71,22 @@ static struct product matmul_element(const struct kernel_call *call, int64_t t, 
                             .pair = {{LLMRUN_MATMUL_X, LLMRUN_MATMUL_W, t * k, n * k, 1, 1, k}}};
 }
 
-static void matmul_exact(const struct kernel_call *call)
+/* What comes after the sum of element `at` of y, in column `n`: of matmul, whose operands bias, y and aux these are,
+ * and of finish. */
+struct finish {
+    int bias, y, aux;
+    uint32_t activation;
+};
+
+static void finish_exact_at(const struct kernel_call *call, const struct finish *to, int64_t at, int64_t n, float sum)
 {
-    const struct llmrun_matmul_attributes *attributes = call->op->attributes;
-    int64_t tokens = reference_extent(call, LLMRUN_MATMUL_Y, 0), columns = reference_extent(call, LLMRUN_MATMUL_Y, 1);
-
-    for (int64_t t = 0; t < tokens; t++)
-        for (int64_t n = 0; n < columns; n++) {
-            struct product product = matmul_element(call, t, n);
-            int64_t at = t * columns + n;
-            float aux = chain_tree(leaf, &product, 0, product.leaves);
-
-            if (reference_has(call, LLMRUN_MATMUL_BIAS))
-                aux += reference_read(call, LLMRUN_MATMUL_BIAS, n);
-            if (reference_has(call, LLMRUN_MATMUL_AUX))
-                reference_write(call, LLMRUN_MATMUL_AUX, at, aux);
-            if (product.bf16)
-                aux = reference_widen(reference_narrow(aux));
-            reference_write(call, LLMRUN_MATMUL_Y, at,
-                            attributes->activation == LLMRUN_ACTIVATION_GELU ? exact_gelu(aux) : aux);
-        }
+    if (reference_has(call, to->bias))
+        sum += reference_read(call, to->bias, n);
+    if (reference_has(call, to->aux))
+        reference_write(call, to->aux, at, sum);
+    if (operand_is_bf16(call->op, to->y))
+        sum = reference_widen(reference_narrow(sum));
+    reference_write(call, to->y, at, to->activation == LLMRUN_ACTIVATION_GELU ? exact_gelu(sum) : sum);
 }
 
 static double gelu_double(double x)
@@ -98,24 +94,69 @@ static double gelu_double(double x)
     return x / 2 * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
 }
 
-static void matmul_double(const struct kernel_call *call)
+static void finish_double_at(const struct kernel_call *call, const struct finish *to, int64_t at, int64_t n, double sum)
+{
+    if (reference_has(call, to->bias))
+        sum += reference_read_double(call, to->bias, n);
+    if (reference_has(call, to->aux))
+        reference_write(call, to->aux, at, sum);
+    reference_write(call, to->y, at, to->activation == LLMRUN_ACTIVATION_GELU ? gelu_double(sum) : sum);
+}
+
+static struct finish finish_of_matmul(const struct kernel_call *call)
 {
     const struct llmrun_matmul_attributes *attributes = call->op->attributes;
-    int64_t tokens = reference_extent(call, LLMRUN_MATMUL_Y, 0), columns = reference_extent(call, LLMRUN_MATMUL_Y, 1);
 
-    for (int64_t t = 0; t < tokens; t++)
-        for (int64_t n = 0; n < columns; n++) {
-            struct product product = matmul_element(call, t, n);
-            int64_t at = t * columns + n;
-            double aux = sum_double(&product);
+    return (struct finish){LLMRUN_MATMUL_BIAS, LLMRUN_MATMUL_Y, LLMRUN_MATMUL_AUX, attributes->activation};
+}
 
-            if (reference_has(call, LLMRUN_MATMUL_BIAS))
-                aux += reference_read_double(call, LLMRUN_MATMUL_BIAS, n);
-            if (reference_has(call, LLMRUN_MATMUL_AUX))
-                reference_write(call, LLMRUN_MATMUL_AUX, at, aux);
-            reference_write(call, LLMRUN_MATMUL_Y, at,
-                            attributes->activation == LLMRUN_ACTIVATION_GELU ? gelu_double(aux) : aux);
-        }
+static void matmul_exact(const struct kernel_call *call)
+{
+    const struct finish to = finish_of_matmul(call);
+    int64_t columns = reference_extent(call, LLMRUN_MATMUL_Y, 1);
+
+    for (int64_t at = 0; at < reference_elements(call, LLMRUN_MATMUL_Y); at++) {
+        struct product product = matmul_element(call, at / columns, at % columns);
+
+        finish_exact_at(call, &to, at, at % columns, chain_tree(leaf, &product, 0, product.leaves));
+    }
+}
+
+static void matmul_double(const struct kernel_call *call)
+{
+    const struct finish to = finish_of_matmul(call);
+    int64_t columns = reference_extent(call, LLMRUN_MATMUL_Y, 1);
+
+    for (int64_t at = 0; at < reference_elements(call, LLMRUN_MATMUL_Y); at++) {
+        struct product product = matmul_element(call, at / columns, at % columns);
+
+        finish_double_at(call, &to, at, at % columns, sum_double(&product));
+    }
+}
+
+static struct finish finish_of_finish(const struct kernel_call *call)
+{
+    const struct llmrun_finish_attributes *attributes = call->op->attributes;
+
+    return (struct finish){LLMRUN_FINISH_BIAS, LLMRUN_FINISH_Y, LLMRUN_FINISH_AUX, attributes->activation};
+}
+
+static void finish_exact(const struct kernel_call *call)
+{
+    const struct finish to = finish_of_finish(call);
+    int64_t columns = reference_extent(call, LLMRUN_FINISH_Y, 1);
+
+    for (int64_t at = 0; at < reference_elements(call, LLMRUN_FINISH_Y); at++)
+        finish_exact_at(call, &to, at, at % columns, reference_read(call, LLMRUN_FINISH_PARTIAL, at));
+}
+
+static void finish_double(const struct kernel_call *call)
+{
+    const struct finish to = finish_of_finish(call);
+    int64_t columns = reference_extent(call, LLMRUN_FINISH_Y, 1);
+
+    for (int64_t at = 0; at < reference_elements(call, LLMRUN_FINISH_Y); at++)
+        finish_double_at(call, &to, at, at % columns, reference_read_double(call, LLMRUN_FINISH_PARTIAL, at));
 }
 
 /* dx = dy0 w0 + dy1 w1 + dy2 w2 */
@@ -125,7 +166,7 @@ static struct product input_grad_element(const struct kernel_call *call, int64_t
     const struct llmrun_matmul_input_grad_attributes *attributes = call->op->attributes;
     int64_t columns = reference_extent(call, LLMRUN_MATMUL_INPUT_GRAD_DX, 1);
     struct product product = {.call = call,
-                              .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_INPUT_GRAD_DX),
+                              .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_INPUT_GRAD_DY0),
                               .leaves = attributes->feature_parts > 0 ? (int)attributes->feature_parts : 1};
 
     for (int s = 0; s < PAIRS; s++) {
@@ -206,6 +247,7 @@ static void matmul_weight_grad_double(const struct kernel_call *call)
 }
 
 REFERENCE_KERNELS(matmul, 0, matmul_exact, matmul_double)
+REFERENCE_KERNELS(finish, 0, finish_exact, finish_double)
 REFERENCE_KERNELS(matmul_input_grad, 0, matmul_input_grad_exact, matmul_input_grad_double)
 REFERENCE_KERNELS(matmul_weight_grad, 1u << LLMRUN_MATMUL_WEIGHT_GRAD_DW, matmul_weight_grad_exact,
                   matmul_weight_grad_double)

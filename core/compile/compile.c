@@ -56,6 +56,8 @@ static int run_passes(const struct compile_request *request, const struct reduct
         status = pass_optimizer(program, &update, error);
     if (status == STATUS_OK)
         status = pass_precision(program, request->compute_dtype, error);
+    if (status == STATUS_OK && request->no_f64)
+        pass_narrow(program);
     if (status == STATUS_OK)
         status = pass_recompute(program, request->recompute, error);
     if (status == STATUS_OK)
@@ -149,6 +151,10 @@ static int make_form(const struct compile_request *request, struct reduction_for
                                            .batch_parts = request->train ? request->batch_parts : 1,
                                            .position_parts = request->position_parts};
 
+    if (request->exact && request->no_f64)
+        return error_set(error, STATUS_BACKEND,
+                         "the device has no f64, in which numerics.exact sums losses and norms; numerics.exact false "
+                         "sums them in f32");
     if (request->train && request->exact && request->compute_dtype == LLMRUN_BF16 && request->sequence % 2 != 0)
         return error_set(
             error, STATUS_USAGE,

@@ -36,6 +36,7 @@ struct compile_request {
     struct update_policy update;
     bool exact;                 /* sums are cut as docs/numerics.md says, and ops carry LLMRUN_OP_EXACT */
     bool device_compiles;       /* the device takes whole sections: values internal to one get no memory here */
+    bool no_f64;                /* losses and the sums of norms are f32; not with `exact` */
     int64_t alignment;          /* of the address that the arena will have; 0: PLAN_ALIGNMENT at least */
     int64_t largest_allocation; /* bytes of one buffer of the arena at most; 0: no limit */
     compile_query *query;       /* NULL: workspace counts as 0 */

@@ -38,4 +38,5 @@ void compiled_describe(const struct compiled *compiled, const struct op *op, str
     out->operand_stride = sizeof *tensors;
     for (uint32_t i = 0; i < out->operand_count; i++)
         program_tensor(program, operands[i], operands[i] != NO_VALUE ? compiled_alignment(compiled) : 0, &tensors[i]);
+    op_lower(info, out);
 }

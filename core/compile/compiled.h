@@ -27,11 +27,11 @@ struct io_values {
     int32_t inverse_tokens;       /* f32 [1], 1 / valid tokens of the global batch */
     int32_t learning_rate;        /* f32 [1] */
     int32_t bias_correction;      /* f32 [2], {1 - beta1^t, sqrt(1 - beta2^t)} */
-    int32_t losses;               /* f64 [global batch], one sum a sequence */
-    int32_t microbatch_losses;    /* f64 [microbatch]; copied to `losses` when they are made */
+    int32_t losses;               /* wide [global batch], one sum a sequence */
+    int32_t microbatch_losses;    /* wide [microbatch]; copied to `losses` when they are made */
     int32_t grad_norm;            /* f32 [1] */
     int32_t found_inf;            /* u32 [1] */
-    int32_t evaluate_losses;      /* f64 [batch of an evaluation] */
+    int32_t evaluate_losses;      /* wide [batch of an evaluation] */
     int32_t prefill_cached;       /* i32 [1], rows that the caches hold before */
     int32_t prefill_row;          /* i32 [1], the row of a prefill whose logits are wanted */
     int32_t logits;               /* f32 [1, padded vocabulary], of prefill and of decode */

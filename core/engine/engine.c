@@ -140,7 +140,7 @@ int engine_evaluate(struct engine *engine, const struct sampler *sampler, double
         *tokens += batch_valid_tokens(sampler, first, rows);
         status = run_written(engine, JOB_EVALUATE, error);
         for (int64_t i = 0; status == STATUS_OK && i < rows; i++)
-            sum += ((const double *)executor_result(engine->executor, io->evaluate_losses))[i];
+            sum += executor_wide_result(engine->executor, io->evaluate_losses, i);
     }
     *loss = *tokens > 0 ? sum / (double)*tokens : 0;
     return status;

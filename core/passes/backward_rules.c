@@ -51,7 +51,7 @@ static void backward_embedding(struct backward *backward, int64_t op)
         return;
     dtable = backward_parameter_gradient(backward, at[LLMRUN_EMBEDDING_TABLE]);
     if (dtable != NO_VALUE) {
-        const struct llmrun_embedding_grad_attributes attributes = {1, 0};
+        const struct llmrun_embedding_grad_attributes attributes = {.batch_parts = 1};
         int32_t operands[LLMRUN_EMBEDDING_GRAD_OPERANDS] = {at[LLMRUN_EMBEDDING_IDS], dy, dtable};
 
         emit(backward, LLMRUN_OP_EMBEDDING_GRAD, ROLE_BACKWARD_WEIGHT, &attributes, operands,
@@ -167,13 +167,15 @@ static void backward_attention(struct backward *backward, int64_t op)
     dout = backward_gradient(backward, at[LLMRUN_ATTENTION_O]);
     if (dout == NO_VALUE)
         return;
-    attributes = (struct llmrun_attention_grad_attributes){forward.sequence, forward.heads, forward.kv_heads,
-                                                           forward.scale, forward.dropout};
+    attributes = (struct llmrun_attention_grad_attributes){
+        forward.sequence,      forward.keys,          forward.query_first, forward.heads,  forward.kv_heads,
+        forward.kv_head_first, forward.kv_heads_full, forward.scale,       forward.dropout};
     {
         int32_t operands[LLMRUN_ATTENTION_GRAD_OPERANDS] = {at[LLMRUN_ATTENTION_Q],
                                                             at[LLMRUN_ATTENTION_K],
                                                             at[LLMRUN_ATTENTION_V],
                                                             at[LLMRUN_ATTENTION_SEGMENT_STARTS],
+                                                            at[LLMRUN_ATTENTION_DOCUMENT_OFFSETS],
                                                             at[LLMRUN_ATTENTION_RANDOM],
                                                             at[LLMRUN_ATTENTION_O],
                                                             at[LLMRUN_ATTENTION_LSE],

@@ -8,7 +8,7 @@
 #include "program/op_table.h"
 
 /* The extents that a row of the table counts: those of the operands, but of a letter with padding only what is valid,
- * and "s+1". */
+ * and "j+1". */
 static int bind_extents(const struct program *program, const struct op *op, struct axes_binding *binding,
                         struct error *error)
 {
@@ -26,8 +26,8 @@ static int bind_extents(const struct program *program, const struct op *op, stru
         if (binding->entries[i].name[1] == '\0' && axes_attribute(info, attributes, role, &valid))
             binding->entries[i].extent = valid;
     }
-    if (axes_shape(binding, "s", &rank, shape))
-        axes_binding_add(binding, "s+1", shape[0] + 1);
+    if (axes_shape(binding, "j", &rank, shape))
+        axes_binding_add(binding, "j+1", shape[0] + 1);
     return STATUS_OK;
 }
 

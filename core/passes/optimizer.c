@@ -24,10 +24,10 @@ static struct llmrun_sum_squares_attributes squares_of(const struct value *gradi
     const int64_t columns = gradient->shape[gradient->rank - 1], rows = value_elements(gradient) / columns;
 
     if (!policy->exact)
-        return (struct llmrun_sum_squares_attributes){0, 1, 1};
+        return (struct llmrun_sum_squares_attributes){.row_parts = 1, .column_parts = 1};
     return (struct llmrun_sum_squares_attributes){
-        0, (uint32_t)reduction_parts(rows, ROW_PARTS),
-        (uint32_t)reduction_parts(columns, gradient->rank == 1 ? VECTOR_PARTS : COLUMN_PARTS)};
+        .row_parts = (uint32_t)reduction_parts(rows, ROW_PARTS),
+        .column_parts = (uint32_t)reduction_parts(columns, gradient->rank == 1 ? VECTOR_PARTS : COLUMN_PARTS)};
 }
 
 /* Fills the table: a slot for each part of each gradient. */
@@ -73,7 +73,8 @@ static void make_values(struct update *update)
 
 static void emit_squares(struct update *update, int32_t gradient, const int32_t *line)
 {
-    const struct llmrun_sum_squares_attributes squares = {line[0], (uint32_t)line[1], (uint32_t)line[2]};
+    const struct llmrun_sum_squares_attributes squares = {
+        .slot = line[0], .row_parts = (uint32_t)line[1], .column_parts = (uint32_t)line[2]};
     int32_t operands[LLMRUN_SUM_SQUARES_OPERANDS] = {gradient, update->sums};
 
     builder_emit(&update->builder, LLMRUN_OP_SUM_SQUARES, &squares, operands, 0, "squares");

@@ -32,7 +32,9 @@ static void retype_operands(struct precision *precision, const struct op *op)
     int32_t *operands = program_operands(program, op);
 
     for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
-        if (info->operands[i].class != CLASS_COMPUTE || operands[i] == NO_VALUE)
+        const enum operand_class class = info->operands[i].class;
+
+        if ((class != CLASS_COMPUTE && class != CLASS_SUM) || operands[i] == NO_VALUE)
             continue;
         if (program->values[operands[i]].kind == VALUE_PARAMETER)
             operands[i] = copy_of(precision, operands[i]);
@@ -78,4 +80,11 @@ int pass_precision(struct program *program, uint32_t compute_dtype, struct error
     add_cast_weights(&precision, values);
     free(precision.copies);
     return precision.builder.status;
+}
+
+void pass_narrow(struct program *program)
+{
+    for (int64_t i = 0; i < program->value_count; i++)
+        if (program->values[i].dtype == LLMRUN_F64)
+            program->values[i].dtype = LLMRUN_F32;
 }

@@ -10,4 +10,7 @@
 
 int pass_precision(struct program *program, uint32_t compute_dtype, struct error *error);
 
+/* Values of the class `wide`, which are f64 in a program as built, become f32: for a device that has no f64. */
+void pass_narrow(struct program *program);
+
 #endif

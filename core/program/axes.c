@@ -67,15 +67,16 @@ static enum reduction word_reduction(const char *word, size_t length)
     return REDUCTION_NONE;
 }
 
-/* "+ k", "select v", ...: a reduction, a blank and a letter each. */
+/* "+ k", "select v", "same v", ...: a word, a blank and a letter each. */
 static void parse_removals(const char *text, struct annotation *annotation)
 {
     while (*(text += strspn(text, " |")) != '\0' && annotation->removal_count < AXES_MAX_REMOVALS) {
         size_t length = strcspn(text, " ");
         enum reduction reduction = word_reduction(text, length);
+        bool same = length == 4 && strncmp(text, "same", length) == 0;
 
         text += length + strspn(text + length, " ");
-        annotation->removals[annotation->removal_count++] = (struct removal){*text, reduction};
+        annotation->removals[annotation->removal_count++] = (struct removal){*text, reduction, same};
         text += strcspn(text, " ");
     }
 }
@@ -177,7 +178,7 @@ bool axes_attribute(const struct op_info *info, const void *attributes, const ch
 }
 
 /* Of a product of two, "b s", the outer factor follows from the inner one; of one with parts, "p u/", each from the
- * other. False where a product of parts is no multiple of one. */
+ * other. False where a product of parts is no multiple of one, or a product is not that of its two factors. */
 static bool bind_factors(struct axes_binding *binding)
 {
     for (int i = 0; i < binding->count; i++) {
@@ -204,6 +205,9 @@ static bool bind_factors(struct axes_binding *binding)
                 return false;
             if (divides && known[1 - f] == NULL && (parts || f == 1))
                 axes_binding_add(binding, names[1 - f], binding->entries[i].extent / *known[f]);
+            if (known[f] != NULL && known[1 - f] != NULL &&
+                !(divides && binding->entries[i].extent / *known[f] == *known[1 - f]))
+                return false;
         }
     }
     return true;
@@ -280,7 +284,7 @@ int axes_bind(const struct program *program, const struct op_info *info, const i
         }
         bind_attributes(info, attributes, binding);
         if (!bind_factors(binding))
-            return error_set(error, STATUS_BUG, "%s: an extent is not a multiple of one of its factors", info->name);
+            return error_set(error, STATUS_BUG, "%s: an extent is not the product of its factors", info->name);
     }
     return STATUS_OK;
 }

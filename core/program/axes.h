@@ -31,6 +31,7 @@ struct axis {
 struct removal {
     char letter; /* '.': the letters of the open operands */
     enum reduction reduction;
+    bool same; /* "same": made without the letter, so that each rank has the same bits and nothing is to be reduced */
 };
 
 #define AXES_MAX_REMOVALS 3
@@ -51,7 +52,7 @@ void axes_parse_op(const struct program *program, const struct op_info *info, co
 /* The last axis is "...". */
 bool axes_are_open(const struct annotation *annotation);
 
-#define AXES_MAX 24
+#define AXES_MAX 32
 
 /* Extents by axis name, for one op; parts of a letter as "b/". */
 struct axes_binding {

@@ -279,12 +279,13 @@ int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v
                         int32_t random, const struct attention_form *form, const char *name)
 {
     struct llmrun_attention_attributes attributes = {.sequence = form->sequence,
+                                                     .keys = form->sequence,
                                                      .heads = form->heads,
                                                      .kv_heads = form->kv_heads,
                                                      .scale = form->scale,
                                                      .dropout = form->dropout};
     int32_t operands[LLMRUN_ATTENTION_OPERANDS] = {
-        q, k, v, segment_starts, form->dropout > 0 ? draw(builder, random) : NO_VALUE, WANTED, WANTED};
+        q, k, v, segment_starts, NO_VALUE, form->dropout > 0 ? draw(builder, random) : NO_VALUE, WANTED, WANTED};
 
     builder_emit(builder, LLMRUN_OP_ATTENTION, &attributes, operands, 0, name);
     return operands[LLMRUN_ATTENTION_O];
@@ -303,7 +304,7 @@ int32_t build_attention_cached(struct builder *builder, int32_t q, int32_t k, in
 int32_t build_dropout(struct builder *builder, int32_t x, int32_t random, int64_t sequence, float probability,
                       const char *name)
 {
-    struct llmrun_dropout_attributes attributes = {sequence, probability, 0};
+    struct llmrun_dropout_attributes attributes = {.sequence = sequence, .probability = probability};
     int32_t operands[LLMRUN_DROPOUT_OPERANDS] = {x, NO_VALUE, WANTED};
 
     if (probability == 0)
@@ -321,16 +322,29 @@ int32_t build_add(struct builder *builder, int32_t a, int32_t b, const char *nam
     return operands[LLMRUN_ADD_Y];
 }
 
-int32_t build_cast(struct builder *builder, int32_t x, uint32_t dtype, const char *name)
+/* An activation of the shape of `like` and of a type that the op does not tell. */
+static int32_t typed_output(struct builder *builder, int32_t like, uint32_t dtype, const char *name, const char *suffix)
 {
-    int32_t operands[LLMRUN_CAST_OPERANDS] = {x, NO_VALUE};
     const struct value *value;
+    struct text full = {0};
+    int32_t id = NO_VALUE;
 
     if (builder->status != STATUS_OK)
         return NO_VALUE;
-    value = &builder->program->values[x];
-    operands[LLMRUN_CAST_Y] =
-        program_add_value(builder->program, name, VALUE_ACTIVATION, dtype, value->rank, value->shape);
+    value = &builder->program->values[like];
+    text_add(&full, "%s%s", name, suffix);
+    if (!full.failed)
+        id = program_add_value(builder->program, full.data, VALUE_ACTIVATION, dtype, value->rank, value->shape);
+    text_free(&full);
+    if (id == NO_VALUE)
+        builder_fail(builder, STATUS_MEMORY, "no memory for the values of the program");
+    return id;
+}
+
+int32_t build_cast(struct builder *builder, int32_t x, uint32_t dtype, const char *name)
+{
+    int32_t operands[LLMRUN_CAST_OPERANDS] = {x, typed_output(builder, x, dtype, name, "")};
+
     builder_emit(builder, LLMRUN_OP_CAST, NULL, operands, 0, name);
     return operands[LLMRUN_CAST_Y];
 }
@@ -343,4 +357,41 @@ void build_linear_cross_entropy(struct builder *builder, int32_t x, int32_t weig
                                                               scale, losses, NO_VALUE, NO_VALUE};
 
     builder_emit(builder, LLMRUN_OP_LINEAR_CROSS_ENTROPY, &attributes, operands, 0, "loss");
+}
+
+int32_t build_finish(struct builder *builder, int32_t partial, int32_t bias, uint32_t activation, uint32_t dtype,
+                     int32_t *aux, const char *name)
+{
+    struct llmrun_finish_attributes attributes = {activation, 0};
+    int32_t operands[LLMRUN_FINISH_OPERANDS] = {partial, bias, typed_output(builder, partial, dtype, name, ""),
+                                                NO_VALUE};
+
+    if (aux != NULL)
+        *aux = operands[LLMRUN_FINISH_AUX] = typed_output(builder, partial, dtype, name, ".aux");
+    builder_emit(builder, LLMRUN_OP_FINISH, &attributes, operands, 0, name);
+    return operands[LLMRUN_FINISH_Y];
+}
+
+int32_t build_loss_statistics(struct builder *builder, int32_t logits, int32_t targets,
+                              const struct vocabulary_form *form, const char *name)
+{
+    struct llmrun_loss_statistics_attributes attributes = {form->sequence, form->first, form->vocabulary,
+                                                           form->full,     form->parts, 0};
+    int32_t operands[LLMRUN_LOSS_STATISTICS_OPERANDS] = {logits, targets, WANTED};
+
+    builder_emit(builder, LLMRUN_OP_LOSS_STATISTICS, &attributes, operands, 0, name);
+    return operands[LLMRUN_LOSS_STATISTICS_STATISTICS];
+}
+
+int32_t build_loss_gradient(struct builder *builder, int32_t logits, int32_t statistics, int32_t targets,
+                            int32_t weights, int32_t scale, int32_t losses, bool added,
+                            const struct vocabulary_form *form, uint32_t dtype, const char *name)
+{
+    struct llmrun_loss_gradient_attributes attributes = {form->sequence, form->first, form->vocabulary, form->parts, 0};
+    int32_t operands[LLMRUN_LOSS_GRADIENT_OPERANDS] = {
+        logits, statistics, targets, weights, scale, losses, typed_output(builder, logits, dtype, name, ".dlogits")};
+
+    builder_emit(builder, LLMRUN_OP_LOSS_GRADIENT, &attributes, operands,
+                 (uint32_t)added << LLMRUN_LOSS_GRADIENT_LOSSES, name);
+    return operands[LLMRUN_LOSS_GRADIENT_DLOGITS];
 }

@@ -92,4 +92,26 @@ int32_t build_cast(struct builder *builder, int32_t x, uint32_t dtype, const cha
 void build_linear_cross_entropy(struct builder *builder, int32_t x, int32_t weight, int32_t targets, int32_t weights,
                                 int32_t scale, int32_t losses, int64_t sequence, int64_t vocabulary);
 
+/* What ranks that split a sum or the vocabulary need beside these. `dtype` is that of the output, which no input of
+ * these ops has. `aux`, which may be NULL, becomes what the activation is taken of. */
+int32_t build_finish(struct builder *builder, int32_t partial, int32_t bias, uint32_t activation, uint32_t dtype,
+                     int32_t *aux, const char *name);
+
+/* A rank's part of the vocabulary. */
+struct vocabulary_form {
+    int64_t sequence;
+    int64_t first;      /* its first token */
+    int64_t vocabulary; /* columns of its logits that are tokens */
+    int64_t full;       /* tokens of all ranks */
+    uint32_t parts;     /* of its columns */
+};
+
+int32_t build_loss_statistics(struct builder *builder, int32_t logits, int32_t targets,
+                              const struct vocabulary_form *form, const char *name);
+/* `statistics` of all ranks. Losses go to, or are added to, `losses`, which may be NO_VALUE; returns the gradient of
+ * the logits. */
+int32_t build_loss_gradient(struct builder *builder, int32_t logits, int32_t statistics, int32_t targets,
+                            int32_t weights, int32_t scale, int32_t losses, bool added,
+                            const struct vocabulary_form *form, uint32_t dtype, const char *name);
+
 #endif

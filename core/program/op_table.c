@@ -10,11 +10,12 @@
 #define DIRECTION_inout   OPERAND_INOUT
 #define DIRECTION_out     OPERAND_OUT
 #define CLASS_compute     CLASS_COMPUTE
-#define CLASS_f64         CLASS_F64
+#define CLASS_wide        CLASS_WIDE
 #define CLASS_f32         CLASS_F32
 #define CLASS_i32         CLASS_I32
 #define CLASS_u32         CLASS_U32
 #define CLASS_any         CLASS_ANY
+#define CLASS_sum         CLASS_SUM
 #define PRESENCE_required false
 #define PRESENCE_optional true
 #define PRESENCE_root     true
@@ -52,9 +53,22 @@
     ;
 #include "program/ops.def"
 
+#define OP_BEGIN(name, id, version, backward, flops, flags, summary)                                                   \
+    static const struct op_addition additions_##name[] = {
+#define OPERAND(direction, name, class, presence, axes)
+#define ATTRIBUTE(type, name, role, meaning)
+#define SINCE(version, name) {#name, version},
+#define OP_END(name)                                                                                                   \
+    {                                                                                                                  \
+        NULL, 0                                                                                                        \
+    }                                                                                                                  \
+    }                                                                                                                  \
+    ;
+#include "program/ops.def"
+
 static const struct op_info table[OPS_END] = {
 #define OP_BEGIN(name, id, version, backward, flops, flags, summary)                                                   \
-    [id] = {#name, id, version, flags, flops, #backward, operands_##name, attributes_##name},
+    [id] = {#name, id, version, flags, flops, #backward, operands_##name, attributes_##name, additions_##name},
 #define OPERAND(direction, name, class, presence, axes)
 #define ATTRIBUTE(type, name, role, meaning)
 #define OP_END(name)
@@ -91,6 +105,47 @@ uint32_t op_operand_index(const struct op_info *op, const char *name)
     while (op->operands[index].name != NULL && strcmp(op->operands[index].name, name) != 0)
         index++;
     return index;
+}
+
+uint16_t op_since(const struct op_info *op, const char *name)
+{
+    uint16_t oldest = op->version, since = 0;
+
+    for (const struct op_addition *addition = op->additions; addition->name != NULL; addition++) {
+        if (addition->version <= oldest)
+            oldest = (uint16_t)(addition->version - 1);
+        if (strcmp(addition->name, name) == 0)
+            since = addition->version;
+    }
+    return since != 0 ? since : oldest;
+}
+
+bool op_is_addition(const struct op_info *op, const char *name)
+{
+    for (const struct op_addition *addition = op->additions; addition->name != NULL; addition++)
+        if (strcmp(addition->name, name) == 0)
+            return true;
+    return false;
+}
+
+void op_lower(const struct op_info *op, struct llmrun_op *description)
+{
+    uint32_t operands = 0, attributes = 0;
+    uint16_t version = 0;
+
+    for (uint32_t i = 0; op->operands[i].name != NULL; i++)
+        if (description->operands[i].dtype != LLMRUN_NONE && op_since(op, op->operands[i].name) > version)
+            version = op_since(op, op->operands[i].name);
+    for (uint32_t i = 0; op->attributes[i].name != NULL; i++)
+        if (op_attribute_number(op, i, description->attributes) != 0 && op_since(op, op->attributes[i].name) > version)
+            version = op_since(op, op->attributes[i].name);
+    while (op->operands[operands].name != NULL && op_since(op, op->operands[operands].name) <= version)
+        operands++;
+    while (op->attributes[attributes].name != NULL && op_since(op, op->attributes[attributes].name) <= version)
+        attributes++;
+    description->version = version;
+    description->operand_count = operands;
+    description->attribute_bytes = op_attribute_offset(op, attributes);
 }
 
 bool op_residual_find(const struct op_info *op, struct op_residual *residual)
@@ -150,7 +205,7 @@ void op_attribute_set(const struct op_info *op, uint32_t index, void *attributes
 uint32_t operand_class_dtype(enum operand_class class, uint32_t compute)
 {
     switch (class) {
-    case CLASS_F64:
+    case CLASS_WIDE:
         return LLMRUN_F64;
     case CLASS_F32:
         return LLMRUN_F32;

@@ -11,7 +11,7 @@
 enum operand_direction { OPERAND_IN, OPERAND_INOUT, OPERAND_OUT };
 
 /* What element type an operand may have; see ops.def. */
-enum operand_class { CLASS_COMPUTE, CLASS_F64, CLASS_F32, CLASS_I32, CLASS_U32, CLASS_ANY };
+enum operand_class { CLASS_COMPUTE, CLASS_WIDE, CLASS_F32, CLASS_I32, CLASS_U32, CLASS_ANY, CLASS_SUM };
 
 struct operand_info {
     const char *name;
@@ -30,7 +30,13 @@ struct attribute_info {
     enum attribute_type type;
 };
 
-#define OP_MAX_ATTRIBUTE_BYTES 64
+/* An operand or attribute that versions below `version` of the op do not have. */
+struct op_addition {
+    const char *name;
+    uint16_t version;
+};
+
+#define OP_MAX_ATTRIBUTE_BYTES 96
 
 #define OP_CHEAP         1u /* recomputing beats keeping */
 #define OP_RESIDUAL      2u /* sum = x (+ residual); the other outputs follow from sum alone */
@@ -54,6 +60,7 @@ struct op_info {
     const char *backward;                    /* name of the rule, "none" when not differentiable */
     const struct operand_info *operands;     /* ends with a NULL name */
     const struct attribute_info *attributes; /* ends with a NULL name */
+    const struct op_addition *additions;     /* ends with a NULL name */
 };
 
 /* NULL for an id or name that is not in the table. */
@@ -64,6 +71,16 @@ uint32_t op_operand_count(const struct op_info *op);
 
 /* The operand of that name, or op_operand_count. */
 uint32_t op_operand_index(const struct op_info *op, const char *name);
+
+/* The version that brought the operand or attribute `name`; the oldest one that is known where it was always there. */
+uint16_t op_since(const struct op_info *op, const char *name);
+
+/* A later version of the op brought it. */
+bool op_is_addition(const struct op_info *op, const char *name);
+
+/* Turns the description of an op in its newest version, with all operands and attributes, into that of the lowest
+ * version that has those it uses: operands that are there, attributes that are not 0. */
+void op_lower(const struct op_info *op, struct llmrun_op *description);
 
 /* Of an op with OP_RESIDUAL: which of its operands are x, residual and sum. False for any other op. */
 struct op_residual {
@@ -80,7 +97,7 @@ uint32_t op_attribute_bytes(const struct op_info *op);
 int64_t op_attribute_number(const struct op_info *op, uint32_t index, const void *attributes);
 void op_attribute_set(const struct op_info *op, uint32_t index, void *attributes, int64_t number);
 
-/* The element type of such an operand; `compute` for CLASS_COMPUTE and CLASS_ANY. */
+/* The element type of such an operand; `compute` for CLASS_COMPUTE, CLASS_SUM and CLASS_ANY. */
 uint32_t operand_class_dtype(enum operand_class class, uint32_t compute);
 
 static inline uint32_t attribute_type_bytes(enum attribute_type type)

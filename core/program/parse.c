@@ -305,13 +305,31 @@ static bool parse_attribute(struct cursor *cursor, enum attribute_type type, voi
     return true;
 }
 
+/* Those that a later version brought may be missing: they are 0 then. */
 static bool parse_attributes(struct cursor *cursor, const struct op_info *info, uint8_t *attributes)
 {
-    for (uint32_t i = 0; info->attributes[i].name != NULL; i++)
-        if (!expect(cursor, i == 0 ? "{" : ",") || !expect(cursor, info->attributes[i].name) || !expect(cursor, ":") ||
-            !parse_attribute(cursor, info->attributes[i].type, attributes + op_attribute_offset(info, i)))
+    const struct attribute_info *at = info->attributes;
+    uint32_t i = 0;
+
+    if (at->name == NULL || (op_is_addition(info, at->name) && !accept(cursor, "{")))
+        return true;
+    if (!op_is_addition(info, at->name) && !expect(cursor, "{"))
+        return false;
+    do {
+        while (at[i].name != NULL && !accept(cursor, at[i].name)) {
+            if (!op_is_addition(info, at[i].name))
+                return expect(cursor, at[i].name);
+            i++;
+        }
+        if (at[i].name == NULL)
+            return parse_fail(cursor, "no further attribute");
+        if (!expect(cursor, ":") || !parse_attribute(cursor, at[i].type, attributes + op_attribute_offset(info, i)))
             return false;
-    return info->attributes[0].name == NULL || expect(cursor, "}");
+        i++;
+    } while (accept(cursor, ","));
+    while (at[i].name != NULL && op_is_addition(info, at[i].name))
+        i++;
+    return expect(cursor, at[i].name == NULL ? "}" : at[i].name);
 }
 
 static bool parse_operands(struct cursor *cursor, const struct program *program, const struct op_info *info,

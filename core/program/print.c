@@ -84,7 +84,7 @@ void program_print_op(const struct program *program, const struct op *op, struct
     const struct op_info *info = op_info_find(op->op);
     const int32_t *operands = program_operands(program, op);
     const uint8_t *attributes = program_attributes(program, op);
-    bool arrow = false;
+    bool arrow = false, open = false;
 
     text_add(text, "%s(", info->name);
     for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
@@ -101,10 +101,14 @@ void program_print_op(const struct program *program, const struct op *op, struct
     }
     text_add(text, ")");
     for (uint32_t i = 0; info->attributes[i].name != NULL; i++) {
-        text_add(text, i == 0 ? " {" : ", ");
+        /* What a later version brought stands there where it is used. */
+        if (op_is_addition(info, info->attributes[i].name) && op_attribute_number(info, i, attributes) == 0)
+            continue;
+        text_add(text, open ? ", " : " {");
+        open = true;
         print_attribute(&info->attributes[i], attributes + op_attribute_offset(info, i), text);
     }
-    text_add(text, "%s %s", info->attributes[0].name != NULL ? "}" : "", op_role_name(op->role));
+    text_add(text, "%s %s", open ? "}" : "", op_role_name(op->role));
     if (op->recomputed)
         text_add(text, " again");
     if (op->layer >= 0)

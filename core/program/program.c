@@ -153,7 +153,7 @@ int64_t program_add_op(struct program *program, const struct op *op, const int32
     program->ops[program->op_count].first_attribute = (int32_t)program->attribute_bytes;
     memcpy(program->operands + program->operand_count, operands, count * sizeof *operands);
     memset(program->attributes + program->attribute_bytes, 0, (size_t)padded);
-    if (bytes > 0)
+    if (attributes != NULL)
         memcpy(program->attributes + program->attribute_bytes, attributes, bytes);
     program->operand_count += count;
     program->attribute_bytes += padded;

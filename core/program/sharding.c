@@ -217,16 +217,16 @@ static int check_splits(struct check *check)
     return STATUS_OK;
 }
 
-/* How an output loses the letter. */
-static enum reduction removal_of(const struct annotation *annotation, int letter)
+/* How an output loses the letter; {0} where it does not. */
+static struct removal removal_of(const struct annotation *annotation, int letter)
 {
     for (int i = 0; i < annotation->removal_count; i++) {
         int removed = annotation->removals[i].letter;
 
         if (removed == letter || (removed == '.' && letter >= OPEN_LETTER))
-            return annotation->removals[i].reduction;
+            return annotation->removals[i];
     }
-    return REDUCTION_NONE;
+    return (struct removal){0};
 }
 
 static bool has_attribute(const struct check *check, const char *role, int64_t *number)
@@ -234,10 +234,9 @@ static bool has_attribute(const struct check *check, const char *role, int64_t *
     return axes_attribute(check->info, check->attributes, role, number);
 }
 
-/* How many parts of the sum over the letter this rank has; 0 where the op does not say. */
-static int64_t local_parts(const struct check *check)
+/* The local extent of the letter, or of its parts ("v/"); 0 where the op does not say. */
+static int64_t local_extent(const struct check *check, const char *name)
 {
-    const char name[] = {(char)check->letter, '/', '\0'};
     struct axes_binding binding;
     struct error ignored;
     int64_t shape[LLMRUN_MAX_RANK];
@@ -255,7 +254,7 @@ static int check_term(const struct check *check, uint32_t i, enum reduction redu
     const struct value *value = operand_value(check, i), *lead = operand_value(check, check->leader);
     const struct split *split = split_over(lead, check->axis);
     const struct partial *partial = &value->partial[check->axis];
-    const int64_t parts = local_parts(check);
+    const int64_t parts = local_extent(check, (const char[]){(char)check->letter, '/', '\0'});
     struct partial wanted = {.reduction = (uint8_t)reduction};
     struct value typed = {0};
     char type[SHARDING_TEXT], problem[160];
@@ -288,14 +287,73 @@ static int check_roots(const struct check *check)
     return STATUS_OK;
 }
 
-/* Random numbers and selected rows go by the logical place of a part, which the op must be told. */
+/* Where the part of operand `i` begins in its factor, which all ranks have `*full` elements of. */
+static int64_t origin_of(const struct check *check, uint32_t i, int64_t *full)
+{
+    const struct value *value = operand_value(check, i);
+    const struct split *mine = split_over(value, check->axis);
+    const bool alone = check->letter >= OPEN_LETTER || check->annotations[i].axes[mine->dimension].factor_count == 1;
+    int64_t left = value->full[mine->dimension], origin = 0;
+
+    if (!alone) {
+        left = local_extent(check, (const char[]){(char)check->letter, '\0'});
+        for (int s = 0; s < value->split_count; s++)
+            if (value->splits[s].dimension == mine->dimension && value->splits[s].factor == mine->factor)
+                left *= value->splits[s].parts;
+    }
+    *full = left;
+    for (int s = 0; s < value->split_count; s++)
+        if (value->splits[s].dimension == mine->dimension && value->splits[s].factor == mine->factor) {
+            const int64_t each = (left + value->splits[s].parts - 1) / value->splits[s].parts;
+
+            origin += value->splits[s].index * each;
+            left = part_extent(left, &value->splits[s]);
+        }
+    return origin;
+}
+
+/* The role of the attribute that tells the origin of the letter, or with "full" its logical extent; "-", which no
+ * attribute has, for an inner factor of an open operand. */
+static const char *letter_role(const struct check *check, const char *word, char role[16])
+{
+    const bool open = check->letter >= OPEN_LETTER;
+    const int place = check->letter - OPEN_LETTER;
+
+    snprintf(role, 16, "-");
+    if (!open || place % AXIS_MAX_FACTORS == 0)
+        snprintf(role, 16, "%s %c", word, open ? '0' + place / AXIS_MAX_FACTORS : check->letter);
+    return role;
+}
+
+/* Random numbers and selected rows go by the logical place of a part, which the op must be told: by attributes, or, of
+ * sequences, by a word of its operand `random`. */
 static int check_origin(const struct check *check, uint32_t i)
 {
-    const char role[] = {'o', 'r', 'i', 'g', 'i', 'n', ' ', (char)check->letter, '\0'};
-    int64_t number;
+    int64_t told, told_full, origin, full;
+    char problem[160], role[16];
 
-    return has_attribute(check, role, &number) ? STATUS_OK
-                                               : refuse(check, i, "the op has no attribute for the origin of a part");
+    if (check->letter == 'b' && op_operand_index(check->info, "random") < op_operand_count(check->info))
+        return STATUS_OK;
+    if (!has_attribute(check, letter_role(check, "origin", role), &told))
+        return refuse(check, i, "the op has no attribute for the origin of a part");
+    origin = origin_of(check, i, &full);
+    if (!has_attribute(check, letter_role(check, "full", role), &told_full))
+        told_full = full;
+    if (told == origin && told_full == full)
+        return STATUS_OK;
+    snprintf(problem, sizeof problem, "its part begins at %lld of %lld, and the op is told %lld of %lld",
+             (long long)origin, (long long)full, (long long)told, (long long)told_full);
+    return refuse(check, i, problem);
+}
+
+/* Inputs have the letter of a part too, and so say which part it is. */
+static bool in_inputs(const struct check *check)
+{
+    for (uint32_t i = 0; check->info->operands[i].name != NULL; i++)
+        if (check->info->operands[i].direction != OPERAND_OUT && operand_value(check, i) != NULL &&
+            has_letter(&check->annotations[i], check->letter))
+            return true;
+    return false;
 }
 
 static bool draws(const struct check *check)
@@ -307,17 +365,26 @@ static bool draws(const struct check *check)
            (random == op_operand_count(check->info) || operand_value(check, random) != NULL);
 }
 
+/* An op that has an attribute for the origin is told the right one wherever the letter is split. */
+static bool needs_origin(const struct check *check)
+{
+    char role[16];
+    int64_t number;
+
+    return draws(check) || !in_inputs(check) || has_attribute(check, letter_role(check, "origin", role), &number);
+}
+
 static int check_output(const struct check *check, uint32_t i)
 {
     const bool split = check->letter != 0;
-    enum reduction reduction;
+    const struct removal removal = removal_of(&check->annotations[i], check->letter);
+    const enum reduction reduction = removal.reduction;
     int status = STATUS_OK;
 
-    if (!split || has_letter(&check->annotations[i], check->letter))
+    if (!split || has_letter(&check->annotations[i], check->letter) || removal.same)
         return operand_value(check, i)->partial[check->axis].reduction == REDUCTION_NONE
                    ? STATUS_OK
                    : refuse(check, i, "the op makes no term of it, so it would count once a rank");
-    reduction = removal_of(&check->annotations[i], check->letter);
     if (reduction == REDUCTION_NONE)
         return refuse(check, i, "it cannot lose the factor on which the op is split");
     if (reduction == REDUCTION_SUM || reduction == REDUCTION_SELECT)
@@ -362,7 +429,7 @@ static int check_axis(struct check *check)
         if (check->info->operands[i].direction == OPERAND_IN && !joins &&
             value->partial[check->axis].reduction != REDUCTION_NONE)
             status = refuse(check, i, "the op cannot take a term");
-        if (status == STATUS_OK && check->letter != 0 && i == check->leader && draws(check))
+        if (status == STATUS_OK && check->letter != 0 && i == check->leader && needs_origin(check))
             status = check_origin(check, i);
         if (status == STATUS_OK && is_output(check, i) && !joins)
             status = check_output(check, i);

@@ -8,11 +8,17 @@
 #include "program/text.h"
 #include "tensor/dtype.h"
 
-static bool dtype_fits(enum operand_class class, uint32_t dtype, uint32_t *compute)
+/* Of an op, as its operands are gone through; LLMRUN_NONE until one has been met. */
+struct op_types {
+    uint32_t compute;
+    uint32_t sum;
+};
+
+static bool dtype_fits(enum operand_class class, uint32_t dtype, struct op_types *types)
 {
     switch (class) {
-    case CLASS_F64:
-        return dtype == LLMRUN_F64;
+    case CLASS_WIDE:
+        return dtype == LLMRUN_F64 || dtype == LLMRUN_F32;
     case CLASS_F32:
         return dtype == LLMRUN_F32;
     case CLASS_I32:
@@ -22,9 +28,13 @@ static bool dtype_fits(enum operand_class class, uint32_t dtype, uint32_t *compu
     case CLASS_ANY:
         return true;
     case CLASS_COMPUTE:
-        if (*compute == LLMRUN_NONE)
-            *compute = dtype;
-        return dtype == *compute && (dtype == LLMRUN_F32 || dtype == LLMRUN_BF16 || dtype == LLMRUN_F16);
+        if (types->compute == LLMRUN_NONE)
+            types->compute = dtype;
+        return dtype == types->compute && (dtype == LLMRUN_F32 || dtype == LLMRUN_BF16 || dtype == LLMRUN_F16);
+    case CLASS_SUM:
+        if (types->sum == LLMRUN_NONE)
+            types->sum = dtype;
+        return dtype == types->sum && (dtype == LLMRUN_F32 || dtype == types->compute);
     }
     return false;
 }
@@ -49,7 +59,7 @@ static bool writes_slot(const struct operand_info *operand)
 }
 
 static int verify_operand(const struct program *program, const struct op_info *info, uint32_t i, const struct op *op,
-                          enum section_kind section, bool *written, uint32_t *compute, struct error *error)
+                          enum section_kind section, bool *written, struct op_types *types, struct error *error)
 {
     const struct operand_info *operand = &info->operands[i];
     int32_t id = program_operands(program, op)[i];
@@ -61,7 +71,7 @@ static int verify_operand(const struct program *program, const struct op_info *i
     if (id < 0 || id >= program->value_count)
         return error_set(error, STATUS_BUG, "operand %s names no value", operand->name);
     value = &program->values[id];
-    if (!dtype_fits(operand->class, value->dtype, compute))
+    if (!dtype_fits(operand->class, value->dtype, types))
         return error_set(error, STATUS_BUG, "operand %s (value %s) cannot be %s here", operand->name, value->name,
                          dtype_name(value->dtype));
     if (accumulate && operand->direction != OPERAND_OUT)
@@ -86,13 +96,13 @@ static int verify_op(const struct program *program, const struct op *op, enum se
     const struct op_info *info = op_info_find(op->op);
     const int32_t *operands = program_operands(program, op);
     struct axes_binding binding;
-    uint32_t compute = LLMRUN_NONE;
+    struct op_types types = {LLMRUN_NONE, LLMRUN_NONE};
     int status = STATUS_OK;
 
     if (info == NULL || op->version != info->version)
         return error_set(error, STATUS_BUG, "op %u version %u is not in the op table", op->op, op->version);
     for (uint32_t i = 0; status == STATUS_OK && info->operands[i].name != NULL; i++)
-        status = verify_operand(program, info, i, op, section, written, &compute, error);
+        status = verify_operand(program, info, i, op, section, written, &types, error);
     if (status == STATUS_OK)
         status = axes_bind(program, info, operands, program_attributes(program, op), &binding, error);
     if (status == STATUS_OK)

@@ -47,6 +47,7 @@ int device_compile(struct device *device, const struct compile_request *request,
     own.query = query;
     own.query_context = device;
     own.device_compiles = !device->backend->has_kernel;
+    own.no_f64 = device->info.dtypes != 0 && (device->info.dtypes & UINT64_C(1) << LLMRUN_F64) == 0;
     own.alignment = device->info.alignment;
     own.largest_allocation = device->info.largest_allocation_bytes;
     return compile_step(&own, compiled, error);

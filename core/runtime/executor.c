@@ -245,6 +245,14 @@ const void *executor_result(const struct executor *executor, int32_t value)
     return (const char *)results->memory + executor->compiled->plan.placements[value].offset;
 }
 
+double executor_wide_result(const struct executor *executor, int32_t value, int64_t index)
+{
+    const void *data = executor_result(executor, value);
+
+    return executor->compiled->program.values[value].dtype == LLMRUN_F32 ? ((const float *)data)[index]
+                                                                         : ((const double *)data)[index];
+}
+
 static struct staging *current(struct executor *executor)
 {
     return &executor->sets[executor->submitted % SETS];

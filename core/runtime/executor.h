@@ -47,6 +47,8 @@ const struct stream *executor_stream(const struct executor *executor);
  * the next collect. */
 int executor_collect(struct executor *executor, struct error *error);
 const void *executor_result(const struct executor *executor, int32_t value);
+/* Element `index` of one of the class `wide`: a loss. */
+double executor_wide_result(const struct executor *executor, int32_t value, int64_t index);
 int executor_pending(const struct executor *executor);
 
 /* From now on each submission clears `timeline` and leaves its marks there, the last one behind all its work; NULL:

@@ -37,11 +37,11 @@ static void fill_step(struct trainer *trainer, struct pending_step *pending)
 
 static float step_loss(const struct trainer *trainer, int64_t tokens)
 {
-    const double *losses = executor_result(trainer->engine.executor, trainer->engine.compiled.io.losses);
+    const struct engine *engine = &trainer->engine;
     double sum = 0;
 
     for (int64_t i = 0; i < trainer->engine.request.global_batch; i++)
-        sum += losses[i];
+        sum += executor_wide_result(engine->executor, engine->compiled.io.losses, i);
     return tokens > 0 ? (float)(sum / (double)tokens) : 0;
 }
 

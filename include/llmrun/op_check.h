@@ -135,7 +135,7 @@ struct llmrun_op_case {
     const struct llmrun_op *op;
     const struct llmrun_op_row *row;
     uint32_t attribute_count;
-    uint32_t compute; /* the type of the compute operands, LLMRUN_NONE where there is none */
+    uint32_t compute, sum, wide; /* the type of the operands of these classes, LLMRUN_NONE where there are none */
     /* What is known so far, by the name of a factor; of factors that are not known one by one, by all of them: "bs". */
     struct {
         char name[8];
@@ -248,12 +248,14 @@ static inline int32_t llmrun_op_relate_attribute(struct llmrun_op_case *c, const
 {
     const char *extent = llmrun_op_role(attribute, "extent"), *parts = llmrun_op_role(attribute, "parts");
     int64_t number, wanted = 0;
+    int least;
 
     if (extent == NULL && parts == NULL && llmrun_op_role(attribute, "valid") == NULL)
         return LLMRUN_OK;
     number = llmrun_op_number(c, attribute);
-    if (number < 1)
-        return llmrun_op_refuse(c, LLMRUN_ERROR_ARGUMENT, "is %lld and must be at least 1", (long long)number);
+    least = extent != NULL || parts != NULL; /* of a part of the vocabulary none may be valid */
+    if (number < least)
+        return llmrun_op_refuse(c, LLMRUN_ERROR_ARGUMENT, "is %lld and must be at least %d", (long long)number, least);
     if (extent != NULL)
         wanted = llmrun_op_relate(c, extent, extent + strlen(extent), number);
     else if (parts != NULL)
@@ -330,12 +332,40 @@ static inline int32_t llmrun_op_check_parts(const struct llmrun_op_case *c,
     return LLMRUN_OK;
 }
 
-/* The classes of operands: which element types each stands for. */
+/* The classes of operands: which element types each stands for; all of a class have one. */
 static inline int llmrun_op_takes(const struct llmrun_op_case *c, const char *type, uint32_t dtype)
 {
     if (strcmp(type, "compute") == 0)
         return dtype == c->compute && dtype != LLMRUN_I32 && dtype != LLMRUN_U32 && dtype != LLMRUN_U8;
+    if (strcmp(type, "sum") == 0)
+        return dtype == c->sum && (dtype == LLMRUN_F32 || dtype == c->compute);
+    if (strcmp(type, "wide") == 0)
+        return dtype == c->wide &&
+               (dtype == LLMRUN_F64 || (dtype == LLMRUN_F32 && (c->op->flags & LLMRUN_OP_EXACT) == 0));
     return strcmp(type, "any") == 0 || strcmp(type, llmrun_dtype_name(dtype)) == 0;
+}
+
+/* What the sentence says that an operand of the class must have. */
+static inline const char *llmrun_op_wanted(const struct llmrun_op_case *c, const char *type, uint32_t dtype)
+{
+    if (strcmp(type, "compute") == 0)
+        return dtype == c->compute ? "a float type" : llmrun_dtype_name(c->compute);
+    if (strcmp(type, "sum") == 0)
+        return dtype == c->sum ? "f32 or the compute type" : "that of the other sums";
+    if (strcmp(type, "wide") == 0)
+        return dtype == c->wide ? "f64, or f32 where exact is not asked for" : "that of the others";
+    return type;
+}
+
+/* The type of the first operand of a class that is there. */
+static inline uint32_t llmrun_op_first(const struct llmrun_op_case *c, const char *type)
+{
+    uint32_t i;
+
+    for (i = 0; i < c->op->operand_count; i++)
+        if (strcmp(c->row->operands[i].type, type) == 0 && c->op->operands[i].dtype != LLMRUN_NONE)
+            return c->op->operands[i].dtype;
+    return LLMRUN_NONE;
 }
 
 /* One operand by itself. */
@@ -352,16 +382,11 @@ static inline int32_t llmrun_op_check_operand(const struct llmrun_op_case *c, co
     if (tensor->dtype >= LLMRUN_DTYPES)
         return llmrun_op_refuse(c, LLMRUN_ERROR_UNSUPPORTED, "has the unknown element type %u",
                                 (unsigned)tensor->dtype);
-    if (!llmrun_op_takes(c, operand->type, tensor->dtype)) {
-        const int compute = strcmp(operand->type, "compute") == 0, same = tensor->dtype == c->compute;
-
-        return llmrun_op_refuse(c, LLMRUN_ERROR_ARGUMENT, "has the element type %s and must have %s%s",
-                                llmrun_dtype_name(tensor->dtype),
-                                !compute ? operand->type
-                                : same   ? "a float type"
-                                         : llmrun_dtype_name(c->compute),
-                                compute && !same ? ", the compute type" : "");
-    }
+    if (!llmrun_op_takes(c, operand->type, tensor->dtype))
+        return llmrun_op_refuse(
+            c, LLMRUN_ERROR_ARGUMENT, "has the element type %s and must have %s%s", llmrun_dtype_name(tensor->dtype),
+            llmrun_op_wanted(c, operand->type, tensor->dtype),
+            strcmp(operand->type, "compute") == 0 && tensor->dtype != c->compute ? ", the compute type" : "");
     if (tensor->rank > LLMRUN_MAX_RANK)
         return llmrun_op_refuse(c, LLMRUN_ERROR_ARGUMENT, "has rank %u; the most is %d", (unsigned)tensor->rank,
                                 LLMRUN_MAX_RANK);
@@ -445,9 +470,9 @@ static inline int32_t llmrun_op_check_row(const struct llmrun_op *op, const stru
     if (code != LLMRUN_OK)
         return code;
     c.attribute_count = llmrun_op_attribute_count(row, op->version);
-    for (i = 0; i < op->operand_count && c.compute == LLMRUN_NONE; i++)
-        if (strcmp(row->operands[i].type, "compute") == 0)
-            c.compute = op->operands[i].dtype;
+    c.compute = llmrun_op_first(&c, "compute");
+    c.sum = llmrun_op_first(&c, "sum");
+    c.wide = llmrun_op_first(&c, "wide");
     c.kind = ": operand ";
     for (i = 0; i < op->operand_count && code == LLMRUN_OK; i++) {
         c.name = row->operands[i].name;
@@ -465,9 +490,28 @@ static inline int32_t llmrun_op_check_row(const struct llmrun_op *op, const stru
     return code;
 }
 
-/* LLMRUN_OK: the description is in order. LLMRUN_ERROR_UNSUPPORTED: the op, its version, a flag or an element type is
- * not known here, so the answer of a query is LLMRUN_SUPPORT_NO. LLMRUN_ERROR_ARGUMENT: it breaks the contract. Else
- * than for LLMRUN_OK, `reason` gets a sentence. */
+/* Turns a description that passed into one of the newest version of its op, with all operands and attributes: those
+ * that its own version does not have are absent and 0. `op->operands` are `tensors`, of LLMRUN_MAX_OPERANDS, as
+ * llmrun_read_op of plugin.h leaves them; the attributes are copied to `attributes`, of LLMRUN_OP_MAX_ATTRIBUTE_BYTES.
+ */
+static inline void llmrun_op_complete(struct llmrun_op *op, struct llmrun_tensor *tensors, void *attributes)
+{
+    const struct llmrun_op_row *row = llmrun_op_row_find(op->op);
+    const uint32_t count = llmrun_op_operand_count(row, row->version);
+
+    memset(tensors + op->operand_count, 0, (count - op->operand_count) * sizeof(*tensors));
+    memset(attributes, 0, LLMRUN_OP_MAX_ATTRIBUTE_BYTES);
+    if (op->attribute_bytes > 0)
+        memcpy(attributes, op->attributes, op->attribute_bytes);
+    op->version = row->version;
+    op->operand_count = count;
+    op->attributes = attributes;
+    op->attribute_bytes = llmrun_op_attribute_bytes(row, row->version);
+}
+
+/* `op` is as llmrun_read_op of plugin.h leaves it. LLMRUN_OK: the description is in order. LLMRUN_ERROR_UNSUPPORTED:
+ * the op, its version, a flag or an element type is not known here, so the answer of a query is LLMRUN_SUPPORT_NO.
+ * LLMRUN_ERROR_ARGUMENT: it breaks the contract. Else than for LLMRUN_OK, `reason` gets a sentence. */
 static inline int32_t llmrun_op_check(const struct llmrun_op *op, char *reason, size_t reason_bytes)
 {
     const struct llmrun_op_row *row = llmrun_op_row_find(op->op);

@@ -21,7 +21,7 @@ extern "C" {
 
 /* y = table[ids] (+ addend) */
 #define LLMRUN_OP_EMBEDDING 1
-#define LLMRUN_OP_EMBEDDING_VERSION 1
+#define LLMRUN_OP_EMBEDDING_VERSION 2
 #define LLMRUN_EMBEDDING_IDS 0
 #define LLMRUN_EMBEDDING_TABLE 1
 #define LLMRUN_EMBEDDING_ADDEND 2
@@ -30,7 +30,7 @@ extern "C" {
 
 /* dtable[ids] += dy, in token order */
 #define LLMRUN_OP_EMBEDDING_GRAD 2
-#define LLMRUN_OP_EMBEDDING_GRAD_VERSION 1
+#define LLMRUN_OP_EMBEDDING_GRAD_VERSION 2
 #define LLMRUN_EMBEDDING_GRAD_IDS 0
 #define LLMRUN_EMBEDDING_GRAD_DY 1
 #define LLMRUN_EMBEDDING_GRAD_DTABLE 2
@@ -65,7 +65,7 @@ extern "C" {
 
 /* aux = x w^T + bias; y = activation(aux) */
 #define LLMRUN_OP_MATMUL 5
-#define LLMRUN_OP_MATMUL_VERSION 1
+#define LLMRUN_OP_MATMUL_VERSION 2
 #define LLMRUN_MATMUL_X 0
 #define LLMRUN_MATMUL_W 1
 #define LLMRUN_MATMUL_BIAS 2
@@ -75,7 +75,7 @@ extern "C" {
 
 /* dx = dy0 w0 (+ dy1 w1 (+ dy2 w2)), one sum */
 #define LLMRUN_OP_MATMUL_INPUT_GRAD 6
-#define LLMRUN_OP_MATMUL_INPUT_GRAD_VERSION 1
+#define LLMRUN_OP_MATMUL_INPUT_GRAD_VERSION 2
 #define LLMRUN_MATMUL_INPUT_GRAD_DY0 0
 #define LLMRUN_MATMUL_INPUT_GRAD_W0 1
 #define LLMRUN_MATMUL_INPUT_GRAD_DY1 2
@@ -115,37 +115,39 @@ extern "C" {
 #define LLMRUN_GELU_GRAD_DX 2
 #define LLMRUN_GELU_GRAD_OPERANDS 3
 
-/* o = dropout(softmax(scale q k^T)) v over keys from segment_starts[i] to i; lse = log-sum-exp of the scaled scores */
+/* o = dropout(softmax(scale q k^T)) v; a query takes the keys from its start, of segment_starts or document_offsets (docs/numerics.md), to its position; lse = log-sum-exp of the scaled scores */
 #define LLMRUN_OP_ATTENTION 11
-#define LLMRUN_OP_ATTENTION_VERSION 2
+#define LLMRUN_OP_ATTENTION_VERSION 3
 #define LLMRUN_ATTENTION_Q 0
 #define LLMRUN_ATTENTION_K 1
 #define LLMRUN_ATTENTION_V 2
 #define LLMRUN_ATTENTION_SEGMENT_STARTS 3
-#define LLMRUN_ATTENTION_RANDOM 4
-#define LLMRUN_ATTENTION_O 5
-#define LLMRUN_ATTENTION_LSE 6
-#define LLMRUN_ATTENTION_OPERANDS 7
+#define LLMRUN_ATTENTION_DOCUMENT_OFFSETS 4
+#define LLMRUN_ATTENTION_RANDOM 5
+#define LLMRUN_ATTENTION_O 6
+#define LLMRUN_ATTENTION_LSE 7
+#define LLMRUN_ATTENTION_OPERANDS 8
 
-/* gradients of attention; the weights are made again from q, k and lse */
+/* gradients of attention; the weights are made again from q, k and lse. dk and dv are sums over the queries of this call */
 #define LLMRUN_OP_ATTENTION_GRAD 12
-#define LLMRUN_OP_ATTENTION_GRAD_VERSION 2
+#define LLMRUN_OP_ATTENTION_GRAD_VERSION 3
 #define LLMRUN_ATTENTION_GRAD_Q 0
 #define LLMRUN_ATTENTION_GRAD_K 1
 #define LLMRUN_ATTENTION_GRAD_V 2
 #define LLMRUN_ATTENTION_GRAD_SEGMENT_STARTS 3
-#define LLMRUN_ATTENTION_GRAD_RANDOM 4
-#define LLMRUN_ATTENTION_GRAD_O 5
-#define LLMRUN_ATTENTION_GRAD_LSE 6
-#define LLMRUN_ATTENTION_GRAD_DO 7
-#define LLMRUN_ATTENTION_GRAD_DQ 8
-#define LLMRUN_ATTENTION_GRAD_DK 9
-#define LLMRUN_ATTENTION_GRAD_DV 10
-#define LLMRUN_ATTENTION_GRAD_OPERANDS 11
+#define LLMRUN_ATTENTION_GRAD_DOCUMENT_OFFSETS 4
+#define LLMRUN_ATTENTION_GRAD_RANDOM 5
+#define LLMRUN_ATTENTION_GRAD_O 6
+#define LLMRUN_ATTENTION_GRAD_LSE 7
+#define LLMRUN_ATTENTION_GRAD_DO 8
+#define LLMRUN_ATTENTION_GRAD_DQ 9
+#define LLMRUN_ATTENTION_GRAD_DK 10
+#define LLMRUN_ATTENTION_GRAD_DV 11
+#define LLMRUN_ATTENTION_GRAD_OPERANDS 12
 
 /* y = x / (1 - p) where kept, else 0; the gradient is the same op on dy */
 #define LLMRUN_OP_DROPOUT 13
-#define LLMRUN_OP_DROPOUT_VERSION 2
+#define LLMRUN_OP_DROPOUT_VERSION 3
 #define LLMRUN_DROPOUT_X 0
 #define LLMRUN_DROPOUT_RANDOM 1
 #define LLMRUN_DROPOUT_Y 2
@@ -181,13 +183,13 @@ extern "C" {
 
 /* y = constant a, or normal numbers of mean a and std b, or uniform in [a, b) */
 #define LLMRUN_OP_INIT 17
-#define LLMRUN_OP_INIT_VERSION 1
+#define LLMRUN_OP_INIT_VERSION 2
 #define LLMRUN_INIT_Y 0
 #define LLMRUN_INIT_OPERANDS 1
 
-/* x as a matrix [.., last extent] is cut into row_parts x column_parts equal blocks: sums[slot + r column_parts + c] = sum of squares of block r, c */
+/* x as a matrix [.., last extent] is cut into row_parts x column_parts equal blocks: sums[slot + r slot_stride + c] = sum of squares of block r, c */
 #define LLMRUN_OP_SUM_SQUARES 18
-#define LLMRUN_OP_SUM_SQUARES_VERSION 1
+#define LLMRUN_OP_SUM_SQUARES_VERSION 2
 #define LLMRUN_SUM_SQUARES_X 0
 #define LLMRUN_SUM_SQUARES_SUMS 1
 #define LLMRUN_SUM_SQUARES_OPERANDS 2
@@ -302,11 +304,45 @@ extern "C" {
 #define LLMRUN_SLOT_TREE_ROOTS 2
 #define LLMRUN_SLOT_TREE_OPERANDS 3
 
-#define LLMRUN_OPS 30 /* one past the last */
+/* what matmul does after its sum: aux = partial + bias; y = activation(aux) */
+#define LLMRUN_OP_FINISH 30
+#define LLMRUN_OP_FINISH_VERSION 1
+#define LLMRUN_FINISH_PARTIAL 0
+#define LLMRUN_FINISH_BIAS 1
+#define LLMRUN_FINISH_Y 2
+#define LLMRUN_FINISH_AUX 3
+#define LLMRUN_FINISH_OPERANDS 4
+
+/* of each vocabulary part: the largest logit m, the sum of exp(logit - m), and the target's logit: -0 where another part has it, NaN where none has */
+#define LLMRUN_OP_LOSS_STATISTICS 31
+#define LLMRUN_OP_LOSS_STATISTICS_VERSION 1
+#define LLMRUN_LOSS_STATISTICS_LOGITS 0
+#define LLMRUN_LOSS_STATISTICS_TARGETS 1
+#define LLMRUN_LOSS_STATISTICS_STATISTICS 2
+#define LLMRUN_LOSS_STATISTICS_OPERANDS 3
+
+/* losses and the gradient of the logits, as linear_cross_entropy has them, from the statistics of all vocabulary parts */
+#define LLMRUN_OP_LOSS_GRADIENT 32
+#define LLMRUN_OP_LOSS_GRADIENT_VERSION 1
+#define LLMRUN_LOSS_GRADIENT_LOGITS 0
+#define LLMRUN_LOSS_GRADIENT_STATISTICS 1
+#define LLMRUN_LOSS_GRADIENT_TARGETS 2
+#define LLMRUN_LOSS_GRADIENT_WEIGHTS 3
+#define LLMRUN_LOSS_GRADIENT_SCALE 4
+#define LLMRUN_LOSS_GRADIENT_LOSSES 5
+#define LLMRUN_LOSS_GRADIENT_DLOGITS 6
+#define LLMRUN_LOSS_GRADIENT_OPERANDS 7
+
+#define LLMRUN_OPS 33 /* one past the last */
+
+struct llmrun_embedding_attributes {
+    int64_t row_first; /* id of the first row of table; other ids give -0 */
+};
 
 struct llmrun_embedding_grad_attributes {
     uint32_t batch_parts; /* equal parts of the tokens that are summed as a balanced tree; 1: one chain */
     uint32_t reserved; /* 0 */
+    int64_t row_first; /* id of the first row of dtable */
 };
 
 struct llmrun_layernorm_attributes {
@@ -341,17 +377,25 @@ struct llmrun_bias_grad_attributes {
 };
 
 struct llmrun_attention_attributes {
-    int64_t sequence; /* positions of one sequence; the rows are whole sequences */
+    int64_t sequence; /* queries of one sequence, at neighbouring positions */
+    int64_t keys; /* positions of one sequence, each with a key */
+    int64_t query_first; /* position of a sequence's first query; query_first + sequence <= keys */
     uint32_t heads; /* query heads */
     uint32_t kv_heads; /* key and value heads; divides heads */
+    uint32_t kv_head_first; /* the key and value head that is head 0 of this call: dropout counts from its query heads on */
+    uint32_t kv_heads_full; /* key and value heads of all calls that share the heads; 0: this call has all */
     float scale; /* of the scores */
     float dropout; /* probability that a weight is dropped; 0: random is absent */
 };
 
 struct llmrun_attention_grad_attributes {
     int64_t sequence; /* as in attention */
+    int64_t keys; /* as in attention */
+    int64_t query_first; /* as in attention */
     uint32_t heads; /* as in attention */
     uint32_t kv_heads; /* as in attention */
+    uint32_t kv_head_first; /* as in attention */
+    uint32_t kv_heads_full; /* as in attention */
     float scale; /* as in attention */
     float dropout; /* as in attention */
 };
@@ -360,6 +404,10 @@ struct llmrun_dropout_attributes {
     int64_t sequence; /* positions of one sequence */
     float probability; /* that an element is dropped */
     uint32_t reserved; /* 0 */
+    int64_t position_first; /* position of the first row of each sequence */
+    int64_t positions_full; /* positions of a whole sequence; 0: those of x */
+    int64_t channel_first; /* channel of the first column */
+    int64_t channels_full; /* channels of all ranks; 0: those of x */
 };
 
 struct llmrun_linear_cross_entropy_attributes {
@@ -377,12 +425,20 @@ struct llmrun_init_attributes {
     float a; /* value, mean or lower end */
     float b; /* std or upper end */
     uint32_t reserved; /* 0 */
+    int64_t first0; /* logical index of the first element along dimension 0 */
+    int64_t full0; /* logical extent of dimension 0; 0: that of y */
+    int64_t first1; /* as first0, of dimension 1 */
+    int64_t full1; /* as full0 */
+    int64_t first2; /* as first0, of dimension 2 */
+    int64_t full2; /* as full0 */
 };
 
 struct llmrun_sum_squares_attributes {
     int64_t slot; /* first element of sums that is written; the others keep their value */
     uint32_t row_parts; /* divides the rows: the product of all extents but the last */
     uint32_t column_parts; /* divides the last extent */
+    uint32_t slot_stride; /* slots from a row of blocks to the next; 0: column_parts */
+    uint32_t replica; /* 1: another rank counts the same x, the slots become 0 */
 };
 
 struct llmrun_clip_attributes {
@@ -419,6 +475,28 @@ struct llmrun_attention_cached_attributes {
     uint32_t heads; /* query heads */
     uint32_t kv_heads; /* key and value heads; divides heads */
     float scale; /* of the scores */
+};
+
+struct llmrun_finish_attributes {
+    uint32_t activation; /* LLMRUN_ACTIVATION_NONE or LLMRUN_ACTIVATION_GELU */
+    uint32_t reserved; /* 0 */
+};
+
+struct llmrun_loss_statistics_attributes {
+    int64_t sequence; /* positions of one sequence */
+    int64_t first; /* the token whose logits are the first column; targets count from token 0 */
+    int64_t vocabulary; /* columns that are tokens; the rest is padding */
+    int64_t full; /* tokens of the whole vocabulary */
+    uint32_t vocabulary_parts; /* equal parts of the columns */
+    uint32_t reserved; /* 0 */
+};
+
+struct llmrun_loss_gradient_attributes {
+    int64_t sequence; /* positions of one sequence, or of the piece of one that the rows are: losses are then added to */
+    int64_t first; /* as in loss_statistics; whole parts lie before it */
+    int64_t vocabulary; /* as in loss_statistics */
+    uint32_t vocabulary_parts; /* as in loss_statistics */
+    uint32_t reserved; /* 0 */
 };
 
 #ifdef __cplusplus

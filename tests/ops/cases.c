@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#define CASE_KEY_ROWS 12 /* of attention with fewer queries than keys */
+
 static int32_t input(struct builder *b, const char *name, uint32_t dtype, int64_t count)
 {
     return build_value(b, name, VALUE_INPUT, 0, dtype, 1, &count);
@@ -223,6 +225,43 @@ static int32_t attention_with_shared_keys(struct builder *b)
     return attention(b, 1, 0);
 }
 
+static int32_t attention_without_segments(struct builder *b)
+{
+    const struct attention_form form = {CASE_SEQUENCE, 2, 2, 0.7f, 0};
+
+    return build_attention(b, activation(b, "q", CASE_COLUMNS), activation(b, "k", CASE_COLUMNS),
+                           activation(b, "v", CASE_COLUMNS), NO_VALUE, NO_VALUE, &form, "y");
+}
+
+/* Rows of two sequences of keys, each looked up once. */
+static int32_t keys(struct builder *b, const char *name)
+{
+    return build_embedding(b, input(b, "key_rows", LLMRUN_I32, CASE_KEY_ROWS),
+                           matrix(b, name, CASE_KEY_ROWS, CASE_COLUMNS / 2), NO_VALUE, name);
+}
+
+/* Queries whose sequences have keys before and behind them, in documents by their offsets. */
+static int32_t attention_of_a_part(struct builder *b)
+{
+    struct llmrun_attention_attributes attributes = {.sequence = CASE_SEQUENCE,
+                                                     .keys = CASE_KEY_ROWS / CASE_SEQUENCES,
+                                                     .query_first = 1,
+                                                     .heads = 2,
+                                                     .kv_heads = 1,
+                                                     .scale = 0.7f};
+    int32_t operands[LLMRUN_ATTENTION_OPERANDS] = {activation(b, "q", CASE_COLUMNS),
+                                                   keys(b, "k"),
+                                                   keys(b, "v"),
+                                                   NO_VALUE,
+                                                   input(b, "document_offsets", LLMRUN_I32, 4),
+                                                   NO_VALUE,
+                                                   WANTED,
+                                                   WANTED};
+
+    builder_emit(b, LLMRUN_OP_ATTENTION, &attributes, operands, 0, "y");
+    return operands[LLMRUN_ATTENTION_O];
+}
+
 static int32_t attention_with_dropout(struct builder *b)
 {
     return attention(b, 2, 0.4f);
@@ -281,6 +320,8 @@ const struct gradient_case gradient_cases[] = {
     {"gelu", LLMRUN_OP_GELU, gelu_alone, false, 0},
     {"attention with segments", LLMRUN_OP_ATTENTION, attention_with_segments, false, 0},
     {"attention with shared keys", LLMRUN_OP_ATTENTION, attention_with_shared_keys, false, 0},
+    {"attention without segments", LLMRUN_OP_ATTENTION, attention_without_segments, false, 0},
+    {"attention of a part of the queries", LLMRUN_OP_ATTENTION, attention_of_a_part, false, 0},
     {"attention with dropout", LLMRUN_OP_ATTENTION, attention_with_dropout, false, 0},
     {"dropout", LLMRUN_OP_DROPOUT, dropout_alone, false, 0},
     {"add", LLMRUN_OP_ADD, add_of_two, false, 0},
@@ -316,6 +357,7 @@ void gradient_case_input(const char *name, void *data)
 {
     static const int32_t identity[CASE_ROWS] = {0, 1, 2, 3, 4, 5, 6, 7}, tokens[CASE_ROWS] = {3, 1, 3, 0, 4, 3, 1, 4};
     static const int32_t targets[CASE_ROWS] = {6, 0, 2, 2, 5, 1, 3, 6}, starts[CASE_ROWS] = {0, 0, 0, 0, 0, 0, 2, 2};
+    static const int32_t key_rows[CASE_KEY_ROWS] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, offsets[] = {0, 3, 9, 12};
     static const float weights[CASE_ROWS] = {1, 0.5f, 1, 0, 2, 1, 1, 0.25f}, scale[] = {0.25f};
     static const uint32_t random[] = {5, 9, 1, 0, 1};
     static const float cosines[] = {1, 1, 1, 0.5f, 0.8f, 0.9f, -0.5f, 0.28f, 0.6f, 0.1f, 0.2f, 0.3f, -1, 0, 0.7f};
@@ -325,11 +367,17 @@ void gradient_case_input(const char *name, void *data)
         const char *name;
         const void *data;
         size_t bytes;
-    } inputs[] = {{"identity", identity, sizeof identity}, {"tokens", tokens, sizeof tokens},
-                  {"targets", targets, sizeof targets},    {"segment_starts", starts, sizeof starts},
-                  {"weights", weights, sizeof weights},    {"scale", scale, sizeof scale},
-                  {"random", random, sizeof random},       {"cosines", cosines, sizeof cosines},
-                  {"sines", sines, sizeof sines}};
+    } inputs[] = {{"identity", identity, sizeof identity},
+                  {"tokens", tokens, sizeof tokens},
+                  {"targets", targets, sizeof targets},
+                  {"segment_starts", starts, sizeof starts},
+                  {"weights", weights, sizeof weights},
+                  {"scale", scale, sizeof scale},
+                  {"random", random, sizeof random},
+                  {"cosines", cosines, sizeof cosines},
+                  {"sines", sines, sizeof sines},
+                  {"key_rows", key_rows, sizeof key_rows},
+                  {"document_offsets", offsets, sizeof offsets}};
 
     for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++)
         if (strcmp(inputs[i].name, name) == 0) {

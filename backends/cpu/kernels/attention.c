@@ -110,7 +110,7 @@ static void weigh(const struct attention *a, const struct scratch *s, struct sta
 
 static void scale_sums(const struct attention *a, struct state *state)
 {
-    for (int64_t i = 0; i < state->queries.count; i++) {
+    for (int64_t i = 0; i < state->queries.end; i++) {
         struct f32x16 factor = vec_set(state->factor[i]);
         float *sums = state->sums + i * a->columns;
 
@@ -125,7 +125,7 @@ static void visit_keys(const struct attention *a, const struct scratch *s, struc
                        struct rows values, int64_t key_block)
 {
     int diagonal = key_block == state->queries.block;
-    int64_t count = block_rows(a, key_block), vectors = (state->queries.count + VEC_LANES - 1) / VEC_LANES;
+    int64_t count = block_keys(a, key_block), vectors = (state->queries.end + VEC_LANES - 1) / VEC_LANES;
     struct attention_product scores = {
         .bf16 = a->bf16,
         .part = diagonal ? ATTENTION_PART_COLUMNS_FROM_ROW : ATTENTION_PART_ALL,
@@ -144,7 +144,7 @@ static void visit_keys(const struct attention *a, const struct scratch *s, struc
         .bf16 = a->bf16,
         .add = 1,
         .part = diagonal ? ATTENTION_PART_TERMS_TO_ROW : ATTENTION_PART_ALL,
-        .rows = state->queries.count,
+        .rows = state->queries.end,
         .vectors = a->columns / VEC_LANES,
         .words = words_of(a->bf16, count),
         .a = s->weights,
@@ -165,10 +165,8 @@ static void visit_keys(const struct attention *a, const struct scratch *s, struc
 
 static void start(const struct attention *a, struct state *state, int64_t sequence, int64_t head, int64_t block)
 {
-    const char *q = row_at(a, LLMRUN_ATTENTION_Q, a->heads, sequence, head, block * BLOCK);
-
     queries_of(a, sequence, block, &state->queries);
-    pack_panel(a, q, row_bytes(a, a->heads), state->queries.count, state->panel);
+    pack_panel(a, query_source(a, LLMRUN_ATTENTION_Q, sequence, head, &state->queries), state->panel);
     memset(state->sums, 0, (size_t)(BLOCK * a->columns) * sizeof(*state->sums));
     for (int i = 0; i < BLOCK; i++) {
         state->maximum[i] = -FLT_MAX;
@@ -183,12 +181,12 @@ static void finish(const struct attention *a, const struct state *state, int64_t
 
     for (int64_t i = 0; i < BLOCK; i += VEC_LANES)
         vec_store(lses + i, vec_add(vec_load(state->maximum + i), math_log(vec_load(state->total + i))));
-    for (int64_t i = 0; i < state->queries.count; i++) {
-        int64_t position = state->queries.block * BLOCK + i;
-        void *row = row_at(a, LLMRUN_ATTENTION_O, a->heads, sequence, head, position);
+    for (int64_t i = state->queries.from; i < state->queries.end; i++) {
+        int64_t query = state->queries.block * BLOCK + i - a->query_first;
+        void *row = query_row(a, LLMRUN_ATTENTION_O, sequence, head, query);
 
         store_scaled(a, state->sums + i * a->columns, 1.0f / state->total[i], row);
-        lse[(sequence * a->sequence + position) * a->heads + head] = lses[i];
+        lse[(sequence * a->sequence + query) * a->heads + head] = lses[i];
     }
 }
 
@@ -196,10 +194,9 @@ static void finish(const struct attention *a, const struct state *state, int64_t
 static void bring_keys(const struct attention *a, struct scratch *s, int64_t count, int64_t sequence, int64_t head,
                        int64_t key_block)
 {
-    int64_t stride = row_bytes(a, a->kv_heads), rows = block_rows(a, key_block), kv_head = head / a->group;
-    const char *k = row_at(a, LLMRUN_ATTENTION_K, a->kv_heads, sequence, kv_head, key_block * BLOCK);
-    const char *v = row_at(a, LLMRUN_ATTENTION_V, a->kv_heads, sequence, kv_head, key_block * BLOCK);
-    struct rows keys = pack_rows(a, k, stride, rows, s->keys), values = pack_rows(a, v, stride, rows, s->values);
+    int64_t kv_head = head / a->group;
+    struct rows keys = pack_rows(a, key_source(a, LLMRUN_ATTENTION_K, sequence, kv_head, key_block), s->keys);
+    struct rows values = pack_rows(a, key_source(a, LLMRUN_ATTENTION_V, sequence, kv_head, key_block), s->values);
 
     for (int64_t i = 0; i < count; i++) {
         const struct queries *queries = &s->state[i].queries;
@@ -217,9 +214,10 @@ static void task(void *context, int64_t index, int thread)
 {
     const struct forward *forward = context;
     const struct attention *a = &forward->attention;
-    int64_t first = (forward->parts - 1 - index % forward->parts) * forward->task_blocks, key_block = first;
+    int64_t before = (forward->parts - 1 - index % forward->parts) * forward->task_blocks;
+    int64_t first = a->first_block + before, key_block = first;
     int64_t head = index / forward->parts % a->heads, sequence = index / forward->parts / a->heads;
-    int64_t count = a->blocks - first < forward->task_blocks ? a->blocks - first : forward->task_blocks;
+    int64_t count = a->blocks - before < forward->task_blocks ? a->blocks - before : forward->task_blocks;
     struct scratch s;
 
     lay_out(a, (char *)a->call->workspace + thread * lay_out(a, NULL, &s), &s);

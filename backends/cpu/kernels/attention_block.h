@@ -1,9 +1,10 @@
 /* What the forward and the backward kernel of attention share: the call, the blocks it is cut into, and the forms that
  * attention_product.h wants operands in. For sources that are compiled once for each instruction set.
  *
- * Keys are taken in blocks of 64, which is part of the definition (docs/numerics.md), and queries in blocks of 64,
- * which is not. A tile has a row a key and a column a query: the sixteen lanes are sixteen queries, so what softmax
- * does along the keys of a query it does in order, and the same on every instruction set. */
+ * Keys are taken in blocks of 64, which is part of the definition (docs/numerics.md). Queries stand in the same blocks
+ * of positions, so that the first and the last of these blocks may not be full. A tile has a row a key and a column a
+ * query: the sixteen lanes are sixteen queries, so what softmax does along the keys of a query it does in order, and
+ * the same on every instruction set. */
 #ifndef LLMRUN_CPU_ATTENTION_BLOCK_H
 #define LLMRUN_CPU_ATTENTION_BLOCK_H
 
@@ -19,15 +20,21 @@
 
 #define BLOCK 64
 
-/* attention or attention_grad, whose first five operands and whose attributes are the same. */
+/* attention or attention_grad, whose first six operands and whose attributes are the same. */
 struct attention {
     const struct kernel_call *call;
     int bf16;
     int64_t element_bytes;
     int64_t sequences;
-    int64_t sequence; /* positions */
-    int64_t blocks;   /* of a sequence */
+    int64_t sequence; /* queries */
+    int64_t keys;
+    int64_t query_first; /* position of the first query */
+    int64_t first_block; /* of positions, that has queries */
+    int64_t blocks;      /* that have queries */
+    int64_t key_blocks;
+    int64_t documents; /* elements of document_offsets */
     int64_t heads;
+    int64_t heads_full, head_first; /* as dropout counts them */
     int64_t kv_heads;
     int64_t group;   /* query heads of one key-value head */
     int64_t width;   /* of a head */
@@ -64,8 +71,16 @@ static inline struct attention attention_of_op(const struct llmrun_op *op)
         .element_bytes = bf16 ? 2 : 4,
         .sequences = q->shape[0] / attributes->sequence,
         .sequence = attributes->sequence,
-        .blocks = (attributes->sequence + BLOCK - 1) / BLOCK,
+        .keys = attributes->keys,
+        .query_first = attributes->query_first,
+        .first_block = attributes->query_first / BLOCK,
+        .blocks = (attributes->query_first % BLOCK + attributes->sequence + BLOCK - 1) / BLOCK,
+        .key_blocks = (attributes->keys + BLOCK - 1) / BLOCK,
+        .documents = op->operands[LLMRUN_ATTENTION_DOCUMENT_OFFSETS].shape[0],
         .heads = attributes->heads,
+        .heads_full = (attributes->kv_heads_full > 0 ? attributes->kv_heads_full : attributes->kv_heads) *
+                      (attributes->heads / attributes->kv_heads),
+        .head_first = (int64_t)attributes->kv_head_first * (attributes->heads / attributes->kv_heads),
         .kv_heads = attributes->kv_heads,
         .group = attributes->heads / attributes->kv_heads,
         .width = width,
@@ -103,24 +118,116 @@ static inline void *arena_take(struct arena *arena, int64_t bytes)
 /* Where this build takes `op`: see attention_product.h for the two forms of bf16. */
 int KERNEL_NAME(attention_fit)(const struct llmrun_op *op, char *reason, size_t reason_bytes);
 
-/* Positions of block `block` that exist. */
-static inline int64_t block_rows(const struct attention *a, int64_t block)
+/* ---- positions and their rows ------------------------------------------------------------------------------------ */
+
+/* The queries of a block, and what they see. */
+struct queries {
+    int64_t block;
+    int64_t from;          /* the first place of the block that is a query */
+    int64_t end;           /* one past the last */
+    int64_t first_key;     /* smallest start of a segment */
+    int64_t last_start;    /* largest one */
+    uint32_t start[BLOCK]; /* first key of each query */
+    uint32_t seen[BLOCK];  /* number of keys from there on; 0 for queries that do not exist */
+};
+
+/* Where the keys of a query begin. */
+static inline int64_t start_of(const struct attention *a, int64_t sequence, int64_t query)
 {
-    return a->sequence - block * BLOCK < BLOCK ? a->sequence - block * BLOCK : BLOCK;
+    const int32_t *starts = a->call->operands[LLMRUN_ATTENTION_SEGMENT_STARTS];
+    const int32_t *offsets = a->call->operands[LLMRUN_ATTENTION_DOCUMENT_OFFSETS];
+    int64_t begin = sequence * a->keys, low = 0, high = a->documents;
+
+    if (starts != NULL)
+        return starts[sequence * a->sequence + query];
+    if (offsets == NULL)
+        return 0;
+    while (high - low > 1) {
+        int64_t middle = (low + high) / 2;
+
+        if (offsets[middle] <= begin + a->query_first + query)
+            low = middle;
+        else
+            high = middle;
+    }
+    return offsets[low] > begin ? offsets[low] - begin : 0;
 }
 
-/* Bytes from row to row of an operand with `heads` heads, and the address of a row. */
+static inline void queries_of(const struct attention *a, int64_t sequence, int64_t block, struct queries *queries)
+{
+    int64_t first = block * BLOCK, end = a->query_first + a->sequence - first;
+
+    memset(queries, 0, sizeof(*queries));
+    queries->block = block;
+    queries->from = a->query_first > first ? a->query_first - first : 0;
+    queries->end = end < BLOCK ? end : BLOCK;
+    queries->first_key = first;
+    for (int64_t i = queries->from; i < queries->end; i++) {
+        int64_t start = start_of(a, sequence, first + i - a->query_first);
+
+        queries->start[i] = (uint32_t)start;
+        queries->seen[i] = (uint32_t)(first + i + 1 - start);
+        if (start < queries->first_key)
+            queries->first_key = start;
+        if (start > queries->last_start)
+            queries->last_start = start;
+    }
+}
+
+/* Keys of block `block`. */
+static inline int64_t block_keys(const struct attention *a, int64_t block)
+{
+    return a->keys - block * BLOCK < BLOCK ? a->keys - block * BLOCK : BLOCK;
+}
+
+/* Bytes from row to row of an operand with `heads` heads, and the addresses of rows: of a query, counted from the first
+ * one of the sequence, and of a key. */
 static inline int64_t row_bytes(const struct attention *a, int64_t heads)
 {
     return heads * a->width * a->element_bytes;
 }
 
-static inline char *row_at(const struct attention *a, int operand, int64_t heads, int64_t sequence, int64_t head,
-                           int64_t position)
+static inline char *query_row(const struct attention *a, int operand, int64_t sequence, int64_t head, int64_t query)
 {
     char *data = a->call->operands[operand];
 
-    return data + (sequence * a->sequence + position) * row_bytes(a, heads) + head * a->width * a->element_bytes;
+    return data + (sequence * a->sequence + query) * row_bytes(a, a->heads) + head * a->width * a->element_bytes;
+}
+
+static inline char *key_row(const struct attention *a, int operand, int64_t sequence, int64_t kv_head, int64_t key)
+{
+    char *data = a->call->operands[operand];
+
+    return data + (sequence * a->keys + key) * row_bytes(a, a->kv_heads) + kv_head * a->width * a->element_bytes;
+}
+
+/* The rows of a block in an operand: those of its places `from` to end - 1. */
+struct source {
+    const char *rows; /* of place `from` */
+    int64_t stride;   /* bytes */
+    int64_t from, end;
+};
+
+static inline struct source query_source(const struct attention *a, int operand, int64_t sequence, int64_t head,
+                                         const struct queries *queries)
+{
+    int64_t query = queries->block * BLOCK + queries->from - a->query_first;
+
+    return (struct source){query_row(a, operand, sequence, head, query), row_bytes(a, a->heads), queries->from,
+                           queries->end};
+}
+
+static inline struct source key_source(const struct attention *a, int operand, int64_t sequence, int64_t kv_head,
+                                       int64_t block)
+{
+    return (struct source){key_row(a, operand, sequence, kv_head, block * BLOCK), row_bytes(a, a->kv_heads), 0,
+                           block_keys(a, block)};
+}
+
+/* NULL where the block has no row. */
+static inline const char *source_row(const struct source *source, int64_t place)
+{
+    return place < source->from || place >= source->end ? NULL : source->rows + (place - source->from) * source->stride;
 }
 
 /* ---- operands in the form of products --------------------------------------------------------------------------- */
@@ -139,33 +246,36 @@ VEC_INLINE struct i32x16 load_words(const struct attention *a, const char *row, 
 
 /* Rows of a head lie far apart, so the processor does not foresee them: fetches the rows of the next block, to be there
  * when its turn comes. Addresses beyond the operand do no harm. */
-static inline void fetch_next_block(const struct attention *a, const char *rows, int64_t stride, int64_t row)
+static inline void fetch_next_block(const struct attention *a, const struct source *source)
 {
-    uintptr_t next = (uintptr_t)rows + (uintptr_t)((row + BLOCK) * stride);
+    for (int64_t place = source->from; place < source->end; place++) {
+        uintptr_t next = (uintptr_t)source->rows + (uintptr_t)((place - source->from + BLOCK) * source->stride);
 
-    for (int64_t byte = 0; byte < a->width * a->element_bytes; byte += 64)
-        __builtin_prefetch((const char *)next + byte, 0, 2);
+        for (int64_t byte = 0; byte < a->width * a->element_bytes; byte += 64)
+            __builtin_prefetch((const char *)next + byte, 0, 2);
+    }
 }
 
-/* panel[word][query] of `count` rows; queries beyond them are 0. */
-static inline void pack_panel(const struct attention *a, const char *rows, int64_t stride, int64_t count,
-                              uint32_t *panel)
+/* panel[word][query]; queries that are not there are 0. */
+static inline void pack_panel(const struct attention *a, struct source source, uint32_t *panel)
 {
     uint32_t lanes[4][VEC_LANES];
 
-    for (int64_t row = 0; row < count; row++)
-        fetch_next_block(a, rows, stride, row);
+    fetch_next_block(a, &source);
     for (int64_t word = 0; word < a->words; word += VEC_LANES)
-        for (int64_t row = 0; row < BLOCK; row += 4) {
+        for (int64_t place = 0; place < BLOCK; place += 4) {
             struct i32x16 v[4];
 
-            for (int r = 0; r < 4; r++)
-                v[r] = row + r < count ? load_words(a, rows + (row + r) * stride, word) : vec_int_set(0);
+            for (int r = 0; r < 4; r++) {
+                const char *row = source_row(&source, place + r);
+
+                v[r] = row != NULL ? load_words(a, row, word) : vec_int_set(0);
+            }
             vec_int_transpose4(v);
             for (int r = 0; r < 4; r++)
                 vec_int_store(lanes[r], v[r]);
             for (int w = 0; w < VEC_LANES && word + w < a->words; w++)
-                memcpy(panel + (word + w) * BLOCK + row, lanes[w % 4] + w / 4 * 4, 4 * sizeof(*panel));
+                memcpy(panel + (word + w) * BLOCK + place, lanes[w % 4] + w / 4 * 4, 4 * sizeof(*panel));
         }
 }
 
@@ -182,38 +292,35 @@ static inline int64_t packed_rows_bytes(const struct attention *a)
     return BLOCK * a->columns * 4;
 }
 
-/* Sixteen bf16 numbers of a row from column `c` on, widened; 0 beyond the head's width and in rows from `count` on. */
-static inline struct i32x16 load_bf16(const struct attention *a, const char *rows, int64_t stride, int64_t count,
-                                      int64_t row, int64_t c)
+/* Sixteen bf16 numbers of a row from column `c` on, widened; 0 beyond the head's width and where there is no row. */
+static inline struct i32x16 load_bf16(const struct attention *a, const char *row, int64_t c)
 {
-    const uint16_t *numbers;
-
-    if (row >= count)
-        return vec_int_set(0);
-    numbers = (const uint16_t *)(const void *)(rows + row * stride);
-    return vec_to_bits(vec_load_bf16_part(numbers + c, vec_lanes_left(a->width, c), 0.0f));
+    return row == NULL ? vec_int_set(0)
+                       : vec_to_bits(vec_load_bf16_part((const uint16_t *)(const void *)row + c,
+                                                        vec_lanes_left(a->width, c), 0.0f));
 }
 
-/* Packs rows, which in memory may be far apart and share few sets of the cache; positions beyond `count` are 0. */
-static inline struct rows pack_rows(const struct attention *a, const char *rows, int64_t stride, int64_t count,
-                                    uint32_t *packed)
+/* Packs rows, which in memory may be far apart and share few sets of the cache; those that are not there are 0. Only of
+ * a source from place 0 on they are a left operand. */
+static inline struct rows pack_rows(const struct attention *a, struct source source, uint32_t *packed)
 {
-    for (int64_t row = 0; row < count; row++)
-        fetch_next_block(a, rows, stride, row);
+    fetch_next_block(a, &source);
     if (a->bf16 && ATTENTION_PAIRS) {
-        for (int64_t row = 0; row < BLOCK; row += 2)
-            for (int64_t c = 0; c < a->columns; c += VEC_LANES) {
-                struct i32x16 even = load_bf16(a, rows, stride, count, row, c);
-                struct i32x16 odd = load_bf16(a, rows, stride, count, row + 1, c);
+        for (int64_t place = 0; place < BLOCK; place += 2) {
+            const char *even = source_row(&source, place), *odd = source_row(&source, place + 1);
 
-                vec_int_store(packed + row / 2 * a->columns + c, vec_int_or(vec_int_shr(even, 16), odd));
-            }
-        return (struct rows){rows, stride, packed};
+            for (int64_t c = 0; c < a->columns; c += VEC_LANES)
+                vec_int_store(packed + place / 2 * a->columns + c,
+                              vec_int_or(vec_int_shr(load_bf16(a, even, c), 16), load_bf16(a, odd, c)));
+        }
+        return (struct rows){source.rows, source.stride, packed};
     }
-    for (int64_t row = 0; row < BLOCK; row++)
+    for (int64_t place = 0; place < BLOCK; place++) {
+        const char *row = source_row(&source, place);
+
         for (int64_t c = 0; c < a->columns; c += VEC_LANES)
-            vec_int_store(packed + row * a->columns + c,
-                          row < count ? load_words(a, rows + row * stride, c) : vec_int_set(0));
+            vec_int_store(packed + place * a->columns + c, row != NULL ? load_words(a, row, c) : vec_int_set(0));
+    }
     return (struct rows){packed, a->columns * 4, packed};
 }
 
@@ -232,41 +339,11 @@ VEC_INLINE void store_scaled(const struct attention *a, const float *sums, float
 
 /* ---- the elements of tiles --------------------------------------------------------------------------------------- */
 
-/* What a block of queries sees. */
-struct queries {
-    int64_t block;
-    int64_t count;
-    int64_t first_key;     /* smallest start of a segment */
-    int64_t last_start;    /* largest one */
-    uint32_t start[BLOCK]; /* first key of each query */
-    uint32_t seen[BLOCK];  /* number of keys from there on; 0 for queries that do not exist */
-};
-
-static inline void queries_of(const struct attention *a, int64_t sequence, int64_t block, struct queries *queries)
-{
-    const int32_t *starts = a->call->operands[LLMRUN_ATTENTION_SEGMENT_STARTS];
-    int64_t first = block * BLOCK;
-
-    memset(queries, 0, sizeof(*queries));
-    queries->block = block;
-    queries->count = block_rows(a, block);
-    queries->first_key = first;
-    for (int64_t i = 0; i < queries->count; i++) {
-        int64_t start = starts[sequence * a->sequence + first + i];
-
-        queries->start[i] = (uint32_t)start;
-        queries->seen[i] = (uint32_t)(first + i + 1 - start);
-        if (start < queries->first_key)
-            queries->first_key = start;
-        if (start > queries->last_start)
-            queries->last_start = start;
-    }
-}
-
 /* Every query of the block sees every key of the block. */
 static inline int sees_all(const struct queries *queries, int64_t key_block)
 {
-    return key_block < queries->block && queries->last_start <= key_block * BLOCK && queries->count == BLOCK;
+    return key_block < queries->block && queries->last_start <= key_block * BLOCK &&
+           queries->end - queries->from == BLOCK;
 }
 
 /* Which of sixteen queries see the key. */
@@ -292,13 +369,13 @@ static inline void dropout_factors(const struct attention *a, int64_t sequence, 
 {
     uint32_t words[2 * PHILOX_BATCH];
 
-    if (queries->count < BLOCK)
+    if (queries->end - queries->from < BLOCK)
         memset(factor, 0, BLOCK * BLOCK * sizeof(*factor));
-    for (int64_t i = 0; i < queries->count; i++) {
-        uint64_t token = ((uint64_t)a->random[3] + (uint64_t)sequence) * (uint64_t)a->sequence +
-                         (uint64_t)(queries->block * BLOCK + i);
-        uint64_t element =
-            (token * (uint64_t)a->heads + (uint64_t)head) * (uint64_t)a->sequence + (uint64_t)(key_block * BLOCK);
+    for (int64_t i = queries->from; i < queries->end; i++) {
+        uint64_t token =
+            ((uint64_t)a->random[3] + (uint64_t)sequence) * (uint64_t)a->keys + (uint64_t)(queries->block * BLOCK + i);
+        uint64_t element = (token * (uint64_t)a->heads_full + (uint64_t)(a->head_first + head)) * (uint64_t)a->keys +
+                           (uint64_t)(key_block * BLOCK);
         uint64_t skipped = element % PHILOX_BATCH;
 
         philox_batch(a->random, a->random[4], element - skipped, words);

@@ -5,13 +5,14 @@
 
 #define MOST_HALVINGS 32 /* levels of the tree over the query heads of a group */
 
-/* Gradients of all keys of a head: [blocks * BLOCK][columns] each. */
+/* Gradients of all keys of a head: [key_blocks * BLOCK][columns] each. */
 struct key_grads {
     float *keys;
     float *values;
 };
 
-/* What a task works on: one part a thread of the workspace. Blocks of one kind lie one after the other. */
+/* What a task works on: one part a thread of the workspace. Blocks of one kind lie one after the other, those of
+ * queries from first_block on. */
 struct scratch {
     uint32_t *queries;    /* [block][words][BLOCK] */
     uint32_t *gradients;  /* of o, the same */
@@ -37,7 +38,7 @@ struct scratch {
 static int64_t lay_out(const struct attention *a, void *workspace, struct scratch *s)
 {
     struct arena arena = {workspace, 0};
-    int64_t positions = a->blocks * BLOCK, tile = BLOCK * BLOCK * 4;
+    int64_t positions = a->blocks * BLOCK, keys = a->key_blocks * BLOCK, tile = BLOCK * BLOCK * 4;
 
     s->queries = arena_take(&arena, a->words * positions * 4);
     s->gradients = arena_take(&arena, a->words * positions * 4);
@@ -59,8 +60,8 @@ static int64_t lay_out(const struct attention *a, void *workspace, struct scratc
         s->over_keys = s->score_grads;
     s->of_block = arena_take(&arena, a->blocks * (int64_t)sizeof(*s->of_block));
     for (s->levels = 0; a->group >> s->levels > 0; s->levels++) {
-        s->sums[s->levels].keys = arena_take(&arena, positions * a->columns * 4);
-        s->sums[s->levels].values = arena_take(&arena, positions * a->columns * 4);
+        s->sums[s->levels].keys = arena_take(&arena, keys * a->columns * 4);
+        s->sums[s->levels].values = arena_take(&arena, keys * a->columns * 4);
     }
     return arena.used;
 }
@@ -94,22 +95,23 @@ static void find_deltas(const struct attention *a, const uint32_t *gradients, co
     }
 }
 
-static void load_queries(const struct attention *a, struct scratch *s, int64_t sequence, int64_t head, int64_t block)
+static void load_queries(const struct attention *a, struct scratch *s, int64_t sequence, int64_t head, int64_t at)
 {
+    const struct queries *queries = &s->of_block[at];
     const float *lse = a->call->operands[LLMRUN_ATTENTION_GRAD_LSE];
-    int64_t stride = row_bytes(a, a->heads), panel = a->words * BLOCK, first = block * BLOCK;
-    int64_t count = block_rows(a, block), packed = packed_rows_bytes(a) / 4;
-    const char *q = row_at(a, LLMRUN_ATTENTION_GRAD_Q, a->heads, sequence, head, first);
-    const char *gradients = row_at(a, LLMRUN_ATTENTION_GRAD_DO, a->heads, sequence, head, first);
+    int64_t panel = a->words * BLOCK, packed = packed_rows_bytes(a) / 4;
+    int64_t first = sequence * a->sequence + queries->block * BLOCK - a->query_first;
+    struct source q = query_source(a, LLMRUN_ATTENTION_GRAD_Q, sequence, head, queries);
+    struct source gradients = query_source(a, LLMRUN_ATTENTION_GRAD_DO, sequence, head, queries);
 
-    pack_panel(a, q, stride, count, s->queries + block * panel);
-    pack_panel(a, gradients, stride, count, s->gradients + block * panel);
-    pack_panel(a, row_at(a, LLMRUN_ATTENTION_GRAD_O, a->heads, sequence, head, first), stride, count, s->outputs);
-    pack_rows(a, q, stride, count, s->query_rows + block * packed);
-    pack_rows(a, gradients, stride, count, s->do_rows + block * packed);
-    find_deltas(a, s->gradients + block * panel, s->outputs, s->delta + first);
+    pack_panel(a, q, s->queries + at * panel);
+    pack_panel(a, gradients, s->gradients + at * panel);
+    pack_panel(a, query_source(a, LLMRUN_ATTENTION_GRAD_O, sequence, head, queries), s->outputs);
+    pack_rows(a, q, s->query_rows + at * packed);
+    pack_rows(a, gradients, s->do_rows + at * packed);
+    find_deltas(a, s->gradients + at * panel, s->outputs, s->delta + at * BLOCK);
     for (int64_t i = 0; i < BLOCK; i++)
-        s->lse[first + i] = i < count ? lse[(sequence * a->sequence + first + i) * a->heads + head] : 0.0f;
+        s->lse[at * BLOCK + i] = i >= queries->from && i < queries->end ? lse[(first + i) * a->heads + head] : 0.0f;
 }
 
 /* ---- one block of keys with one block of queries -------------------------------------------------------------------
@@ -133,7 +135,8 @@ struct weighed {
 VEC_INLINE struct weighed weigh(const struct attention *a, const struct scratch *s, const struct queries *queries,
                                 int64_t key_block, int64_t j, int64_t vector, int all)
 {
-    int64_t first = queries->block * BLOCK + vector * VEC_LANES, at = j * BLOCK + vector * VEC_LANES;
+    int64_t first = (queries->block - a->first_block) * BLOCK + vector * VEC_LANES;
+    int64_t at = j * BLOCK + vector * VEC_LANES;
     struct f32x16 x = vec_mul(vec_set(a->scale), vec_load(s->scores + at));
     struct f32x16 p = math_exp(vec_sub(x, vec_load(s->lse + first)));
     struct f32x16 gradient = vec_load(s->products + at);
@@ -156,7 +159,7 @@ VEC_INLINE struct weighed weigh(const struct attention *a, const struct scratch 
 static void weigh_tile(const struct attention *a, struct scratch *s, const struct queries *queries, int64_t key_block,
                        int64_t vector)
 {
-    int64_t keys = round_up(block_rows(a, key_block), 2), count = tile_keys(queries, key_block, keys, vector);
+    int64_t keys = round_up(block_keys(a, key_block), 2), count = tile_keys(queries, key_block, keys, vector);
     int all = sees_all(queries, key_block), pairs = a->bf16 && ATTENTION_PAIRS;
     struct weighed none = {vec_zero(), vec_zero()};
 
@@ -180,18 +183,19 @@ struct keys {
     struct rows keys;
     struct rows values;
     struct key_grads grads;
+    int met; /* by a block of queries */
 };
 
 /* scores = k q and products = v do, as far as a diagonal block needs them. */
 static void find_scores(const struct attention *a, struct scratch *s, const struct queries *queries,
                         const struct keys *keys, int diagonal)
 {
-    int64_t panel = queries->block * a->words * BLOCK;
+    int64_t panel = (queries->block - a->first_block) * a->words * BLOCK;
     struct attention_product product = {
         .bf16 = a->bf16,
         .part = diagonal ? ATTENTION_PART_COLUMNS_FROM_ROW : ATTENTION_PART_ALL,
         .rows = keys->count,
-        .vectors = (queries->count + VEC_LANES - 1) / VEC_LANES,
+        .vectors = (queries->end + VEC_LANES - 1) / VEC_LANES,
         .words = a->words,
         .a = keys->keys.left,
         .a_row = keys->keys.left_row,
@@ -213,15 +217,15 @@ static void find_scores(const struct attention *a, struct scratch *s, const stru
 static void add_gradients(const struct attention *a, struct scratch *s, const struct queries *queries,
                           const struct keys *keys)
 {
-    int64_t rows = queries->block * (packed_rows_bytes(a) / 4);
+    int64_t at = queries->block - a->first_block, rows = at * (packed_rows_bytes(a) / 4);
     int diagonal = queries->block == keys->block;
     struct attention_product product = {
         .bf16 = a->bf16,
-        .add = !diagonal,
+        .add = keys->met,
         .part = diagonal ? ATTENTION_PART_TERMS_FROM_ROW : ATTENTION_PART_ALL,
         .rows = keys->count,
         .vectors = a->columns / VEC_LANES,
-        .words = words_of(a->bf16, queries->count),
+        .words = words_of(a->bf16, queries->end),
         .a = s->weights,
         .a_row = BLOCK * 4,
         .a_word = 4,
@@ -240,7 +244,7 @@ static void add_gradients(const struct attention *a, struct scratch *s, const st
         .bf16 = a->bf16,
         .add = keys->block > queries->first_key / BLOCK,
         .part = diagonal ? ATTENTION_PART_TERMS_TO_ROW : ATTENTION_PART_ALL,
-        .rows = queries->count,
+        .rows = queries->end,
         .vectors = a->columns / VEC_LANES,
         .words = words_of(a->bf16, keys->count),
         .a = s->over_keys,
@@ -248,59 +252,63 @@ static void add_gradients(const struct attention *a, struct scratch *s, const st
         .a_word = BLOCK * 4,
         .b = keys->keys.right,
         .b_word = a->columns * 4,
-        .c = s->query_grads + queries->block * BLOCK * a->columns,
+        .c = s->query_grads + at * BLOCK * a->columns,
         .c_row = a->columns,
     };
     KERNEL_NAME(attention_product)(&product);
 }
 
 static void visit_queries(const struct attention *a, struct scratch *s, int64_t sequence, int64_t head,
-                          const struct keys *keys, int64_t block)
+                          struct keys *keys, const struct queries *queries)
 {
-    const struct queries *queries = &s->of_block[block];
-
     if (queries->first_key >= (keys->block + 1) * BLOCK)
         return;
-    find_scores(a, s, queries, keys, block == keys->block);
+    find_scores(a, s, queries, keys, queries->block == keys->block);
     if (a->threshold > 0)
         dropout_factors(a, sequence, head, queries, keys->block, s->factors);
-    for (int64_t vector = 0; vector * VEC_LANES < queries->count; vector++)
+    for (int64_t vector = 0; vector * VEC_LANES < queries->end; vector++)
         weigh_tile(a, s, queries, keys->block, vector);
     add_gradients(a, s, queries, keys);
+    keys->met = 1;
 }
 
 /* One query head: dq into s->query_grads, its part of dk and dv into `grads`. */
 static void visit_head(const struct attention *a, struct scratch *s, int64_t sequence, int64_t head,
                        const struct key_grads *grads)
 {
-    int64_t stride = row_bytes(a, a->kv_heads), kv_head = head / a->group;
+    int64_t kv_head = head / a->group;
 
-    for (int64_t block = 0; block < a->blocks; block++)
-        load_queries(a, s, sequence, head, block);
-    for (int64_t block = 0; block < a->blocks; block++) {
-        const char *k = row_at(a, LLMRUN_ATTENTION_GRAD_K, a->kv_heads, sequence, kv_head, block * BLOCK);
-        const char *v = row_at(a, LLMRUN_ATTENTION_GRAD_V, a->kv_heads, sequence, kv_head, block * BLOCK);
-        int64_t count = block_rows(a, block), first = block * BLOCK * a->columns;
+    for (int64_t at = 0; at < a->blocks; at++)
+        load_queries(a, s, sequence, head, at);
+    for (int64_t block = 0; block < a->key_blocks; block++) {
+        int64_t first = block * BLOCK * a->columns;
+        struct source k = key_source(a, LLMRUN_ATTENTION_GRAD_K, sequence, kv_head, block);
+        struct source v = key_source(a, LLMRUN_ATTENTION_GRAD_V, sequence, kv_head, block);
         struct keys keys = {block,
-                            count,
-                            pack_rows(a, k, stride, count, s->key_rows),
-                            pack_rows(a, v, stride, count, s->value_rows),
-                            {grads->keys + first, grads->values + first}};
+                            k.end,
+                            pack_rows(a, k, s->key_rows),
+                            pack_rows(a, v, s->value_rows),
+                            {grads->keys + first, grads->values + first},
+                            0};
 
-        for (int64_t queries = block; queries < a->blocks; queries++)
-            visit_queries(a, s, sequence, head, &keys, queries);
+        for (int64_t at = block > a->first_block ? block - a->first_block : 0; at < a->blocks; at++)
+            visit_queries(a, s, sequence, head, &keys, &s->of_block[at]);
+        if (!keys.met) {
+            memset(keys.grads.keys, 0, (size_t)(BLOCK * a->columns) * sizeof(float));
+            memset(keys.grads.values, 0, (size_t)(BLOCK * a->columns) * sizeof(float));
+        }
     }
 }
 
 /* ---- results
  * --------------------------------------------------------------------------------------------------------- */
 
-/* fma(sum, scale, +0) of all positions of a head, rounded to the type of the operand. */
-static void write_grads(const struct attention *a, const float *sums, float scale, int operand, int64_t heads,
-                        int64_t sequence, int64_t head)
+/* fma(sum, scale, +0) of `count` rows of a head, rounded to the type of the operand. */
+static void write_grads(const struct attention *a, const float *sums, float scale, int64_t count, char *rows,
+                        int64_t stride)
 {
-    for (int64_t i = 0; i < a->sequence; i++)
-        store_scaled(a, sums + i * a->columns, scale, row_at(a, operand, heads, sequence, head, i));
+    for (int64_t i = 0; i < count; i++)
+        store_scaled(a, sums + i * a->columns, scale, rows + i * stride);
 }
 
 static void add_sums(float *to, const float *from, int64_t count)
@@ -312,33 +320,36 @@ static void add_sums(float *to, const float *from, int64_t count)
 /* Adds the last sums of the stack to those before them. */
 static void join_sums(const struct attention *a, struct scratch *s, int top)
 {
-    add_sums(s->sums[top - 1].keys, s->sums[top].keys, a->sequence * a->columns);
-    add_sums(s->sums[top - 1].values, s->sums[top].values, a->sequence * a->columns);
+    add_sums(s->sums[top - 1].keys, s->sums[top].keys, a->keys * a->columns);
+    add_sums(s->sums[top - 1].values, s->sums[top].values, a->keys * a->columns);
 }
 
 /* The heads of the group make a tree as a binary counter does: the stack holds a sum for each bit of their number. */
 static void task(void *context, int64_t index, int thread)
 {
     const struct attention *a = context;
-    int64_t sequence = index / a->kv_heads, kv_head = index % a->kv_heads;
+    int64_t sequence = index / a->kv_heads, kv_head = index % a->kv_heads, stride = row_bytes(a, a->kv_heads);
+    int64_t first = a->query_first % BLOCK * a->columns; /* of dq */
     struct scratch s;
     int depth = 0;
 
     lay_out(a, (char *)a->call->workspace + thread * lay_out(a, NULL, &s), &s);
-    for (int64_t block = 0; block < a->blocks; block++)
-        queries_of(a, sequence, block, &s.of_block[block]);
+    for (int64_t at = 0; at < a->blocks; at++)
+        queries_of(a, sequence, a->first_block + at, &s.of_block[at]);
     for (int64_t g = 0; g < a->group; g++) {
         int64_t head = kv_head * a->group + g;
 
         visit_head(a, &s, sequence, head, &s.sums[depth++]);
-        write_grads(a, s.query_grads, a->scale, LLMRUN_ATTENTION_GRAD_DQ, a->heads, sequence, head);
+        write_grads(a, s.query_grads + first, a->scale, a->sequence,
+                    query_row(a, LLMRUN_ATTENTION_GRAD_DQ, sequence, head, 0), row_bytes(a, a->heads));
         for (int64_t bits = g; bits & 1; bits >>= 1)
             join_sums(a, &s, --depth);
     }
     while (depth > 1)
         join_sums(a, &s, --depth);
-    write_grads(a, s.sums[0].keys, a->scale, LLMRUN_ATTENTION_GRAD_DK, a->kv_heads, sequence, kv_head);
-    write_grads(a, s.sums[0].values, 1.0f, LLMRUN_ATTENTION_GRAD_DV, a->kv_heads, sequence, kv_head);
+    write_grads(a, s.sums[0].keys, a->scale, a->keys, key_row(a, LLMRUN_ATTENTION_GRAD_DK, sequence, kv_head, 0),
+                stride);
+    write_grads(a, s.sums[0].values, 1.0f, a->keys, key_row(a, LLMRUN_ATTENTION_GRAD_DV, sequence, kv_head, 0), stride);
 }
 
 static void run(const struct kernel_call *call)

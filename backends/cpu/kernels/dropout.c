@@ -6,7 +6,9 @@
 struct dropout {
     const struct kernel_call *call;
     const uint32_t *random;
-    uint64_t first; /* number of x's first element in the step's global batch */
+    /* Elements of x that follow each other in the whole tensor too: all, those of a sequence, or a row. */
+    int64_t run;
+    int64_t positions, channels; /* of the whole tensor */
     uint32_t threshold;
     float scale; /* of what is kept */
 };
@@ -28,6 +30,18 @@ LANES_INLINE void dropout_range(const struct dropout *dropout, const uint32_t *w
     }
 }
 
+/* The number of an element in the step's global batch. */
+static uint64_t number_of(const struct dropout *dropout, int64_t i)
+{
+    const struct llmrun_dropout_attributes *attributes = dropout->call->op->attributes;
+    int64_t columns = dropout->call->op->operands[LLMRUN_DROPOUT_X].shape[1], row = i / columns;
+    uint64_t sequence = dropout->random[3] + (uint64_t)(row / attributes->sequence);
+    uint64_t token =
+        sequence * (uint64_t)dropout->positions + (uint64_t)(attributes->position_first + row % attributes->sequence);
+
+    return token * (uint64_t)dropout->channels + (uint64_t)(attributes->channel_first + i % columns);
+}
+
 static void dropout_task(void *context, int64_t task, int thread)
 {
     const struct dropout *dropout = context;
@@ -38,11 +52,13 @@ static void dropout_task(void *context, int64_t task, int thread)
 
     (void)thread;
     for (int64_t i = range.begin; i < range.end; i = next) {
-        uint64_t number = dropout->first + (uint64_t)i;
+        uint64_t number = number_of(dropout, i);
         int64_t skipped = (int64_t)(number % PHILOX_BATCH);
 
         philox_batch(dropout->random, dropout->random[4], number - (uint64_t)skipped, words);
         next = i + PHILOX_BATCH - skipped;
+        if (next > (i / dropout->run + 1) * dropout->run)
+            next = (i / dropout->run + 1) * dropout->run;
         if (next > range.end)
             next = range.end;
         if (operand_is_bf16(op, LLMRUN_DROPOUT_X))
@@ -61,7 +77,11 @@ static void dropout_run(const struct kernel_call *call)
                               .threshold = llmrun_dropout_threshold(attributes->probability),
                               .scale = 1.0f / (1.0f - attributes->probability)};
 
-    dropout.first = dropout.random[3] * (uint64_t)(attributes->sequence * x->shape[1]);
+    dropout.positions = attributes->positions_full > 0 ? attributes->positions_full : attributes->sequence;
+    dropout.channels = attributes->channels_full > 0 ? attributes->channels_full : x->shape[1];
+    dropout.run = dropout.channels != x->shape[1]             ? x->shape[1]
+                  : dropout.positions != attributes->sequence ? attributes->sequence * x->shape[1]
+                                                              : operand_elements(x);
     pool_run(call->pool, lanes_parts(operand_elements(x), LANES_PART), dropout_task, &dropout);
 }
 

@@ -1,5 +1,6 @@
-/* add, cast, reduce_rows, reduce */
+/* add, cast, finish, reduce_rows, reduce */
 #include "kernels/lanes.h"
+#include "kernels/math.h"
 
 LANES_INLINE void add_range(const struct kernel_call *call, struct lanes_range range, int bf16)
 {
@@ -45,6 +46,29 @@ static void cast_run(const struct kernel_call *call)
 {
     pool_run(call->pool, lanes_parts(operand_elements(&call->op->operands[LLMRUN_CAST_Y]), LANES_PART), cast_task,
              (void *)call);
+}
+
+LANES_INLINE void finish_range(const struct kernel_call *call, struct lanes_range range, int bf16)
+{
+    const struct llmrun_finish_attributes *attributes = call->op->attributes;
+    const float *partial = call->operands[LLMRUN_FINISH_PARTIAL], *bias = call->operands[LLMRUN_FINISH_BIAS];
+    void *y = call->operands[LLMRUN_FINISH_Y], *aux = call->operands[LLMRUN_FINISH_AUX];
+    const int64_t columns = call->op->operands[LLMRUN_FINISH_Y].shape[1];
+
+    for (int64_t row = range.begin; row < range.end; row++)
+        for (int64_t c = 0; c < columns; c += VEC_LANES) {
+            const int64_t at = row * columns + c;
+            int count = vec_lanes_left(columns, c);
+            struct f32x16 v = vec_load_part(partial + at, count, 0.0f);
+
+            if (bias != NULL)
+                v = vec_add(v, vec_load_part(bias + c, count, 0.0f));
+            if (aux != NULL)
+                lanes_store(aux, bf16, at, v, count);
+            lanes_store(y, bf16, at, v, count);
+            if (attributes->activation == LLMRUN_ACTIVATION_GELU) /* of the rounded number */
+                lanes_store(y, bf16, at, math_gelu(lanes_load(y, bf16, at, count)), count);
+        }
 }
 
 /* Rows first to first + count - 1 of x at c: a balanced tree, nearest first. */
@@ -110,6 +134,8 @@ static void reduce_run(const struct kernel_call *call)
              (void *)call);
 }
 
+LANES_RUN(finish, LLMRUN_FINISH_Y, lanes_rows, finish_range)
+LANES_KERNEL(finish, 0, finish_run)
 LANES_RUN(add, LLMRUN_ADD_Y, lanes_elements, add_range)
 LANES_KERNEL(add, 0, add_run)
 LANES_KERNEL(reduce_rows, 0, reduce_rows_run)

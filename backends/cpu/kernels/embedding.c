@@ -20,6 +20,7 @@ LANES_INLINE void embed_row(const void *row, const void *addend, void *y, int64_
 static void embedding_task(void *context, int64_t task, int thread)
 {
     const struct kernel_call *call = context;
+    const struct llmrun_embedding_attributes *attributes = call->op->attributes;
     const struct llmrun_tensor *table = &call->op->operands[LLMRUN_EMBEDDING_TABLE];
     const int32_t *ids = call->operands[LLMRUN_EMBEDDING_IDS];
     const char *rows = call->operands[LLMRUN_EMBEDDING_TABLE];
@@ -32,7 +33,7 @@ static void embedding_task(void *context, int64_t task, int thread)
 
     (void)thread;
     for (int64_t token = tokens.begin; token < tokens.end; token++) {
-        int32_t id = ids[token];
+        int64_t id = ids[token] - attributes->row_first;
         const char *row = id >= 0 && id < table->shape[0] ? rows + id * channels * (bf16 ? 2 : 4) : NULL;
 
         if (bf16)
@@ -60,28 +61,33 @@ static void clear_task(void *context, int64_t task, int thread)
     memset(dtable + range.begin, 0, (size_t)(range.end - range.begin) * sizeof(dtable[0]));
 }
 
+/* The row of dtable that a token adds to, -1 where there is none. */
+static inline int64_t row_of(const struct kernel_call *call, int64_t token)
+{
+    const struct llmrun_embedding_grad_attributes *attributes = call->op->attributes;
+    int64_t row = ((const int32_t *)call->operands[LLMRUN_EMBEDDING_GRAD_IDS])[token] - attributes->row_first;
+
+    return row >= 0 && row < call->op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE].shape[0] ? row : -1;
+}
+
 #define EMBEDDING_LEVELS 9 /* of a tree of 256 lanes */
 
 /* All tokens in order, for some of the channels. */
 LANES_INLINE void scatter_add(const struct kernel_call *call, struct lanes_range channels, int bf16)
 {
-    const struct llmrun_tensor *table = &call->op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE];
-    const int32_t *ids = call->operands[LLMRUN_EMBEDDING_GRAD_IDS];
     const void *dy = call->operands[LLMRUN_EMBEDDING_GRAD_DY];
     float *dtable = call->operands[LLMRUN_EMBEDDING_GRAD_DTABLE];
-    int64_t width = table->shape[1];
+    int64_t width = call->op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE].shape[1];
 
     for (int64_t token = 0; token < call->op->operands[LLMRUN_EMBEDDING_GRAD_IDS].shape[0]; token++) {
-        float *row = dtable + ids[token] * width;
+        const int64_t row = row_of(call, token);
 
-        if (ids[token] < 0 || ids[token] >= table->shape[0])
-            continue;
-        for (int64_t c = channels.begin; c < channels.end; c += VEC_LANES) {
+        for (int64_t c = channels.begin; c < channels.end && row >= 0; c += VEC_LANES) {
             int count = vec_lanes_left(channels.end, c);
-            struct f32x16 sum = vec_load_part(row + c, count, 0.0f);
+            struct f32x16 sum = vec_load_part(dtable + row * width + c, count, 0.0f);
 
             sum = vec_add(sum, lanes_load(dy, bf16, token * width + c, count));
-            vec_store_part(row + c, sum, count);
+            vec_store_part(dtable + row * width + c, sum, count);
         }
     }
 }
@@ -115,16 +121,17 @@ static struct token_lists lists_in(const struct kernel_call *call)
 /* From the last token to the first, so that each goes to the head of its list. */
 static void make_lists(const struct kernel_call *call)
 {
-    const int32_t *ids = call->operands[LLMRUN_EMBEDDING_GRAD_IDS];
-    int64_t rows = call->op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE].shape[0];
     struct token_lists lists = lists_in(call);
 
-    memset(lists.first, 0xff, (size_t)rows * sizeof lists.first[0]);
+    memset(lists.first, 0xff,
+           (size_t)call->op->operands[LLMRUN_EMBEDDING_GRAD_DTABLE].shape[0] * sizeof lists.first[0]);
     for (int64_t token = call->op->operands[LLMRUN_EMBEDDING_GRAD_IDS].shape[0] - 1; token >= 0; token--) {
-        if (ids[token] < 0 || ids[token] >= rows)
+        const int64_t row = row_of(call, token);
+
+        if (row < 0)
             continue;
-        lists.next[token] = lists.first[ids[token]];
-        lists.first[ids[token]] = (int32_t)token;
+        lists.next[token] = lists.first[row];
+        lists.first[row] = (int32_t)token;
     }
 }
 

@@ -87,18 +87,20 @@ static void sum_squares_run(const struct kernel_call *call)
 {
     const struct llmrun_sum_squares_attributes *attributes = call->op->attributes;
     struct squares squares = squares_of_op(call->op);
-    double *sums = (double *)call->operands[LLMRUN_SUM_SQUARES_SUMS] + attributes->slot;
+    int64_t stride = attributes->slot_stride > 0 ? attributes->slot_stride : squares.column_parts;
 
     squares.x = call->operands[LLMRUN_SUM_SQUARES_X];
     squares.of_block = call->workspace;
-    pool_run(call->pool, lanes_parts(squares.row_parts * squares.blocks, squares.task_blocks), blocks_task, &squares);
+    if (!attributes->replica)
+        pool_run(call->pool, lanes_parts(squares.row_parts * squares.blocks, squares.task_blocks), blocks_task,
+                 &squares);
     for (int64_t part = 0; part < squares.row_parts * squares.column_parts; part++) {
         int64_t r = part / squares.column_parts, c = part % squares.column_parts;
         double sum = 0.0;
 
-        for (int64_t block = 0; block < squares.blocks; block++)
+        for (int64_t block = 0; block < squares.blocks && !attributes->replica; block++)
             sum += squares.of_block[(r * squares.blocks + block) * squares.column_parts + c];
-        sums[part] = sum;
+        operand_put_wide(call, LLMRUN_SUM_SQUARES_SUMS, attributes->slot + r * stride + c, sum);
     }
 }
 
@@ -119,45 +121,45 @@ extern const struct kernel KERNEL_NAME(sum_squares);
 const struct kernel KERNEL_NAME(sum_squares) = {
     .name = "sum_squares " KERNEL_ISA_TEXT, .query = sum_squares_query, .run = sum_squares_run};
 
-/* `count` numbers, `stride` apart, as a balanced tree. */
-static double tree_of(const double *numbers, int64_t stride, int64_t count)
+/* Slots first, first + stride, ... of `count` as a balanced tree. */
+static double tree_of(const struct kernel_call *call, int64_t first, int64_t stride, int64_t count)
 {
     int64_t half = 1;
 
     if (count == 1)
-        return numbers[0];
+        return operand_get_wide(call, LLMRUN_SLOT_TREE_SUMS, first);
     while (2 * half < count)
         half *= 2;
-    return tree_of(numbers, stride, half) + tree_of(numbers + half * stride, stride, count - half);
+    return tree_of(call, first, stride, half) + tree_of(call, first + half * stride, stride, count - half);
 }
 
-/* Column parts first to first + count - 1 of slots [rows, columns]: within each its row parts, then these. */
-static double column_trees(const double *slots, int64_t rows, int64_t columns, int64_t first, int64_t count)
+/* Column parts `first` to first + count - 1 of the slots [rows, columns] from `slot` on: within each its row parts,
+ * then these. */
+static double column_trees(const struct kernel_call *call, int64_t slot, int64_t rows, int64_t columns, int64_t first,
+                           int64_t count)
 {
     int64_t half = 1;
 
     if (count == 1)
-        return tree_of(slots + first, columns, rows);
+        return tree_of(call, slot + first, columns, rows);
     while (2 * half < count)
         half *= 2;
-    return column_trees(slots, rows, columns, first, half) +
-           column_trees(slots, rows, columns, first + half, count - half);
+    return column_trees(call, slot, rows, columns, first, half) +
+           column_trees(call, slot, rows, columns, first + half, count - half);
 }
 
 /* A line that names slots which are not there makes a NaN. */
 static void slot_tree_run(const struct kernel_call *call)
 {
-    const double *sums = call->operands[LLMRUN_SLOT_TREE_SUMS];
     const int32_t *line = call->operands[LLMRUN_SLOT_TREE_TABLE];
-    double *roots = call->operands[LLMRUN_SLOT_TREE_ROOTS];
     int64_t slots = call->op->operands[LLMRUN_SLOT_TREE_SUMS].shape[0];
 
     for (int64_t i = 0; i < call->op->operands[LLMRUN_SLOT_TREE_ROOTS].shape[0]; i++, line += 3) {
         int64_t first = line[0], rows = line[1], columns = line[2];
+        int fits = first >= 0 && rows > 0 && columns > 0 && first + rows * columns <= slots;
 
-        roots[i] = first >= 0 && rows > 0 && columns > 0 && first + rows * columns <= slots
-                       ? column_trees(sums + first, rows, columns, 0, columns)
-                       : (double)NAN;
+        operand_put_wide(call, LLMRUN_SLOT_TREE_ROOTS, i,
+                         fits ? column_trees(call, first, rows, columns, 0, columns) : (double)NAN);
     }
 }
 
@@ -166,20 +168,18 @@ LANES_KERNEL(slot_tree, 0, slot_tree_run)
 static void clip_run(const struct kernel_call *call)
 {
     const struct llmrun_clip_attributes *attributes = call->op->attributes;
-    const double *roots = call->operands[LLMRUN_CLIP_ROOTS];
-    const double *losses = call->operands[LLMRUN_CLIP_LOSSES];
     double total = 0.0, norm, scale = 1.0;
     uint32_t found_inf;
 
     for (int64_t i = 0; i < call->op->operands[LLMRUN_CLIP_ROOTS].shape[0]; i++)
-        total += roots[i];
+        total += operand_get_wide(call, LLMRUN_CLIP_ROOTS, i);
     norm = sqrt(total);
     if (attributes->max_norm > 0.0f && attributes->max_norm / (norm + 1e-6) < 1.0)
         scale = attributes->max_norm / (norm + 1e-6);
     /* Once 0 it stays 0: no later step is taken on top of one that was not. */
     found_inf = *(const uint32_t *)call->operands[LLMRUN_CLIP_FOUND_INF] != 0 || !isfinite((float)norm) ? 1 : 0;
     for (int64_t i = 0; i < call->op->operands[LLMRUN_CLIP_LOSSES].shape[0]; i++)
-        found_inf |= isfinite(losses[i]) ? 0 : 1;
+        found_inf |= isfinite(operand_get_wide(call, LLMRUN_CLIP_LOSSES, i)) ? 0 : 1;
     *(float *)call->operands[LLMRUN_CLIP_SCALE] = (float)scale;
     *(float *)call->operands[LLMRUN_CLIP_NORM] = (float)norm;
     *(uint32_t *)call->operands[LLMRUN_CLIP_FOUND_INF] = found_inf;

@@ -5,13 +5,10 @@
  * With several batch parts dw is a tree of one sum each. Either one chunk holds all tokens, and their product makes
  * that tree; or a chunk is a piece of a batch part, whose sums wait in the workspace for others to be added to. The way
  * is taken that needs less memory. */
-#include <float.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "kernels/lanes.h"
-#include "kernels/math.h"
+#include "kernels/loss_row.h"
 #include "matmul/gemm.h"
 
 #define CHUNK_BYTES  ((int64_t)128 << 20) /* of logits, about: fewer chunks read w and dw less often */
@@ -164,94 +161,6 @@ static int64_t gemm_bytes(const struct loss *loss, int64_t tokens, int threads)
 /* ---- one token -----------------------------------------------------------------------------------------------------
  */
 
-static float row_maximum(const float *row, int64_t count)
-{
-    struct f32x16 lowest = vec_set(-FLT_MAX), maximum[4] = {lowest, lowest, lowest, lowest};
-    int64_t v = 0;
-
-    for (; v + 4 * VEC_LANES <= count; v += 4 * VEC_LANES)
-        for (int i = 0; i < 4; i++)
-            maximum[i] = vec_max(maximum[i], vec_load(row + v + i * VEC_LANES));
-    for (; v < count; v += VEC_LANES)
-        maximum[0] = vec_max(maximum[0], vec_load_part(row + v, vec_lanes_left(count, v), -FLT_MAX));
-    return vec_maximum(vec_max(vec_max(maximum[0], maximum[1]), vec_max(maximum[2], maximum[3])));
-}
-
-/* row[v] = exp(row[v] - maximum) from `begin` on; returns their sum. */
-static float row_exponents(float *row, int64_t begin, int64_t end, float maximum)
-{
-    struct f32x16 sum = vec_zero();
-
-    for (int64_t v = begin; v < end; v += VEC_LANES) {
-        int lanes = vec_lanes_left(end, v);
-        struct f32x16 e = math_exp(vec_sub(vec_load_part(row + v, lanes, -INFINITY), vec_set(maximum)));
-
-        vec_store_part(row + v, e, lanes);
-        sum = vec_add(sum, e);
-    }
-    return vec_sum(sum);
-}
-
-static float exp_of(float x)
-{
-    float lanes[VEC_LANES];
-
-    vec_store(lanes, math_exp(vec_set(x)));
-    return lanes[0];
-}
-
-/* What a token needs of the equal parts of the rows of w, of which the last ones may be padding: such a part has no
- * elements, the maximum -FLT_MAX and the sum 0. */
-struct vocabulary_parts {
-    int64_t size; /* of each */
-    float maximum;
-    float sum[GEMM_LEAVES];   /* of its exp(x - its maximum) */
-    float scale[GEMM_LEAVES]; /* exp(its maximum - maximum) */
-};
-
-static struct lanes_range part_range(const struct loss *loss, const struct vocabulary_parts *parts, int64_t part)
-{
-    const int64_t begin = part * parts->size, end = begin + parts->size, last = loss->vocabulary;
-
-    return (struct lanes_range){begin < last ? begin : last, end < last ? end : last};
-}
-
-/* Turns logits into exponents, each of its part's maximum. */
-static void split_row(const struct loss *loss, float *row, struct vocabulary_parts *parts)
-{
-    parts->size = loss->rows / loss->vocabulary_parts;
-    parts->maximum = -FLT_MAX;
-    for (int64_t i = 0; i < loss->vocabulary_parts; i++) {
-        struct lanes_range range = part_range(loss, parts, i);
-
-        parts->scale[i] = row_maximum(row + range.begin, range.end - range.begin);
-        parts->sum[i] = row_exponents(row, range.begin, range.end, parts->scale[i]);
-        parts->maximum = fmaxf(parts->maximum, parts->scale[i]);
-    }
-    for (int64_t i = 0; i < loss->vocabulary_parts; i++)
-        parts->scale[i] = exp_of(parts->scale[i] - parts->maximum);
-}
-
-/* Parts first to first + count - 1 as a balanced tree. */
-static float parts_sum(const struct vocabulary_parts *parts, int64_t first, int64_t count)
-{
-    if (count == 1)
-        return parts->sum[first] * parts->scale[first];
-    return parts_sum(parts, first, count / 2) + parts_sum(parts, first + count / 2, count / 2);
-}
-
-/* Element `at` of a row of gradients, and those from there to the end of the row. */
-static void put_gradient(const struct loss *loss, float *row, int64_t at, float gradient)
-{
-    lanes_store(row, loss->bf16, at, vec_set(gradient), 1);
-}
-
-static void put_zeros(const struct loss *loss, float *row, int64_t at)
-{
-    for (int64_t v = at; v < loss->rows; v += VEC_LANES)
-        lanes_store(row, loss->bf16, v, vec_zero(), vec_lanes_left(loss->rows, v));
-}
-
 /* In bf16 the results lie in the first half of the row: each step writes below what the next ones read. */
 LANES_INLINE void scale_row(float *row, struct lanes_range range, float factor, int bf16)
 {
@@ -260,14 +169,6 @@ LANES_INLINE void scale_row(float *row, struct lanes_range range, float factor, 
 
         lanes_store(row, bf16, v, vec_mul(vec_load_part(row + v, lanes, 0.0f), vec_set(factor)), lanes);
     }
-}
-
-static float log_of(float x)
-{
-    float lanes[VEC_LANES];
-
-    vec_store(lanes, math_log(vec_set(x)));
-    return lanes[0];
 }
 
 static void token_task(void *context, int64_t index, int thread)
@@ -279,25 +180,31 @@ static void token_task(void *context, int64_t index, int thread)
     float gradient = weight * ((const float *)operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_SCALE))[0];
     float *row = loss->logits + index * loss->rows;
     int has_target = target >= 0 && target < loss->vocabulary;
-    float sum, target_logit, target_exponent, factor;
-    struct vocabulary_parts parts;
+    const int64_t size = loss->rows / loss->vocabulary_parts;
+    struct loss_parts parts = {.count = loss->vocabulary_parts};
+    float target_logit, target_exponent, factor;
 
     (void)thread;
     loss->losses[token] = 0.0;
     if (weight == 0.0f) {
-        put_zeros(loss, row, 0);
+        loss_zeros(row, loss->bf16, 0, loss->rows);
         return;
     }
     target_logit = has_target ? row[target] : NAN;
-    split_row(loss, row, &parts);
-    sum = parts_sum(&parts, 0, loss->vocabulary_parts);
-    loss->losses[token] = (double)weight * ((double)log_of(sum) + (double)parts.maximum - (double)target_logit);
+    for (int64_t i = 0; i < parts.count; i++) {
+        struct lanes_range range = loss_part(size, loss->vocabulary, i);
+
+        parts.own[i] = loss_maximum(row, range);
+        parts.sum[i] = loss_exponents(row, range, parts.own[i], row);
+    }
+    loss_join(&parts);
+    loss->losses[token] = loss_of_token(&parts, weight, target_logit);
     if (operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DX) == NULL && operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) == NULL)
         return;
     target_exponent = has_target ? row[target] : 0.0f;
-    factor = 1.0f / sum * gradient;
-    for (int64_t i = 0; i < loss->vocabulary_parts; i++) {
-        struct lanes_range range = part_range(loss, &parts, i);
+    factor = 1.0f / parts.total * gradient;
+    for (int64_t i = 0; i < parts.count; i++) {
+        struct lanes_range range = loss_part(size, loss->vocabulary, i);
 
         if (loss->bf16)
             scale_row(row, range, parts.scale[i] * factor, 1);
@@ -305,8 +212,9 @@ static void token_task(void *context, int64_t index, int thread)
             scale_row(row, range, parts.scale[i] * factor, 0);
     }
     if (has_target)
-        put_gradient(loss, row, target, fmaf(target_exponent, parts.scale[target / parts.size] * factor, -gradient));
-    put_zeros(loss, row, loss->vocabulary);
+        lanes_store(row, loss->bf16, target,
+                    vec_set(fmaf(target_exponent, parts.scale[target / size] * factor, -gradient)), 1);
+    loss_zeros(row, loss->bf16, loss->vocabulary, loss->rows);
 }
 
 /* ---- the op --------------------------------------------------------------------------------------------------------
@@ -388,19 +296,6 @@ static void run_parts(struct loss *loss)
     }
 }
 
-static void add_losses(const struct loss *loss)
-{
-    double *losses = operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_LOSSES);
-
-    for (int64_t b = 0; b < loss->tokens / loss->sequence; b++) {
-        double sum = 0.0;
-
-        for (int64_t t = 0; t < loss->sequence; t++)
-            sum += loss->losses[b * loss->sequence + t];
-        losses[b] = sum;
-    }
-}
-
 /* Where the parts of the workspace begin; the products' part comes last. */
 static int64_t logits_at(const struct loss *loss)
 {
@@ -435,7 +330,7 @@ static void run(const struct kernel_call *call)
         run_chunk(&loss, loss.tokens - loss.first < loss.chunk ? loss.tokens - loss.first : loss.chunk,
                   operand(&loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW),
                   loss.first > 0 || operand_accumulates(call->op, LLMRUN_LINEAR_CROSS_ENTROPY_DW));
-    add_losses(&loss);
+    loss_add(call, LLMRUN_LINEAR_CROSS_ENTROPY_LOSSES, loss.losses, loss.tokens, loss.sequence);
 }
 
 static int is_power_of_two(int64_t number)

@@ -17,6 +17,7 @@ set(kernel_sources
   kernels/init.c
   kernels/layernorm.c
   kernels/loss.c
+  kernels/loss_split.c
   kernels/norm_grads.c
   kernels/rmsnorm.c
   kernels/rope.c

@@ -42,6 +42,7 @@ static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op
 {
     struct llmrun_op_support found = {.support = LLMRUN_SUPPORT_NO};
     struct llmrun_tensor tensors[LLMRUN_MAX_OPERANDS];
+    uint64_t attributes[LLMRUN_OP_MAX_ATTRIBUTE_BYTES / 8];
     struct llmrun_op op;
     int32_t code = llmrun_check_size(answer, LLMRUN_OP_SUPPORT_MIN, "an answer", error);
 
@@ -52,6 +53,8 @@ static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op
     code = check_op(&op, found.reason, sizeof(found.reason));
     if (code != LLMRUN_OK && code != LLMRUN_ERROR_UNSUPPORTED)
         return llmrun_fail(error, code, "%s", found.reason);
+    if (code == LLMRUN_OK)
+        llmrun_op_complete(&op, tensors, attributes);
     if (code == LLMRUN_OK &&
         choose(device, &op, INT64_MAX, &found.workspace_bytes, found.reason, sizeof(found.reason)) != NULL) {
         found.support = LLMRUN_SUPPORT_NATIVE;
@@ -89,6 +92,8 @@ static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_
     const struct kernel *implementation;
     struct llmrun_kernel *made;
     int64_t workspace_bytes = 0;
+    uint32_t address_count;
+    uint64_t attributes[LLMRUN_OP_MAX_ATTRIBUTE_BYTES / 8];
     int32_t code = llmrun_read_op(given, &op, tensors, error);
 
     if (code != LLMRUN_OK)
@@ -96,6 +101,8 @@ static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_
     code = check_op(&op, reason, sizeof(reason));
     if (code != LLMRUN_OK)
         return llmrun_fail(error, code, "%s", reason);
+    address_count = op.operand_count;
+    llmrun_op_complete(&op, tensors, attributes);
     implementation = choose(device, &op, max_workspace, &workspace_bytes, reason, sizeof(reason));
     if (implementation == NULL)
         return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "%s", reason);
@@ -103,6 +110,7 @@ static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_
     if (made == NULL)
         return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "there is no memory to prepare %s", implementation->name);
     made->implementation = implementation;
+    made->address_count = address_count;
     made->workspace_bytes = workspace_bytes;
     *kernel = made;
     return LLMRUN_OK;

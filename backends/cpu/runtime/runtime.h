@@ -24,7 +24,8 @@ struct llmrun_device {
 
 struct llmrun_kernel {
     const struct kernel *implementation;
-    struct llmrun_op op; /* its attributes and operands lie behind this object */
+    struct llmrun_op op;    /* complete (llmrun_op_complete); its attributes and operands lie behind this object */
+    uint32_t address_count; /* that a launch gives: the operands of the version that was asked for */
     int64_t workspace_bytes;
 };
 

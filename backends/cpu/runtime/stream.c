@@ -294,9 +294,9 @@ int32_t stream_launch(struct llmrun_stream *stream, struct llmrun_kernel *kernel
     struct command *command;
     uint32_t i;
 
-    if (address_count != kernel->op.operand_count)
+    if (address_count != kernel->address_count)
         return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "%s was launched with %u addresses; it has %u operands",
-                           kernel->implementation->name, address_count, kernel->op.operand_count);
+                           kernel->implementation->name, address_count, kernel->address_count);
     for (i = 0; i < address_count; i++)
         if ((addresses[i] != 0) != (kernel->op.operands[i].dtype != LLMRUN_NONE))
             return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "%s: operand %u was prepared as %s",
@@ -308,8 +308,8 @@ int32_t stream_launch(struct llmrun_stream *stream, struct llmrun_kernel *kernel
     command->kind = COMMAND_LAUNCH;
     command->as.launch.kernel = kernel;
     command->as.launch.workspace = (void *)(uintptr_t)workspace;
-    for (i = 0; i < address_count; i++)
-        command->as.launch.operands[i] = (void *)(uintptr_t)addresses[i];
+    for (i = 0; i < kernel->op.operand_count; i++)
+        command->as.launch.operands[i] = i < address_count ? (void *)(uintptr_t)addresses[i] : NULL;
     enqueue(stream);
     return LLMRUN_OK;
 }

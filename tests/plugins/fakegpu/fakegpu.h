@@ -144,6 +144,8 @@ void capture_forget_stream(struct llmrun_stream *stream);
 
 /* FAKEGPU_LARGEST of the environment: bytes of one memory_alloc at most, 0: no limit. */
 int64_t gpu_largest_allocation(void);
+/* FAKEGPU_NO_F64: the device has no fp64. */
+int gpu_has_f64(void);
 
 /* Entries of the tables. */
 int32_t gpu_memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t bytes, uint64_t *address,

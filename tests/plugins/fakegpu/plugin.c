@@ -20,6 +20,11 @@ int64_t gpu_largest_allocation(void)
     return text != NULL ? strtoll(text, NULL, 10) : 0;
 }
 
+int gpu_has_f64(void)
+{
+    return getenv("FAKEGPU_NO_F64") == NULL;
+}
+
 static int32_t device_info(int32_t index, struct llmrun_device_info *info, struct llmrun_error *error)
 {
     struct llmrun_device_info found = {.size = sizeof found};
@@ -38,6 +43,10 @@ static int32_t device_info(int32_t index, struct llmrun_device_info *info, struc
     strcpy(found.domain, "fakegpu");
     found.flops_f32 = flops != NULL ? strtod(flops, NULL) : 0;
     found.flops_bf16 = 2 * found.flops_f32;
+    if (!gpu_has_f64()) {
+        found.dtypes &= ~(UINT64_C(1) << LLMRUN_F64);
+        found.exact = 0;
+    }
     found.largest_allocation_bytes = gpu_largest_allocation();
     llmrun_write(info, &found, sizeof found);
     return LLMRUN_OK;

@@ -125,6 +125,9 @@ int32_t work_fill(struct llmrun_stream *stream, uint64_t address, uint32_t patte
 static int32_t kernel_query(struct llmrun_device *device, const struct llmrun_op *op, struct llmrun_op_support *answer,
                             struct llmrun_error *error)
 {
+    for (uint32_t i = 0; !gpu_has_f64() && i < op->operand_count; i++)
+        if (((const struct llmrun_tensor *)llmrun_item(op->operands, op->operand_stride, i))->dtype == LLMRUN_F64)
+            return wrapped_fail(error, LLMRUN_ERROR_UNSUPPORTED, "operand %u is fp64, which this device has not", i);
     return inner->kernel->query(device->worker, op, answer, error);
 }
 

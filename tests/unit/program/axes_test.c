@@ -87,6 +87,11 @@ static void an_output_says_how_it_loses_letters(void **state)
     assert_int_equal(a.removals[1].reduction, REDUCTION_SELECT);
     assert_int_equal(a.removals[2].letter, 'w');
     assert_int_equal(a.removals[2].reduction, REDUCTION_MAX);
+    axes_parse("b | same v max s", &a);
+    assert_int_equal(a.removal_count, 2);
+    assert_int_equal(a.removals[0].letter, 'v');
+    assert_true(a.removals[0].same && !a.removals[1].same);
+    assert_int_equal(a.removals[0].reduction, REDUCTION_NONE);
     axes_parse("t | slot .", &a);
     assert_int_equal(a.removals[0].letter, '.');
     assert_int_equal(a.removals[0].reduction, REDUCTION_SLOT);
@@ -106,7 +111,7 @@ static int bind(uint16_t op, const int32_t *operands, const void *attributes, co
 
 static void outputs_get_their_shape_from_inputs_and_attributes(void **state)
 {
-    const struct llmrun_attention_attributes attention = {.sequence = 4, .heads = 3, .kv_heads = 1};
+    const struct llmrun_attention_attributes attention = {.sequence = 4, .keys = 4, .heads = 3, .kv_heads = 1};
     const struct llmrun_linear_cross_entropy_attributes loss = {4, 10, 1, 1, 1, 0};
     struct axes_binding binding;
     struct program program;
@@ -118,19 +123,28 @@ static void outputs_get_their_shape_from_inputs_and_attributes(void **state)
     program_init(&program);
     {
         int32_t q = add(&program, 2, 8, 6), kv = add(&program, 2, 8, 2), starts = add(&program, 1, 8, 0);
-        const int32_t operands[] = {q, kv, kv, starts, NO_VALUE, NO_VALUE, NO_VALUE};
+        const int32_t operands[] = {q, kv, kv, starts, NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE};
 
         assert_int_equal(bind(LLMRUN_OP_ATTENTION, operands, &attention, &program, &binding, &error), STATUS_OK);
-        assert_true(axes_shape(&binding, "(b s^) (g r^ d^)", &rank, shape));
+        assert_true(axes_shape(&binding, "(b s) (g r^ d^)", &rank, shape));
         assert_int_equal(rank, 2);
         assert_int_equal(shape[0], 8);
         assert_int_equal(shape[1], 6);
-        assert_true(axes_shape(&binding, "(b s^) (g r^)", &rank, shape));
+        assert_true(axes_shape(&binding, "(b s) (g r^)", &rank, shape));
         assert_int_equal(shape[1], 3);
         assert_true(axes_shape(&binding, "g 4", &rank, shape));
         assert_int_equal(shape[0], 1);
         assert_int_equal(shape[1], 4);
         assert_false(axes_shape(&binding, "(b s) v", &rank, shape)); /* no operand says v */
+        assert_true(axes_shape(&binding, "b j", &rank, shape));
+        assert_int_equal(shape[0], 2);
+    }
+    { /* two sequences of queries, and three of keys */
+        int32_t q = add(&program, 2, 8, 6), kv = add(&program, 2, 12, 2);
+        const int32_t operands[] = {q, kv, kv, NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE};
+
+        assert_int_equal(bind(LLMRUN_OP_ATTENTION, operands, &attention, &program, &binding, &error), STATUS_BUG);
+        assert_string_equal(error.message, "attention: an extent is not the product of its factors");
     }
     {
         int32_t x = add(&program, 2, 8, 6), w = add(&program, 2, 16, 6), rows = add(&program, 1, 8, 0);
@@ -139,6 +153,15 @@ static void outputs_get_their_shape_from_inputs_and_attributes(void **state)
         assert_int_equal(bind(LLMRUN_OP_LINEAR_CROSS_ENTROPY, operands, &loss, &program, &binding, &error), STATUS_OK);
         assert_true(axes_shape(&binding, "b", &rank, shape)); /* rows / sequence */
         assert_int_equal(shape[0], 2);
+    }
+    {
+        const struct llmrun_loss_statistics_attributes statistics = {4, 0, 10, 10, 2, 0};
+        const int32_t operands[] = {add(&program, 2, 8, 10), add(&program, 1, 8, 0), NO_VALUE};
+
+        assert_int_equal(bind(LLMRUN_OP_LOSS_STATISTICS, operands, &statistics, &program, &binding, &error), STATUS_OK);
+        assert_true(axes_shape(&binding, "v/ 3 (b s)", &rank, shape));
+        assert_int_equal(rank, 3);
+        assert_memory_equal(shape, ((const int64_t[]){2, 3, 8}), 3 * sizeof *shape);
     }
     program_free(&program);
 }
@@ -195,7 +218,7 @@ static void rows_of_groups_are_a_multiple_of_the_groups(void **state)
         assert_int_equal(shape[0], 12);
         assert_int_equal(bind(LLMRUN_OP_REDUCE_ROWS, (const int32_t[]){x, odd}, NULL, &program, &binding, &error),
                          STATUS_BUG);
-        assert_string_equal(error.message, "reduce_rows: an extent is not a multiple of one of its factors");
+        assert_string_equal(error.message, "reduce_rows: an extent is not the product of its factors");
     }
     program_free(&program);
 }

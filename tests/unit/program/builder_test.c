@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "program/text.h"
+#include "program/verify.h"
 
 #define LONG_NAME 1000 /* characters */
 
@@ -51,40 +52,42 @@ static void a_forward_pass_reads_back_as_it_was_written(void **state)
     build_cast(&b, build_add(&b, sum, build_gelu(&b, y, "g"), "a"), LLMRUN_BF16, "c");
     assert_int_equal(b.status, STATUS_OK);
     program_print(&program, &text);
-    assert_string_equal(text.data, "llmrun-program 1\n"
-                                   "%0 = input i32[6] \"ids\"\n"
-                                   "%1 = input u32[2,64] \"random\"\n"
-                                   "%2 = parameter f32[8,4] \"table\" trainable\n"
-                                   "%3 = activation f32[6,4] \"x\"\n"
-                                   "%4 = parameter f32[4] \"weight\"\n"
-                                   "%5 = activation f32[6,4] \"y\"\n"
-                                   "%6 = activation f32[6] \"y.mean\"\n"
-                                   "%7 = activation f32[6] \"y.rstd\"\n"
-                                   "%8 = parameter f32[2,4] \"w\" trainable\n"
-                                   "%9 = activation f32[6,2] \"h\"\n"
-                                   "%10 = input u32[5] \"random.1\" of %1 view 0 pitch 1\n"
-                                   "%11 = activation f32[6,4] \"h.2\"\n"
-                                   "%12 = activation f32[6,2] \"h.lse\"\n"
-                                   "%13 = input u32[5] \"random.2\" of %1 view 64 pitch 1\n"
-                                   "%14 = activation f32[6,4] \"drop\"\n"
-                                   "%15 = activation f32[6,4] \"y.2\"\n"
-                                   "%16 = activation f32[6,4] \"y.residual_out\"\n"
-                                   "%17 = activation f32[6] \"y.mean.2\"\n"
-                                   "%18 = activation f32[6] \"y.rstd.2\"\n"
-                                   "%19 = activation f32[6,4] \"g\"\n"
-                                   "%20 = activation f32[6,4] \"a\"\n"
-                                   "%21 = activation bf16[6,4] \"c\"\n"
-                                   "section forward 0\n"
-                                   "  embedding(%0, %2, _ -> %3) F\n"
-                                   "  layernorm(%3, _, %4, _ -> %5, _, %6, %7) {epsilon: 0.5} F layer 0\n"
-                                   "  matmul(%5, %8, _ -> %9, _) {activation: 0, feature_parts: 1} F layer 0\n"
-                                   "  attention(%5, %9, %9, %0, %10 -> %11, %12) {sequence: 3, heads: 2, kv_heads: 1, "
-                                   "scale: 0.5, dropout: 0.25} F layer 0\n"
-                                   "  dropout(%11, %13 -> %14) {sequence: 3, probability: 0.5, reserved: 0} F layer 0\n"
-                                   "  layernorm(%14, %3, %4, _ -> %15, %16, %17, %18) {epsilon: 0.5} F layer 0\n"
-                                   "  gelu(%15 -> %19) F\n"
-                                   "  add(%16, %19 -> %20) F\n"
-                                   "  cast(%20 -> %21) F\n");
+    assert_string_equal(text.data,
+                        "llmrun-program 1\n"
+                        "%0 = input i32[6] \"ids\"\n"
+                        "%1 = input u32[2,64] \"random\"\n"
+                        "%2 = parameter f32[8,4] \"table\" trainable\n"
+                        "%3 = activation f32[6,4] \"x\"\n"
+                        "%4 = parameter f32[4] \"weight\"\n"
+                        "%5 = activation f32[6,4] \"y\"\n"
+                        "%6 = activation f32[6] \"y.mean\"\n"
+                        "%7 = activation f32[6] \"y.rstd\"\n"
+                        "%8 = parameter f32[2,4] \"w\" trainable\n"
+                        "%9 = activation f32[6,2] \"h\"\n"
+                        "%10 = input u32[5] \"random.1\" of %1 view 0 pitch 1\n"
+                        "%11 = activation f32[6,4] \"h.2\"\n"
+                        "%12 = activation f32[6,2] \"h.lse\"\n"
+                        "%13 = input u32[5] \"random.2\" of %1 view 64 pitch 1\n"
+                        "%14 = activation f32[6,4] \"drop\"\n"
+                        "%15 = activation f32[6,4] \"y.2\"\n"
+                        "%16 = activation f32[6,4] \"y.residual_out\"\n"
+                        "%17 = activation f32[6] \"y.mean.2\"\n"
+                        "%18 = activation f32[6] \"y.rstd.2\"\n"
+                        "%19 = activation f32[6,4] \"g\"\n"
+                        "%20 = activation f32[6,4] \"a\"\n"
+                        "%21 = activation bf16[6,4] \"c\"\n"
+                        "section forward 0\n"
+                        "  embedding(%0, %2, _ -> %3) F\n"
+                        "  layernorm(%3, _, %4, _ -> %5, _, %6, %7) {epsilon: 0.5} F layer 0\n"
+                        "  matmul(%5, %8, _ -> %9, _) {activation: 0, feature_parts: 1} F layer 0\n"
+                        "  attention(%5, %9, %9, %0, _, %10 -> %11, %12) {sequence: 3, keys: 3, query_first: 0, "
+                        "heads: 2, kv_heads: 1, kv_head_first: 0, kv_heads_full: 0, scale: 0.5, dropout: 0.25} F "
+                        "layer 0\n"
+                        "  dropout(%11, %13 -> %14) {sequence: 3, probability: 0.5, reserved: 0} F layer 0\n"
+                        "  layernorm(%14, %3, %4, _ -> %15, %16, %17, %18) {epsilon: 0.5} F layer 0\n"
+                        "  gelu(%15 -> %19) F\n"
+                        "  add(%16, %19 -> %20) F\n"
+                        "  cast(%20 -> %21) F\n");
     text_free(&text);
     program_free(&program);
 }
@@ -197,6 +200,42 @@ static void one_name_for_two_forms_is_a_bug_and_not_one_value(void **state)
     program_free(&program);
 }
 
+/* What an op makes has the type that is asked for where no input tells it. */
+static void a_loss_in_parts_of_the_vocabulary_is_built(void **state)
+{
+    const struct vocabulary_form form = {.sequence = 3, .first = 0, .vocabulary = 7, .full = 7, .parts = 2};
+    const int64_t rows[] = {6, 8}, sequences = 2;
+    struct program program;
+    struct builder b;
+    struct error error;
+    int32_t logits, targets, weights, statistics, losses, gradient, aux, y;
+
+    (void)state;
+    program_init(&program);
+    builder_init(&b, &program, &error);
+    builder_section(&b, SECTION_BACKWARD);
+    logits = build_value(&b, "logits", VALUE_INPUT, 0, LLMRUN_F32, 2, rows);
+    targets = vector(&b, "targets", VALUE_INPUT, LLMRUN_I32, 6);
+    weights = vector(&b, "weights", VALUE_INPUT, LLMRUN_F32, 6);
+    losses = build_value(&b, "losses", VALUE_RESULT, 0, LLMRUN_F64, 1, &sequences);
+    statistics = build_loss_statistics(&b, logits, targets, &form, "loss");
+    gradient =
+        build_loss_gradient(&b, logits, statistics, targets, weights, vector(&b, "scale", VALUE_INPUT, LLMRUN_F32, 1),
+                            losses, true, &form, LLMRUN_BF16, "loss");
+    y = build_finish(&b, logits, NO_VALUE, LLMRUN_ACTIVATION_GELU, LLMRUN_BF16, &aux, "y");
+    assert_int_equal(b.status, STATUS_OK);
+    assert_int_equal(program_verify(&program, &error), STATUS_OK);
+    assert_string_equal(program.values[statistics].name, "loss.statistics");
+    assert_string_equal(program.values[gradient].name, "loss.dlogits");
+    assert_int_equal(program.values[gradient].dtype, LLMRUN_BF16);
+    assert_memory_equal(program.values[gradient].shape, rows, sizeof rows);
+    assert_int_equal(program.ops[1].accumulate, 1u << LLMRUN_LOSS_GRADIENT_LOSSES);
+    assert_string_equal(program.values[y].name, "y");
+    assert_string_equal(program.values[aux].name, "y.aux");
+    assert_int_equal(program.values[aux].dtype, LLMRUN_BF16);
+    program_free(&program);
+}
+
 /* The array of values moves as it grows; a shape or name in it may be given. */
 static void a_value_can_be_made_like_another_one(void **state)
 {
@@ -225,6 +264,7 @@ int main(void)
         cmocka_unit_test(names_stay_unique),
         cmocka_unit_test(long_names_are_found_again_and_kept_apart),
         cmocka_unit_test(one_name_for_two_forms_is_a_bug_and_not_one_value),
+        cmocka_unit_test(a_loss_in_parts_of_the_vocabulary_is_built),
         cmocka_unit_test(a_value_can_be_made_like_another_one),
     };
 

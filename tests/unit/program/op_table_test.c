@@ -68,6 +68,63 @@ static void no_two_rows_have_one_id_or_name(void **state)
     assert_null(op_info_by_name("matmulx", 7));
 }
 
+/* What a plugin that knows the lowest version alone can still be asked. */
+static void the_lowest_version_that_suffices_is_asked_for(void **state)
+{
+    const struct op_info *info = op_info_find(LLMRUN_OP_DROPOUT);
+    struct llmrun_dropout_attributes attributes = {.sequence = 8, .probability = 0.5f};
+    const struct llmrun_tensor tensors[LLMRUN_DROPOUT_OPERANDS] = {
+        {.dtype = LLMRUN_F32}, {.dtype = LLMRUN_U32}, {.dtype = LLMRUN_F32}};
+    const struct llmrun_op newest = {.version = info->version,
+                                     .operand_count = LLMRUN_DROPOUT_OPERANDS,
+                                     .operands = tensors,
+                                     .attributes = &attributes,
+                                     .attribute_bytes = sizeof attributes};
+    struct llmrun_op op = newest;
+
+    (void)state;
+    op_lower(info, &op);
+    assert_int_equal(op.version, 2);
+    assert_int_equal(op.attribute_bytes, offsetof(struct llmrun_dropout_attributes, position_first));
+    assert_int_equal(op.operand_count, LLMRUN_DROPOUT_OPERANDS);
+    attributes.channels_full = 64;
+    op = newest;
+    op_lower(info, &op);
+    assert_int_equal(op.version, 3);
+    assert_int_equal(op.attribute_bytes, sizeof attributes);
+    info = op_info_find(LLMRUN_OP_GELU);
+    op = (struct llmrun_op){.version = 1, .operand_count = 2, .operands = tensors};
+    op_lower(info, &op);
+    assert_int_equal(op.version, 1);
+    assert_int_equal(op.operand_count, 2);
+}
+
+/* An attribute of a later version stands behind all others, so that the older one is its beginning. */
+static void additions_stand_last(void **state)
+{
+    (void)state;
+    for (uint16_t id = 0; id < LLMRUN_OPS; id++) {
+        const struct op_info *info = op_info_find(id);
+        uint16_t since = 0, known = 0;
+
+        for (uint32_t i = 0; info != NULL && info->attributes[i].name != NULL; i++) {
+            assert_true(op_since(info, info->attributes[i].name) >= since);
+            since = op_since(info, info->attributes[i].name);
+            known += op_is_addition(info, info->attributes[i].name);
+        }
+        since = 0;
+        for (uint32_t i = 0; info != NULL && info->operands[i].name != NULL; i++) {
+            assert_true(op_since(info, info->operands[i].name) >= since);
+            since = op_since(info, info->operands[i].name);
+            known += op_is_addition(info, info->operands[i].name);
+            assert_true(!op_is_addition(info, info->operands[i].name) || info->operands[i].optional);
+        }
+        for (uint32_t i = 0; info != NULL && info->additions[i].name != NULL; i++, known--)
+            assert_true(info->additions[i].version <= info->version);
+        assert_int_equal(known, 0);
+    }
+}
+
 /* The committed list: what a plugin was compiled against stays what it was. */
 static void ids_are_never_taken_away_or_given_to_another_op(void **state)
 {
@@ -123,7 +180,8 @@ static void eight_byte_attributes_come_first(void **state)
         uint32_t before = 8;
 
         for (uint32_t i = 0; info != NULL && info->attributes[i].name != NULL; i++) {
-            assert_true(attribute_type_bytes(info->attributes[i].type) <= before);
+            assert_true(op_is_addition(info, info->attributes[i].name) ||
+                        attribute_type_bytes(info->attributes[i].type) <= before);
             before = attribute_type_bytes(info->attributes[i].type);
         }
     }
@@ -159,6 +217,8 @@ static void residual_ops_have_x_and_optional_residual_and_sum_of_its_shape(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_lowest_version_that_suffices_is_asked_for),
+        cmocka_unit_test(additions_stand_last),
         cmocka_unit_test(attributes_lie_where_the_header_puts_them),
         cmocka_unit_test(no_two_rows_have_one_id_or_name),
         cmocka_unit_test(ids_are_never_taken_away_or_given_to_another_op),

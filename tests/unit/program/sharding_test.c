@@ -32,6 +32,42 @@ struct rule {
     BEGIN "%0 = input f32[8,32] \"x\"\n"                                                                               \
           "%1 = parameter f32[6,32] \"w\" full [12,32] tp split 0.0 1/2\n"
 
+/* The loss of 2 sequences of 4, 10 logits each, one of them padding, in two parts. */
+#define LOGITS         BEGIN "%0 = input f32[8,5] \"logits\" full [8,10] tp split 1.0 1/2\n%1 = input i32[8] \"targets\"\n"
+#define STATISTICS     "%2 = activation f32[1,3,8] \"statistics\" full [2,3,8] tp split 0.0 1/2\n"
+#define OWN_STATISTICS "%2 = input f32[1,3,8] \"statistics\" full [2,3,8] tp split 0.0 1/2\n"
+#define ALL_STATISTICS "%2 = input f32[2,3,8] \"statistics\"\n"
+#define WEIGHTS        "%3 = input f32[8] \"weights\"\n%4 = input f32[1] \"scale\"\n"
+#define LOSSES         "%5 = result f64[2] \"losses\"\n"
+#define DLOGITS        "%6 = activation f32[8,5] \"dlogits\" full [8,10] tp split 1.0 1/2\n"
+#define GRADIENT                                                                                                       \
+    "  loss_gradient(%0, %2, %1, %3, %4 -> %5, %6) {sequence: 4, first: 5, vocabulary: 4, vocabulary_parts: 1, "       \
+    "reserved: 0} B\n"
+
+/* Two sequences of four positions: half of the queries, one of the sequences, or either of them for the gradients. */
+#define HEADS "heads: 2, kv_heads: 1, kv_head_first: 0, kv_heads_full: 0, scale: 1, "
+#define QUERIES                                                                                                        \
+    BEGIN "%0 = input f32[4,8] \"q\" full [8,8] cp split 0.1 1/2\n"                                                    \
+          "%1 = input f32[8,4] \"k\"\n%2 = input f32[8,4] \"v\"\n"                                                     \
+          "%3 = input i32[4] \"starts\" full [8] cp split 0.1 1/2\n"
+#define DOCUMENTS(offsets)                                                                                             \
+    BEGIN "%0 = input f32[4,8] \"q\" full [8,8] dp split 0.0 1/2\n"                                                    \
+          "%1 = input f32[4,4] \"k\" full [8,4] dp split 0.0 1/2\n"                                                    \
+          "%2 = input f32[4,4] \"v\" full [8,4] dp split 0.0 1/2\n"                                                    \
+          "%3 = input i32[2] \"offsets\" " offsets "\n"                                                                \
+          "%4 = activation f32[4,8] \"o\" full [8,8] dp split 0.0 1/2\n"                                               \
+          "%5 = activation f32[4,2] \"lse\" full [8,2] dp split 0.0 1/2\nsection forward 0\n"                          \
+          "  attention(%0, %1, %2, _, %3, _ -> %4, %5) {sequence: 4, keys: 4, query_first: 0, " HEADS                  \
+          "dropout: 0} F\n"
+#define GRADIENTS(split, keys, keys_split, attributes)                                                                 \
+    BEGIN "%0 = input f32[4,8] \"q\" full [8,8] " split "\n"                                                           \
+          "%1 = input f32" keys " \"k\" " keys_split "\n%2 = input f32" keys " \"v\" " keys_split "\n"                 \
+          "%3 = input f32[4,8] \"o\" full [8,8] " split "\n%4 = input f32[4,2] \"lse\" full [8,2] " split "\n"         \
+          "%5 = input f32[4,8] \"do\" full [8,8] " split "\n%6 = activation f32[4,8] \"dq\" full [8,8] " split "\n"    \
+          "%7 = activation f32" keys " \"dk\" " keys_split "\n%8 = activation f32" keys " \"dv\" " keys_split "\n"     \
+          "section backward 0\n"                                                                                       \
+          "  attention_grad(%0, %1, %2, _, _, _, %3, %4, %5 -> %6, %7, %8) {" attributes ", " HEADS "dropout: 0} B\n"
+
 static const struct rule rules[] = {
     {"a kept letter is split in all operands that have it",
      COLUMN_PARALLEL "%2 = activation f32[8,6] \"y\" full [8,12] tp split 1.0 1/2\n" FORWARD
@@ -72,8 +108,9 @@ static const struct rule rules[] = {
                   "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 3} F\n",
      "operand x (value x) is split 1.0 1/2 over tp: its parts of the sum are not whole"},
     {"a term of a sum is not rounded",
-     BEGIN "%0 = input bf16[8,16] \"x\"\n%1 = cast bf16[6,16] \"w\"\n"
-           "%2 = activation bf16[8,6] \"y\"\n" FORWARD
+     BEGIN "%0 = input bf16[8,16] \"x\" full [8,32] tp split 1.0 1/2\n"
+           "%1 = cast bf16[6,16] \"w\" full [6,32] tp split 1.0 1/2\n"
+           "%2 = activation f32[8,6] \"y\" tp partial + 4:4\n" FORWARD
            "  matmul(%0, %1, _ -> %2, _) {activation: 0, feature_parts: 4} F\n",
      BEGIN "%0 = input bf16[8,16] \"x\" full [8,32] tp split 1.0 1/2\n"
            "%1 = cast bf16[6,16] \"w\" full [6,32] tp split 1.0 1/2\n"
@@ -113,33 +150,44 @@ static const struct rule rules[] = {
            "%3 = activation f32[8,4] \"rstd\"\n" FORWARD
            "  rmsnorm(%0, _, %1 -> %2, _, %3) {epsilon: 1e-5, reserved: 0} F\n",
      "operand rstd (value rstd) is replicated over tp: operand x is split 1.0 1/2, which splits both"},
-    {"factors of one dimension are told apart: attention takes parts of the sequences, not of the positions",
-     BEGIN
-     "%0 = input f32[4,8] \"q\" full [8,8] dp split 0.0 1/2\n%1 = input f32[4,4] \"k\" full [8,4] dp split 0.0 1/2\n"
-     "%2 = input f32[4,4] \"v\" full [8,4] dp split 0.0 1/2\n%3 = input i32[4] \"starts\" full [8] dp split 0.0 1/2\n"
-     "%4 = activation f32[4,8] \"o\" full [8,8] dp split 0.0 1/2\n"
-     "%5 = activation f32[4,2] \"lse\" full [8,2] dp split 0.0 1/2\n" FORWARD
-     "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 4, heads: 2, kv_heads: 1, scale: 1, dropout: 0} F\n",
-     BEGIN
-     "%0 = input f32[4,8] \"q\" full [8,8] dp split 0.1 1/2\n%1 = input f32[4,4] \"k\" full [8,4] dp split 0.1 1/2\n"
-     "%2 = input f32[4,4] \"v\" full [8,4] dp split 0.1 1/2\n%3 = input i32[4] \"starts\" full [8] dp split 0.1 1/2\n"
-     "%4 = activation f32[4,8] \"o\" full [8,8] dp split 0.1 1/2\n"
-     "%5 = activation f32[4,2] \"lse\" full [8,2] dp split 0.1 1/2\n" FORWARD
-     "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 2, heads: 2, kv_heads: 1, scale: 1, dropout: 0} F\n",
-     "operand q (value q) is split 0.1 1/2 over dp: the op needs it whole"},
+    {"factors of one dimension are told apart: attention takes parts of the sequences, and no part of the keys of one",
+     DOCUMENTS("full [4] dp split 0.0 1/2"),
+     BEGIN "%0 = input f32[8,8] \"q\"\n%1 = input f32[4,4] \"k\" full [8,4] dp split 0.1 1/2\n"
+           "%2 = input f32[4,4] \"v\" full [8,4] dp split 0.1 1/2\n"
+           "%3 = activation f32[8,8] \"o\"\n%4 = activation f32[8,2] \"lse\"\n" FORWARD
+           "  attention(%0, %1, %2, _, _, _ -> %3, %4) {sequence: 4, keys: 2, query_first: 0, " HEADS "dropout: 0} F\n",
+     "operand k (value k) is split 0.1 1/2 over dp: the op needs it whole"},
+    {"queries are split without their keys, and their places in the keys are an attribute that dropout goes by",
+     QUERIES "%4 = activation f32[4,8] \"o\" full [8,8] cp split 0.1 1/2\n"
+             "%5 = activation f32[4,2] \"lse\" full [8,2] cp split 0.1 1/2\n%6 = input u32[5] \"random\"\n" FORWARD
+             "  attention(%0, %1, %2, %3, _, %6 -> %4, %5) {sequence: 2, keys: 4, query_first: 2, " HEADS
+             "dropout: 0.5} F\n",
+     QUERIES "%4 = activation f32[4,8] \"o\" full [8,8] cp split 0.1 1/2\n"
+             "%5 = activation f32[4,2] \"lse\"\n" FORWARD
+             "  attention(%0, %1, %2, %3, _, _ -> %4, %5) {sequence: 2, keys: 4, query_first: 2, " HEADS
+             "dropout: 0} F\n",
+     "operand lse (value lse) is replicated over cp: operand q is split 0.1 1/2, which splits both"},
+    {"gradients of keys are chains over queries, which no part of them makes",
+     GRADIENTS("dp split 0.0 1/2", "[4,4]", "full [8,4] dp split 0.0 1/2", "sequence: 4, keys: 4, query_first: 0"),
+     GRADIENTS("dp split 0.1 1/2", "[8,4]", "", "sequence: 2, keys: 4, query_first: 2"),
+     "operand dk (value dk) is replicated over dp: it cannot lose the factor on which the op is split"},
     {"query heads are split with their key-value heads",
      BEGIN
      "%0 = input f32[8,4] \"q\" full [8,8] tp split 1.0 1/2\n%1 = input f32[8,2] \"k\" full [8,4] tp split 1.0 1/2\n"
-     "%2 = input f32[8,2] \"v\" full [8,4] tp split 1.0 1/2\n%3 = input i32[8] \"starts\"\n"
+     "%2 = input f32[8,2] \"v\" full [8,4] tp split 1.0 1/2\n%3 = input u32[5] \"random\"\n"
      "%4 = activation f32[8,4] \"o\" full [8,8] tp split 1.0 1/2\n"
      "%5 = activation f32[8,2] \"lse\" full [8,4] tp split 1.0 1/2\n" FORWARD
-     "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 4, heads: 2, kv_heads: 1, scale: 1, dropout: 0} F\n",
+     "  attention(%0, %1, %2, _, _, %3 -> %4, %5) {sequence: 4, keys: 4, query_first: 0, heads: 2, kv_heads: 1, "
+     "kv_head_first: 1, kv_heads_full: 2, scale: 1, dropout: 0.5} F\n",
      BEGIN "%0 = input f32[8,4] \"q\" full [8,8] tp split 1.0 1/2\n%1 = input f32[8,2] \"k\"\n"
            "%2 = input f32[8,2] \"v\"\n%3 = input i32[8] \"starts\"\n"
            "%4 = activation f32[8,4] \"o\" full [8,8] tp split 1.0 1/2\n"
            "%5 = activation f32[8,2] \"lse\" full [8,4] tp split 1.0 1/2\n" FORWARD
-           "  attention(%0, %1, %2, %3, _ -> %4, %5) {sequence: 4, heads: 2, kv_heads: 1, scale: 1, dropout: 0} F\n",
+           "  attention(%0, %1, %2, %3, _, _ -> %4, %5) {sequence: 4, keys: 4, query_first: 0, " HEADS
+           "dropout: 0} F\n",
      "operand k (value k) is replicated over tp: operand q is split 1.0 1/2, which splits both"},
+    {"documents are those of a part of the sequences", DOCUMENTS("full [4] dp split 0.0 1/2"), DOCUMENTS(""),
+     "operand document_offsets (value offsets) is replicated over dp: operand q is split 0.0 1/2, which splits both"},
     {"letters that are tied split together, with extents apart",
      BEGIN "%0 = input f32[8,4] \"dq\" full [8,8] tp split 1.0 1/2\n%1 = parameter f32[4,6] \"wq\" full [8,6] tp split "
            "0.0 1/2\n"
@@ -177,6 +225,29 @@ static const struct rule rules[] = {
            "  linear_cross_entropy(%0, %1, %2, %3, %4 -> %5, _, _) {sequence: 4, vocabulary: 5, feature_parts: 1, "
            "vocabulary_parts: 1, batch_parts: 1, reserved: 0} F\n",
      "operand losses (value losses) is replicated over tp: it cannot lose the factor on which the op is split"},
+    {"statistics of parts of the vocabulary are split as it is",
+     LOGITS STATISTICS FORWARD "  loss_statistics(%0, %1 -> %2) {sequence: 4, first: 5, vocabulary: 4, full: 9, "
+                               "vocabulary_parts: 1, reserved: 0} F\n",
+     LOGITS "%2 = activation f32[1,3,8] \"statistics\"\n" FORWARD
+            "  loss_statistics(%0, %1 -> %2) {sequence: 4, first: 5, vocabulary: 4, full: 9, vocabulary_parts: 1, "
+            "reserved: 0} F\n",
+     "operand statistics (value statistics) is replicated over tp: operand logits is split 1.0 1/2, which splits both"},
+    {"a gradient of logits takes the statistics of all ranks",
+     LOGITS ALL_STATISTICS WEIGHTS LOSSES DLOGITS FORWARD GRADIENT,
+     LOGITS OWN_STATISTICS WEIGHTS LOSSES DLOGITS FORWARD GRADIENT,
+     "operand statistics (value statistics) is split 0.0 1/2 over tp: operand logits is split 1.0 1/2, which splits "
+     "both"},
+    {"what is made without a letter is the same on each rank of its split",
+     LOGITS ALL_STATISTICS WEIGHTS LOSSES DLOGITS FORWARD GRADIENT,
+     LOGITS ALL_STATISTICS WEIGHTS "%5 = result f64[2] \"losses\" tp partial + 1:1\n" DLOGITS FORWARD GRADIENT,
+     "operand losses (value losses) is partial + 1:1 over tp: the op makes no term of it, so it would count once a "
+     "rank"},
+    {"a sum is finished when its terms have met",
+     BEGIN "%0 = input f32[8,6] \"sum\"\n%1 = activation f32[8,6] \"y\"\n" FORWARD
+           "  finish(%0, _ -> %1, _) {activation: 1, reserved: 0} F\n",
+     BEGIN "%0 = input f32[8,6] \"sum\" tp partial + 1:1\n%1 = activation f32[8,6] \"y\"\n" FORWARD
+           "  finish(%0, _ -> %1, _) {activation: 1, reserved: 0} F\n",
+     "operand partial (value sum) is partial + 1:1 over tp: the op cannot take a term"},
     {"rows that are parts are split where the parts are",
      BEGIN "%0 = input f32[4,6] \"dy\" full [8,6] tp split 0.1 1/2\n"
            "%1 = partial_rows f32[2,6] \"dbias\" full [4,6] tp split 0.0 1/2\nsection backward 0\n"
@@ -270,18 +341,53 @@ static const struct rule rules[] = {
            "section update 0\n  sum_squares(%0, %1) {slot: 1, row_parts: 1, column_parts: 1} U\n",
      "operand sums (value sums) is replicated over tp: the op makes it partial slot 0:0"},
     {"random numbers go by logical places",
-     BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\"\n%2 = activation f32[8,4] \"y\"\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0} F\n",
+     BEGIN
+     "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [8,8] tp split 1.0 1/2\n"
+     "%2 = activation f32[8,4] \"y\" full [8,8] tp split 1.0 1/2\n" FORWARD
+     "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0, channel_first: 4, channels_full: 8} F\n",
      BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [8,8] tp split 1.0 1/2\n"
            "%2 = activation f32[8,4] \"y\" full [8,8] tp split 1.0 1/2\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0} F\n",
-     "operand x (value x) is split 1.0 1/2 over tp: the op has no attribute for the origin of a part"},
+           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0, channels_full: 8} F\n",
+     "operand x (value x) is split 1.0 1/2 over tp: its part begins at 4 of 8, and the op is told 0 of 8"},
+    {"an inner factor has an origin of its own",
+     BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [16,4] tp split 0.1 1/2\n"
+           "%2 = activation f32[8,4] \"y\" full [16,4] tp split 0.1 1/2\n" FORWARD
+           "  dropout(%1, %0 -> %2) {sequence: 4, probability: 0.5, reserved: 0, position_first: 4, positions_full: 8} "
+           "F\n",
+     BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [16,4] tp split 0.1 1/2\n"
+           "%2 = activation f32[8,4] \"y\" full [16,4] tp split 0.1 1/2\n" FORWARD
+           "  dropout(%1, %0 -> %2) {sequence: 4, probability: 0.5, reserved: 0, position_first: 8, positions_full: "
+           "16} F\n",
+     "operand x (value x) is split 0.1 1/2 over tp: its part begins at 4 of 8, and the op is told 8 of 16"},
+    {"of sequences the random numbers themselves know the first",
+     BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [16,4] dp split 0.0 1/2\n"
+           "%2 = activation f32[8,4] \"y\" full [16,4] dp split 0.0 1/2\n" FORWARD
+           "  dropout(%1, %0 -> %2) {sequence: 4, probability: 0.5, reserved: 0} F\n",
+     BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [16,4] dp split 0.0 1/2\n"
+           "%2 = activation f32[8,4] \"y\"\n" FORWARD
+           "  dropout(%1, %0 -> %2) {sequence: 4, probability: 0.5, reserved: 0} F\n",
+     "operand y (value y) is replicated over dp: operand x is split 0.0 1/2, which splits both"},
     {"rows of a table go by logical places",
-     BEGIN "%0 = input i32[8] \"ids\"\n%1 = parameter f32[6,2] \"table\" full [6,4] tp split 1.0 1/2\n"
-           "%2 = activation f32[8,2] \"y\" full [8,4] tp split 1.0 1/2\n" FORWARD "  embedding(%0, %1, _ -> %2) F\n",
+     BEGIN "%0 = input i32[8] \"ids\"\n%1 = parameter f32[3,4] \"table\" full [6,4] tp split 0.0 1/2\n"
+           "%2 = activation f32[8,4] \"y\" tp partial select 0:0\n" FORWARD
+           "  embedding(%0, %1, _ -> %2) {row_first: 3} F\n",
      BEGIN "%0 = input i32[8] \"ids\"\n%1 = parameter f32[3,4] \"table\" full [6,4] tp split 0.0 1/2\n"
            "%2 = activation f32[8,4] \"y\" tp partial select 0:0\n" FORWARD "  embedding(%0, %1, _ -> %2) F\n",
-     "operand table (value table) is split 0.0 1/2 over tp: the op has no attribute for the origin of a part"},
+     "operand table (value table) is split 0.0 1/2 over tp: its part begins at 3 of 6, and the op is told 0 of 6"},
+    {"what no input tells an attribute must",
+     BEGIN "%0 = input i32[8] \"ids\"\n%1 = input f32[8,4] \"dy\"\n"
+           "%2 = gradient f32[3,4] \"dtable\" full [6,4] tp split 0.0 1/2\nsection backward 0\n"
+           "  embedding_grad(%0, %1 -> +%2) {batch_parts: 1, reserved: 0, row_first: 3} W\n",
+     BEGIN "%0 = input i32[8] \"ids\"\n%1 = input f32[8,4] \"dy\"\n"
+           "%2 = gradient f32[3,4] \"dtable\" full [6,4] tp split 0.0 1/2\nsection backward 0\n"
+           "  embedding_grad(%0, %1 -> +%2) {batch_parts: 1, reserved: 0} W\n",
+     "operand dtable (value dtable) is split 0.0 1/2 over tp: its part begins at 3 of 6, and the op is told 0 of 6"},
+    {"initial values are those of a part that splits nest to",
+     BEGIN "%0 = parameter f32[2,4] \"w\" full [7,4] cp split 0.0 1/2 dp split 0.0 0/2\nsection init 0\n"
+           "  init(-> %0) {key: 1, distribution: 1, a: 0, b: 1, reserved: 0, first0: 4, full0: 7} U\n",
+     BEGIN "%0 = parameter f32[2,4] \"w\" full [7,4] cp split 0.0 1/2 dp split 0.0 0/2\nsection init 0\n"
+           "  init(-> %0) {key: 1, distribution: 1, a: 0, b: 1, reserved: 0, first0: 2, full0: 7} U\n",
+     "operand y (value w) is split 0.0 1/2 over cp: its part begins at 4 of 7, and the op is told 2 of 7"},
     {"axes are checked one by one",
      BEGIN "%0 = input f32[4,16] \"x\" full [8,32] tp split 1.0 1/2 dp split 0.0 0/2\n"
            "%1 = parameter f32[6,16] \"w\" full [6,32] tp split 1.0 1/2\n"

@@ -168,7 +168,7 @@ static const struct {
     {BOTH "  dropout(%2, %3 -> %2) {probability: 0.1} F\n", "line 7: expected sequence at 'probability: 0.1} F'"},
     {BOTH "  dropout(%2, %3 -> %2) {sequence 4, } F\n", "line 7: expected : at '4, } F'"},
     {BOTH "  dropout(%2, %3 -> %2) {sequence: x} F\n", "line 7: expected the value of an attribute at 'x} F'"},
-    {BOTH "  dropout(%2, %3 -> %2) {sequence: 4} F\n", "line 7: expected , at '} F'"},
+    {BOTH "  dropout(%2, %3 -> %2) {sequence: 4} F\n", "line 7: expected probability at '} F'"},
     {BOTH "  dropout(%2, %3 -> %2) {sequence: 4, probability: 0.1, reserved: 0 F\n", "line 7: expected } at 'F'"},
 };
 

@@ -35,10 +35,14 @@
     "%18 = activation f64[2] \"slots\"\n"                                                                              \
     "%19 = constant i32[2,3] \"slot table\"\n"                                                                         \
     "%20 = activation f64[2] \"roots\"\n"                                                                              \
+    "%21 = cast bf16[3,4] \"low weight\"\n"                                                                            \
+    "%22 = activation bf16[6,3] \"low\"\n"                                                                             \
+    "%23 = activation f32[6,3] \"sum\"\n"                                                                              \
     "section forward 0\n"
 #define SQUARES(slot)                                                                                                  \
     "  sum_squares(%7, %18) {slot: " slot ", row_parts: 1, column_parts: 1} U\n" /* the other slot is not its */
 #define ROOTS  "  slot_tree(%18, %19 -> %20) U\n"
+#define LOW    LOOKUP "  cast(%2 -> %4) F\n"
 #define LOOKUP "  embedding(%0, %1, _ -> %2) F\n"
 
 static int verify(const char *text, struct error *error)
@@ -64,6 +68,8 @@ static void programs_that_mean_something_are_accepted(void **state)
         VALUES "section init 0\n  init(-> %1) {key: 1, distribution: 0, a: 0, b: 0, reserved: 0} U\n",
         VALUES LOOKUP "  cast(%2 -> %4) F\n  cast(%4 -> %10) F\n",
         VALUES "section update 0\n" SQUARES("1") SQUARES("0") ROOTS,
+        VALUES LOW "  matmul(%4, %21, _ -> %22, _) {activation: 0, feature_parts: 1} F\n",
+        VALUES LOW "  matmul(%4, %21, _ -> %23, _) {activation: 0, feature_parts: 1} F\n", /* a sum, not rounded */
     };
     struct error error;
 
@@ -117,6 +123,12 @@ static const struct {
     {LOOKUP "  embedding_grad(%0, %2 -> %1) {batch_parts: 1, reserved: 0} F\n",
      "section forward, op 1, embedding_grad(%0, %2 -> %1) {batch_parts: 1, reserved: 0} F: operand dtable would write "
      "parameter table"},
+    {LOW "  matmul(%4, %21, _ -> %23, %22) {activation: 0, feature_parts: 1} F\n",
+     "section forward, op 2, matmul(%4, %21, _ -> %23, %22) {activation: 0, feature_parts: 1} F: operand aux (value "
+     "low) cannot be bf16 here"},
+    {LOW "  matmul(%4, %21, _ -> %10, _) {activation: 0, feature_parts: 1} F\n",
+     "section forward, op 2, matmul(%4, %21, _ -> %10, _) {activation: 0, feature_parts: 1} F: operand y (value f16) "
+     "cannot be f16 here"},
     {LOOKUP "  add(%2, %2 -> %17) F\n",
      "section forward, op 1, add(%2, %2 -> %17) F: operand y would write constant table of the host"},
     {"section update 0\n" ROOTS SQUARES("1"),
@@ -154,11 +166,12 @@ static void ids_versions_and_sources_out_of_range_are_refused(void **state)
     assert_int_equal(program_verify(&program, &error), STATUS_BUG);
     assert_string_equal(error.message,
                         "section forward, op 0, embedding(%0, %1, _ -> %2) F: op 1 version 9 is not in the op table");
-    program.ops[0].version = 1;
+    program.ops[0].version = LLMRUN_OP_EMBEDDING_VERSION;
 
     program.ops[0].op = LLMRUN_OPS;
     assert_int_equal(program_verify(&program, &error), STATUS_BUG);
-    snprintf(unknown, sizeof unknown, "op %d version 1 is not in the op table", LLMRUN_OPS);
+    snprintf(unknown, sizeof unknown, "op %d version %d is not in the op table", LLMRUN_OPS,
+             LLMRUN_OP_EMBEDDING_VERSION);
     assert_string_equal(error.message, unknown);
     program.ops[0].op = LLMRUN_OP_EMBEDDING;
 

@@ -3,6 +3,7 @@
 #include "every.h"
 #include "tiny.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -204,6 +205,42 @@ static void a_value_that_no_allocation_holds_is_a_sentence(void **state)
     unsetenv("FAKEGPU_LARGEST");
 }
 
+static void a_device_without_f64_trains_in_f32_what_is_wide_elsewhere(void **state)
+{
+    (void)state;
+    for (int model = 0; model < 2; model++) {
+        struct compile_request request = model == 0 ? tiny_request() : tiny_llama_request();
+        double wanted[LOSSES], found[LOSSES];
+
+        request.exact = false;
+        train("cpu", NULL, NULL, &request, wanted);
+        setenv("FAKEGPU_NO_F64", "1", 1);
+        train("fakegpu", NULL, NULL, &request, found);
+        unsetenv("FAKEGPU_NO_F64");
+        for (int i = 0; i < LOSSES; i++) /* a loss is rounded once to f32; the weights differ by what norms do */
+            if (!(fabs(found[i] - wanted[i]) <= 1e-5 * fabs(wanted[i])))
+                fail_msg("model %d, loss %d: %.9g, %.9g with f64", model, i, found[i], wanted[i]);
+        assert_true(memcmp(found, wanted, sizeof wanted) != 0); /* f32 was used */
+    }
+}
+
+static void exact_sums_are_refused_where_there_is_no_f64(void **state)
+{
+    struct compile_request request = tiny_request();
+    struct executor *executor = NULL;
+    struct compiled compiled;
+    struct device *device;
+    struct error error;
+
+    (void)state;
+    setenv("FAKEGPU_NO_F64", "1", 1);
+    device = tiny_device("fakegpu", NULL, NULL);
+    assert_int_equal(tiny_create(device, &request, &compiled, &executor, &error), STATUS_BACKEND);
+    assert_non_null(strstr(error.message, "the device has no f64, in which numerics.exact sums"));
+    device_close(device);
+    unsetenv("FAKEGPU_NO_F64");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +250,8 @@ int main(void)
         cmocka_unit_test(cpu_ref_gives_the_losses_of_cpu),
         cmocka_unit_test(a_device_that_gives_a_quarter_of_the_arena_at_once_gives_the_losses_of_cpu),
         cmocka_unit_test(a_value_that_no_allocation_holds_is_a_sentence),
+        cmocka_unit_test(a_device_without_f64_trains_in_f32_what_is_wide_elsewhere),
+        cmocka_unit_test(exact_sums_are_refused_where_there_is_no_f64),
         cmocka_unit_test(a_device_out_of_memory_is_a_sentence_and_nothing_is_left_open),
     };
 

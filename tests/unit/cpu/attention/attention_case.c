@@ -60,6 +60,7 @@ void attention_case_begin(struct attention_case *attention, const struct attenti
     struct op_case *forward = &attention->forward, *grad = &attention->grad;
 
     attention->attributes = (struct llmrun_attention_attributes){.sequence = shape->sequence,
+                                                                 .keys = shape->sequence,
                                                                  .heads = shape->heads,
                                                                  .kv_heads = shape->kv_heads,
                                                                  .scale = 1.0f / sqrtf((float)shape->width),

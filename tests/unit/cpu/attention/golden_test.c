@@ -65,6 +65,7 @@ static void check_attention(json_t *object, int exact, double tolerance)
     int64_t heads = integer(object, "heads"), kv_heads = integer(object, "kv_heads");
     const int64_t *queries = EXTENTS(tokens, heads * width), *keys = EXTENTS(tokens, kv_heads * width);
     struct llmrun_attention_attributes attributes = {.sequence = integer(object, "sequence"),
+                                                     .keys = integer(object, "sequence"),
                                                      .heads = (uint32_t)heads,
                                                      .kv_heads = (uint32_t)kv_heads,
                                                      .scale = number(object, "scale"),

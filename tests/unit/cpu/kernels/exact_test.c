@@ -106,7 +106,7 @@ static void check_cast(const struct size *size, uint32_t dtype, enum numbers num
 static void check_dropout(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
     static const float probabilities[] = {0.0f, 0.1f, 0.9f};
-    struct llmrun_dropout_attributes attributes = {size->tokens, probabilities[variant], 0};
+    struct llmrun_dropout_attributes attributes = {.sequence = size->tokens, .probability = probabilities[variant]};
     const int64_t *extents = EXTENTS(size->tokens, size->channels);
     struct op_case op;
     uint32_t *random;
@@ -163,7 +163,8 @@ static void check_embedding_grad(const struct size *size, uint32_t dtype, enum n
     struct op_case op;
     int32_t *ids;
 
-    const struct llmrun_embedding_grad_attributes attributes = {variant == 2 && size->tokens % 4 == 0 ? 4 : 1, 0};
+    const struct llmrun_embedding_grad_attributes attributes = {.batch_parts =
+                                                                    variant == 2 && size->tokens % 4 == 0 ? 4 : 1};
 
     op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, &attributes, seed(size, variant));
     op.op.accumulate = (variant & 1) << LLMRUN_EMBEDDING_GRAD_DTABLE;
@@ -368,7 +369,8 @@ static void check_sum_squares(const struct size *size, uint32_t dtype, enum numb
 {
     /* Variants: one leaf, a row each, a column or 31 each. */
     uint32_t columns = variant < 2 ? 1 : (uint32_t)(size->channels % 31 == 0 ? size->channels / 31 : size->channels);
-    struct llmrun_sum_squares_attributes attributes = {2, variant % 2 == 0 ? 1 : (uint32_t)size->tokens, columns};
+    struct llmrun_sum_squares_attributes attributes = {
+        .slot = 2, .row_parts = variant % 2 == 0 ? 1 : (uint32_t)size->tokens, .column_parts = columns};
     struct op_case op;
 
     (void)dtype;
@@ -410,7 +412,8 @@ static void check_clip(const struct size *size, uint32_t dtype, enum numbers num
 
 static void check_init(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
-    struct llmrun_init_attributes attributes = {0x123456789abcdefu + variant, variant, -0.25f, 0.75f, 0};
+    struct llmrun_init_attributes attributes = {
+        .key = 0x123456789abcdefu + variant, .distribution = variant, .a = -0.25f, .b = 0.75f};
     struct op_case op;
 
     (void)dtype;

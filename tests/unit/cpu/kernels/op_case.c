@@ -46,6 +46,7 @@ static float random_number(uint64_t *state, enum numbers numbers)
 
 void op_case_begin(struct op_case *op_case, uint16_t op, const void *attributes, uint64_t seed)
 {
+    static const uint64_t zeros[LLMRUN_OP_MAX_ATTRIBUTE_BYTES / 8];
     const struct llmrun_op_row *row = llmrun_op_row_find(op);
 
     memset(op_case, 0, sizeof(*op_case));
@@ -53,7 +54,7 @@ void op_case_begin(struct op_case *op_case, uint16_t op, const void *attributes,
     op_case->op.op = op;
     op_case->op.version = row->version;
     op_case->op.flags = LLMRUN_OP_EXACT;
-    op_case->op.attributes = attributes;
+    op_case->op.attributes = attributes != NULL ? attributes : zeros;
     op_case->op.attribute_bytes = llmrun_op_attribute_bytes(row, row->version);
     op_case->op.operand_count = llmrun_op_operand_count(row, row->version);
     op_case->op.operands = op_case->tensors;

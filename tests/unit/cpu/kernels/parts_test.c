@@ -102,7 +102,7 @@ static void a_weight_gradient_is_the_sum_of_its_halves_along_the_batch(void **st
 static void check_slots(const struct op_case *whole, int rows_halved, int half)
 {
     int64_t rows = rows_halved ? ROWS / 2 : ROWS, columns = rows_halved ? COLUMNS : COLUMNS / 2;
-    struct llmrun_sum_squares_attributes part = {0, rows_halved ? 4 : 8, rows_halved ? 8 : 4};
+    struct llmrun_sum_squares_attributes part = {.row_parts = rows_halved ? 4 : 8, .column_parts = rows_halved ? 8 : 4};
     struct op_case op;
     float *x;
 
@@ -127,7 +127,7 @@ static void check_slots(const struct op_case *whole, int rows_halved, int half)
 
 static void a_part_of_a_gradient_has_the_squares_of_the_whole_along_either_axis(void **state)
 {
-    struct llmrun_sum_squares_attributes attributes = {0, 8, 8};
+    struct llmrun_sum_squares_attributes attributes = {.row_parts = 8, .column_parts = 8};
     struct op_case op;
 
     (void)state;

@@ -49,7 +49,8 @@ static void philox_gives_the_published_numbers(void **state)
 
 static void normal_numbers_have_the_moments_and_tails_of_the_normal_distribution(void **state)
 {
-    struct llmrun_init_attributes attributes = {0x5eed, LLMRUN_INIT_NORMAL, 2.0f, 0.02f, 0};
+    struct llmrun_init_attributes attributes = {
+        .key = 0x5eed, .distribution = LLMRUN_INIT_NORMAL, .a = 2.0f, .b = 0.02f};
     double moment[5] = {0}, n = NUMBERS;
     int beyond_2 = 0, beyond_4 = 0;
     struct op_case op;
@@ -77,7 +78,8 @@ static void normal_numbers_have_the_moments_and_tails_of_the_normal_distribution
 
 static void uniform_numbers_fill_their_interval(void **state)
 {
-    struct llmrun_init_attributes attributes = {0x5eed, LLMRUN_INIT_UNIFORM, -1.0f, 3.0f, 0};
+    struct llmrun_init_attributes attributes = {
+        .key = 0x5eed, .distribution = LLMRUN_INIT_UNIFORM, .a = -1.0f, .b = 3.0f};
     double sum = 0, squares = 0, n = NUMBERS;
     struct op_case op;
 
@@ -100,7 +102,7 @@ static void uniform_numbers_fill_their_interval(void **state)
 /* Elements of ones after dropout. `sequences` of 50 positions and 40 channels, from `first` on. */
 static float *dropped(uint32_t key, uint32_t first, int64_t sequences)
 {
-    struct llmrun_dropout_attributes attributes = {50, 0.1f, 0};
+    struct llmrun_dropout_attributes attributes = {.sequence = 50, .probability = 0.1f};
     const int64_t *extents = EXTENTS(sequences * 50, 40);
     uint32_t random[] = {11, 0, 3, first, key};
     struct op_case op;

@@ -255,7 +255,7 @@ static void embedding_equals_pytorch(void **state)
     result(&op, LLMRUN_EMBEDDING_Y, EXTENTS(23, 19));
     CHECK(&op, {LLMRUN_EMBEDDING_Y, "embedding.y"});
 
-    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, &(struct llmrun_embedding_grad_attributes){1, 0}, 1);
+    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, &(struct llmrun_embedding_grad_attributes){.batch_parts = 1}, 1);
     use_ids(&op, LLMRUN_EMBEDDING_GRAD_IDS);
     use(&op, LLMRUN_EMBEDDING_GRAD_DY, EXTENTS(23, 19), "embedding.dy");
     result(&op, LLMRUN_EMBEDDING_GRAD_DTABLE, EXTENTS(11, 19));
@@ -318,7 +318,7 @@ static void clip_equals_pytorch(void **state)
 
     (void)state;
     for (int64_t i = 0; i < 2; i++) {
-        struct llmrun_sum_squares_attributes attributes = {i, 1, 1};
+        struct llmrun_sum_squares_attributes attributes = {.slot = i, .row_parts = 1, .column_parts = 1};
 
         op_case_begin(&op, LLMRUN_OP_SUM_SQUARES, &attributes, 1);
         use(&op, LLMRUN_SUM_SQUARES_X, EXTENTS(counts[i]), names[i]);
@@ -409,7 +409,7 @@ static void bf16_results_are_those_of_fp64_within_a_rounding(void **state)
         op_case_operand(&op, operand, LLMRUN_BF16, matrix, NUMBERS_USUAL);
     assert_close_in_bf16(&op);
 
-    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, &(struct llmrun_embedding_grad_attributes){1, 0}, 5);
+    op_case_begin(&op, LLMRUN_OP_EMBEDDING_GRAD, &(struct llmrun_embedding_grad_attributes){.batch_parts = 1}, 5);
     op.op.accumulate = 1u << LLMRUN_EMBEDDING_GRAD_DTABLE;
     op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_IDS, LLMRUN_I32, EXTENTS(60), NUMBERS_SMALL);
     op_case_operand(&op, LLMRUN_EMBEDDING_GRAD_DY, LLMRUN_BF16, EXTENTS(60, 33), NUMBERS_USUAL);
