@@ -107,15 +107,15 @@ int command_backends(int argc, char **argv, struct error *error)
     if (status == STATUS_OK && !arguments.done) {
         status = plugin_search_default(&search, named, error);
         if (status == STATUS_OK)
-            status = registry_create(&search, device_trial, &registry, error);
+            status = registry_init(&search, device_trial, &registry, error);
         if (status == STATUS_OK) {
             if (support != NULL)
                 status = support_print(&registry, support, error);
             else
                 print_candidates(&registry, !quick);
-            registry_destroy(&registry);
+            registry_finish(&registry);
         }
     }
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
     return status;
 }

@@ -27,6 +27,6 @@ int command_bench(int argc, char **argv, struct error *error)
     if (status == STATUS_OK && !arguments.done)
         status = error_set(error, STATUS_USAGE, "bench has no part %.80s; it has step, generate and gemm",
                            arguments.words[0]);
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
     return status;
 }

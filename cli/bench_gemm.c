@@ -183,7 +183,7 @@ static int list_layers(struct gemm_bench *bench, const char *preset, struct erro
         if (value->rank == 2 && strncmp(value->name, first, strlen(first)) == 0)
             status = add_layer(bench, value->name + strlen(first), value->shape[0], value->shape[1], layers, error);
     }
-    program_free(&program);
+    program_finish(&program);
     return status == STATUS_OK ? add_layer(bench, "head", model_padded_vocabulary(&model), model.n_embd, 1, error)
                                : status;
 }

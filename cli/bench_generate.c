@@ -141,13 +141,13 @@ static int run(void *context, const struct config *config, struct error *error)
         const double total = total_seconds(bench);
         const struct samples_summary summary = samples_summarise(bench->samples, bench->tokens - 1, LIMIT, LEAST_KEPT);
 
-        step_profile_finish(&bench->profile);
+        step_profile_collect(&bench->profile);
         if (bench->json)
             print_json(bench, total, &summary);
         else
             print_text(bench, total, &summary);
     }
-    step_profile_free(&bench->profile);
+    step_profile_finish(&bench->profile);
     engine_close(&bench->engine);
     free(bench->samples);
     return status;

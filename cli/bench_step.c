@@ -218,13 +218,13 @@ static int run(void *context, const struct config *config, struct error *error)
     if (status == STATUS_OK) {
         struct samples_summary summary = samples_summarise(bench->samples, bench->sample_count, LIMIT, LEAST_STEPS);
 
-        step_profile_finish(&bench->profile);
+        step_profile_collect(&bench->profile);
         if (bench->json)
             print_json(bench, &summary);
         else
             print_text(bench, &summary);
     }
-    step_profile_free(&bench->profile);
+    step_profile_finish(&bench->profile);
     engine_close(&bench->engine);
     free(bench->samples);
     return status;

@@ -187,6 +187,6 @@ int command_checkpoint(int argc, char **argv, struct error *error)
         else
             status = export(&arguments, dtype, size, error);
     }
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
     return status;
 }

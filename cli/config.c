@@ -27,8 +27,8 @@ static int config_show(int argc, char **argv, struct error *error)
         fputs(text, stdout);
 out:
     free(text);
-    config_free(&config);
-    arguments_free(&arguments);
+    config_finish(&config);
+    arguments_finish(&arguments);
     return status;
 }
 
@@ -54,7 +54,7 @@ static int config_list_keys(int argc, char **argv, struct error *error)
     for (int key = 0; status == STATUS_OK && !arguments.done && key < CONFIG_KEYS; key++)
         if (config_is_shown((enum config_key_id)key))
             print_key((enum config_key_id)key);
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
     return status;
 }
 
@@ -75,6 +75,6 @@ int command_config(int argc, char **argv, struct error *error)
     status = options_parse(&usage, argc, argv, &arguments, error);
     if (status == STATUS_OK && !arguments.done)
         status = error_set(error, STATUS_USAGE, "config has no part %.80s; it has show and keys", arguments.words[0]);
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
     return status;
 }

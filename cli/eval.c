@@ -36,7 +36,7 @@ static int print_json(const struct stored_model *model, const char *data, double
         status = error_set(error, STATUS_MEMORY, "no memory for a line of text");
     else
         puts(line.data);
-    text_free(&line);
+    text_finish(&line);
     return status;
 }
 
@@ -125,6 +125,6 @@ int command_eval(int argc, char **argv, struct error *error)
             stored_model_close(&model);
         }
     }
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
     return status;
 }

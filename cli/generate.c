@@ -52,7 +52,7 @@ static void printer_end(struct printer *printer)
     print_shown(printer);
     putchar('\n');
     fflush(stdout); /* what follows on standard error does not stand inside the text, where both go to one place */
-    text_stream_free(&printer->stream);
+    text_stream_finish(&printer->stream);
     free(printer->token.bytes);
     free(printer->shown.bytes);
 }
@@ -162,6 +162,6 @@ int command_generate(int argc, char **argv, struct error *error)
         generate_options.seed = (uint64_t)seed;
         status = run(&source, prompt, &generate_options, &stops, error);
     }
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
     return status;
 }

@@ -280,7 +280,7 @@ int options_parse(const struct usage *usage, int argc, char **argv, struct argum
     return status == STATUS_OK ? check_complete(&walk) : status;
 }
 
-void arguments_free(struct arguments *arguments)
+void arguments_finish(struct arguments *arguments)
 {
     for (int64_t i = 0; i < arguments->flag_count; i++)
         free((char *)arguments->flags[i].key);
@@ -304,7 +304,7 @@ int arguments_load_config(const struct arguments *arguments, struct config *conf
     config_set_log_level(config);
     status = path_defaults_set(checkpoint_files_anywhere(), config, error);
     if (status != STATUS_OK)
-        config_free(config);
+        config_finish(config);
     return status;
 }
 
@@ -320,10 +320,10 @@ int options_run(const struct usage *usage, int argc, char **argv,
         status = arguments_load_config(&arguments, &config, error);
         if (status == STATUS_OK) {
             status = work(context, &config, error);
-            config_free(&config);
+            config_finish(&config);
         }
     }
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
     return status;
 }
 

@@ -15,7 +15,7 @@
  *
  *     if (status == STATUS_OK && !arguments.done)
  *         ...
- *     arguments_free(&arguments); */
+ *     arguments_finish(&arguments); */
 #ifndef LLMRUN_CLI_OPTIONS_H
 #define LLMRUN_CLI_OPTIONS_H
 
@@ -75,10 +75,10 @@ struct arguments {
 
 /* Reads argv[1..]. `--name V` and `--name=V` are the same; a word that begins with -- is no value, unless after '=';
  * after a lone -- all are words. An option of the command stands once; of a key that is set twice the last value
- * counts. STATUS_USAGE names what is wrong and the nearest flag. The caller frees with arguments_free in any case. */
+ * counts. STATUS_USAGE names what is wrong and the nearest flag. The caller frees with arguments_finish in any case. */
 int options_parse(const struct usage *usage, int argc, char **argv, struct arguments *arguments, struct error *error);
 
-void arguments_free(struct arguments *arguments);
+void arguments_finish(struct arguments *arguments);
 
 /* config_load with the file, this process's environment and the settings, and what follows from model.path. log.level
  * holds from then on. */

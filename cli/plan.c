@@ -102,7 +102,7 @@ static int print_text(const struct compiled *compiled, bool commands, struct err
         status = error_set(error, STATUS_MEMORY, "no memory to print the plan");
     else
         fputs(text.data, stdout);
-    text_free(&text);
+    text_finish(&text);
     return status;
 }
 
@@ -140,7 +140,7 @@ static int plan(const struct config *config, const char *dump, struct error *err
         status = print_text(&compiled, strcmp(dump, "commands") == 0, error);
     else
         print_plan(&compiled, &request);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     return status;
 }
 
@@ -169,9 +169,9 @@ int command_plan(int argc, char **argv, struct error *error)
         status = arguments_load_config(&arguments, &config, error);
         if (status == STATUS_OK) {
             status = plan(&config, dump, error);
-            config_free(&config);
+            config_finish(&config);
         }
     }
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
     return status;
 }

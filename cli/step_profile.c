@@ -129,7 +129,7 @@ static int slowest_first(const void *left, const void *right)
     return (a < b) - (a > b);
 }
 
-void step_profile_finish(struct step_profile *profile)
+void step_profile_collect(struct step_profile *profile)
 {
     const int64_t steps = profile->steps;
 
@@ -176,7 +176,7 @@ void step_profile_print_json(const struct step_profile *profile)
     }
 }
 
-void step_profile_free(struct step_profile *profile)
+void step_profile_finish(struct step_profile *profile)
 {
     if (profile->executor != NULL)
         executor_observe(profile->executor, NULL);

@@ -30,7 +30,7 @@ struct step_profile {
 /* STATUS_USAGE for --shapes without --profile, which it is about. */
 int step_profile_check(const struct step_profile *profile, bool profiled, struct error *error);
 
-/* The steps of `executor` leave their times in `profile` until step_profile_free, which comes before the executor's
+/* The steps of `executor` leave their times in `profile` until step_profile_finish, which comes before the executor's
  * end. */
 void step_profile_watch(struct step_profile *profile, struct executor *executor);
 
@@ -38,12 +38,12 @@ void step_profile_watch(struct step_profile *profile, struct executor *executor)
 int step_profile_add(struct step_profile *profile, struct error *error);
 
 /* After the last step: medians, and the slowest row first. */
-void step_profile_finish(struct step_profile *profile);
+void step_profile_collect(struct step_profile *profile);
 
 /* A table, or the members of a JSON array. */
 void step_profile_print(const struct step_profile *profile);
 void step_profile_print_json(const struct step_profile *profile);
 
-void step_profile_free(struct step_profile *profile);
+void step_profile_finish(struct step_profile *profile);
 
 #endif

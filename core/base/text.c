@@ -69,7 +69,7 @@ void text_add_json(struct text *text, const char *value)
     text_add(text, "\"");
 }
 
-void text_free(struct text *text)
+void text_finish(struct text *text)
 {
     free(text->data);
     *text = (struct text){0};

@@ -1,5 +1,5 @@
-/* A growing string. Zero-initialise; free with text_free. After a failure to grow, `failed` stays true and additions do
- * nothing, so a writer checks once at its end. */
+/* A growing string. Zero-initialise; free with text_finish. After a failure to grow, `failed` stays true and additions
+ * do nothing, so a writer checks once at its end. */
 #ifndef LLMRUN_BASE_TEXT_H
 #define LLMRUN_BASE_TEXT_H
 
@@ -17,7 +17,7 @@ void text_add(struct text *text, const char *format, ...) __attribute__((format(
 /* Adds `value` as a JSON string (RFC 8259), quotes included. A byte that is part of no UTF-8 character becomes U+FFFD.
  */
 void text_add_json(struct text *text, const char *value);
-void text_free(struct text *text);
+void text_finish(struct text *text);
 
 /* Whether all of `text` is UTF-8 (RFC 3629). */
 bool text_is_utf8(const char *text);

@@ -125,7 +125,7 @@ static int compare_config(struct resume *resume, struct error *error)
         status = config_check_resume(&stored, &resume->config, error);
     if (status == STATUS_OK)
         status = compare_places(resume->checkpoint.fs, &stored, &resume->config, error);
-    config_free(&stored);
+    config_finish(&stored);
     return status;
 }
 
@@ -199,7 +199,7 @@ void resume_close(struct resume *resume)
     checkpoint_close(&resume->checkpoint);
 }
 
-void resume_free(struct resume *resume)
+void resume_finish(struct resume *resume)
 {
     free(resume->overrides);
     resume->overrides = NULL;

@@ -28,10 +28,10 @@ int resume_find(struct resume *resume, const struct file_system *fs, const struc
 /* For a failure of reading the checkpoint: where it is damaged the sentence says what to do. Returns `status`. */
 int resume_damaged(int status, struct error *error);
 
-/* Closes the checkpoint; `config` may still be used, until resume_free, `files` and `fs` no more. Both accept a zeroed
- * struct.
+/* Closes the checkpoint; `config` may still be used, until resume_finish, `files` and `fs` no more. Both accept a
+ * zeroed struct.
  */
 void resume_close(struct resume *resume);
-void resume_free(struct resume *resume);
+void resume_finish(struct resume *resume);
 
 #endif

@@ -69,9 +69,9 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
 void saver_destroy(struct saver *saver)
 {
     checkpoint_async_destroy(saver->async);
-    state_dict_free(&saver->list);
+    state_dict_finish(&saver->list);
     free(saver->config_text);
-    model_files_free(&saver->model);
+    model_files_finish(&saver->model);
     checkpoint_state_finish(&saver->described);
     free(saver->snapshot);
     free(saver->data);

@@ -24,7 +24,7 @@ static int checkpoint_size(const struct program *program, int64_t *bytes, struct
     *bytes = list.bytes + BYTES_BESIDE;
     for (int64_t i = 0; i < list.count; i++)
         *bytes += BYTES_BESIDE_TENSOR + (int64_t)strlen(list.forms[i].name);
-    state_dict_free(&list);
+    state_dict_finish(&list);
     return STATUS_OK;
 }
 

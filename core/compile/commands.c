@@ -214,11 +214,11 @@ int commands_make(const struct program *program, const struct pipeline *pipeline
         }
     }
     if (listing.status != STATUS_OK)
-        commands_free(commands);
+        commands_finish(commands);
     return listing.status;
 }
 
-void commands_free(struct commands *commands)
+void commands_finish(struct commands *commands)
 {
     for (int job = 0; job < JOBS; job++)
         free(commands->jobs[job].commands);

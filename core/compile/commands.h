@@ -60,7 +60,7 @@ struct commands {
  * whose sections do not exist. */
 int commands_make(const struct program *program, const struct pipeline *pipeline, const struct flow *flow,
                   int32_t microbatch_losses, struct commands *commands, struct error *error);
-void commands_free(struct commands *commands);
+void commands_finish(struct commands *commands);
 
 /* One line a command. */
 void commands_print(const struct program *program, const struct flow *flow, const struct commands *commands,

@@ -186,6 +186,6 @@ int compile_step(const struct compile_request *request, struct compiled *compile
         status = plan(request, compiled, error);
     }
     if (status != STATUS_OK)
-        compiled_free(compiled);
+        compiled_finish(compiled);
     return status;
 }

@@ -4,13 +4,13 @@
 
 #include "program/op_table.h"
 
-void compiled_free(struct compiled *compiled)
+void compiled_finish(struct compiled *compiled)
 {
-    program_free(&compiled->program);
-    pipeline_free(&compiled->pipeline);
-    flow_free(&compiled->flow);
-    commands_free(&compiled->commands);
-    memory_plan_free(&compiled->plan);
+    program_finish(&compiled->program);
+    pipeline_finish(&compiled->pipeline);
+    flow_finish(&compiled->flow);
+    commands_finish(&compiled->commands);
+    memory_plan_finish(&compiled->plan);
 }
 
 int64_t compiled_alignment(const struct compiled *compiled)

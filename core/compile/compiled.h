@@ -50,7 +50,7 @@ struct compiled {
     bool workspace_known; /* a device answered for every op */
 };
 
-void compiled_free(struct compiled *compiled);
+void compiled_finish(struct compiled *compiled);
 
 /* Alignment of every value's address: that of its place in an arena as it is aligned. */
 int64_t compiled_alignment(const struct compiled *compiled);

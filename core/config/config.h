@@ -113,7 +113,7 @@ struct config_inputs {
     int64_t flag_count;
 };
 
-/* Fills *config, which the caller frees with config_free on success. STATUS_USAGE, with the place (file:line:column,
+/* Fills *config, which the caller frees with config_finish on success. STATUS_USAGE, with the place (file:line:column,
  * variable or flag), the key and the nearest name, for whatever is wrong, a missing file too. */
 int config_load(struct config *config, const struct config_inputs *inputs, struct error *error);
 
@@ -124,7 +124,7 @@ int config_set_from_path(struct config *config, const char *dotted, const char *
 void config_set_log_level(const struct config *config);
 
 /* Frees what config_load made. A zeroed struct may be freed. */
-void config_free(struct config *config);
+void config_finish(struct config *config);
 
 /* Writes the whole config as YAML that config_load reads back to the same values; with `sources`, a comment says where
  * each came from. *text is the caller's, to free(). */

@@ -286,11 +286,11 @@ int document_parse(struct document *document, const char *name, bool places, con
     for (int i = 0; i <= reader.depth; i++)
         free(reader.levels[i].key);
     if (status != STATUS_OK)
-        document_free(document);
+        document_finish(document);
     return status;
 }
 
-void document_free(struct document *document)
+void document_finish(struct document *document)
 {
     for (int64_t i = 0; i < document->count; i++) {
         free(document->nodes[i].key);

@@ -34,13 +34,13 @@ struct document {
     int64_t capacity;
 };
 
-/* Parses `bytes` bytes of text. On success the caller frees with document_free; `name` must live as long. STATUS_USAGE
- * for whatever is wrong with the text, STATUS_MEMORY. */
+/* Parses `bytes` bytes of text. On success the caller frees with document_finish; `name` must live as long.
+ * STATUS_USAGE for whatever is wrong with the text, STATUS_MEMORY. */
 int document_parse(struct document *document, const char *name, bool places, const char *text, int64_t bytes,
                    struct error *error);
 
 /* A zeroed document may be freed. */
-void document_free(struct document *document);
+void document_finish(struct document *document);
 
 /* Fills *error with STATUS_USAGE and "name:line:column: sentence", or "name: sentence" where the document has no
  * places. */

@@ -142,7 +142,7 @@ static int load_file(struct config *config, const struct config_inputs *inputs, 
     status = document_parse(&document, config->file, true, text, bytes, error);
     if (status == STATUS_OK)
         status = load_document(config, &document, error);
-    document_free(&document);
+    document_finish(&document);
     free(memory);
     return status;
 }
@@ -170,7 +170,7 @@ int config_load(struct config *config, const struct config_inputs *inputs, struc
     if (status == STATUS_OK)
         status = config_check(config, inputs->command, error);
     if (status != STATUS_OK)
-        config_free(config);
+        config_finish(config);
     return status;
 }
 
@@ -179,7 +179,7 @@ bool config_is_given(const struct config *config, enum config_key_id key)
     return config->sources[key].level >= CONFIG_ENVIRONMENT;
 }
 
-void config_free(struct config *config)
+void config_finish(struct config *config)
 {
     for (int key = 0; key < CONFIG_KEYS; key++)
         value_clear(config, (enum config_key_id)key);

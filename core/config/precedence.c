@@ -54,7 +54,7 @@ static int set_yaml(struct config *config, enum config_key_id key, const char *e
     } else {
         status = value_read(config, key, &document, 0, source, error);
     }
-    document_free(&document);
+    document_finish(&document);
     return status;
 }
 

@@ -70,7 +70,7 @@ static char *entry_text(const struct document *document, int64_t index, enum con
     else
         print_json(document, index, &out);
     if (out.failed || *kind == CONFIG_PAIR_TEXT) {
-        text_free(&out);
+        text_finish(&out);
         return *kind == CONFIG_PAIR_TEXT ? strdup(node->text) : NULL;
     }
     return out.data;

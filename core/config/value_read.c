@@ -180,7 +180,7 @@ static int check_built(const struct site *site, const struct config *fresh)
     if (status == STATUS_OK && !value_same(fresh, &standard, key))
         status = not_built(site, site->key->built);
     value_clear(&standard, key);
-    document_free(&document);
+    document_finish(&document);
     return status;
 }
 

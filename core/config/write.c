@@ -26,7 +26,7 @@ char *config_value_text(const struct config *config, enum config_key_id key)
 
     value_print(config, key, &out);
     if (out.failed)
-        text_free(&out);
+        text_finish(&out);
     return out.data;
 }
 
@@ -63,7 +63,7 @@ int config_to_text(const struct config *config, bool sources, char **text, struc
         text_add(&out, "\n");
     }
     if (out.failed) {
-        text_free(&out);
+        text_finish(&out);
         return error_set(error, STATUS_MEMORY, "no memory to write the config");
     }
     *text = out.data;

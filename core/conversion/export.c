@@ -62,7 +62,7 @@ static int read_model(struct export *export, struct error *error)
     if (status == STATUS_OK)
         status = request_model(fs, &config, vocabulary, &export->model, error);
     tokenizer_close(tokenizer);
-    config_free(&config);
+    config_finish(&config);
     return status;
 }
 
@@ -253,7 +253,7 @@ static int write_small_files(struct export *export, struct error *error)
     if (status == STATUS_OK && export->files.index != NULL)
         status = write_file(export, HF_INDEX_NAME, export->files.index, (int64_t)strlen(export->files.index), error);
     free(text);
-    model_files_free(&files);
+    model_files_finish(&files);
     return status;
 }
 
@@ -290,10 +290,10 @@ int export_checkpoint(const struct export_options *options, struct export_report
     free(export.parameter);
     free(export.tensor);
     free(export.block);
-    hf_files_free(&export.files);
-    hf_stored_list_free(&export.stored);
-    state_dict_free(&export.list);
-    program_free(&export.program);
+    hf_files_finish(&export.files);
+    hf_stored_list_finish(&export.stored);
+    state_dict_finish(&export.list);
+    program_finish(&export.program);
     checkpoint_close(&export.checkpoint);
     return status;
 }

@@ -38,7 +38,7 @@ char *import_dtype_key(const char *parameter)
 
     text_add(&key, "%s%s", IMPORT_DTYPE_KEY, parameter);
     if (key.failed)
-        text_free(&key);
+        text_finish(&key);
     return key.data;
 }
 
@@ -92,7 +92,7 @@ static int check_files(const struct import *import, const char *source, struct e
     struct hf_stop_ids stops = {.count = 0};
     int status = hf_stop_ids_read(import->fs, source, import->model.vocab_size, &stops, error);
 
-    hf_stop_ids_free(&stops);
+    hf_stop_ids_finish(&stops);
     return status == STATUS_OK ? check_tokenizer(import, source, error) : status;
 }
 
@@ -199,7 +199,7 @@ int import_directory(const struct file_system *fs, const char *source, const cha
         *parameters = model_parameters(&import.model);
     checkpoint_state_finish(&import.state);
     pretrained_close(&import.source);
-    model_files_free(&import.files);
-    config_free(&import.config);
+    model_files_finish(&import.files);
+    config_finish(&import.config);
     return status;
 }

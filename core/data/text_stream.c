@@ -137,7 +137,7 @@ int text_stream_end(struct text_stream *stream, struct byte_list *shown, struct 
     return status == STATUS_OK ? show(stream, true, shown, error) : status;
 }
 
-void text_stream_free(struct text_stream *stream)
+void text_stream_finish(struct text_stream *stream)
 {
     free(stream->raw.bytes);
     free(stream->pending.bytes);

@@ -7,7 +7,7 @@
 
 #include "tokenizer/tokenizer.h"
 
-/* Zero-initialise, then set the stops. Free with text_stream_free. */
+/* Zero-initialise, then set the stops. Free with text_stream_finish. */
 struct text_stream {
     const char *const *stops; /* borrowed; none is empty */
     int stop_count;
@@ -27,6 +27,6 @@ int text_stream_push(struct text_stream *stream, const char *bytes, int64_t coun
 /* Nothing more comes: appends what was held back. */
 int text_stream_end(struct text_stream *stream, struct byte_list *shown, struct error *error);
 
-void text_stream_free(struct text_stream *stream);
+void text_stream_finish(struct text_stream *stream);
 
 #endif

@@ -22,7 +22,7 @@ static int open_device(struct chosen_device *chosen, const struct config *config
     snprintf(threads, sizeof threads, "%lld", (long long)config->run.threads);
     status = plugin_search_default(&search, config->run.backend, error);
     if (status == STATUS_OK)
-        status = registry_create(&search, device_trial, &chosen->registry, error);
+        status = registry_init(&search, device_trial, &chosen->registry, error);
     chosen->registry.probe_timeout_ns = timeout_ns < PROBE_TIMEOUT_NS ? timeout_ns : PROBE_TIMEOUT_NS;
     if (status == STATUS_OK)
         status = registry_open(&chosen->registry, config->run.backend, &chosen->backend, error);
@@ -57,6 +57,6 @@ int chosen_device_open(struct chosen_device *chosen, const struct config *config
 void chosen_device_close(struct chosen_device *chosen)
 {
     device_close(chosen->device);
-    registry_destroy(&chosen->registry);
+    registry_finish(&chosen->registry);
     memset(chosen, 0, sizeof *chosen);
 }

@@ -31,7 +31,7 @@ int engine_open(struct engine *engine, const struct file_system *fs, const struc
 void engine_close(struct engine *engine)
 {
     executor_destroy(engine->executor);
-    compiled_free(&engine->compiled);
+    compiled_finish(&engine->compiled);
     chosen_device_close(&engine->chosen);
     memset(engine, 0, sizeof *engine);
 }

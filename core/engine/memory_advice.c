@@ -29,7 +29,7 @@ static int64_t bytes_needed(struct device *device, const struct compile_request 
     if (device_compile(device, request, &compiled, &ignored) != STATUS_OK)
         return -1;
     bytes = compiled.plan.total_bytes;
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     return bytes;
 }
 
@@ -102,6 +102,6 @@ int memory_advice_add(struct device *device, const struct compile_request *reque
               (long long)model_parameters(model), keys_name(model->family, offsetof(struct model_config, n_layer)),
               (long long)model->n_layer, keys_name(model->family, offsetof(struct model_config, n_embd)),
               (long long)model->n_embd, mend.failed ? "" : mend.data);
-    text_free(&mend);
+    text_finish(&mend);
     return STATUS_MEMORY;
 }

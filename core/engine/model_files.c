@@ -83,7 +83,7 @@ int model_files_read(const struct file_system *fs, const struct config *config, 
         status = check_file(&files->blobs[files->count - 1], path, error);
     }
     if (status != STATUS_OK)
-        model_files_free(files);
+        model_files_finish(files);
     return status;
 }
 
@@ -102,11 +102,11 @@ int model_files_read_checkpoint(const struct checkpoint *checkpoint, struct mode
             add(files, names[i].name, data, bytes);
     }
     if (status != STATUS_OK)
-        model_files_free(files);
+        model_files_finish(files);
     return status;
 }
 
-void model_files_free(struct model_files *files)
+void model_files_finish(struct model_files *files)
 {
     for (int i = 0; i < files->count; i++)
         free((void *)files->blobs[i].data);

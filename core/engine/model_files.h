@@ -24,7 +24,7 @@ int model_files_read(const struct file_system *fs, const struct config *config, 
 /* Reads those that a checkpoint holds. */
 int model_files_read_checkpoint(const struct checkpoint *checkpoint, struct model_files *files, struct error *error);
 
-void model_files_free(struct model_files *files);
+void model_files_finish(struct model_files *files);
 
 /* NULL when it is not among them. */
 const struct checkpoint_blob *model_files_find(const struct model_files *files, const char *name);

@@ -108,7 +108,7 @@ static int tell_dropout(const struct file_system *fs, const struct config *confi
         text_add(&values, "%s%s %g", i > 0 ? ", " : "", dropout.fields[i], dropout.values[i]);
     log_line(LOG_WARNING, "%s of %s has %s; model.dropout is one for all, and it is 0 where nobody sets it",
              HF_CONFIG_NAME, config->model.path, values.failed ? "several dropouts" : values.data);
-    text_free(&values);
+    text_finish(&values);
     return STATUS_OK;
 }
 

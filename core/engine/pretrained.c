@@ -44,8 +44,8 @@ int pretrained_open(struct pretrained *pretrained, const struct file_system *fs,
 void pretrained_close(struct pretrained *pretrained)
 {
     hf_directory_close(&pretrained->directory);
-    state_dict_free(&pretrained->list);
-    program_free(&pretrained->program);
+    state_dict_finish(&pretrained->list);
+    program_finish(&pretrained->program);
     memset(pretrained, 0, sizeof *pretrained);
 }
 

@@ -12,7 +12,7 @@ int state_dict_make(const struct program *program, struct state_dict *list, stru
     list->values = malloc((size_t)(program->value_count + 1) * sizeof *list->values);
     list->forms = malloc((size_t)(program->value_count + 1) * sizeof *list->forms);
     if (list->values == NULL || list->forms == NULL) {
-        state_dict_free(list);
+        state_dict_finish(list);
         return error_set(error, STATUS_MEMORY, "no memory for the list of weights");
     }
     for (int64_t i = 0; i < program->value_count; i++) {
@@ -41,7 +41,7 @@ int state_dict_of_model(const struct model_config *model, struct program *progra
     return builder.status == STATUS_OK ? state_dict_make(program, list, error) : builder.status;
 }
 
-void state_dict_free(struct state_dict *list)
+void state_dict_finish(struct state_dict *list)
 {
     free(list->values);
     free(list->forms);
@@ -93,8 +93,8 @@ int state_dict_check_surplus(const struct checkpoint *checkpoint, const struct m
                                "%s: tensor %.200s is not of the model that its config and model.overrides describe",
                                checkpoint->folder, name);
     }
-    state_dict_free(&list);
-    program_free(&program);
+    state_dict_finish(&list);
+    program_finish(&program);
     return status;
 }
 

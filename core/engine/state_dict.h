@@ -17,10 +17,10 @@ struct state_dict {
 
 int state_dict_make(const struct program *program, struct state_dict *list, struct error *error);
 /* The parameters of a model, as every program of it has them, without a device. Names live in *program, which the
- * caller frees with program_free in any case. */
+ * caller frees with program_finish in any case. */
 int state_dict_of_model(const struct model_config *model, struct program *program, struct state_dict *list,
                         struct error *error);
-void state_dict_free(struct state_dict *list);
+void state_dict_finish(struct state_dict *list);
 
 /* Reads every value of the list from the checkpoint into the device: shape and type must be the program's. Optimizer
  * state that the program has and the checkpoint lacks is STATUS_INPUT. The caller casts weights afterwards. */

@@ -54,7 +54,7 @@ int stored_model_config(const struct checkpoint *checkpoint, const struct config
     if (status == STATUS_OK && own_tokenizer)
         status = replace_text(&config->data.tokenizer, checkpoint->folder, error);
     if (status != STATUS_OK)
-        config_free(config);
+        config_finish(config);
     return status;
 }
 
@@ -105,7 +105,7 @@ static int trained_vocabulary(struct stored_model *model, struct error *error)
         model->vocabulary = tokenizer_vocabulary(tokenizer);
         tokenizer_close(tokenizer);
     }
-    config_free(&stored);
+    config_finish(&stored);
     return STATUS_OK;
 }
 
@@ -197,14 +197,14 @@ static int find_stops(struct stored_model *model, struct error *error)
         return status;
     model->stops = malloc((size_t)(named.count + 1) * sizeof *model->stops);
     if (model->stops == NULL) {
-        hf_stop_ids_free(&named);
+        hf_stop_ids_finish(&named);
         return error_set(error, STATUS_MEMORY, "no memory for the tokens that end a text");
     }
     if (end_of_text >= 0)
         model->stops[model->stop_count++] = end_of_text;
     for (int64_t i = 0; i < named.count; i++)
         model->stops[model->stop_count++] = named.ids[i];
-    hf_stop_ids_free(&named);
+    hf_stop_ids_finish(&named);
     return STATUS_OK;
 }
 
@@ -240,7 +240,7 @@ static int load_weights(struct stored_model *model, struct error *error)
     if (status != STATUS_OK)
         return status;
     status = state_dict_load(executor, &list, &model->checkpoint, error);
-    state_dict_free(&list);
+    state_dict_finish(&list);
     return status;
 }
 
@@ -270,6 +270,6 @@ void stored_model_close(struct stored_model *model)
     engine_close(&model->engine);
     close_source(model);
     tokenizer_close(model->tokenizer);
-    config_free(&model->config);
+    config_finish(&model->config);
     memset(model, 0, sizeof *model);
 }

@@ -44,7 +44,7 @@ int stored_model_read_config(const struct checkpoint *checkpoint, const struct c
 
 /* The config of a checkpoint under the flags and environment of `above` (NULL: none), with model.path, and
  * data.tokenizer where that is the same, naming the checkpoint itself where it holds a config.json. The caller frees it
- * with config_free. */
+ * with config_finish. */
 int stored_model_config(const struct checkpoint *checkpoint, const struct config_inputs *above, struct config *config,
                         struct error *error);
 

@@ -36,8 +36,8 @@ static void free_device(struct device *device)
         return;
     prepared_finish(&device->prepared);
     capability_cache_destroy(device->capabilities);
-    live_memory_free(&device->device_memory);
-    live_memory_free(&device->host_memory);
+    live_memory_finish(&device->device_memory);
+    live_memory_finish(&device->host_memory);
     pthread_mutex_destroy(&device->lock);
     free(device);
 }

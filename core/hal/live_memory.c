@@ -43,7 +43,7 @@ void live_memory_remove(struct live_memory *live, uint64_t address)
         }
 }
 
-void live_memory_free(struct live_memory *live)
+void live_memory_finish(struct live_memory *live)
 {
     free(live->items);
     memset(live, 0, sizeof *live);

@@ -22,6 +22,6 @@ struct live_memory {
 int live_memory_add(struct live_memory *live, const char *what, uint64_t address, int64_t bytes, int64_t alignment,
                     struct error *error);
 void live_memory_remove(struct live_memory *live, uint64_t address);
-void live_memory_free(struct live_memory *live);
+void live_memory_finish(struct live_memory *live);
 
 #endif

@@ -28,7 +28,7 @@ static int read_family(const json_t *root, const char *source, const struct mode
                  model_family_at(i)->type);
     status = error_set(error, STATUS_INPUT, "%s: model_type is '%.60s'; %s can be read", source, type,
                        known.failed ? "others" : known.data);
-    text_free(&known);
+    text_finish(&known);
     return status;
 }
 

@@ -88,11 +88,11 @@ int hf_files_plan(const struct hf_stored_list *list, int64_t limit, struct hf_fi
     if (status == STATUS_OK && files->count > 1)
         status = make_index(list, files, error);
     if (status != STATUS_OK)
-        hf_files_free(files);
+        hf_files_finish(files);
     return status;
 }
 
-void hf_files_free(struct hf_files *files)
+void hf_files_finish(struct hf_files *files)
 {
     for (int64_t i = 0; i < files->count; i++)
         free(files->files[i].header);

@@ -20,8 +20,8 @@ struct hf_files {
 };
 
 /* Cuts the list, in its order, before each tensor that would take a file over `limit` bytes of data (a tensor alone
- * may). STATUS_BUG for tensors that cannot be stored. Freed with hf_files_free. */
+ * may). STATUS_BUG for tensors that cannot be stored. Freed with hf_files_finish. */
 int hf_files_plan(const struct hf_stored_list *list, int64_t limit, struct hf_files *files, struct error *error);
-void hf_files_free(struct hf_files *files);
+void hf_files_finish(struct hf_files *files);
 
 #endif

@@ -57,7 +57,7 @@ int hf_stop_ids_parse(const char *text, int64_t bytes, const char *source, int64
     }
     json_decref(root);
     if (status != STATUS_OK)
-        hf_stop_ids_free(ids);
+        hf_stop_ids_finish(ids);
     return status;
 }
 
@@ -90,7 +90,7 @@ int hf_stop_ids_read(const struct file_system *fs, const char *folder, int64_t v
     return status;
 }
 
-void hf_stop_ids_free(struct hf_stop_ids *ids)
+void hf_stop_ids_finish(struct hf_stop_ids *ids)
 {
     free(ids->ids);
     *ids = (struct hf_stop_ids){.count = 0};

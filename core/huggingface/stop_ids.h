@@ -9,7 +9,7 @@
 
 #define HF_GENERATION_NAME "generation_config.json"
 
-/* Freed with hf_stop_ids_free; zero-initialised it is empty. */
+/* Freed with hf_stop_ids_finish; zero-initialised it is empty. */
 struct hf_stop_ids {
     int32_t *ids; /* each below the vocabulary */
     int64_t count;
@@ -25,6 +25,6 @@ int hf_stop_ids_parse(const char *text, int64_t bytes, const char *source, int64
 int hf_stop_ids_read(const struct file_system *fs, const char *folder, int64_t vocabulary, struct hf_stop_ids *ids,
                      struct error *error);
 
-void hf_stop_ids_free(struct hf_stop_ids *ids);
+void hf_stop_ids_finish(struct hf_stop_ids *ids);
 
 #endif

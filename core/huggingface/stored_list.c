@@ -35,11 +35,11 @@ int hf_stored_list_make(const struct model_config *config, const struct safetens
     }
     if (found == wanted)
         return STATUS_OK;
-    hf_stored_list_free(list);
+    hf_stored_list_finish(list);
     return error_set(error, STATUS_BUG, "the parameters of the model do not make up the tensors of transformers");
 }
 
-void hf_stored_list_free(struct hf_stored_list *list)
+void hf_stored_list_finish(struct hf_stored_list *list)
 {
     free(list->tensors);
     *list = (struct hf_stored_list){NULL, 0};

@@ -22,10 +22,10 @@ struct hf_stored_list {
 };
 
 /* Of all parameters of the model. STATUS_BUG when a part of a tensor is not among the forms. Freed with
- * hf_stored_list_free. */
+ * hf_stored_list_finish. */
 int hf_stored_list_make(const struct model_config *config, const struct safetensors_form *forms, int64_t count,
                         struct hf_stored_list *list, struct error *error);
-void hf_stored_list_free(struct hf_stored_list *list);
+void hf_stored_list_finish(struct hf_stored_list *list);
 
 /* The order of files: larger elements first, so that all stand on a multiple of their size, then by name. */
 void hf_stored_list_order(struct hf_stored_list *list);

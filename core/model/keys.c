@@ -92,7 +92,7 @@ static int unknown_key(const struct model_family *family, const char *where, int
     status = error_set(error, wrong, "%s%.64s is no key of %s%s%s%s the keys are %s", where, name, family->name,
                        near != NULL ? ", did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : ";",
                        all.failed ? "in its config.json" : all.data);
-    text_free(&all);
+    text_finish(&all);
     return status;
 }
 

@@ -49,7 +49,7 @@ int32_t parameter(const struct parameters *parameters, int layer, const char *na
         value = build_parameter(builder, layer >= 0 ? full.data : name, flags, rank, shape);
     else if (builder->status == STATUS_OK)
         builder->status = error_set(builder->error, STATUS_MEMORY, "no memory for the parameters of the model");
-    text_free(&full);
+    text_finish(&full);
     if (parameters->initialize)
         initialize(parameters, value, initial);
     return value;

@@ -106,13 +106,13 @@ int model_preset(const char *name, struct model_config *config, struct error *er
     for (size_t i = 0; i < PRESETS; i++) {
         if (strcmp(presets[i].name, name) == 0) {
             *config = presets[i].config;
-            text_free(&all);
+            text_finish(&all);
             return STATUS_OK;
         }
         text_add(&all, "%s%s", i > 0 ? ", " : "", presets[i].name);
     }
     status = error_set(error, STATUS_USAGE, "model.preset: there is no preset '%.80s'; the presets are %s", name,
                        all.failed ? "in docs/config.md" : all.data);
-    text_free(&all);
+    text_finish(&all);
     return status;
 }

@@ -83,6 +83,6 @@ int pass_backward(struct program *program, struct error *error)
     builder_init(&backward.builder, program, error);
     status = walk(&backward, first, end);
     free(backward.gradients);
-    text_free(&backward.name);
+    text_finish(&backward.name);
     return status;
 }

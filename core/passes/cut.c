@@ -127,10 +127,10 @@ int pass_cut(struct program *program, const struct cut_form *form, struct error 
         cut_one(&cut, &program->sections[s]);
     free(cut.layers);
     if (cut.status == STATUS_OK) {
-        program_free(program);
+        program_finish(program);
         *program = out;
     } else {
-        program_free(&out);
+        program_finish(&out);
     }
     return cut.status;
 }

@@ -493,11 +493,11 @@ int flow_make(const struct program *program, const struct pipeline_shape *shape,
     free(making.ends);
     free(making.positions);
     if (status != STATUS_OK)
-        flow_free(flow);
+        flow_finish(flow);
     return status;
 }
 
-void flow_free(struct flow *flow)
+void flow_finish(struct flow *flow)
 {
     free(flow->line);
     free(flow->time);

@@ -38,7 +38,7 @@ struct flow {
  * which do not run in one job. */
 int flow_make(const struct program *program, const struct pipeline_shape *shape, const struct pipeline_rank *rank,
               struct flow *flow, struct error *error);
-void flow_free(struct flow *flow);
+void flow_finish(struct flow *flow);
 
 /* What the B, or the W, of a chunk adds to becomes zero at once: its number, below 2 * chunks. Where they are one
  * section, all of it is B's. */

@@ -424,7 +424,7 @@ int memory_plan_make(const struct program *program, const struct flow *flow, int
         status = place_all(program, flow, microbatches, workspace_bytes, internal, plan, error);
     if (status == STATUS_OK && largest > 0 && plan->total_bytes > largest) {
         status = check_pieces(program, plan, largest / PLAN_PAGE * PLAN_PAGE, error);
-        memory_plan_free(plan);
+        memory_plan_finish(plan);
         plan->buffer_bytes = largest / PLAN_PAGE * PLAN_PAGE;
         if (status == STATUS_OK)
             status = place_all(program, flow, microbatches, workspace_bytes, internal, plan, error);
@@ -437,7 +437,7 @@ int memory_plan_make(const struct program *program, const struct flow *flow, int
             plan->buffer_count = cut(plan, plan->buffers);
     }
     if (status != STATUS_OK)
-        memory_plan_free(plan);
+        memory_plan_finish(plan);
     return status;
 }
 
@@ -455,7 +455,7 @@ int64_t memory_plan_staged(const struct memory_plan *plan, int32_t value, int32_
     return at->offset + (at->pool == POOL_INPUT ? microbatch * plan->microbatch_input_bytes : 0);
 }
 
-void memory_plan_free(struct memory_plan *plan)
+void memory_plan_finish(struct memory_plan *plan)
 {
     free(plan->placements);
     free(plan->steps);

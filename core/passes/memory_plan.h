@@ -76,7 +76,7 @@ struct memory_plan {
 int memory_plan_make(const struct program *program, const struct flow *flow, int32_t microbatches,
                      int64_t workspace_bytes, bool internal, int64_t largest, struct memory_plan *plan,
                      struct error *error);
-void memory_plan_free(struct memory_plan *plan);
+void memory_plan_finish(struct memory_plan *plan);
 
 /* Where a value is in the arena, in its slot `slot`; any slot of one without a pool. */
 int64_t memory_plan_offset(const struct memory_plan *plan, int32_t value, int32_t slot);

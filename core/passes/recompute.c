@@ -190,7 +190,7 @@ static int32_t clone_value(struct recompute_state *state, int32_t value)
         clone = program_add_value(state->out, name.data, from->kind, from->dtype, from->rank, from->shape);
     if (clone == NO_VALUE)
         state->status = error_set(state->error, STATUS_MEMORY, "no memory for the recompute pass");
-    text_free(&name);
+    text_finish(&name);
     return clone;
 }
 
@@ -271,10 +271,10 @@ int pass_recompute(struct program *program, enum recompute mode, struct error *e
     }
     free(state.fates);
     if (state.status == STATUS_OK) {
-        program_free(program);
+        program_finish(program);
         *program = out;
     } else {
-        program_free(&out);
+        program_finish(&out);
     }
     return state.status;
 }

@@ -71,8 +71,8 @@ static void examine(const struct registry *registry, struct candidate *candidate
     }
 }
 
-int registry_create(const struct plugin_search *search, candidate_trial *trial, struct registry *registry,
-                    struct error *error)
+int registry_init(const struct plugin_search *search, candidate_trial *trial, struct registry *registry,
+                  struct error *error)
 {
     struct plugin_paths paths;
     int result = plugin_search_run(search, &paths, error);
@@ -96,11 +96,11 @@ int registry_create(const struct plugin_search *search, candidate_trial *trial, 
         registry->count++;
     }
 out:
-    plugin_paths_free(&paths);
+    plugin_paths_finish(&paths);
     return result;
 }
 
-void registry_destroy(struct registry *registry)
+void registry_finish(struct registry *registry)
 {
     for (int64_t i = 0; i < registry->count; i++)
         free(registry->items[i].path);

@@ -15,10 +15,10 @@ struct registry {
 
 /* Looks through `search` and checks each file without running any plugin's code. A refused candidate is no failure.
  * One thread at a time uses a registry. */
-int registry_create(const struct plugin_search *search, candidate_trial *trial, struct registry *registry,
-                    struct error *error);
+int registry_init(const struct plugin_search *search, candidate_trial *trial, struct registry *registry,
+                  struct error *error);
 /* Loaded plugins stay. */
-void registry_destroy(struct registry *registry);
+void registry_finish(struct registry *registry);
 
 /* Opens a backend: "name", "name=path" (the search was made with the same text), or "auto": of the backends of priority
  * above 0 that have a device, the one of highest priority, the first of equals. Auto asks each candidate in a child

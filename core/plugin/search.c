@@ -163,11 +163,11 @@ int plugin_search_run(const struct plugin_search *search, struct plugin_paths *p
         if (search->folders[i][0] != '\0')
             result = append_folder(paths, search->folders[i], &there, error);
     if (result != STATUS_OK)
-        plugin_paths_free(paths);
+        plugin_paths_finish(paths);
     return result;
 }
 
-void plugin_paths_free(struct plugin_paths *paths)
+void plugin_paths_finish(struct plugin_paths *paths)
 {
     for (int64_t i = 0; i < paths->count; i++)
         free(paths->items[i].path);

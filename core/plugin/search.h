@@ -46,6 +46,6 @@ struct plugin_paths {
 /* Lists the candidates in order of the search, each file once; those of one folder by name. Paths that the user named
  * are listed even when nothing is there, the program's own folders are not. STATUS_MEMORY is the only failure. */
 int plugin_search_run(const struct plugin_search *search, struct plugin_paths *paths, struct error *error);
-void plugin_paths_free(struct plugin_paths *paths);
+void plugin_paths_finish(struct plugin_paths *paths);
 
 #endif

@@ -47,7 +47,7 @@ static int32_t add_output(struct program *program, const struct operand_info *op
     text_add(&full, "%s%s%s", name, main ? "" : ".", main ? "" : operand->name);
     if (!full.failed)
         value = program_add_value(program, full.data, VALUE_ACTIVATION, dtype, rank, shape);
-    text_free(&full);
+    text_finish(&full);
     return value;
 }
 
@@ -159,7 +159,7 @@ int32_t build_part(struct builder *builder, int32_t source, const char *suffix, 
         builder_fail(builder, STATUS_MEMORY, "no memory for the values of the program");
     else
         value = build_value(builder, name.data, kind, 0, dtype, rank, shape);
-    text_free(&name);
+    text_finish(&name);
     if (value != NO_VALUE) {
         builder->program->values[value].source = source;
         inherit_splits(builder->program, source, value);
@@ -335,7 +335,7 @@ static int32_t typed_output(struct builder *builder, int32_t like, uint32_t dtyp
     text_add(&full, "%s%s", name, suffix);
     if (!full.failed)
         id = program_add_value(builder->program, full.data, VALUE_ACTIVATION, dtype, value->rank, value->shape);
-    text_free(&full);
+    text_finish(&full);
     if (id == NO_VALUE)
         builder_fail(builder, STATUS_MEMORY, "no memory for the values of the program");
     return id;

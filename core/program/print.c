@@ -150,6 +150,6 @@ uint64_t program_hash(const struct program *program)
 
     program_print(program, &text);
     hash = text.failed ? 0 : hash_text(text.data);
-    text_free(&text);
+    text_finish(&text);
     return hash;
 }

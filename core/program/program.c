@@ -14,7 +14,7 @@ void program_init(struct program *program)
     memset(program, 0, sizeof *program);
 }
 
-void program_free(struct program *program)
+void program_finish(struct program *program)
 {
     for (int64_t i = 0; i < program->value_count; i++) {
         free((char *)program->values[i].name);
@@ -25,7 +25,7 @@ void program_free(struct program *program)
     free(program->operands);
     free(program->attributes);
     free(program->sections);
-    value_index_free(&program->names);
+    value_index_finish(&program->names);
     program_init(program);
 }
 
@@ -50,7 +50,7 @@ static char *unique_name(const struct program *program, const char *name)
         text_add(&unique, "%s.%d", name, taken->next_suffix++);
     }
     if (unique.failed)
-        text_free(&unique);
+        text_finish(&unique);
     return unique.data;
 }
 

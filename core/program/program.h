@@ -135,7 +135,7 @@ struct section {
     int32_t op_count;
 };
 
-/* Zero-initialise, then program_init. Free with program_free. */
+/* Zero-initialise, then program_init. Free with program_finish. */
 struct program {
     struct value *values;
     int64_t value_count, value_capacity;
@@ -151,7 +151,7 @@ struct program {
 };
 
 void program_init(struct program *program);
-void program_free(struct program *program);
+void program_finish(struct program *program);
 
 /* Adds a value named `name` (made unique with a suffix ".2", ".3" ... if taken); the program keeps a copy, which stays
  * where it is. Shape entries beyond `rank` are ignored. Returns its id, or NO_VALUE when there is no memory. */

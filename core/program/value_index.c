@@ -8,7 +8,7 @@
 
 #define FIRST_CAPACITY 64
 
-void value_index_free(struct value_index *index)
+void value_index_finish(struct value_index *index)
 {
     free(index->slots);
     *index = (struct value_index){0};

@@ -19,7 +19,7 @@ struct value_index {
     int64_t count;
 };
 
-void value_index_free(struct value_index *index);
+void value_index_finish(struct value_index *index);
 
 /* Makes room for one more name. False when there is no memory: the index stays as it is. Slots move. */
 bool value_index_reserve(struct value_index *index, const struct value *values);

@@ -166,7 +166,7 @@ int program_verify(const struct program *program, struct error *error)
                 program_print_op(program, op, &text);
                 error_prefix(error, "section %s, op %d, %.300s", section_kind_name(section->kind), i,
                              text.failed ? op_info_find(op->op)->name : text.data);
-                text_free(&text);
+                text_finish(&text);
             }
         }
     }

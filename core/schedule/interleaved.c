@@ -10,7 +10,7 @@ int pipeline_interleaved(const struct pipeline_shape *shape, struct pipeline *pi
     int status = pipeline_begin(shape, "interleaved", 2, PIPELINE_CHUNKS_MAX, false, pipeline, error);
 
     if (status == STATUS_OK && shape->microbatches % ranks != 0) {
-        pipeline_free(pipeline);
+        pipeline_finish(pipeline);
         return error_set(error, STATUS_USAGE,
                          "schedule interleaved: %d microbatches on %d ranks, wanted a multiple of %d; or take 1f1b",
                          shape->microbatches, ranks, ranks);

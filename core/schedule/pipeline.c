@@ -36,7 +36,7 @@ const char *pipeline_action_name(int action)
     return action < (int)(sizeof names / sizeof names[0]) ? names[action] : "an unknown action";
 }
 
-void pipeline_free(struct pipeline *pipeline)
+void pipeline_finish(struct pipeline *pipeline)
 {
     if (pipeline->ranks != NULL)
         free(pipeline->ranks[0].entries); /* all tables are one block */
@@ -68,7 +68,7 @@ int pipeline_begin(const struct pipeline_shape *shape, const char *name, int32_t
     if (pipeline->ranks != NULL && each <= INT64_MAX / (int64_t)sizeof(struct pipeline_entry) / shape->ranks)
         pipeline->ranks[0].entries = malloc((size_t)(shape->ranks * each) * sizeof *pipeline->ranks[0].entries);
     if (pipeline->ranks == NULL || pipeline->ranks[0].entries == NULL) {
-        pipeline_free(pipeline);
+        pipeline_finish(pipeline);
         return error_set(error, STATUS_MEMORY, "no memory for the schedule of %d ranks and %d microbatches",
                          shape->ranks, shape->microbatches);
     }

@@ -92,7 +92,7 @@ pipeline_make pipeline_one_f_one_b; /* chunks 1 */
 pipeline_make pipeline_interleaved; /* chunks 2 and more, microbatches a multiple of ranks */
 pipeline_make pipeline_zero_bubble; /* chunks 1: ZB-H1; chunks 2: ZB-V */
 
-void pipeline_free(struct pipeline *pipeline);
+void pipeline_finish(struct pipeline *pipeline);
 
 /* The virtual stage of a rank's chunk, from 0 to ranks * chunks - 1, and the rank that holds a stage. */
 int32_t pipeline_stage(const struct pipeline *pipeline, int32_t rank, int32_t chunk);

@@ -74,7 +74,7 @@ void metrics_close(struct metrics *metrics)
         }
         metrics->fs->close(metrics->fs, metrics->handle);
     }
-    text_free(&metrics->lines);
+    text_finish(&metrics->lines);
     metrics->handle = -1;
 }
 

@@ -282,7 +282,7 @@ static void report_start(struct trainer *trainer)
                   (long long)trainer->state.step, engine->chosen.backend->name, device.failed ? "null" : device.data,
                   engine->request.exact ? "true" : "false",
                   (long long)executor_compiled(engine->executor)->plan.total_bytes);
-    text_free(&device);
+    text_finish(&device);
     if (trainer->options.observer.started != NULL)
         trainer->options.observer.started(trainer->options.observer.context, trainer);
 }
@@ -353,7 +353,7 @@ void trainer_destroy(struct trainer *trainer)
     token_set_finish(&trainer->train_set);
     token_set_finish(&trainer->valid_set);
     tokenizer_close(trainer->tokenizer);
-    resume_free(&trainer->resume);
+    resume_finish(&trainer->resume);
     free(trainer);
 }
 

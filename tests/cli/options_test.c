@@ -61,7 +61,7 @@ static void options_of_every_type_reach_their_targets(void **state)
     assert_true(json);
     assert_int_equal(tokens, 5);
     assert_true(top_p == 0.5);
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
 }
 
 static void an_option_of_texts_may_come_several_times(void **state)
@@ -74,12 +74,12 @@ static void an_option_of_texts_may_come_several_times(void **state)
     assert_int_equal(stops.count, 2);
     assert_string_equal(stops.items[0], "one");
     assert_string_equal(stops.items[1], "two");
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
     assert_int_equal(PARSE(&keys, "--model=m", "--stop=1", "--stop=2", "--stop=3", "--stop=4", "--stop=5", "--stop=6",
                            "--stop=7", "--stop=8", "--stop=9"),
                      STATUS_USAGE);
     assert_string_equal(error.message, "--stop is given more than 8 times");
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
 }
 
 static void an_absent_option_leaves_its_target_alone(void **state)
@@ -91,7 +91,7 @@ static void an_absent_option_leaves_its_target_alone(void **state)
     assert_int_equal(PARSE(&keys, "--model", "m"), STATUS_OK);
     assert_int_equal(tokens, 100);
     assert_null(file);
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
 }
 
 static void keys_and_shorthands_become_settings_in_order(void **state)
@@ -109,7 +109,7 @@ static void keys_and_shorthands_become_settings_in_order(void **state)
     assert_string_equal(arguments.flags[2].key, "train.steps");
     assert_string_equal(arguments.flags[2].value, "3");
     assert_string_equal(arguments.flags[3].value, "");
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
 }
 
 static void words_are_counted_and_follow_a_lone_double_dash(void **state)
@@ -121,7 +121,7 @@ static void words_are_counted_and_follow_a_lone_double_dash(void **state)
     assert_int_equal(PARSE(&words, "a", "--", "--b"), STATUS_OK);
     assert_int_equal(arguments.word_count, 2);
     assert_string_equal(arguments.words[1], "--b");
-    arguments_free(&arguments);
+    arguments_finish(&arguments);
 }
 
 #define assert_refused(usage, sentence, ...)                                                                           \
@@ -130,7 +130,7 @@ static void words_are_counted_and_follow_a_lone_double_dash(void **state)
         struct error error = {0};                                                                                      \
         assert_int_equal(PARSE(usage, __VA_ARGS__), STATUS_USAGE);                                                     \
         assert_string_equal(error.message, sentence);                                                                  \
-        arguments_free(&arguments);                                                                                    \
+        arguments_finish(&arguments);                                                                                  \
     } while (0)
 
 static void mistakes_are_named(void **state)

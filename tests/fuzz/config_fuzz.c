@@ -26,7 +26,7 @@ static void check_round_trip(const struct config *config)
     for (int key = 0; key < CONFIG_KEYS; key++)
         if (!value_same(config, &again, (enum config_key_id)key))
             abort();
-    config_free(&again);
+    config_finish(&again);
     free(text);
 }
 
@@ -43,10 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         return 0;
     }
-    document_free(&document);
+    document_finish(&document);
     if (config_load(&config, &inputs, &error) == STATUS_OK) {
         check_round_trip(&config);
-        config_free(&config);
+        config_finish(&config);
     } else if (error.message[0] == '\0') {
         abort();
     }

@@ -106,7 +106,7 @@ static void read_stops(const char *text, int64_t bytes)
     for (int64_t i = 0; i < ids.count; i++)
         if (!named || ids.ids[i] < 0 || ids.ids[i] >= 1000)
             abort();
-    hf_stop_ids_free(&ids);
+    hf_stop_ids_finish(&ids);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

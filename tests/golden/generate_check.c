@@ -60,7 +60,7 @@ static int open_engine(struct engine *engine, const struct safetensors *golden, 
     if (status != STATUS_OK)
         return status;
     status = engine_open(engine, &file_system_real, &config, 0, &(struct request_work){.uses = USE_GENERATE}, error);
-    config_free(&config);
+    config_finish(&config);
     return status;
 }
 

@@ -132,7 +132,7 @@ static int open_all(struct check *check, const char *golden, const char *backend
     if (status == STATUS_OK)
         status = plugin_search_default(&search, backend, &check->error);
     if (status == STATUS_OK)
-        status = registry_create(&search, device_trial, &check->registry, &check->error);
+        status = registry_init(&search, device_trial, &check->registry, &check->error);
     if (status == STATUS_OK)
         status = registry_open(&check->registry, backend, &loaded, &check->error);
     if (status == STATUS_OK)
@@ -464,9 +464,9 @@ int main(int argc, char **argv)
     else
         printf("%d quantities out of bounds\n", check.failures);
     executor_destroy(check.executor);
-    compiled_free(&check.compiled);
+    compiled_finish(&check.compiled);
     device_close(check.device);
-    registry_destroy(&check.registry);
+    registry_finish(&check.registry);
     safetensors_close(&check.golden);
     return status != STATUS_OK ? status : check.failures > 0;
 }

@@ -212,7 +212,7 @@ static void every_trainable_parameter_of_a_case_gets_a_gradient(void **state)
         gradients += program.values[i].kind == VALUE_GRADIENT;
     }
     assert_int_equal(gradients, trainable - from->without_influence);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void every_op_with_a_backward_rule_has_a_case_that_uses_it(void **state)
@@ -233,7 +233,7 @@ static void every_op_with_a_backward_rule_has_a_case_that_uses_it(void **state)
             gradient_case_build(&gradient_cases[c], &program);
             for (int64_t i = 0; i < program.op_count; i++)
                 used |= program.ops[i].op == id;
-            program_free(&program);
+            program_finish(&program);
         }
         if (!used)
             fail_msg("%s has a backward rule and no case in tests/ops/cases.c", info->name);

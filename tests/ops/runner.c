@@ -26,10 +26,10 @@ struct device *runner_device(const char *name)
     struct registry registry;
     struct error error;
 
-    check(&error, registry_create(&search, device_trial, &registry, &error));
+    check(&error, registry_init(&search, device_trial, &registry, &error));
     check(&error, registry_open(&registry, name, &backend, &error));
     check(&error, device_open(backend, 0, options, 1, &device, &error));
-    registry_destroy(&registry);
+    registry_finish(&registry);
     return device;
 }
 
@@ -99,7 +99,7 @@ bool runner_open(struct runner *runner, struct device *device, struct program *p
     check(error, flow_make(&compiled->program, &shape, compiled->pipeline.ranks, &compiled->flow, error));
     workspace = ask_workspace(runner);
     if (workspace < 0) {
-        compiled_free(compiled);
+        compiled_finish(compiled);
         return false;
     }
     check(error, memory_plan_make(&compiled->program, &compiled->flow, 1, workspace, false, 0, &compiled->plan, error));
@@ -115,7 +115,7 @@ void runner_close(struct runner *runner)
     stream_destroy(&runner->stream);
     host_buffer_destroy(&runner->staging);
     arena_destroy(&runner->arena);
-    compiled_free(&runner->compiled);
+    compiled_finish(&runner->compiled);
 }
 
 static int64_t place(const struct runner *runner, int32_t value)

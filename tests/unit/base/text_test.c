@@ -22,7 +22,7 @@ static void additions_stand_one_after_the_other(void **state)
     text_add(&text, " and %s", "more");
     assert_string_equal(text.data, "12 and more");
     assert_int_equal(text.length, 11);
-    text_free(&text);
+    text_finish(&text);
     assert_null(text.data);
     assert_int_equal(text.length, 0);
 }
@@ -38,7 +38,7 @@ static void a_text_grows_past_any_first_size(void **state)
     assert_int_equal(strlen(text.data), 40000);
     for (int i = 0; i < 10000; i++)
         assert_int_equal((text.data[4 * i + 2] - '0') * 10 + text.data[4 * i + 3] - '0', i % 100);
-    text_free(&text);
+    text_finish(&text);
 }
 
 static void after_a_failure_nothing_is_added(void **state)

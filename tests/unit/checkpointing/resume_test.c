@@ -69,7 +69,7 @@ static int resume(const char *flag, enum config_data_special *special, struct er
     if (status == STATUS_OK)
         assert_true(resume.resumed);
     resume_close(&resume);
-    config_free(&config);
+    config_finish(&config);
     return status;
 }
 
@@ -115,7 +115,7 @@ static int find(const char *run_folder, const char *from, bool *resumed, struct 
     if (status == STATUS_OK && resume.resumed)
         assert_int_equal(resume.checkpoint.manifest.step, 1);
     resume_close(&resume);
-    config_free(&config);
+    config_finish(&config);
     return status;
 }
 

@@ -47,14 +47,14 @@ static int make_program(void **state)
     one = 65536;
     for (int64_t i = 0; i < list.count; i++)
         one += shape_elements(&list.forms[i].shape) * 4 + 600 + (int64_t)strlen(list.forms[i].name);
-    state_dict_free(&list);
+    state_dict_finish(&list);
     return 0;
 }
 
 static int free_program(void **state)
 {
     (void)state;
-    program_free(&program);
+    program_finish(&program);
     log_set_sink(NULL, NULL);
     return 0;
 }
@@ -76,7 +76,7 @@ static int check(int64_t bytes, struct error *error, const char *const *words)
     free_now = bytes;
     warning[0] = '\0';
     status = space_check(&fs, &resume, "/nowhere/run", &program, error);
-    config_free(&resume.config);
+    config_finish(&resume.config);
     return status;
 }
 
@@ -120,7 +120,7 @@ static int check_resumed(const char *folder, int64_t done, const char *steps, co
     warning[0] = '\0';
     status = space_check(&fs, &resume, folder, &program, &error);
     checkpoint_state_finish(&resume.checkpoint.manifest.state);
-    config_free(&resume.config);
+    config_finish(&resume.config);
     return status;
 }
 
@@ -234,7 +234,7 @@ static void room_is_that_of_the_folder_above_which_is_there(void **state)
             fail_msg("%s: '%s' was not asked; the last was '%s'", cases[i].run, there, asked[asked_count - 1]);
         assert_int_equal(asked_count, cases[i].count);
         assert_string_equal(asked[asked_count - 1], there);
-        config_free(&resume.config);
+        config_finish(&resume.config);
     }
 }
 
@@ -259,7 +259,7 @@ static void a_process_that_may_make_no_file_of_that_size_cannot_save(void **stat
             assert_int_equal(model_preset("gpt2-large", &model, &error), STATUS_OK);
             assert_int_equal(state_dict_of_model(&model, &program, &list, &error), STATUS_OK);
             assert_true(list.bytes > shard);
-            state_dict_free(&list);
+            state_dict_finish(&list);
         }
         limit.rlim_cur = (rlim_t)most;
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
@@ -271,7 +271,7 @@ static void a_process_that_may_make_no_file_of_that_size_cannot_save(void **stat
         assert_int_equal(with, STATUS_OK);
         assert_int_equal(without, STATUS_STORAGE);
     }
-    program_free(&program);
+    program_finish(&program);
     program = small;
 }
 

@@ -58,9 +58,9 @@ static void plan_rank(struct compiled *compiled, enum pipeline_kind kind, int32_
     int status;
 
     shape.ranks = ranks;
-    flow_free(&compiled->flow);
-    commands_free(&compiled->commands);
-    memory_plan_free(&compiled->plan);
+    flow_finish(&compiled->flow);
+    commands_finish(&compiled->commands);
+    memory_plan_finish(&compiled->plan);
     status = pipeline_of_kind(kind, &shape, tables, &error);
     if (status == STATUS_OK) {
         own = *tables;
@@ -370,7 +370,7 @@ static void what_is_read_is_what_was_written_for_this_microbatch(void **state)
                 request.batch_parts = parts;
                 compile(&request, &compiled);
                 run_steps(&compiled);
-                compiled_free(&compiled);
+                compiled_finish(&compiled);
             }
 }
 
@@ -390,8 +390,8 @@ static void so_it_is_on_each_rank_of_a_pipeline(void **state)
                 compile(&request, &compiled);
                 plan_rank(&compiled, schedules[s].kind, ranks, rank, &tables);
                 run_steps(&compiled);
-                pipeline_free(&tables);
-                compiled_free(&compiled);
+                pipeline_finish(&tables);
+                compiled_finish(&compiled);
             }
 }
 
@@ -433,7 +433,7 @@ static void each_group_begins_with_zeros(void **state)
                 for (int role = 0; role < 2; role++) /* where B and W are one section, all is B's */
                     assert_int_equal(microbatches[chunk][role],
                                      role == 0 || pipeline_splits(schedules[s].kind) ? BATCH : 0);
-            compiled_free(&compiled);
+            compiled_finish(&compiled);
         }
 }
 
@@ -485,7 +485,7 @@ static void sums_of_a_group_are_combined_once_and_reduced_when_all_have_met(void
             assert_true((last_combine >= 0) == (parts > 1)); /* one group of one batch part has met when it is made */
             assert_true(first_reduce < INT64_MAX);
             assert_true(last_combine < first_reduce);
-            compiled_free(&compiled);
+            compiled_finish(&compiled);
         }
 }
 
@@ -515,7 +515,7 @@ static void other_jobs_read_what_they_wrote_too(void **state)
             }
         assert_true(holds(&machine, compiled.io.logits, -1, NO_ONE));
         stop(&machine);
-        compiled_free(&compiled);
+        compiled_finish(&compiled);
     }
 }
 
@@ -536,7 +536,7 @@ static void a_program_has_the_jobs_that_it_has_sections_for(void **state)
         assert_int_equal(compiled.commands.jobs[JOB_EVALUATE].count > 0, request.eval_batch > 0);
         assert_int_equal(compiled.commands.jobs[JOB_PREFILL].count > 0, request.generate);
         assert_int_equal(compiled.commands.jobs[JOB_DECODE].count > 0, request.generate);
-        compiled_free(&compiled);
+        compiled_finish(&compiled);
     }
 }
 
@@ -553,7 +553,7 @@ static void expect_job(const struct compiled *compiled, enum job job, const char
     end = strstr(found, "job ");
     *end = '\0';
     assert_string_equal(strchr(found, '\n') + 1, wanted);
-    text_free(&text);
+    text_finish(&text);
 }
 
 static void the_commands_of_a_small_model_are_these(void **state)
@@ -621,7 +621,7 @@ static void the_commands_of_a_small_model_are_these(void **state)
                "  compute launch evaluate 0 layer 1\n"
                "  compute download\n"
                "  compute record done\n");
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
 }
 
 static void those_of_a_step_whose_microbatches_wait_for_w_are_these(void **state)
@@ -650,7 +650,7 @@ static void those_of_a_step_whose_microbatches_wait_for_w_are_these(void **state
             assert_int_equal(command->entry, before->entry);
         }
     }
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
 }
 
 int main(void)

@@ -125,7 +125,7 @@ static void a_request_gets_the_sections_that_it_asks_for(void **state)
     assert_int_equal(compiled.microbatches, 3);
     assert_int_equal(compiled.pipeline.shape.ranks, 1);
     assert_int_equal(compiled.pipeline.ranks[0].count, 10); /* twice zero, three times F and BW, twice combine */
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
 
     request.train = false;
     request.eval_batch = 2;
@@ -135,13 +135,13 @@ static void a_request_gets_the_sections_that_it_asks_for(void **state)
     assert_int_equal(compiled.commands.jobs[JOB_STEP].count, 0);
     assert_int_equal(compiled.plan.region_bytes[REGION_GRADIENTS], 0);
     assert_int_equal(compiled.plan.region_bytes[REGION_STATE], 0);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
 
     request.train = request.generate = true;
     request.compute_dtype = LLMRUN_BF16;
     compile(&request, &compiled);
     assert_int_equal(sections_of(&compiled), init | cast_weights | train | evaluate | generate);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
 }
 
 /* By hand: microbatches of 2 sequences of 8 tokens, 3 sequences of 6 in an evaluation, a prefill of 8 rows,
@@ -207,7 +207,7 @@ static void inputs_and_results_have_the_size_of_what_the_host_writes_and_reads(v
         found += !(compiled.program.values[i].flags & VALUE_VIEW) &&
                  (compiled.program.values[i].kind == VALUE_INPUT || compiled.program.values[i].kind == VALUE_RESULT);
     assert_int_equal(found, count - 1); /* all but losses.microbatch */
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
 }
 
 static int32_t io_member(const struct io_values *io, size_t offset)
@@ -265,7 +265,7 @@ static void their_ids_are_told_and_those_that_are_not_there_too(void **state)
         for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
             assert_int_equal(io_member(&compiled.io, members[i].offset),
                              program_find(&compiled.program, members[i].name));
-        compiled_free(&compiled);
+        compiled_finish(&compiled);
     }
 }
 
@@ -302,7 +302,7 @@ static void the_workspace_is_what_the_device_asks_for(void **state)
     compile(&request, &compiled);
     assert_false(compiled.workspace_known);
     assert_int_equal(compiled.plan.region_bytes[REGION_WORKSPACE], 0);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     request.query = query;
     request.query_context = &device;
     compile(&request, &compiled);
@@ -310,7 +310,7 @@ static void the_workspace_is_what_the_device_asks_for(void **state)
     assert_int_equal(device.asked, 1);
     assert_int_equal(device.ops, compiled.program.op_count);
     assert_int_equal(compiled.plan.region_bytes[REGION_WORKSPACE], 1024);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
 }
 
 static void an_op_that_the_device_cannot_do_ends_compiling_with_its_reason(void **state)
@@ -370,17 +370,17 @@ static void an_op_is_described_in_the_words_of_the_contract(void **state)
     assert_int_equal(op.flags, LLMRUN_OP_DETERMINISTIC);
     assert_int_equal(op.attribute_bytes, sizeof(struct llmrun_attention_attributes));
     assert_int_equal(((const struct llmrun_attention_attributes *)op.attributes)->sequence, 8);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     request.alignment = 64; /* of the arena: no address in it is known to be aligned better */
     compile(&request, &compiled);
     compiled_describe(&compiled, find_op(&compiled, LLMRUN_OP_EMBEDDING), tensors, &op);
     assert_int_equal(tensors[LLMRUN_EMBEDDING_TABLE].alignment, 64);
     assert_int_equal(tensors[LLMRUN_EMBEDDING_ADDEND].alignment, 0);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     request.alignment = 4096;
     compile(&request, &compiled);
     assert_int_equal(compiled_alignment(&compiled), PLAN_ALIGNMENT);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
 }
 
 /* They are written to one place, and copied from there, so the place is none of a microbatch's. */
@@ -399,7 +399,7 @@ static void the_losses_of_microbatches_are_parts_of_the_losses_of_the_step(void 
     assert_int_equal(compiled.plan.placements[compiled.io.losses].region, REGION_RESULTS);
     assert_int_equal(compiled.plan.placements[compiled.io.microbatch_losses].region, REGION_SCRATCH);
     assert_int_equal(compiled.plan.placements[compiled.io.microbatch_losses].pool, NO_POOL);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
 }
 
 int main(void)

@@ -46,7 +46,7 @@ static void a_document_is_a_tree_with_places(void **state)
     node = &document.nodes[node->next]; /* c */
     assert_int_equal(node->kind, DOCUMENT_MAP);
     assert_true(document_is_null(&document.nodes[node->first]));
-    document_free(&document);
+    document_finish(&document);
 }
 
 static void what_a_config_has_no_use_for_is_refused(void **state)

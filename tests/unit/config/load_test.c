@@ -18,7 +18,7 @@ static void without_inputs_every_key_has_its_default(void **state)
     assert_int_equal(config.numerics.batch_parts, 0);
     assert_int_equal(config.numerics.position_parts, 8);
     assert_int_equal(config.sources[CONFIG_KEY_train_steps].level, CONFIG_DEFAULT);
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void an_empty_file_and_an_empty_section_change_nothing(void **state)
@@ -30,7 +30,7 @@ static void an_empty_file_and_an_empty_section_change_nothing(void **state)
         struct config config = load_well(texts[i], NULL, NULL);
 
         assert_int_equal(config.train.steps, 300);
-        config_free(&config);
+        config_finish(&config);
     }
 }
 
@@ -57,7 +57,7 @@ static void a_file_sets_keys_of_every_type(void **state)
     assert_int_equal(config.optim.decay, CONFIG_DECAY_WSD);
     assert_int_equal(config.precision.compute, CONFIG_COMPUTE_BF16);
     assert_int_equal(config.numerics.exact, CONFIG_EXACT_FALSE);
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void a_flag_beats_the_environment_and_that_beats_the_file(void **state)
@@ -75,7 +75,7 @@ static void a_flag_beats_the_environment_and_that_beats_the_file(void **state)
     assert_int_equal(config.sources[CONFIG_KEY_train_global_batch].level, CONFIG_ENVIRONMENT);
     assert_int_equal(config.sources[CONFIG_KEY_train_eval_every].level, CONFIG_FILE);
     assert_int_equal(config.sources[CONFIG_KEY_train_eval_every].line, 4);
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void the_last_of_two_equal_flags_counts(void **state)
@@ -84,7 +84,7 @@ static void the_last_of_two_equal_flags_counts(void **state)
 
     (void)state;
     assert_int_equal(config.train.steps, 2);
-    config_free(&config);
+    config_finish(&config);
 }
 
 /* Each of these is something else in YAML. */
@@ -122,8 +122,8 @@ static void a_text_of_a_flag_or_variable_is_taken_as_it_is(void **state)
         assert_string_equal(again.run.dir, texts[i]);
         assert_string_equal(again.data.tokenizer, texts[i]);
         free(written);
-        config_free(&again);
-        config_free(&config);
+        config_finish(&again);
+        config_finish(&config);
     }
     assert_refused(
         NULL, NULL, FLAGS("run.dir", "caf\xe9"),
@@ -142,7 +142,7 @@ static void one_name_of_a_list_is_taken_as_it_is(void **state)
 
         assert_int_equal(config.data.train.count, 1);
         assert_string_equal(config.data.train.items[0], names[i]);
-        config_free(&config);
+        config_finish(&config);
     }
 }
 
@@ -158,10 +158,10 @@ static void a_list_stands_in_brackets_unless_a_file_has_that_name(void **state)
     assert_string_equal(config.data.train.items[1], "b");
     assert_int_equal(config.data.valid.count, 2);
     assert_string_equal(config.data.valid.items[0], "c #d");
-    config_free(&config);
+    config_finish(&config);
     config = load_well(NULL, NULL, FLAGS("data.train", "[]"));
     assert_int_equal(config.data.train.count, 0);
-    config_free(&config);
+    config_finish(&config);
 
     file = fopen(name, "w");
     assert_non_null(file);
@@ -170,7 +170,7 @@ static void a_list_stands_in_brackets_unless_a_file_has_that_name(void **state)
     remove(name);
     assert_int_equal(config.data.train.count, 1);
     assert_string_equal(config.data.train.items[0], name);
-    config_free(&config);
+    config_finish(&config);
     assert_refused(NULL, NULL, FLAGS("data.train", "[a, b"),
                    "--data.train: broken YAML: did not find expected ',' or ']' while parsing a flow sequence; no file "
                    "is called [a, b either");
@@ -196,7 +196,7 @@ static void an_empty_word_is_the_empty_text(void **state)
 
     (void)state;
     assert_string_equal(config.run.dir, "");
-    config_free(&config);
+    config_finish(&config);
     assert_refused(NULL, NULL, FLAGS("train.steps", ""),
                    "--train.steps: train.steps has no value; a whole number in [1, 1e12] is wanted");
 }
@@ -209,7 +209,7 @@ static void reserved_variables_are_no_keys_and_any_other_is_refused(void **state
                                      NULL);
 
     (void)state;
-    config_free(&config);
+    config_finish(&config);
     assert_refused(NULL, ENVIRONMENT("LLMRUN_TRAIN_STPES=3"), NULL,
                    "LLMRUN_TRAIN_STPES in the environment names no key, did you mean LLMRUN_TRAIN_STEPS?");
     assert_refused(NULL, ENVIRONMENT("LLMRUN_HOME=3"), NULL,
@@ -279,17 +279,17 @@ static void a_former_name_stands_for_its_key(void **state)
 
     (void)state;
     assert_int_equal(config.numerics.batch_parts, 2);
-    config_free(&config);
+    config_finish(&config);
     config = load_well("numerics: {batch_parts: 2}", ENVIRONMENT("LLMRUN_NUMERICS_LANES=4"), NULL);
     assert_int_equal(config.numerics.batch_parts, 4);
     config_source_text(&config, CONFIG_KEY_numerics_batch_parts, place, sizeof place);
     assert_string_equal(place, "LLMRUN_NUMERICS_LANES");
-    config_free(&config);
+    config_finish(&config);
     config = load_well("numerics: {batch_parts: 2}", NULL, FLAGS("numerics.lanes", "8"));
     assert_int_equal(config.numerics.batch_parts, 8);
     config_source_text(&config, CONFIG_KEY_numerics_batch_parts, place, sizeof place);
     assert_string_equal(place, "--numerics.lanes");
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void both_names_of_a_key_are_refused(void **state)
@@ -311,7 +311,7 @@ static void a_feature_that_is_missing_takes_only_its_off_value(void **state)
                                      NULL, NULL);
 
     (void)state;
-    config_free(&config);
+    config_finish(&config);
     assert_refused("parallel:\n  tp: 2\n", NULL, NULL,
                    "run.yaml:2:7: parallel.tp is 2, but tensor parallelism is not built yet; leave it at 1");
     assert_refused("run: {fallback: host}", NULL, NULL,

@@ -22,7 +22,7 @@ static void overrides_of_every_level_are_merged_in_order_of_appearance(void **st
     assert_override(&config, 1, "n_embd", "32", CONFIG_PAIR_LITERAL);
     assert_override(&config, 2, "n_head", "4", CONFIG_PAIR_LITERAL);
     assert_int_equal(config.model.overrides.pairs[1].source.level, CONFIG_ENVIRONMENT);
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void values_of_overrides_are_literals_texts_or_json(void **state)
@@ -46,7 +46,7 @@ static void values_of_overrides_are_literals_texts_or_json(void **state)
     assert_override(&config, 4, "e", "12", CONFIG_PAIR_TEXT);
     assert_override(&config, 5, "f", "{\"type\": \"linear\", \"factor\": 2, \"list\": [\"x\", 0.5]}", CONFIG_PAIR_JSON);
     assert_override(&config, 6, "g", "010", CONFIG_PAIR_TEXT);
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void setting_the_model_drops_overrides_of_lower_levels_only(void **state)
@@ -56,14 +56,14 @@ static void setting_the_model_drops_overrides_of_lower_levels_only(void **state)
 
     (void)state;
     assert_int_equal(config.model.overrides.count, 1);
-    config_free(&config);
+    config_finish(&config);
     config = load_well(yaml, NULL, FLAGS("model.overrides.n_head", "4", "model.preset", "demo"));
     assert_int_equal(config.model.overrides.count, 1);
     assert_override(&config, 0, "n_head", "4", CONFIG_PAIR_LITERAL);
-    config_free(&config);
+    config_finish(&config);
     config = load_well(yaml, ENVIRONMENT("LLMRUN_MODEL_PATH=models/x"), NULL);
     assert_int_equal(config.model.overrides.count, 0);
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void path_and_preset_replace_each_other_from_level_to_level(void **state)
@@ -73,11 +73,11 @@ static void path_and_preset_replace_each_other_from_level_to_level(void **state)
     (void)state;
     assert_string_equal(config.model.path, "models/x");
     assert_string_equal(config.model.preset, "");
-    config_free(&config);
+    config_finish(&config);
     config = load_well("model: {path: models/x}", NULL, FLAGS("model.preset", "gpt2"));
     assert_string_equal(config.model.path, "");
     assert_string_equal(config.model.preset, "gpt2");
-    config_free(&config);
+    config_finish(&config);
     assert_refused("model: {path: models/x, preset: gpt2}", NULL, NULL,
                    "run.yaml:1: model.path and model.preset are both set; one of them names the model");
     assert_refused("model: {preset: \"\"}", NULL, NULL,
@@ -91,14 +91,14 @@ static void fields_to_ignore_belong_to_the_path_of_their_level(void **state)
     (void)state;
     assert_int_equal(config.model.ignore.count, 2);
     assert_string_equal(config.model.ignore.items[1], "b.c");
-    config_free(&config);
+    config_finish(&config);
     config = load_well("model: {path: models/x, ignore: [a]}", NULL, FLAGS("model.path", "models/y"));
     assert_int_equal(config.model.ignore.count, 0);
     assert_int_equal(config.sources[CONFIG_KEY_model_ignore].level, CONFIG_DEFAULT);
-    config_free(&config);
+    config_finish(&config);
     config = load_well("model: {path: models/x}", NULL, FLAGS("model.ignore", "a"));
     assert_string_equal(config.model.ignore.items[0], "a");
-    config_free(&config);
+    config_finish(&config);
     assert_refused(
         "model: {ignore: [a]}", NULL, NULL,
         "run.yaml:1: model.ignore names fields of a config.json, and model.path, which names that, is empty");
@@ -111,7 +111,7 @@ static void setting_data_train_drops_builtin(void **state)
     (void)state;
     assert_int_equal(config.data.train.count, 1);
     assert_string_equal(config.data.train.items[0], "a.txt");
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void an_override_without_a_proper_name_or_value_is_refused(void **state)

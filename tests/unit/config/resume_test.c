@@ -17,8 +17,8 @@ static void assert_resumes(const char *stored_yaml, const char *now_yaml)
 
     assert_int_equal(config_check_resume(&stored, &now, &error), STATUS_OK);
     assert_true(hash_of(&stored) == hash_of(&now));
-    config_free(&stored);
-    config_free(&now);
+    config_finish(&stored);
+    config_finish(&now);
 }
 
 static void assert_differs(const char *stored_yaml, const char *now_yaml, const char *sentence)
@@ -29,8 +29,8 @@ static void assert_differs(const char *stored_yaml, const char *now_yaml, const 
     assert_int_equal(config_check_resume(&stored, &now, &error), STATUS_USAGE);
     assert_memory_equal(error.message, sentence, strlen(sentence));
     assert_true(hash_of(&stored) != hash_of(&now));
-    config_free(&stored);
-    config_free(&now);
+    config_finish(&stored);
+    config_finish(&now);
 }
 
 static void steps_backend_layout_and_log_may_differ(void **state)

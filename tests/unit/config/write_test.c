@@ -32,9 +32,9 @@ static void what_is_written_is_read_back_to_the_same_values(void **state)
             assert_string_equal(text, second);
         free(text);
         free(second);
-        config_free(&again);
+        config_finish(&again);
     }
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void texts_are_quoted_where_yaml_would_see_something_else(void **state)
@@ -57,7 +57,7 @@ static void texts_are_quoted_where_yaml_would_see_something_else(void **state)
 
         value_print_text(rows[i][0], &out);
         assert_string_equal(out.data, rows[i][1]);
-        text_free(&out);
+        text_finish(&out);
     }
 }
 
@@ -76,7 +76,7 @@ static void a_source_is_named_as_the_user_wrote_it(void **state)
     assert_string_equal(text, "--run.threads");
     config_source_text(&config, CONFIG_KEY_optim_lr, text, sizeof text);
     assert_string_equal(text, "default");
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void every_default_is_a_value_that_the_key_accepts_and_prints(void **state)
@@ -93,9 +93,9 @@ static void every_default_is_a_value_that_the_key_accepts_and_prints(void **stat
 
         assert_true(value_same(&config, &again, (enum config_key_id)key));
         free(text);
-        config_free(&again);
+        config_finish(&again);
     }
-    config_free(&config);
+    config_finish(&config);
 }
 
 int main(void)

@@ -40,7 +40,7 @@ static void check(const char *const *stops, int stop_count, const struct piece *
     }
     assert_int_equal(stream.stopped, stopped);
     free(shown.bytes);
-    text_stream_free(&stream);
+    text_stream_finish(&stream);
 }
 
 static void an_unfinished_character_waits_for_its_rest(void **state)

@@ -51,7 +51,7 @@ static void open_engine(struct engine *engine, const char *preset, const char *c
             STATUS_OK ||
         engine_initialise(engine, &error) != STATUS_OK)
         fail_msg("%s", error.message);
-    config_free(&config);
+    config_finish(&config);
 }
 
 #define OPEN(engine, preset, context, ...)                                                                             \

@@ -36,7 +36,7 @@ static int64_t bytes_of(struct device *device, struct compile_request request, i
         request.eval_batch = micro_batch;
     tiny_ok_(device_compile(device, &request, &compiled, &error), &error);
     bytes = compiled.plan.total_bytes;
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     return bytes;
 }
 

@@ -35,7 +35,7 @@ static struct compile_request request_of(struct config config, int64_t vocabular
     if (request_make(&file_system_real, &config, vocabulary, &(struct request_work){.uses = uses}, &request, &error) !=
         STATUS_OK)
         fail_msg("%s", error.message);
-    config_free(&config);
+    config_finish(&config);
     return request;
 }
 
@@ -49,7 +49,7 @@ static void assert_refused(struct config config, int64_t vocabulary, const char 
                      STATUS_USAGE);
     if (strstr(error.message, part) == NULL)
         fail_msg("'%s' has no '%s'", error.message, part);
-    config_free(&config);
+    config_finish(&config);
 }
 
 static void the_vocabulary_is_the_tokenizers(void **state)
@@ -158,9 +158,9 @@ static void texts_are_read_by_as_many_threads_as_asked_for_or_processors_up_to_8
     assert_true(options.mask_prompt);
     request_corpus(&one, &options);
     assert_int_equal(options.threads, 1);
-    config_free(&any);
-    config_free(&given);
-    config_free(&one);
+    config_finish(&any);
+    config_finish(&given);
+    config_finish(&one);
 }
 
 static void words_of_the_config_are_those_of_what_reads_them(void **state)
@@ -179,7 +179,7 @@ static void words_of_the_config_are_those_of_what_reads_them(void **state)
         struct config config = CONFIG("data.special", special[i].word);
 
         assert_int_equal(request_special_tokens(&config), special[i].tokens);
-        config_free(&config);
+        config_finish(&config);
         assert_int_equal(request_of(CONFIG("parallel.recompute", modes[i].word), 0, USE_TRAIN).recompute,
                          modes[i].mode);
     }
@@ -286,10 +286,10 @@ static void no_sequence_is_longer_than_the_texts_fill(void **state)
     work.text = 100000;
     assert_int_equal(request_make(&file_system_real, &config, 0, &work, &request, &error), STATUS_OK);
     assert_int_equal(request.sequence, 1024);
-    config_free(&config);
-    config_free(&short_one);
-    config_free(&rows);
-    config_free(&wrong);
+    config_finish(&config);
+    config_finish(&short_one);
+    config_finish(&rows);
+    config_finish(&wrong);
     token_set_finish(&train);
     token_set_finish(&eval);
 }
@@ -315,9 +315,9 @@ static void no_batch_of_an_evaluation_has_more_sequences_than_there_are(void **s
     work.eval_tokens = 300;
     assert_int_equal(request_make(&file_system_real, &few, 0, &work, &request, &error), STATUS_OK);
     assert_int_equal(request.eval_batch, 3);
-    config_free(&rows);
-    config_free(&one);
-    config_free(&few);
+    config_finish(&rows);
+    config_finish(&one);
+    config_finish(&few);
     token_set_finish(&texts);
     token_set_finish(&text);
 }
@@ -334,7 +334,7 @@ static void the_most_parts_of_the_table_are_what_a_step_can_have(void **state)
     (void)state;
     request.exact = true;
     assert_int_equal(compile_step(&request, &compiled, &error), STATUS_OK);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     assert_string_equal(config_keys[CONFIG_KEY_numerics_batch_parts].range, "[1, 256]");
     assert_string_equal(config_keys[CONFIG_KEY_numerics_position_parts].range, "[1, 64]");
 }

@@ -36,8 +36,8 @@ static void parameters_and_state_are_listed_in_order(void **state)
     assert_int_equal(shape_elements(&list.forms[0].shape), 6);
     assert_string_equal(list.forms[1].name, "w.mean");
     assert_int_equal(list.values[1], 2);
-    state_dict_free(&list);
-    program_free(&program);
+    state_dict_finish(&list);
+    program_finish(&program);
 }
 
 static void a_snapshot_with_any_number_that_is_not_finite_is_refused(void **state)
@@ -57,8 +57,8 @@ static void a_snapshot_with_any_number_that_is_not_finite_is_refused(void **stat
             assert_int_equal(state_dict_check_finite(&list, memory, &error), STATUS_NONFINITE);
             assert_non_null(strstr(error.message, at < 6 ? "tensor w holds" : "tensor w.mean holds"));
         }
-    state_dict_free(&list);
-    program_free(&program);
+    state_dict_finish(&list);
+    program_finish(&program);
 }
 
 static void the_largest_and_smallest_finite_numbers_pass(void **state)
@@ -71,8 +71,8 @@ static void the_largest_and_smallest_finite_numbers_pass(void **state)
     (void)state;
     make(&program, &list);
     assert_int_equal(state_dict_check_finite(&list, memory, &error), STATUS_OK);
-    state_dict_free(&list);
-    program_free(&program);
+    state_dict_finish(&list);
+    program_finish(&program);
 }
 
 int main(void)

@@ -16,9 +16,9 @@ const struct backend *open_backend(const char *name)
     const struct backend *backend = NULL;
     struct error error;
 
-    assert_ok(registry_create(&search, device_trial, &registry, &error));
+    assert_ok(registry_init(&search, device_trial, &registry, &error));
     assert_ok(registry_open(&registry, name, &backend, &error));
-    registry_destroy(&registry);
+    registry_finish(&registry);
     return backend;
 }
 

@@ -44,7 +44,7 @@ static void assert_stops(const char *generation, const char *config, const char 
     for (int64_t i = 0; i < ids.count; i++)
         snprintf(found + strlen(found), sizeof found - strlen(found), i > 0 ? " %d" : "%d", ids.ids[i]);
     assert_string_equal(found, wanted);
-    hf_stop_ids_free(&ids);
+    hf_stop_ids_finish(&ids);
     snprintf(path, sizeof path, "%s/%s", folder, HF_GENERATION_NAME);
     unlink(path);
     snprintf(path, sizeof path, "%s/%s", folder, HF_CONFIG_NAME);

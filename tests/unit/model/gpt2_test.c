@@ -67,7 +67,7 @@ static void every_preset_builds_and_has_the_parameters_it_counts(void **state)
         parameters -= (model_padded_vocabulary(&config) - config.vocab_size) * config.n_embd *
                       (config.tie_word_embeddings ? 1 : 2);
         assert_int_equal(parameters, model_parameters(&config));
-        program_free(&program);
+        program_finish(&program);
     }
 }
 
@@ -87,7 +87,7 @@ static void matrices_decay_and_norms_and_biases_do_not(void **state)
         assert_int_equal((value->flags & VALUE_DECAY) != 0, value->rank == 2);
         assert_int_equal(value->rank == 2, strstr(value->name, "bias") == NULL && strstr(value->name, "ln_") == NULL);
     }
-    program_free(&program);
+    program_finish(&program);
 }
 
 /* Radford et al. 2019, section 2.3: what is added to the residual stream starts smaller by 1/sqrt(2 layers). */
@@ -113,7 +113,7 @@ static void initial_deviations_are_those_of_the_paper(void **state)
         seen++;
     }
     assert_int_equal(seen, 4 + 12 * 16); /* every parameter */
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void keys_of_initial_weights_differ_by_name_and_seed_and_not_by_model_size(void **state)
@@ -128,7 +128,7 @@ static void keys_of_initial_weights_differ_by_name_and_seed_and_not_by_model_siz
         build(run == 2 ? &large : &small, run == 1 ? 2 : 1, 0, &program);
         for (int32_t i = 0; i < 4 + 4 * 16; i++)
             keys[run][i] = ((const struct llmrun_init_attributes *)program_attributes(&program, &program.ops[i]))->key;
-        program_free(&program);
+        program_finish(&program);
     }
     for (int i = 0; i < 4 + 4 * 16; i++) {
         assert_true(keys[0][i] != keys[1][i]);
@@ -160,7 +160,7 @@ static void each_dropout_draws_numbers_of_its_own(void **state)
     assert_int_equal(program.values[program_find(&program, "random")].shape[0], count);
     for (int i = 0; i < count; i++) /* in this order: the numbers of a step stay the same ones */
         assert_int_equal(program_root_offset(&program, draws[i]), RANDOM_ROW * i);
-    program_free(&program);
+    program_finish(&program);
 }
 
 int main(void)

@@ -89,7 +89,7 @@ static void parameters_have_the_names_and_shapes_of_transformers(void **state)
     for (int64_t i = 0; i < program.value_count; i++)
         parameters += program.values[i].kind == VALUE_PARAMETER;
     assert_int_equal(parameters, 3 + 8 * 9);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void every_parameter_is_initialised_norms_to_one_and_matrices_normal(void **state)
@@ -110,7 +110,7 @@ static void every_parameter_is_initialised_norms_to_one_and_matrices_normal(void
         assert_int_equal(attributes->distribution, matrix ? LLMRUN_INIT_NORMAL : LLMRUN_INIT_CONSTANT);
         assert_true(attributes->a == (matrix ? 0.0f : 1.0f) && attributes->b == (matrix ? 0.02f : 0.0f));
     }
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void a_tied_head_is_the_embedding(void **state)
@@ -122,7 +122,7 @@ static void a_tied_head_is_the_embedding(void **state)
     config.tie_word_embeddings = true;
     build(&config, &program);
     assert_int_equal(program_find(&program, "lm_head.weight"), NO_VALUE);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void queries_and_keys_are_turned_by_one_pair_of_tables(void **state)
@@ -151,7 +151,7 @@ static void queries_and_keys_are_turned_by_one_pair_of_tables(void **state)
     }
     assert_int_equal(turned[0], 8); /* of 4 heads: keys */
     assert_int_equal(turned[1], 8);
-    program_free(&program);
+    program_finish(&program);
 }
 
 int main(void)

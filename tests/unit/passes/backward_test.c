@@ -53,7 +53,7 @@ static void with_all_parameters_frozen_there_is_nothing_to_train(void **state)
     assert_int_equal(program_section(&program, SECTION_BACKWARD)->op_count, 1); /* the loss */
     assert_int_equal(pass_optimizer(&program, &policy, &error), STATUS_USAGE);
     assert_string_equal(error.message, "no parameter is trainable, so there is nothing to train");
-    program_free(&program);
+    program_finish(&program);
 }
 
 /* Each parameter alone: it and no other gets a gradient, and no op of the backward pass stands for an op below its
@@ -90,7 +90,7 @@ static void a_frozen_parameter_gets_no_gradient_and_nothing_below_the_trainable_
         if (program_section(&program, SECTION_BACKWARD)->op_count != cases[i].backward_ops)
             fail_msg("%s: %d ops in the backward section, wanted %d", cases[i].trainable,
                      program_section(&program, SECTION_BACKWARD)->op_count, cases[i].backward_ops);
-        program_free(&program);
+        program_finish(&program);
     }
 }
 
@@ -103,7 +103,7 @@ static int backward_of(const char *text, struct error *error)
     if (program_parse(&program, text, error) != STATUS_OK)
         fail_msg("%s", error->message);
     status = pass_backward(&program, error);
-    program_free(&program);
+    program_finish(&program);
     return status;
 }
 
@@ -180,7 +180,7 @@ static void every_op_is_roled_by_what_it_writes(void **state)
         }
         assert_int_equal(op->role, activation ? ROLE_BACKWARD_INPUT : ROLE_BACKWARD_WEIGHT);
     }
-    program_free(&program);
+    program_finish(&program);
 }
 
 int main(void)

@@ -60,8 +60,8 @@ static void becomes(const char *from, int32_t layers, int32_t chunks, bool split
     cut(&program, layers, chunks, split);
     outline(&program, &text);
     assert_string_equal(text.data, wanted);
-    text_free(&text);
-    program_free(&program);
+    text_finish(&text);
+    program_finish(&program);
 }
 
 /* Three layers of one op; B and W of each, and an op before and behind them. */
@@ -275,8 +275,8 @@ static void same_ops(const struct program *a, const struct program *b, uint32_t 
     print_ops(b, kinds, roles, &after);
     assert_true(before.length > 0);
     assert_string_equal(after.data, before.data);
-    text_free(&before);
-    text_free(&after);
+    text_finish(&before);
+    text_finish(&after);
 }
 
 /* Two layers of GPT-2. Sections of one kind follow each other in the order in which they run, so the ops keep theirs:
@@ -313,8 +313,8 @@ static void no_op_is_lost_doubled_or_moved(void **state)
                         assert_int_equal(parts.ops[section->first_op + i].role == ROLE_BACKWARD_WEIGHT,
                                          section->kind == SECTION_BACKWARD_WEIGHT);
                 }
-                program_free(&whole);
-                program_free(&parts);
+                program_finish(&whole);
+                program_finish(&parts);
             }
 }
 
@@ -335,8 +335,8 @@ static void values_keep_their_numbers_and_all_that_they_are(void **state)
         value.name = whole.values[i].name;
         assert_memory_equal(&value, &whole.values[i], sizeof value);
     }
-    program_free(&whole);
-    program_free(&parts);
+    program_finish(&whole);
+    program_finish(&parts);
 }
 
 int main(void)

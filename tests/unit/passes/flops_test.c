@@ -21,7 +21,7 @@ static void a_small_program_has_the_count_by_hand(void **state)
     /* the loss: x w^T, dx and dw over 15 tokens of the vocabulary; weight and input gradients of both */
     assert_true(program_flops(&program, SECTION_BACKWARD, true) == 3 * 2 * 6 * 4 * 15 + 4 * 384);
     assert_true(program_step_flops(&program, true) == 6 * 384 + 3 * 2 * 6 * 4 * 15);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void what_is_computed_again_is_not_useful(void **state)
@@ -38,8 +38,8 @@ static void what_is_computed_again_is_not_useful(void **state)
                 2 * (4 * 192 + 384 + 192));
     assert_true(program_step_flops(&again, true) == program_step_flops(&kept, true));
     assert_true(program_step_flops(&again, false) - program_step_flops(&kept, false) == 2 * (4 * 192 + 384 + 192));
-    program_free(&kept);
-    program_free(&again);
+    program_finish(&kept);
+    program_finish(&again);
 }
 
 static void an_op_that_the_table_does_not_cover_is_a_bug(void **state)
@@ -53,7 +53,7 @@ static void an_op_that_the_table_does_not_cover_is_a_bug(void **state)
     program.ops[1].op = 99;
     assert_int_equal(flops_check(&program, &error), STATUS_BUG);
     assert_string_equal(error.message, "op 99 is not in the op table, so its FLOPs cannot be counted");
-    program_free(&program);
+    program_finish(&program);
 }
 
 /* The head of GPT-2's usual estimate: 2 flops a parameter of the matmuls and token forward, and the causal half of
@@ -80,7 +80,7 @@ static void gpt2_has_two_flops_a_weight_and_token(void **state)
     /* 12 layers of 12 c^2 weights; q k^T and p v over T (T + 1) / 2 pairs, 2 c flops each a pair. */
     assert_true(program_flops(&program, SECTION_FORWARD, true) ==
                 12.0 * (2.0 * 1024 * 12 * 768 * 768 + 2 * 2.0 * 768 * 1024 * 1025 / 2));
-    program_free(&program);
+    program_finish(&program);
 }
 
 int main(void)

@@ -96,7 +96,7 @@ static void chunk_program(int32_t chunks, bool split, bool links, struct program
 
     add_chunks(&text, chunks, split, links);
     parse(text.data, program);
-    text_free(&text);
+    text_finish(&text);
 }
 
 static bool uses(const struct program *program, const struct section *section, int32_t value)
@@ -239,10 +239,10 @@ static void slots_are_as_many_as_those_of_the_table(void **state)
                     assert_int_equal(pool_named(&program, &flow, "w0"), NO_POOL);
                     assert_int_equal(pool_named(&program, &flow, "x"), POOL_INPUT);
                     check_slots(&program, rank, &flow, MICROBATCHES);
-                    flow_free(&flow);
+                    flow_finish(&flow);
                 }
-                pipeline_free(&pipeline);
-                program_free(&program);
+                pipeline_finish(&pipeline);
+                program_finish(&program);
             }
 }
 
@@ -266,9 +266,9 @@ static void values_that_live_equally_long_share_a_pool_and_pools_of_chunks_a_gro
                          flow.group[pool_named(&program, &flow, "fb1")]);
         assert_int_equal(flow.pools, split ? 1 + 3 * 2 : 1 + 2);
         assert_int_equal(flow.groups, split ? 1 + 3 : 1 + 1);
-        flow_free(&flow);
-        pipeline_free(&pipeline);
-        program_free(&program);
+        flow_finish(&flow);
+        pipeline_finish(&pipeline);
+        program_finish(&program);
     }
 }
 
@@ -293,10 +293,10 @@ static void a_value_of_another_chunk_lives_until_its_last_use(void **state)
                     assert_true(pool_named(&program, &flow, "bb1") > POOL_INPUT);
                 }
                 check_slots(&program, &pipeline.ranks[r], &flow, MICROBATCHES);
-                flow_free(&flow);
+                flow_finish(&flow);
             }
-            pipeline_free(&pipeline);
-            program_free(&program);
+            pipeline_finish(&pipeline);
+            program_finish(&program);
         }
 }
 
@@ -362,8 +362,8 @@ static void microbatches_one_after_the_other_are_told_from_others(void **state)
             assert_int_equal(flow.group_slots[flow.group[POOL_INPUT]], 1);
         }
         check_slots(&program, &rank, &flow, cases[i].microbatches);
-        flow_free(&flow);
-        program_free(&program);
+        flow_finish(&flow);
+        program_finish(&program);
     }
 }
 
@@ -402,8 +402,8 @@ static void on_the_line_of_a_serial_schedule_sections_run_in_the_order_of_the_ta
     }
     assert_int_not_equal(flow.line[9], NO_LINE); /* the update is on a line of its own */
     assert_int_not_equal(flow.line[9], flow.line[1]);
-    flow_free(&flow);
-    program_free(&program);
+    flow_finish(&flow);
+    program_finish(&program);
 }
 
 static void without_a_step_there_are_lines_of_their_own_and_no_pools(void **state)
@@ -438,8 +438,8 @@ static void without_a_step_there_are_lines_of_their_own_and_no_pools(void **stat
     assert_int_equal(flow.section[1], -1);
     assert_int_equal(flow.section[2], 4);
     assert_int_equal(flow.section[3], -1); /* no activation */
-    flow_free(&flow);
-    program_free(&program);
+    flow_finish(&flow);
+    program_finish(&program);
 }
 
 #define GRADIENTS                                                                                                      \
@@ -487,9 +487,9 @@ static void accumulators_belong_to_b_or_w_of_a_chunk(void **state)
         assert_int_equal(flow.accumulator[3], flow_accumulators(0, split)); /* where B and W are one, all is B's */
         assert_int_equal(flow.accumulator[4], -1);                          /* written over, not added to */
         assert_int_equal(flow.accumulator[1], -1);
-        flow_free(&flow);
-        pipeline_free(&pipeline);
-        program_free(&program);
+        flow_finish(&flow);
+        pipeline_finish(&pipeline);
+        program_finish(&program);
     }
 }
 
@@ -506,7 +506,7 @@ static void refused(const char *text, const char *table, int32_t chunks, const c
     assert_int_equal(flow_make(&program, &shape, &rank, &flow, &error), STATUS_BUG);
     assert_string_equal(error.message, message);
     assert_null(flow.line);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void a_program_and_a_schedule_that_do_not_fit_are_refused(void **state)

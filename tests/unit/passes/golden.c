@@ -79,7 +79,7 @@ void golden_compare(const char *name, struct text *text)
         compare_lines(name, text->data, wanted);
         free(wanted);
     }
-    text_free(text);
+    text_finish(text);
 }
 
 void golden_compare_program(const char *name, const struct program *program)

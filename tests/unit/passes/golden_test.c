@@ -107,7 +107,7 @@ static void a_pass_makes_of_a_program_the_committed_one(void **state)
     if (golden->pass(&program, &error) != STATUS_OK)
         fail_msg("%s: %s", golden->to, error.message);
     golden_compare_program(golden->to, &program);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void passes_that_have_nothing_to_do_change_nothing(void **state)
@@ -120,7 +120,7 @@ static void passes_that_have_nothing_to_do_change_nothing(void **state)
     assert_int_equal(pass_precision(&program, LLMRUN_F32, &error), STATUS_OK);
     assert_int_equal(pass_recompute(&program, RECOMPUTE_NONE, &error), STATUS_OK);
     golden_compare_program("mlp_update", &program);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void the_memory_plan_of_two_microbatches_is_the_committed_one(void **state)
@@ -147,8 +147,8 @@ static void the_memory_plan_of_two_microbatches_is_the_committed_one(void **stat
         text_add(&text, "\n");
     }
     golden_compare("mlp_plan", &text);
-    planned_free(&planned);
-    program_free(&program);
+    planned_finish(&planned);
+    program_finish(&program);
 }
 
 int main(void)

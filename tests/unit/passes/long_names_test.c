@@ -62,7 +62,7 @@ static void lengthen(const struct program *program, const char *prefix, struct t
             text_add(text, "%.*s", (int)length, line);
         line += length;
     }
-    text_free(&whole);
+    text_finish(&whole);
 }
 
 /* `name` with each `prefix` taken out is `wanted`. */
@@ -112,12 +112,12 @@ static void passes_make_of_long_names_what_they_make_of_short_ones(void **state)
         fail_msg("%s", error.message);
     program_print(&parsed, &again);
     assert_string_equal(again.data, printed.data);
-    text_free(&text);
-    text_free(&printed);
-    text_free(&again);
-    program_free(&plain);
-    program_free(&named);
-    program_free(&parsed);
+    text_finish(&text);
+    text_finish(&printed);
+    text_finish(&again);
+    program_finish(&plain);
+    program_finish(&named);
+    program_finish(&parsed);
 }
 
 int main(void)

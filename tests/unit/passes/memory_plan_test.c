@@ -210,8 +210,8 @@ static void values_that_are_alive_together_share_no_byte(void **state)
             check_activations(&program, &planned.plan);
             check_layout(&program, &planned.plan);
             check_persistent(&program, &planned.flow, &planned.plan);
-            planned_free(&planned);
-            program_free(&program);
+            planned_finish(&planned);
+            program_finish(&program);
         }
 }
 
@@ -247,7 +247,7 @@ static void so_it_is_for_a_whole_model_with_every_section(void **state)
         check_activations(&compiled.program, &compiled.plan);
         check_layout(&compiled.program, &compiled.plan);
         check_persistent(&compiled.program, &compiled.flow, &compiled.plan);
-        compiled_free(&compiled);
+        compiled_finish(&compiled);
     }
 }
 
@@ -271,7 +271,7 @@ static void so_it_is_where_several_microbatches_are_in_flight(void **state)
         assert_false(compiled.flow.serial);
         assert_true(compiled.plan.region_bytes[REGION_FLIGHT] > 0);
         check_persistent(&compiled.program, &compiled.flow, &compiled.plan);
-        compiled_free(&compiled);
+        compiled_finish(&compiled);
     }
 }
 
@@ -330,8 +330,8 @@ static void with_a_largest_allocation_no_value_crosses_a_border_of_buffers(void 
                 check_activations(&compiled.program, &compiled.plan);
             check_persistent(&compiled.program, &compiled.flow, &compiled.plan);
             check_buffers(&compiled, request.largest_allocation);
-            compiled_free(&compiled);
-            compiled_free(&whole);
+            compiled_finish(&compiled);
+            compiled_finish(&whole);
         }
 }
 
@@ -363,7 +363,7 @@ static void constants_keep_their_type_and_lie_in_a_region_of_their_own(void **st
     assert_non_null(slots->contents);
     assert_int_equal(compiled.plan.region_bytes[REGION_CONSTANTS],
                      2 * round_up(request.sequence * 4 * 4, 256) + round_up(value_bytes(slots), 256));
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
 }
 
 static void each_recompute_mode_needs_less_memory(void **state)
@@ -380,7 +380,7 @@ static void each_recompute_mode_needs_less_memory(void **state)
         request.generate = false;
         assert_int_equal(compile_step(&request, &compiled, &error), STATUS_OK);
         bytes[recompute] = compiled.plan.region_bytes[REGION_ACTIVATIONS];
-        compiled_free(&compiled);
+        compiled_finish(&compiled);
     }
     assert_true(bytes[RECOMPUTE_SELECTIVE] < bytes[RECOMPUTE_NONE]);
     assert_true(bytes[RECOMPUTE_FULL] < bytes[RECOMPUTE_SELECTIVE]);
@@ -418,8 +418,8 @@ static void the_bytes_are_those_of_a_count_by_hand(void **state)
     assert_int_equal(planned.plan.placements[6].offset, planned.plan.placements[3].offset);
     assert_int_equal(planned.plan.region_bytes[REGION_WORKSPACE], 256);
     assert_int_equal(planned.plan.total_bytes, 5 * 4096);
-    planned_free(&planned);
-    program_free(&program);
+    planned_finish(&planned);
+    program_finish(&program);
 }
 
 static void with_a_compiling_device_only_what_crosses_sections_is_placed(void **state)
@@ -440,8 +440,8 @@ static void with_a_compiling_device_only_what_crosses_sections_is_placed(void **
         if (planned.plan.placements[i].placed != wanted)
             fail_msg("%s is %s", program.values[i].name, wanted ? "not placed" : "placed");
     }
-    planned_free(&planned);
-    program_free(&program);
+    planned_finish(&planned);
+    program_finish(&program);
 }
 
 /* A value made in one section and used 32 sections later is not internal to either. */
@@ -472,9 +472,9 @@ static void what_crosses_sections_is_placed_however_many_there_are(void **state)
     assert_true(planned.plan.placements[1].placed);
     assert_false(planned.plan.placements[2].placed);
     assert_false(planned.plan.placements[3].placed);
-    planned_free(&planned);
-    program_free(&program);
-    text_free(&text);
+    planned_finish(&planned);
+    program_finish(&program);
+    text_finish(&text);
 }
 
 static int plan_of(const char *text, int32_t microbatches, int64_t workspace_bytes, struct error *error)
@@ -487,8 +487,8 @@ static int plan_of(const char *text, int32_t microbatches, int64_t workspace_byt
     assert_int_equal(program_parse(&program, text, error), STATUS_OK);
     status = planned_make(&program, microbatches, workspace_bytes, false, &planned, error);
     if (status == STATUS_OK)
-        planned_free(&planned);
-    program_free(&program);
+        planned_finish(&planned);
+    program_finish(&program);
     return status;
 }
 

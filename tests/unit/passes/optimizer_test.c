@@ -23,7 +23,7 @@ static void an_update_needs_gradients(void **state)
     golden_read("mlp", &program);
     assert_int_equal(pass_optimizer(&program, &policy, &error), STATUS_USAGE);
     assert_string_equal(error.message, "no parameter is trainable, so there is nothing to train");
-    program_free(&program);
+    program_finish(&program);
 }
 
 /* Every gradient has slots of its own, which a line of the table of slot_tree names. */
@@ -66,7 +66,7 @@ static void every_gradient_counts_once_in_the_norm(void **state)
     }
     assert_ptr_equal(line, table->contents + value_elements(table));
     assert_int_equal(written, slots);
-    program_free(&program);
+    program_finish(&program);
 }
 
 /* The copies are made where the masters change: by AdamW for what is trained, by cast_weights for all. */
@@ -96,7 +96,7 @@ static void copies_follow_their_masters(void **state)
     assert_int_equal(copies, 3); /* wte, fc and out; norms and biases stay fp32 */
     assert_int_equal(updated, copies);
     assert_int_equal(refreshed, copies);
-    program_free(&program);
+    program_finish(&program);
 }
 
 int main(void)

@@ -17,13 +17,13 @@ int planned_make(const struct program *program, int32_t microbatches, int64_t wo
         status = memory_plan_make(program, &planned->flow, microbatches, workspace_bytes, internal, 0, &planned->plan,
                                   error);
     if (status != STATUS_OK)
-        planned_free(planned);
+        planned_finish(planned);
     return status;
 }
 
-void planned_free(struct planned *planned)
+void planned_finish(struct planned *planned)
 {
-    pipeline_free(&planned->pipeline);
-    flow_free(&planned->flow);
-    memory_plan_free(&planned->plan);
+    pipeline_finish(&planned->pipeline);
+    flow_finish(&planned->flow);
+    memory_plan_finish(&planned->plan);
 }

@@ -13,6 +13,6 @@ struct planned {
 /* Microbatches one after the other, of one chunk; a program without a forward section has no step. */
 int planned_make(const struct program *program, int32_t microbatches, int64_t workspace_bytes, bool internal,
                  struct planned *planned, struct error *error);
-void planned_free(struct planned *planned);
+void planned_finish(struct planned *planned);
 
 #endif

@@ -63,8 +63,8 @@ static void kept_are(enum recompute mode, const char *wanted)
     read_recomputed(mode, &program);
     print_kept(&program, &text);
     assert_string_equal(text.data, wanted);
-    text_free(&text);
-    program_free(&program);
+    text_finish(&text);
+    program_finish(&program);
 }
 
 /* Of each of the two layers, and of the norm and the loss behind them, the stream that it starts from. */
@@ -123,8 +123,8 @@ static void selective_recomputes_a_chain_of_cheap_ops_from_what_is_there(void **
         fail_msg("%s", error.message);
     print_kept(&program, &text);
     assert_string_equal(text.data, "a\ny\n");
-    text_free(&text);
-    program_free(&program);
+    text_finish(&text);
+    program_finish(&program);
 }
 
 /* Layers without a residual stream: v = gelu(w1 g), g = gelu(w0 e). What the second takes from the first, `g`,
@@ -163,8 +163,8 @@ static void full_keeps_what_a_layer_takes_from_another_without_a_stream(void **s
         fail_msg("%s", error.message);
     print_kept(&program, &text);
     assert_string_equal(text.data, "e\ng\nv\n");
-    text_free(&text);
-    program_free(&program);
+    text_finish(&text);
+    program_finish(&program);
 }
 
 /* The operand `random` of an op; NO_VALUE where the op draws nothing. */
@@ -201,7 +201,7 @@ static void clones_are_the_same_ops_with_the_same_random_numbers(void **state)
             assert_true(found);
         }
         assert_true(clones > 0);
-        program_free(&program);
+        program_finish(&program);
     }
 }
 
@@ -220,12 +220,12 @@ static void the_forward_section_stays_as_it_was(void **state)
             for (uint32_t k = 0; k < op_operand_count(op_info_find(op->op)); k++)
                 text_add(&texts[mode], "%d ", program_operands(&program, op)[k]);
         }
-        program_free(&program);
+        program_finish(&program);
     }
     assert_string_equal(texts[1].data, texts[0].data);
     assert_string_equal(texts[2].data, texts[0].data);
     for (int mode = RECOMPUTE_NONE; mode <= RECOMPUTE_FULL; mode++)
-        text_free(&texts[mode]);
+        text_finish(&texts[mode]);
 }
 
 static void compile(const char *preset, int64_t layers, int64_t sequence, enum recompute mode,
@@ -256,8 +256,8 @@ static void llama_keeps(enum recompute mode, const char *wanted)
     compile("llama-tiny", 2, 16, mode, &compiled);
     print_kept(&compiled.program, &text);
     assert_string_equal(text.data, wanted);
-    text_free(&text);
-    compiled_free(&compiled);
+    text_finish(&text);
+    compiled_finish(&compiled);
 }
 
 static void full_keeps_as_much_of_llama(void **state)
@@ -320,7 +320,7 @@ static void one_layer_at_a_time_is_recomputed(void **state)
         assert_true(clones > 4 * 8);
         assert_int_equal(at, 1);
         free(layers);
-        compiled_free(&compiled);
+        compiled_finish(&compiled);
     }
 }
 
@@ -343,7 +343,7 @@ static void large_models_need_a_fraction_of_the_memory(void **state)
             useful = program_flops(&compiled.program, SECTION_BACKWARD, true);
             all = program_flops(&compiled.program, SECTION_BACKWARD, false);
             assert_true(mode == RECOMPUTE_FULL ? all > useful && all - useful < forward : all == useful);
-            compiled_free(&compiled);
+            compiled_finish(&compiled);
         }
         print_message("%s: activations of %.0f bytes, %.3f of them with selective, %.3f with full\n", presets[p],
                       bytes[0], bytes[1] / bytes[0], bytes[2] / bytes[0]);

@@ -167,9 +167,9 @@ static int open_collective(const char *value, const char *list, const struct col
     int status = plugin_search_name(&search, LLMRUN_PLUGIN_COLLECTIVE, value, error);
 
     assert_int_equal(status, STATUS_OK);
-    assert_int_equal(registry_create(&search, device_trial, &registry, error), STATUS_OK);
+    assert_int_equal(registry_init(&search, device_trial, &registry, error), STATUS_OK);
     status = registry_open_collective(&registry, value, out, error);
-    registry_destroy(&registry);
+    registry_finish(&registry);
     return status;
 }
 
@@ -214,11 +214,11 @@ static void what_is_no_collective_is_refused(void **state)
     for (int i = 0; i < 2; i++) /* the refusal is the same the second time */
         assert_not_opened("faulty-collective", TEST_PLUGINS "/faulty",
                           "does not export the symbol llmrun_collective_entry");
-    assert_int_equal(registry_create(&search, device_trial, &registry, &error), STATUS_OK);
+    assert_int_equal(registry_init(&search, device_trial, &registry, &error), STATUS_OK);
     assert_int_equal(registry_open(&registry, "loopback", &backend, &error), STATUS_BACKEND);
     assert_non_null(strstr(error.message, "there is no backend 'loopback'; found: none"));
     assert_int_equal(registry_open(&registry, "auto", &backend, &error), STATUS_BACKEND);
-    registry_destroy(&registry);
+    registry_finish(&registry);
 }
 
 int main(void)

@@ -97,7 +97,7 @@ static void examine(size_t bytes)
     struct error error;
 
     write_file(bytes);
-    assert_int_equal(registry_create(&search, device_trial, &registry, &error), STATUS_OK);
+    assert_int_equal(registry_init(&search, device_trial, &registry, &error), STATUS_OK);
     assert_int_equal(registry.count, 1);
     if (registry.items[0].state == CANDIDATE_USABLE) {
         use(&registry.items[0]);
@@ -105,7 +105,7 @@ static void examine(size_t bytes)
         counts.by_file++;
         assert_sentence(registry.items[0].reason);
     }
-    registry_destroy(&registry);
+    registry_finish(&registry);
 }
 
 static void report(const char *what)

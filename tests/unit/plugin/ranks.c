@@ -27,10 +27,10 @@ int ranks_open(void **state)
     int status;
 
     (void)state;
-    status = registry_create(&search, device_trial, &registry, &error);
+    status = registry_init(&search, device_trial, &registry, &error);
     if (status == STATUS_OK)
         status = registry_open_collective(&registry, "loopback", &loopback, &error);
-    registry_destroy(&registry);
+    registry_finish(&registry);
     return status;
 }
 

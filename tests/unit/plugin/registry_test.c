@@ -45,7 +45,7 @@ static int tear_down(void **state)
     char command[128];
 
     (void)state;
-    registry_destroy(&registry);
+    registry_finish(&registry);
     log_set_sink(NULL, NULL);
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     return system(command) == 0 ? 0 : -1;
@@ -56,8 +56,8 @@ static void scan(const char *list)
     struct error error = {0};
 
     search.listed = list;
-    registry_destroy(&registry);
-    if (registry_create(&search, device_trial, &registry, &error) != STATUS_OK)
+    registry_finish(&registry);
+    if (registry_init(&search, device_trial, &registry, &error) != STATUS_OK)
         fail_msg("%s", error.message);
 }
 

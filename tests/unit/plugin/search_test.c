@@ -46,7 +46,7 @@ static int tear_down(void **state)
     char command[128];
 
     (void)state;
-    plugin_paths_free(&paths);
+    plugin_paths_finish(&paths);
     snprintf(command, sizeof command, "rm -rf '%s'", root);
     return system(command) == 0 ? 0 : -1;
 }
@@ -55,7 +55,7 @@ static void run(void)
 {
     struct error error = {0};
 
-    plugin_paths_free(&paths);
+    plugin_paths_finish(&paths);
     if (plugin_search_run(&search, &paths, &error) != STATUS_OK)
         fail_msg("%s", error.message);
 }

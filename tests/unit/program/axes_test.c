@@ -163,7 +163,7 @@ static void outputs_get_their_shape_from_inputs_and_attributes(void **state)
         assert_int_equal(rank, 3);
         assert_memory_equal(shape, ((const int64_t[]){2, 3, 8}), 3 * sizeof *shape);
     }
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void extents_that_disagree_are_named(void **state)
@@ -189,7 +189,7 @@ static void extents_that_disagree_are_named(void **state)
         assert_int_equal(bind(LLMRUN_OP_MATMUL, operands, &attributes, &program, &binding, &error), STATUS_BUG);
         assert_string_equal(error.message, "matmul: operand x (value v.3) has rank 1, the op table says '(b s) k'");
     }
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void rows_of_groups_are_a_multiple_of_the_groups(void **state)
@@ -220,7 +220,7 @@ static void rows_of_groups_are_a_multiple_of_the_groups(void **state)
                          STATUS_BUG);
         assert_string_equal(error.message, "reduce_rows: an extent is not the product of its factors");
     }
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void open_annotations_ask_for_one_shape_of_any_rank(void **state)
@@ -242,7 +242,7 @@ static void open_annotations_ask_for_one_shape_of_any_rank(void **state)
                          STATUS_BUG);
         assert_string_equal(error.message, "cast: operand x (value v.4) has rank 0, the op table says 'n ...'");
     }
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void ranks_of_an_open_annotation_must_be_equal(void **state)
@@ -260,7 +260,7 @@ static void ranks_of_an_open_annotation_must_be_equal(void **state)
         assert_string_equal(error.message, "cast: operand y (value v.2) has rank 2, wanted 1");
         assert_int_equal(bind(LLMRUN_OP_CAST, (const int32_t[]){b, a}, NULL, &program, &binding, &error), STATUS_BUG);
     }
-    program_free(&program);
+    program_finish(&program);
 }
 
 int main(void)

@@ -88,8 +88,8 @@ static void a_forward_pass_reads_back_as_it_was_written(void **state)
                         "  gelu(%15 -> %19) F\n"
                         "  add(%16, %19 -> %20) F\n"
                         "  cast(%20 -> %21) F\n");
-    text_free(&text);
-    program_free(&program);
+    text_finish(&text);
+    program_finish(&program);
 }
 
 static void the_first_failure_sticks(void **state)
@@ -112,7 +112,7 @@ static void the_first_failure_sticks(void **state)
     assert_int_equal(build_value(&b, "more", VALUE_INPUT, 0, LLMRUN_F32, 0, NULL), NO_VALUE);
     assert_string_equal(error.message, "add: operand b (value wide) has extent 4 on axis 'c', wanted 3");
     assert_int_equal(program.op_count, 0);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void a_required_operand_that_is_missing_is_named(void **state)
@@ -128,7 +128,7 @@ static void a_required_operand_that_is_missing_is_named(void **state)
     build_add(&b, matrix(&b, "a", 2, 3), NO_VALUE, "sum");
     assert_int_equal(b.status, STATUS_BUG);
     assert_string_equal(error.message, "add: operand b is missing");
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void names_stay_unique(void **state)
@@ -147,7 +147,7 @@ static void names_stay_unique(void **state)
     assert_memory_equal(program.values[28].name, longest, LONG_NAME);
     assert_string_equal(program.values[28].name + LONG_NAME, ".15");
     free(longest);
-    program_free(&program);
+    program_finish(&program);
 }
 
 /* Names that differ only far behind are those of two parameters, each found again. */
@@ -174,12 +174,12 @@ static void long_names_are_found_again_and_kept_apart(void **state)
         assert_int_equal(build_parameter(&b, names[i].data, VALUE_TRAINABLE, 2, shape), i);
         assert_int_equal(program_find(&program, names[i].data), i);
         assert_string_equal(program.values[i].name, names[i].data);
-        text_free(&names[i]);
+        text_finish(&names[i]);
     }
     assert_int_equal(program.value_count, 6);
     assert_int_equal(b.status, STATUS_OK);
     free(layers);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void one_name_for_two_forms_is_a_bug_and_not_one_value(void **state)
@@ -197,7 +197,7 @@ static void one_name_for_two_forms_is_a_bug_and_not_one_value(void **state)
     assert_int_equal(b.status, STATUS_BUG);
     assert_string_equal(error.message, "h.0.weight is there already, as a parameter of another form");
     assert_int_equal(program.value_count, 1);
-    program_free(&program);
+    program_finish(&program);
 }
 
 /* What an op makes has the type that is asked for where no input tells it. */
@@ -233,7 +233,7 @@ static void a_loss_in_parts_of_the_vocabulary_is_built(void **state)
     assert_string_equal(program.values[y].name, "y");
     assert_string_equal(program.values[aux].name, "y.aux");
     assert_int_equal(program.values[aux].dtype, LLMRUN_BF16);
-    program_free(&program);
+    program_finish(&program);
 }
 
 /* The array of values moves as it grows; a shape or name in it may be given. */
@@ -252,7 +252,7 @@ static void a_value_can_be_made_like_another_one(void **state)
     }
     for (int64_t i = 0; i < program.value_count; i++)
         assert_memory_equal(program.values[i].shape, shape, sizeof shape);
-    program_free(&program);
+    program_finish(&program);
 }
 
 int main(void)

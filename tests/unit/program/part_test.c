@@ -135,7 +135,7 @@ static void what_has_the_shape_of_its_source_is_split_like_it(void **state)
     assert_int_equal(program.values[m].splits[0].index, 1);
     assert_int_equal(program.values[rows].split_count, 0);
     assert_int_equal(program.values[rows].full[0], 4);
-    program_free(&program);
+    program_finish(&program);
 }
 
 int main(void)

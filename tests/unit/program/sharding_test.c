@@ -500,7 +500,7 @@ static int verify(const char *text, struct error *error)
     if (status != STATUS_OK)
         fail_msg("%s\n%s", error->message, text);
     status = program_verify(&program, error);
-    program_free(&program);
+    program_finish(&program);
     return status;
 }
 
@@ -550,10 +550,10 @@ static void types_print_and_parse(void **state)
             assert_memory_equal(again.values[v].splits, program.values[v].splits, sizeof program.values[v].splits);
             assert_memory_equal(again.values[v].partial, program.values[v].partial, sizeof program.values[v].partial);
         }
-        text_free(&first);
-        text_free(&second);
-        program_free(&program);
-        program_free(&again);
+        text_finish(&first);
+        text_finish(&second);
+        program_finish(&program);
+        program_finish(&again);
     }
 }
 
@@ -583,7 +583,7 @@ static void texts_that_say_no_type_are_refused(void **state)
         assert_int_equal(program_parse(&program, text, &error), STATUS_INPUT);
         if (strstr(error.message, wrong[i][1]) == NULL)
             fail_msg("'%s' does not say '%s'", error.message, wrong[i][1]);
-        program_free(&program);
+        program_finish(&program);
     }
 }
 

@@ -51,7 +51,7 @@ static void print_of(const char *from, struct text *text)
     if (program_parse(&program, from, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     program_print(&program, text);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void printing_what_was_parsed_gives_the_same_text(void **state)
@@ -61,7 +61,7 @@ static void printing_what_was_parsed_gives_the_same_text(void **state)
     (void)state;
     print_of(every_form, &text);
     assert_string_equal(text.data, every_form);
-    text_free(&text);
+    text_finish(&text);
 }
 
 static void parsing_fills_every_field(void **state)
@@ -92,7 +92,7 @@ static void parsing_fills_every_field(void **state)
     op = &program.ops[5];
     assert_int_equal(op->accumulate, 1u << LLMRUN_EMBEDDING_GRAD_DTABLE);
     assert_int_equal(op->role, ROLE_BACKWARD_WEIGHT);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void equal_programs_have_equal_hashes_and_others_not(void **state)
@@ -109,8 +109,8 @@ static void equal_programs_have_equal_hashes_and_others_not(void **state)
     assert_true(program_hash(&a) == program_hash(&b));
     b.ops[3].layer = 1;
     assert_true(program_hash(&a) != program_hash(&b));
-    program_free(&a);
-    program_free(&b);
+    program_finish(&a);
+    program_finish(&b);
 }
 
 #define START "llmrun-program 1\n"
@@ -183,7 +183,7 @@ static void each_mistake_is_told_with_its_line_and_what_was_expected(void **stat
         if (program_parse(&program, errors[i].text, &error) != STATUS_INPUT)
             fail_msg("case %zu was accepted: %s", i, errors[i].text);
         assert_string_equal(error.message, errors[i].message);
-        program_free(&program);
+        program_finish(&program);
     }
 }
 
@@ -205,9 +205,9 @@ static void a_text_cut_anywhere_is_refused_or_means_fewer_lines(void **state)
 
             program_print(&program, &again);
             assert_memory_equal(again.data, every_form, (size_t)again.length);
-            text_free(&again);
+            text_finish(&again);
         }
-        program_free(&program);
+        program_finish(&program);
     }
 }
 

@@ -54,7 +54,7 @@ static int verify(const char *text, struct error *error)
     if (program_parse(&program, text, error) != STATUS_OK)
         fail_msg("%s", error->message);
     status = program_verify(&program, error);
-    program_free(&program);
+    program_finish(&program);
     return status;
 }
 
@@ -186,7 +186,7 @@ static void ids_versions_and_sources_out_of_range_are_refused(void **state)
     assert_string_equal(error.message, "value table.grad belongs to a value that is not there");
     program.values[7].source = 1;
     assert_int_equal(program_verify(&program, &error), STATUS_OK);
-    program_free(&program);
+    program_finish(&program);
 }
 
 int main(void)

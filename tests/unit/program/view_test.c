@@ -62,7 +62,7 @@ static void a_view_lies_within_its_source(void **state)
             fail_msg("%s: status %d, %s", cases[i].name, status, error.message);
         if (cases[i].refused != NULL && strstr(error.message, cases[i].refused) == NULL)
             fail_msg("%s: said %s", cases[i].name, error.message);
-        program_free(&program);
+        program_finish(&program);
     }
 }
 
@@ -87,7 +87,7 @@ static void a_view_has_the_strides_and_alignment_of_its_place(void **state)
         assert_int_equal(tensor.stride[0], wanted[i].strides[0]);
         assert_int_equal(tensor.stride[1], wanted[i].strides[1]);
         assert_int_equal(tensor.alignment, wanted[i].alignment);
-        program_free(&program);
+        program_finish(&program);
     }
 }
 
@@ -115,7 +115,7 @@ static void a_view_of_a_view_has_the_memory_of_the_first(void **state)
     program.values[a].view.offset = 0;
     assert_int_equal(program_verify(&program, &error), STATUS_BUG);
     assert_non_null(strstr(error.message, "whose rows lie apart"));
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void the_text_form_has_views(void **state)
@@ -135,10 +135,10 @@ static void the_text_form_has_views(void **state)
     assert_int_equal(program_parse(&parsed, text.data, &error), STATUS_OK);
     program_print(&parsed, &again);
     assert_string_equal(text.data, again.data);
-    text_free(&text);
-    text_free(&again);
-    program_free(&program);
-    program_free(&parsed);
+    text_finish(&text);
+    text_finish(&again);
+    program_finish(&program);
+    program_finish(&parsed);
 }
 
 int main(void)

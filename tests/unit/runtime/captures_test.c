@@ -272,7 +272,7 @@ static void each_call_that_fails_while_work_is_captured_fails_the_step(void **st
         assert_true(calls.of[CALL_BEGIN] > 0);
         calls_unwatch(tiny.device);
         executor_destroy(tiny.executor);
-        compiled_free(&tiny.compiled);
+        compiled_finish(&tiny.compiled);
     }
     device_close(tiny.device);
 }

@@ -158,13 +158,13 @@ static void train_in_quarters(const struct compile_request *request, double *los
     tiny_ok_(device_compile(device, request, &compiled, &error), &error);
     assert_int_equal(compiled.plan.buffer_count, 1);
     snprintf(quarter, sizeof quarter, "%lld", (long long)compiled.plan.total_bytes / 4);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     device_close(device);
     setenv("FAKEGPU_LARGEST", quarter, 1);
     device = tiny_device("fakegpu", NULL, NULL);
     tiny_ok_(device_compile(device, request, &compiled, &error), &error);
     assert_in_range(compiled.plan.buffer_count, 4, REGIONS);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     device_close(device);
     train("fakegpu", NULL, NULL, request, losses);
     unsetenv("FAKEGPU_LARGEST");

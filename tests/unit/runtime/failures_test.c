@@ -89,7 +89,7 @@ static void each_call_that_fails_fails_the_making_of_an_executor(void **state)
         calls_watch(device);
         tiny_ok_(tiny_create(device, &request, &compiled, &executor, &error), &error);
         executor_destroy(executor);
-        compiled_free(&compiled);
+        compiled_finish(&compiled);
         executor = NULL;
         all = calls.all;
         assert_true(all > 8);
@@ -143,7 +143,7 @@ static void a_section_that_needs_more_than_was_planned_is_refused(void **state)
         assert_non_null(strstr(error.message, ", built again, needs "));
         assert_non_null(strstr(error.message, "fakegraph: section "));
     }
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     device_close(planned);
     device_close(larger);
 }
@@ -171,7 +171,7 @@ static int64_t builds_of_runs(float dropout)
         tiny_ok_(executor_create(device, &compiled, &executor, &error), &error);
         executor_destroy(executor);
     }
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     assert_int_equal(calls.of[CALL_BUILD], planned);
     calls_unwatch(device);
     device_close(device);

@@ -98,7 +98,7 @@ static void the_workspace_is_the_largest_that_any_op_asks_for(void **state)
     assert_true(largest > 0);
     assert_true(compiled.workspace_known);
     assert_int_equal(compiled.plan.region_bytes[REGION_WORKSPACE], round_up(largest, PLAN_ALIGNMENT));
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     device_close(device);
 }
 
@@ -125,7 +125,7 @@ static void an_operand_without_a_place_is_a_bug_and_no_address(void **state)
     compiled.plan.placements[value].placed = false;
     assert_int_equal(prepared_section_create(device, &compiled, forward, &arena, &prepared, &error), STATUS_BUG);
     assert_string_equal(error.message, "gelu: its operand gelu has no place in the memory plan");
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     device_close(device);
 }
 

@@ -53,7 +53,7 @@ static void initial_weights_get_time_for_their_numbers(void **state)
     for (int64_t s = 0; s < compiled.program.section_count; s++)
         assert_int_equal(progress_seconds(device, &compiled.program, &compiled.program.sections[s]) > 0,
                          compiled.program.sections[s].op_count > 0);
-    compiled_free(&compiled);
+    compiled_finish(&compiled);
     device_close(device);
 }
 

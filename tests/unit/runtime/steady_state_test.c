@@ -216,7 +216,7 @@ static void allocations_look_ups_and_texts_of_the_core_are_counted(void **state)
     assert_int_equal(after[COUNT_TEXTS], before[COUNT_TEXTS]);
     error_set(&error, STATUS_BUG, "a text");
     assert_true(counted(COUNT_TEXTS) > after[COUNT_TEXTS]);
-    program_free(&program);
+    program_finish(&program);
 }
 
 static void an_allocation_inside_the_plugin_is_counted(void **state)

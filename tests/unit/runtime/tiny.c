@@ -77,10 +77,10 @@ struct device *tiny_device(const char *backend, const char *key, const char *val
     struct registry registry;
     struct error error;
 
-    tiny_ok_(registry_create(&search, device_trial, &registry, &error), &error);
+    tiny_ok_(registry_init(&search, device_trial, &registry, &error), &error);
     tiny_ok_(registry_open(&registry, backend, &found, &error), &error);
     tiny_ok_(device_open(found, 0, options, key != NULL ? 2 : 1, &device, &error), &error);
-    registry_destroy(&registry);
+    registry_finish(&registry);
     return device;
 }
 
@@ -104,7 +104,7 @@ int tiny_create(struct device *device, const struct compile_request *request, st
     if (status == STATUS_OK)
         status = executor_create(device, compiled, executor, error);
     if (status != STATUS_OK)
-        compiled_free(compiled);
+        compiled_finish(compiled);
     return status;
 }
 
@@ -121,7 +121,7 @@ void tiny_open(struct tiny *tiny, const char *backend, const char *key, const ch
 void tiny_close(struct tiny *tiny)
 {
     executor_destroy(tiny->executor);
-    compiled_free(&tiny->compiled);
+    compiled_finish(&tiny->compiled);
     device_close(tiny->device);
 }
 

@@ -35,7 +35,7 @@ static struct pipeline_times time_of(pipeline_make *function, int32_t ranks, int
     struct error error;
 
     assert_int_equal(pipeline_time(&pipeline, &costs, &times, &error), STATUS_OK);
-    pipeline_free(&pipeline);
+    pipeline_finish(&pipeline);
     return times;
 }
 
@@ -67,7 +67,7 @@ static void gpipe_runs_all_f_and_then_all_b(void **state)
     (void)state;
     for (int32_t rank = 0; rank < 2; rank++)
         expect_table(&pipeline, rank, "F0 F1 F2 BW0 BW1 BW2 CB2 CW2");
-    pipeline_free(&pipeline);
+    pipeline_finish(&pipeline);
 }
 
 /* Narayanan et al. 2021, figure 3, with three ranks. */
@@ -79,7 +79,7 @@ static void one_f_one_b_alternates_after_a_warmup(void **state)
     expect_table(&pipeline, 0, "F0 F1 F2 BW0 F3 BW1 BW2 BW3 CB3 CW3");
     expect_table(&pipeline, 1, "F0 F1 BW0 F2 BW1 F3 BW2 BW3 CB3 CW3");
     expect_table(&pipeline, 2, "F0 BW0 F1 BW1 F2 BW2 F3 BW3 CB3 CW3");
-    pipeline_free(&pipeline);
+    pipeline_finish(&pipeline);
 }
 
 /* Narayanan et al. 2021, figure 4, with two ranks: chunks change after each `ranks` microbatches. */
@@ -92,7 +92,7 @@ static void interleaved_takes_as_many_microbatches_as_ranks_through_each_chunk(v
                  "F0 F1 F0/1 F1/1 F2 BW0/1 F3 BW1/1 F2/1 BW0 F3/1 BW1 BW2/1 BW3/1 CB3/1 CW3/1 BW2 BW3 CB3 CW3");
     expect_table(&pipeline, 1,
                  "F0 F1 F0/1 BW0/1 F1/1 BW1/1 F2 BW0 F3 BW1 F2/1 BW2/1 F3/1 BW3/1 CB3/1 CW3/1 BW2 BW3 CB3 CW3");
-    pipeline_free(&pipeline);
+    pipeline_finish(&pipeline);
 }
 
 /* Qi et al., arXiv 2401.10241, figure 3 (above), with three ranks: W lags by the rank. */
@@ -104,7 +104,7 @@ static void zb_h1_delays_w_by_the_rank(void **state)
     expect_table(&pipeline, 0, "F0 F1 F2 B0 W0 F3 B1 W1 B2 W2 B3 CB3 W3 CW3");
     expect_table(&pipeline, 1, "F0 F1 B0 F2 B1 W0 F3 B2 W1 B3 CB3 W2 W3 CW3");
     expect_table(&pipeline, 2, "F0 B0 F1 B1 F2 B2 W0 F3 B3 CB3 W1 W2 W3 CW3");
-    pipeline_free(&pipeline);
+    pipeline_finish(&pipeline);
 }
 
 /* By hand, from the times at which inputs arrive in a V of two ranks. */
@@ -123,7 +123,7 @@ static void zb_v_goes_down_and_up_again(void **state)
             assert_int_equal(pipeline_stage(&pipeline, rank, chunk), stages[rank][chunk]);
             assert_int_equal(pipeline_holder(&pipeline, stages[rank][chunk]), rank);
         }
-    pipeline_free(&pipeline);
+    pipeline_finish(&pipeline);
 }
 
 /* Groups of two microbatches: the second closes one level of the tree. B and W have their own, while others are in
@@ -135,11 +135,11 @@ static void groups_are_zeroed_and_combined_for_b_and_w_apart(void **state)
     (void)state;
     expect_table(&pipeline, 0, "F0 F1 ZB0 B0 ZW0 W0 F2 B1 CB1 W1 CW1 F3 ZB2 B2 ZW2 W2 B3 CB3^1 W3 CW3^1");
     expect_table(&pipeline, 1, "F0 ZB0 B0 F1 B1 CB1 ZW0 W0 F2 ZB2 B2 W1 CW1 F3 B3 CB3^1 ZW2 W2 W3 CW3^1");
-    pipeline_free(&pipeline);
+    pipeline_finish(&pipeline);
     pipeline = make(pipeline_one_f_one_b, 1, 1, 4, 4, true);
     expect_table(&pipeline, 0,
                  "F0 ZB0 ZW0 BW0 CB0 CW0 F1 ZB1 ZW1 BW1 CB1^1 CW1^1 F2 ZB2 ZW2 BW2 CB2 CW2 F3 ZB3 ZW3 BW3 CB3^2 CW3^2");
-    pipeline_free(&pipeline);
+    pipeline_finish(&pipeline);
 }
 
 /* The bubble over the ideal time, m (tF + tB + tW), is (p - 1) / m: Huang et al. (arXiv 1811.06965), section 2.3, for
@@ -271,7 +271,7 @@ static void every_schedule_keeps_all_rules_with_the_published_counts_in_flight(v
                         make(schedules[k].function, p, schedules[k].chunks, counts[j], groups, groups != 2);
 
                     expect_slots(&pipeline, schedules[k].function);
-                    pipeline_free(&pipeline);
+                    pipeline_finish(&pipeline);
                 }
             }
     }
@@ -284,7 +284,7 @@ static void schedules_of_512_ranks_are_made_and_checked(void **state)
         struct pipeline pipeline = make(schedules[i].function, 512, schedules[i].chunks, 512, 8, true);
 
         expect_slots(&pipeline, schedules[i].function);
-        pipeline_free(&pipeline);
+        pipeline_finish(&pipeline);
     }
 }
 

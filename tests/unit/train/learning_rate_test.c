@@ -164,7 +164,7 @@ static void the_schedule_is_that_of_the_config(void **state)
     assert_int_equal(schedule.warmup, 3);
     assert_int_equal(schedule.steps, 50);
     assert_int_equal(schedule.decay_steps, 4);
-    config_free(&config);
+    config_finish(&config);
 }
 
 int main(void)

@@ -193,7 +193,7 @@ static int train(const char *run_folder, int64_t last, struct error *error, cons
     if (status == STATUS_OK)
         status = trainer_run(trainer, error);
     trainer_destroy(trainer);
-    config_free(&config);
+    config_finish(&config);
     return status;
 }
 
