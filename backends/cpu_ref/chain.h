@@ -1,4 +1,4 @@
-/* The sum of products of docs/numerics.md, "Matmul": one chain of fused multiply-adds, and the tree over leaves. */
+/* The sum of products of docs/numerics.md, "Matmul": one chain of fused multiply-adds, and the tree over parts. */
 #ifndef LLMRUN_CPU_REF_CHAIN_H
 #define LLMRUN_CPU_REF_CHAIN_H
 

@@ -9,7 +9,7 @@
 struct product {
     const struct kernel_call *call;
     int bf16;
-    int leaves;
+    int parts;
     int count; /* of pairs */
     struct operand_pair {
         int a, b;                 /* operands */
@@ -29,14 +29,14 @@ static struct chain_term term(const void *context, int64_t k)
                                reference_read(product->call, pair->b, pair->b_first + k * pair->b_step)};
 }
 
-/* Leaf `index`: its part of the first pair, then of the second and the third. */
-static float leaf(const void *context, int64_t index)
+/* Part `index`: its part of the first pair, then of the second and the third. */
+static float part(const void *context, int64_t index)
 {
     struct product product = *(const struct product *)context;
     float sum = 0.0f;
 
     for (product.at = 0; product.at < product.count; product.at++) {
-        int64_t part = product.pair[product.at].extent / product.leaves;
+        int64_t part = product.pair[product.at].extent / product.parts;
 
         sum = chain_sum(product.bf16, term, &product, index * part, (index + 1) * part, sum);
     }
@@ -66,7 +66,7 @@ static struct product matmul_element(const struct kernel_call *call, int64_t t, 
 
     return (struct product){.call = call,
                             .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_X),
-                            .leaves = attributes->feature_parts > 0 ? (int)attributes->feature_parts : 1,
+                            .parts = attributes->feature_parts > 0 ? (int)attributes->feature_parts : 1,
                             .count = 1,
                             .pair = {{LLMRUN_MATMUL_X, LLMRUN_MATMUL_W, t * k, n * k, 1, 1, k}}};
 }
@@ -118,7 +118,7 @@ static void matmul_exact(const struct kernel_call *call)
     for (int64_t at = 0; at < reference_elements(call, LLMRUN_MATMUL_Y); at++) {
         struct product product = matmul_element(call, at / columns, at % columns);
 
-        finish_exact_at(call, &to, at, at % columns, chain_tree(leaf, &product, 0, product.leaves));
+        finish_exact_at(call, &to, at, at % columns, chain_tree(part, &product, 0, product.parts));
     }
 }
 
@@ -167,7 +167,7 @@ static struct product input_grad_element(const struct kernel_call *call, int64_t
     int64_t columns = reference_extent(call, LLMRUN_MATMUL_INPUT_GRAD_DX, 1);
     struct product product = {.call = call,
                               .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_INPUT_GRAD_DY0),
-                              .leaves = attributes->feature_parts > 0 ? (int)attributes->feature_parts : 1};
+                              .parts = attributes->feature_parts > 0 ? (int)attributes->feature_parts : 1};
 
     for (int s = 0; s < PAIRS; s++) {
         int dy = LLMRUN_MATMUL_INPUT_GRAD_DY0 + 2 * s, w = LLMRUN_MATMUL_INPUT_GRAD_W0 + 2 * s;
@@ -188,7 +188,7 @@ static void matmul_input_grad_exact(const struct kernel_call *call)
     for (int64_t at = 0; at < reference_elements(call, LLMRUN_MATMUL_INPUT_GRAD_DX); at++) {
         struct product product = input_grad_element(call, at / columns, at % columns);
 
-        reference_write(call, LLMRUN_MATMUL_INPUT_GRAD_DX, at, chain_tree(leaf, &product, 0, product.leaves));
+        reference_write(call, LLMRUN_MATMUL_INPUT_GRAD_DX, at, chain_tree(part, &product, 0, product.parts));
     }
 }
 
@@ -215,7 +215,7 @@ static struct product weight_grad_element(const struct kernel_call *call, int64_
     return (struct product){
         .call = call,
         .bf16 = operand_is_bf16(call->op, LLMRUN_MATMUL_WEIGHT_GRAD_DY),
-        .leaves = attributes->batch_parts > 0 ? (int)attributes->batch_parts : 1,
+        .parts = attributes->batch_parts > 0 ? (int)attributes->batch_parts : 1,
         .count = 1,
         .pair = {{LLMRUN_MATMUL_WEIGHT_GRAD_DY, LLMRUN_MATMUL_WEIGHT_GRAD_X, n, k, rows, columns, tokens}}};
 }
@@ -229,8 +229,8 @@ static void matmul_weight_grad_exact(const struct kernel_call *call)
         float start = reference_start(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, at);
 
         reference_write(call, LLMRUN_MATMUL_WEIGHT_GRAD_DW, at,
-                        product.leaves > 1 ? start + chain_tree(leaf, &product, 0, product.leaves)
-                                           : chain_sum(product.bf16, term, &product, 0, product.pair[0].extent, start));
+                        product.parts > 1 ? start + chain_tree(part, &product, 0, product.parts)
+                                          : chain_sum(product.bf16, term, &product, 0, product.pair[0].extent, start));
     }
 }
 

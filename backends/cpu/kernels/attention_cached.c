@@ -115,25 +115,25 @@ static const char *cache_row(const struct queries *queries, int operand, int64_t
 static void score(struct queries *queries, int64_t first, int64_t keys)
 {
     const struct cached *cached = queries->cached;
-    struct gemm_strip strip = {.rows = queries->count, .k = cached->width, .a = queries->left};
-    float sums[MOST * GEMM_STRIP];
+    struct gemm_micro_panel panel = {.rows = queries->count, .k = cached->width, .a = queries->left};
+    float sums[MOST * GEMM_MICRO_COLUMNS];
     unsigned state = float_state_set(cached->bf16 && VEC_FORM != 1);
 
-    strip.b_column = cached->kv_heads * cached->width;
-    strip.row_k = cached->width;
-    strip.sum = sums;
-    for (int64_t key = 0; key < keys; key += GEMM_STRIP) {
+    panel.b_column = cached->kv_heads * cached->width;
+    panel.row_k = cached->width;
+    panel.sum = sums;
+    for (int64_t key = 0; key < keys; key += GEMM_MICRO_COLUMNS) {
         int64_t there = cached->capacity - first - key;
 
-        strip.columns = there < GEMM_STRIP ? (int)there : GEMM_STRIP;
-        strip.b = cache_row(queries, LLMRUN_ATTENTION_CACHED_K_CACHE, first + key);
+        panel.columns = there < GEMM_MICRO_COLUMNS ? (int)there : GEMM_MICRO_COLUMNS;
+        panel.b = cache_row(queries, LLMRUN_ATTENTION_CACHED_K_CACHE, first + key);
         memset(sums, 0, sizeof(sums));
         if (cached->bf16)
-            KERNEL_NAME(gemm_strip_wide)(&strip);
+            KERNEL_NAME(gemm_micro_panel_wide)(&panel);
         else
-            KERNEL_NAME(gemm_strip_f32)(&strip);
+            KERNEL_NAME(gemm_micro_panel_f32)(&panel);
         for (int i = 0; i < queries->count; i++)
-            memcpy(queries->weights[i] + key, sums + i * GEMM_STRIP, GEMM_STRIP * sizeof(float));
+            memcpy(queries->weights[i] + key, sums + i * GEMM_MICRO_COLUMNS, GEMM_MICRO_COLUMNS * sizeof(float));
     }
     float_state_restore(state);
 }

@@ -1,6 +1,6 @@
 /* linear_cross_entropy in chunks of tokens, so that never more logits exist than one chunk has. Three products of
  * gemm.h a chunk; between them each token's row of logits is turned into its loss and the gradient of the logits, in
- * place. A chunk leaves no trace in the bits: tokens do not meet but in dw, whose chain goes on from chunk to chunk.
+ * place. A chunk parts no trace in the bits: tokens do not meet but in dw, whose chain goes on from chunk to chunk.
  *
  * With several batch parts dw is a tree of one sum each. Either one chunk holds all tokens, and their product makes
  * that tree; or a chunk is a piece of a batch part, whose sums wait in the workspace for others to be added to. The way
@@ -30,7 +30,7 @@ struct loss {
     double *losses;           /* [tokens] */
     float *logits;            /* [chunk, rows]; then their gradients, in bf16 in the first half of each row */
     void *gemm;               /* workspace of the products */
-    float *waiting;           /* [log2(batch parts) + 1, rows, width] where chunks are parts of them: their sums */
+    float *pending;           /* [log2(batch parts) + 1, rows, width] where chunks are parts of them: their sums */
 };
 
 static int64_t round_up(int64_t x, int64_t multiple)
@@ -39,7 +39,7 @@ static int64_t round_up(int64_t x, int64_t multiple)
 }
 
 /* Sums of batch parts that wait, with the one that is being made. */
-static int64_t waiting_sums(const struct loss *loss)
+static int64_t pending_sums(const struct loss *loss)
 {
     return __builtin_ctzll((unsigned long long)loss->batch_parts) + 1;
 }
@@ -67,7 +67,7 @@ static struct loss loss_of_op(const struct llmrun_op *op)
         most = CHUNK_TOKENS;
     chunks = (together + most - 1) / most;
     loss.chunk = round_up((together + chunks - 1) / chunks, 16);
-    if (loss.batch_parts > 1 && loss.tokens <= loss.chunk + waiting_sums(&loss) * loss.width)
+    if (loss.batch_parts > 1 && loss.tokens <= loss.chunk + pending_sums(&loss) * loss.width)
         loss.chunk = loss.tokens;
     return loss;
 }
@@ -99,7 +99,7 @@ static struct gemm_problem logits_problem(const struct loss *loss, int64_t token
         .dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .c_dtype = LLMRUN_F32,
         .segments = 1,
-        .leaves = (int32_t)loss->feature_parts,
+        .parts = (int32_t)loss->feature_parts,
         .segment = {{loss->width, row_of(loss, LLMRUN_LINEAR_CROSS_ENTROPY_X, loss->first, loss->width), loss->width, 1,
                      operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_W), 1, loss->width}},
         .c = loss->logits,
@@ -116,7 +116,7 @@ static struct gemm_problem dx_problem(const struct loss *loss, int64_t tokens)
         .dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .c_dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .segments = 1,
-        .leaves = (int32_t)loss->vocabulary_parts,
+        .parts = (int32_t)loss->vocabulary_parts,
         .segment = {{loss->rows, loss->logits, gradient_row(loss), 1, operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_W),
                      loss->width, 1}},
         .c = row_of(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DX, loss->first, loss->width),
@@ -133,7 +133,7 @@ static struct gemm_problem dw_problem(const struct loss *loss, int64_t tokens, i
         .dtype = loss->bf16 ? LLMRUN_BF16 : LLMRUN_F32,
         .c_dtype = LLMRUN_F32,
         .segments = 1,
-        .leaves = loss->chunk == loss->tokens ? (int32_t)loss->batch_parts : 1,
+        .parts = loss->chunk == loss->tokens ? (int32_t)loss->batch_parts : 1,
         .accumulate = accumulate,
         .segment = {{tokens, loss->logits, 1, gradient_row(loss),
                      row_of(loss, LLMRUN_LINEAR_CROSS_ENTROPY_X, loss->first, loss->width), loss->width, 1}},
@@ -258,32 +258,32 @@ static void add_task(void *context, int64_t task, int thread)
     }
 }
 
-static float *waiting_at(const struct loss *loss, int64_t level)
+static float *pending_at(const struct loss *loss, int64_t level)
 {
-    return loss->waiting + level * loss->rows * loss->width;
+    return loss->pending + level * loss->rows * loss->width;
 }
 
 /* The sum of a batch part lies in the last buffer: it is added to those that wait for it, and then waits or is dw. */
 static void close_part(const struct loss *loss, int64_t part, int64_t levels)
 {
-    struct addition addition = {.b = waiting_at(loss, levels), .count = loss->rows * loss->width};
+    struct addition addition = {.b = pending_at(loss, levels), .count = loss->rows * loss->width};
     int64_t closed = __builtin_ctzll((unsigned long long)(part + 1));
 
     for (int64_t level = 0; level < closed; level++) {
-        addition.a = waiting_at(loss, level);
-        addition.to = waiting_at(loss, levels);
+        addition.a = pending_at(loss, level);
+        addition.to = pending_at(loss, levels);
         if (level + 1 == closed)
-            addition.to = closed == levels ? operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) : waiting_at(loss, closed);
+            addition.to = closed == levels ? operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) : pending_at(loss, closed);
         pool_run(loss->call->pool, lanes_parts(addition.count, LANES_PART), add_task, &addition);
     }
     if (closed == 0)
-        memcpy(waiting_at(loss, 0), addition.b, (size_t)addition.count * sizeof(float));
+        memcpy(pending_at(loss, 0), addition.b, (size_t)addition.count * sizeof(float));
 }
 
 static void run_parts(struct loss *loss)
 {
-    int64_t size = loss->tokens / loss->batch_parts, levels = waiting_sums(loss) - 1;
-    float *to = operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) == NULL ? NULL : waiting_at(loss, levels);
+    int64_t size = loss->tokens / loss->batch_parts, levels = pending_sums(loss) - 1;
+    float *to = operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_DW) == NULL ? NULL : pending_at(loss, levels);
 
     for (int64_t part = 0; part < loss->batch_parts; part++) {
         for (loss->first = part * size; loss->first < (part + 1) * size; loss->first += loss->chunk) {
@@ -302,7 +302,7 @@ static int64_t logits_at(const struct loss *loss)
     return round_up(loss->tokens * (int64_t)sizeof(double), 64);
 }
 
-static int64_t waiting_begin(const struct loss *loss)
+static int64_t pending_begin(const struct loss *loss)
 {
     return logits_at(loss) + round_up(loss->chunk * loss->rows * 4, 64);
 }
@@ -310,8 +310,8 @@ static int64_t waiting_begin(const struct loss *loss)
 static int64_t gemm_at(const struct loss *loss)
 {
     if (loss->batch_parts == 1 || loss->chunk == loss->tokens)
-        return waiting_begin(loss);
-    return waiting_begin(loss) + round_up(waiting_sums(loss) * loss->rows * loss->width * 4, 64);
+        return pending_begin(loss);
+    return pending_begin(loss) + round_up(pending_sums(loss) * loss->rows * loss->width * 4, 64);
 }
 
 static void run(const struct kernel_call *call)
@@ -322,7 +322,7 @@ static void run(const struct kernel_call *call)
     loss.call = call;
     loss.losses = call->workspace;
     loss.logits = (float *)(void *)(workspace + logits_at(&loss));
-    loss.waiting = (float *)(void *)(workspace + waiting_begin(&loss));
+    loss.pending = (float *)(void *)(workspace + pending_begin(&loss));
     loss.gemm = workspace + gemm_at(&loss);
     if (loss.batch_parts > 1 && loss.chunk < loss.tokens)
         run_parts(&loss);
@@ -335,7 +335,7 @@ static void run(const struct kernel_call *call)
 
 static int is_power_of_two(int64_t number)
 {
-    return number > 0 && number <= GEMM_LEAVES && (number & (number - 1)) == 0;
+    return number > 0 && number <= GEMM_PARTS && (number & (number - 1)) == 0;
 }
 
 static int parts_fit(const struct llmrun_op *op, char *reason, size_t reason_bytes)

@@ -23,7 +23,7 @@ set(kernel_sources
   kernels/rope.c
   kernels/swiglu.c
   matmul/ops.c
-  matmul/strip.c
+  matmul/micro_panel.c
   matmul/tiles.c
 )
 
@@ -33,7 +33,7 @@ set(kernel_bf16_sources
   kernels/attention_fit.c
   kernels/attention_grad.c
   kernels/attention_product.c
-  matmul/strip.c
+  matmul/micro_panel.c
   matmul/tiles_vdpbf16.c
 )
 
@@ -44,7 +44,7 @@ set(kernel_common_sources
   matmul/gemm_part.c
   matmul/gemm_blocked.c
   matmul/gemm_choose.c
-  matmul/gemm_gather.c
+  matmul/gemm_pack.c
   matmul/gemm_plan.c
   matmul/gemm_plain.c
   matmul/gemm_regions.c

@@ -10,9 +10,9 @@
  * vdpbf16ps (Intel SDM volume 2, "VDPBF16PS"), which ignores the rounding and flush modes of MXCSR.
  * - The chain starts from +0, or from the value found in c where `accumulate` is set.
  * - Several segments are one chain: k of segment 0 ascending, then segment 1, then segment 2. A bf16 pair never crosses
- * from one segment, or one leaf, to the next.
- * - leaves = R > 1: each segment's k is cut in R equal parts. Leaf i is the chain from +0 over part i of each segment,
- * in the order of the segments. The R leaves are added in fp32 as a balanced binary tree, nearest first; with
+ * from one segment, or one part, to the next.
+ * - parts = R > 1: each segment's k is cut in R equal parts. Part i is the chain from +0 over part i of each segment,
+ * in the order of the segments. The R parts are added in fp32 as a balanced binary tree, nearest first; with
  * `accumulate` the value found in c is added last (c + tree).
  * - Then, in fp32: + bias[j]; this is rounded to the type of c and stored to aux; y = activation(the rounded value) is
  * rounded to the type of c and stored to c. Rounding to bf16 is to nearest-even, once. NaNs: which elements are NaN is
@@ -28,7 +28,7 @@
 #include "runtime/pool.h"
 
 #define GEMM_SEGMENTS 3
-#define GEMM_LEAVES   256 /* most leaves that a problem can ask for */
+#define GEMM_PARTS    256 /* most parts that a problem can ask for */
 
 /* One operand pair of the sum. Strides are in elements; any stride is allowed, the fast ways need one of the two to
  * be 1. */
@@ -53,7 +53,7 @@ struct gemm_problem {
     uint32_t dtype;     /* of a and b: LLMRUN_F32 or LLMRUN_BF16 */
     uint32_t c_dtype;   /* of c and aux: LLMRUN_F32 or LLMRUN_BF16 */
     int32_t segments;   /* 1 to GEMM_SEGMENTS */
-    int32_t leaves;     /* 0 and 1: one chain; else a power of two that divides the k of every segment */
+    int32_t parts;      /* 0 and 1: one chain; else a power of two that divides the k of every segment */
     int32_t accumulate; /* only with c_dtype LLMRUN_F32 */
     struct gemm_segment segment[GEMM_SEGMENTS];
     const float *bias;           /* [n] or NULL */
@@ -73,7 +73,7 @@ int64_t gemm_workspace_bytes(const struct gemm_problem *problem, enum cpu_isa is
 
 /* Computes c with the best kernels of `isa`, which the machine must have. Returns when done. `workspace` is 64-byte
  * aligned and not shared with another call that is under way. `pool` NULL: in the calling thread alone, which may then
- * be inside a task of a pool. Leaves the floating-point state as it found it. */
+ * be inside a task of a pool. Parts the floating-point state as it found it. */
 void gemm_run(const struct gemm_problem *problem, enum cpu_isa isa, struct pool *pool, void *workspace);
 
 /* The definition above in plain C, one element at a time. */

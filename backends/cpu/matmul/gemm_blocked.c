@@ -1,12 +1,12 @@
-/* The blocked product. c is cut into bands, each small enough for one gathering of its rows of a; a band into blocks of
- * columns, each small enough for one gathering of its columns of b; k into slabs.
+/* The blocked product. c is cut into MC x NC blocks, each small enough for one packing of its rows of a; an MC x NC
+ * block into blocks of columns, each small enough for one packing of its columns of b; k into KC blocks.
  *
- *   for each band, for each slab of k:
- *       gather the slab of a for the band                              pool tasks: groups of row panels
- *       for each block: gather the slab of b, then multiply and add    pool tasks: blocks
+ *   for each MC x NC block, for each KC block of k:
+ *       pack the KC block of a for the MC x NC block                              pool tasks: groups of row panels
+ *       for each block: pack the KC block of b, then multiply and add    pool tasks: blocks
  *           all its row panels with all its column panels
  *
- * From one slab to the next the sums rest in memory as fp32 and are loaded again, so the cuts leave no trace in the
+ * From one KC block to the next the sums rest in memory as fp32 and are loaded again, so the cuts leave no trace in the
  * bits. Nothing is added across tasks. */
 #include "matmul/gemm_plan.h"
 
@@ -17,7 +17,7 @@
 /* The block that a task works on. */
 struct block {
     const struct gemm_phase *phase;
-    struct gemm_range rows, columns; /* panels, counted from the start of the band */
+    struct gemm_range rows, columns; /* panels, counted from the start of the MC x NC block */
     uint32_t *right;
     float *panel; /* where c does not hold fp32: the sums of the row panel at work */
     struct gemm_fetch fetch;
@@ -30,10 +30,10 @@ struct sums {
     int in_c;
 };
 
-/* One row panel of a block in one slab: sums begin at `start` (at +0 where that is NULL), get what `added` lists, and
- * go to `end`. */
+/* One row panel of a block in one KC block: sums begin at `start` (at +0 where that is NULL), get what `added` lists,
+ * and go to `end`. */
 struct panel {
-    int64_t index; /* counted from the start of the band */
+    int64_t index; /* counted from the start of the MC x NC block */
     int rows;
     int64_t first_row; /* of c */
     struct sums start, end;
@@ -49,7 +49,7 @@ static struct sums sums_in_c(const struct block *block, const struct panel *pane
     return (struct sums){(float *)problem->c + panel->first_row * problem->c_row + column, problem->c_row, 1};
 }
 
-static struct sums sums_in_band(const struct block *block, const struct panel *panel, int buffer)
+static struct sums sums_in_buffer(const struct block *block, const struct panel *panel, int buffer)
 {
     const struct gemm_plan *plan = block->phase->plan;
     float *at = block->phase->partial + buffer * plan->partial_floats +
@@ -57,20 +57,20 @@ static struct sums sums_in_band(const struct block *block, const struct panel *p
     return (struct sums){at, plan->partial_row, 0};
 }
 
-/* The tree of leaves: slab group g (all slabs of the leaves that a slab holds, or of one leaf) closes as many levels as
- * g + 1 has factors of two, and waits on the next level, but for the last one. */
+/* The tree of parts: KC block group g (all KC blocks of the parts that a KC block holds, or of one part) closes as many
+ * levels as g + 1 has factors of two, and waits on the next level, but for the last one. */
 static struct panel panel_make(const struct block *block, int64_t index)
 {
     const struct gemm_phase *phase = block->phase;
     const struct gemm_plan *plan = phase->plan;
     struct panel panel = {.index = index, .first_row = (phase->rows.begin + index) * plan->kernel->rows};
-    int64_t group = phase->slab / plan->leaf_slabs, groups = plan->leaves / plan->slab_leaves;
-    int begins = phase->slab % plan->leaf_slabs == 0, ends = (phase->slab + 1) % plan->leaf_slabs == 0;
+    int64_t group = phase->kc_block / plan->part_kc_blocks, groups = plan->parts / plan->kc_parts;
+    int begins = phase->kc_block % plan->part_kc_blocks == 0, ends = (phase->kc_block + 1) % plan->part_kc_blocks == 0;
     panel.rows = gemm_panel_lanes(phase->rows.begin + index, plan->kernel->rows, plan->problem->m);
 
     struct sums c = plan->problem->c_dtype == LLMRUN_F32 ? sums_in_c(block, &panel) : (struct sums){0};
-    struct sums work = plan->work_in_c ? c : sums_in_band(block, &panel, plan->levels);
-    if (!begins || (plan->leaves == 1 && plan->problem->accumulate))
+    struct sums work = plan->work_in_c ? c : sums_in_buffer(block, &panel, plan->levels);
+    if (!begins || (plan->parts == 1 && plan->problem->accumulate))
         panel.start = begins ? c : work;
     if (!ends) {
         panel.end = work;
@@ -78,12 +78,12 @@ static struct panel panel_make(const struct block *block, int64_t index)
     }
     int closed = __builtin_ctzll((unsigned long long)(group + 1));
     for (; panel.added_count < closed; panel.added_count++)
-        panel.added[panel.added_count] = sums_in_band(block, &panel, panel.added_count);
+        panel.added[panel.added_count] = sums_in_buffer(block, &panel, panel.added_count);
     if (group + 1 < groups) {
-        panel.end = sums_in_band(block, &panel, closed);
+        panel.end = sums_in_buffer(block, &panel, closed);
         return panel;
     }
-    if (plan->leaves > 1 && plan->problem->accumulate)
+    if (plan->parts > 1 && plan->problem->accumulate)
         panel.added[panel.added_count++] = c;
     panel.end = c;
     if (plan->problem->c_dtype != LLMRUN_F32)
@@ -127,8 +127,8 @@ static void multiply_edge(const struct gemm_kernel *kernel, const struct panel *
 static struct gemm_tile_job panel_job(const struct block *block, const struct panel *panel, int64_t steps)
 {
     const struct gemm_plan *plan = block->phase->plan;
-    struct gemm_tile_job job = {.leaves = plan->slab_leaves, .flush = plan->kernel->flush};
-    job.steps = steps / plan->slab_leaves;
+    struct gemm_tile_job job = {.parts = plan->kc_parts, .flush = plan->kernel->flush};
+    job.steps = steps / plan->kc_parts;
     job.a = block->phase->left + panel->index * gemm_panel_distance(steps, plan->kernel->rows);
     job.b = block->right;
     job.start = panel->start.at;
@@ -146,7 +146,7 @@ static void multiply_panel(struct block *block, const struct panel *panel)
     const struct gemm_phase *phase = block->phase;
     const struct gemm_plan *plan = phase->plan;
     const struct gemm_kernel *kernel = plan->kernel;
-    int64_t steps = gemm_slab_steps(phase);
+    int64_t steps = gemm_kc_steps(phase);
     struct gemm_tile_job job = panel_job(block, panel, steps);
     int edge =
         panel->start.in_c || panel->end.in_c || (panel->added_count > 0 && panel->added[panel->added_count - 1].in_c);
@@ -190,8 +190,8 @@ static void finish_panel(const struct block *block, const struct panel *panel)
 static int needs_finish(const struct gemm_phase *phase)
 {
     const struct gemm_problem *problem = phase->plan->problem;
-    return phase->slab + 1 == phase->plan->slabs && (problem->c_dtype != LLMRUN_F32 || problem->bias != NULL ||
-                                                     problem->activation != NULL || problem->aux != NULL);
+    return phase->kc_block + 1 == phase->plan->kc_blocks && (problem->c_dtype != LLMRUN_F32 || problem->bias != NULL ||
+                                                             problem->activation != NULL || problem->aux != NULL);
 }
 
 static struct gemm_range block_columns(const struct gemm_phase *phase, int64_t task)
@@ -199,7 +199,7 @@ static struct gemm_range block_columns(const struct gemm_phase *phase, int64_t t
     return gemm_part_of(phase->columns.end - phase->columns.begin, phase->column_blocks, task / phase->row_blocks);
 }
 
-/* What this thread is likely to gather next: the block that is as many tasks ahead as there are threads, in this slab
+/* What this thread is likely to pack next: the block that is as many tasks ahead as there are threads, in this KC block
  * or at the start of the next one. */
 static struct gemm_fetch fetch_next(const struct block *block, int64_t task)
 {
@@ -207,9 +207,9 @@ static struct gemm_fetch fetch_next(const struct block *block, int64_t task)
     int64_t tasks = next.row_blocks * next.column_blocks;
     int64_t tiles = (block->rows.end - block->rows.begin) * (block->columns.end - block->columns.begin);
     task += next.plan->threads;
-    if (task >= tasks && ++next.slab == next.plan->slabs)
+    if (task >= tasks && ++next.kc_block == next.plan->kc_blocks)
         return (struct gemm_fetch){0};
-    gemm_plan_slab(&next);
+    gemm_plan_kc_block(&next);
     return gemm_fetch_make(&next, block_columns(&next, task % tasks), tiles);
 }
 
@@ -223,7 +223,7 @@ static void multiply_block(void *context, int64_t task, int thread)
     block.columns = block_columns(phase, task);
     block.fetch = fetch_next(&block, task);
     unsigned state = float_state_set(0);
-    gemm_gather_columns(phase, block.columns, block.right);
+    gemm_pack_columns(phase, block.columns, block.right);
     for (int64_t i = block.rows.begin; i < block.rows.end; i++) {
         struct panel panel = panel_make(&block, i);
         multiply_panel(&block, &panel);
@@ -243,13 +243,13 @@ static void run_tasks(struct pool *pool, int64_t tasks, pool_task *task, struct 
         task(phase, i, 0);
 }
 
-static void run_band(struct gemm_phase *phase, struct pool *pool)
+static void run_mc_nc_block(struct gemm_phase *phase, struct pool *pool)
 {
     const struct gemm_plan *plan = phase->plan;
     gemm_plan_blocks(phase);
-    for (phase->slab = 0; phase->slab < plan->slabs; phase->slab++) {
-        gemm_plan_slab(phase);
-        run_tasks(pool, phase->row_groups * phase->unit_groups, gemm_gather_rows, phase);
+    for (phase->kc_block = 0; phase->kc_block < plan->kc_blocks; phase->kc_block++) {
+        gemm_plan_kc_block(phase);
+        run_tasks(pool, phase->row_groups * phase->unit_groups, gemm_pack_rows, phase);
         run_tasks(pool, phase->row_blocks * phase->column_blocks, multiply_block, phase);
     }
 }
@@ -262,11 +262,11 @@ void gemm_blocked(const struct gemm_problem *problem, const struct gemm_kernel *
     phase.right = phase.left + plan.left_words;
     phase.panel = (float *)(phase.right + plan.threads * plan.right_words);
     phase.partial = phase.panel + plan.threads * plan.panel_floats;
-    for (int64_t column = 0; column < plan.column_bands; column++) {
-        phase.columns = gemm_part_of(plan.column_panels, plan.column_bands, column);
-        for (int64_t row = 0; row < plan.row_bands; row++) {
-            phase.rows = gemm_part_of(plan.row_panels, plan.row_bands, row);
-            run_band(&phase, pool);
+    for (int64_t column = 0; column < plan.nc_blocks; column++) {
+        phase.columns = gemm_part_of(plan.column_panels, plan.nc_blocks, column);
+        for (int64_t row = 0; row < plan.mc_blocks; row++) {
+            phase.rows = gemm_part_of(plan.row_panels, plan.mc_blocks, row);
+            run_mc_nc_block(&phase, pool);
         }
     }
 }

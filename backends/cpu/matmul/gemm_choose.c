@@ -104,7 +104,7 @@ static int64_t tile_ns(const struct gemm_kernel *kernel)
     int64_t steps = kernel->unit == GEMM_UNIT_WIDE ? 2 * TIMED_UNITS : TIMED_UNITS;
     int64_t best = INT64_MAX;
     for (int run = 0; run < TIMED_RUNS; run++) {
-        struct gemm_tile_job job = {.steps = steps, .leaves = 1, .a = zeros, .b = zeros, .end = sum, .next = sum};
+        struct gemm_tile_job job = {.steps = steps, .parts = 1, .a = zeros, .b = zeros, .end = sum, .next = sum};
         job.stride = kernel->columns;
         int64_t start = clock_now_ns();
         kernel->tile[kernel->rows - 1](&job);

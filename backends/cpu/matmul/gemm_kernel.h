@@ -1,7 +1,7 @@
-/* What the blocked product is made of: for one instruction set and one element type, the functions that gather panels
+/* What the blocked product is made of: for one instruction set and one element type, the functions that pack panels
  * of an operand, multiply two panels, and finish a row of results. gemm_blocked.c drives them; tiles.h writes them.
  *
- * A panel is `width` neighbouring lanes (rows of a, or columns of b) of a range of k, gathered as 32-bit words:
+ * A panel is `width` neighbouring lanes (rows of a, or columns of b) of a range of k, packed as 32-bit words:
  * word[step * width + lane]. A unit of k is one element in fp32 and one pair in bf16. */
 #ifndef LLMRUN_CPU_GEMM_KERNEL_H
 #define LLMRUN_CPU_GEMM_KERNEL_H
@@ -19,7 +19,7 @@ struct gemm_panels {
     int64_t distance; /* words from panel to panel */
 };
 
-typedef void gemm_gather(const struct gemm_panels *panels, uint32_t *words);
+typedef void gemm_pack(const struct gemm_panels *panels, uint32_t *words);
 
 /* Something that is added to the sums of a tile: added + sum. */
 struct gemm_added {
@@ -27,16 +27,16 @@ struct gemm_added {
     int64_t stride; /* floats from row to row */
 };
 
-#define GEMM_ADDED 9 /* the levels of a tree of GEMM_LEAVES, and what is found in c */
+#define GEMM_ADDED 9 /* the levels of a tree of GEMM_PARTS, and what is found in c */
 
-/* Sums of a tile over the leaves of a slab. Leaf l of the `leaves` (a power of two) is the chain over `steps` of
+/* Sums of a tile over the parts of a KC block. Part l of the `parts` (a power of two) is the chain over `steps` of
  *   a[(l * steps + step) * rows + row], b[(l * steps + step) * columns + column]
- * from `start`, which is NULL (from +0) where there are several leaves. The leaves are added as a balanced tree; then
+ * from `start`, which is NULL (from +0) where there are several parts. The parts are added as a balanced tree; then
  * what `added` lists, in that order; the result goes to `end`, which may be `start`. The number of rows is that of the
  * table entry. `next` is where the next tile ends: its memory is fetched ahead. */
 struct gemm_tile_job {
     int64_t steps;
-    int leaves;
+    int parts;
     int flush; /* numbers below the normal range are taken and left as zero by each step */
     const uint32_t *a, *b;
     const float *start;
@@ -76,7 +76,7 @@ struct gemm_kernel {
     int rows;    /* of a full tile, at most GEMM_MOST_ROWS */
     int columns; /* of every tile, at most GEMM_MOST_COLUMNS */
     int flush;   /* the tile is to run with numbers below the normal range taken and left as zero */
-    gemm_gather *gather;
+    gemm_pack *pack;
     gemm_tile *const *tile; /* tile[r - 1] has r rows */
     void (*finish)(const struct gemm_row *row);
 };

@@ -6,9 +6,9 @@
 #include "matmul/bf16.h"
 #include "matmul/float_state.h"
 
-#define ROUNDS 9 /* log2(GEMM_LEAVES) + 1: levels of the tree of leaves */
+#define ROUNDS 9 /* log2(GEMM_PARTS) + 1: levels of the tree of parts */
 
-_Static_assert(GEMM_LEAVES == 1 << (ROUNDS - 1), "the tree has as many levels as the most leaves need");
+_Static_assert(GEMM_PARTS == 1 << (ROUNDS - 1), "the tree has as many levels as the most parts need");
 
 static float without_denormals(float number)
 {
@@ -56,15 +56,15 @@ static float chain_bf16(const struct gemm_segment *segment, int64_t i, int64_t j
     return sum;
 }
 
-static float leaf_sum(const struct gemm_problem *problem, int64_t i, int64_t j, int leaf, int leaves, float sum)
+static float part_sum(const struct gemm_problem *problem, int64_t i, int64_t j, int part, int parts, float sum)
 {
     for (int s = 0; s < problem->segments; s++) {
         const struct gemm_segment *segment = &problem->segment[s];
-        int64_t part = segment->k / leaves;
+        int64_t size = segment->k / parts;
         if (problem->dtype == LLMRUN_F32)
-            sum = chain_f32(segment, i, j, leaf * part, (leaf + 1) * part, sum);
+            sum = chain_f32(segment, i, j, part * size, (part + 1) * size, sum);
         else
-            sum = chain_bf16(segment, i, j, leaf * part, (leaf + 1) * part, sum);
+            sum = chain_bf16(segment, i, j, part * size, (part + 1) * size, sum);
     }
     return sum;
 }
@@ -72,19 +72,19 @@ static float leaf_sum(const struct gemm_problem *problem, int64_t i, int64_t j, 
 float gemm_plain_sum(const struct gemm_problem *problem, int64_t i, int64_t j)
 {
     float found = problem->accumulate ? ((const float *)problem->c)[i * problem->c_row + j] : 0.0f;
-    int leaves = problem->leaves > 1 ? problem->leaves : 1;
-    if (leaves == 1)
-        return leaf_sum(problem, i, j, 0, 1, found);
+    int parts = problem->parts > 1 ? problem->parts : 1;
+    if (parts == 1)
+        return part_sum(problem, i, j, 0, 1, found);
 
     float pending[ROUNDS];
-    for (int leaf = 0; leaf < leaves; leaf++) {
-        float sum = leaf_sum(problem, i, j, leaf, leaves, 0.0f);
+    for (int part = 0; part < parts; part++) {
+        float sum = part_sum(problem, i, j, part, parts, 0.0f);
         int level = 0;
-        for (; leaf >> level & 1; level++)
+        for (; part >> level & 1; level++)
             sum = pending[level] + sum;
         pending[level] = sum;
     }
-    float sum = pending[__builtin_ctz((unsigned)leaves)];
+    float sum = pending[__builtin_ctz((unsigned)parts)];
     return problem->accumulate ? found + sum : sum;
 }
 

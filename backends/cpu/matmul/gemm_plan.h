@@ -1,5 +1,5 @@
-/* How the blocked product is cut: bands, slabs and blocks, and the gathering of operands. gemm_blocked.c has the loop
- * nest. */
+/* How the blocked product is cut: MC x NC blocks, KC blocks and blocks, and the packing of operands. gemm_blocked.c has
+ * the loop nest. */
 #ifndef LLMRUN_CPU_GEMM_PLAN_H
 #define LLMRUN_CPU_GEMM_PLAN_H
 
@@ -12,43 +12,44 @@ struct gemm_range {
 
 /* How a problem is cut, and how large the parts of the workspace are. Panels are counted over the whole problem.
  *
- * A slab is either several whole leaves, a power of two of them, or a part of one. Sums that go on in the next slab,
- * and the sums of leaves that wait for others, rest in buffers of the band; c serves as the former where it can. */
+ * A KC block is either several whole parts, a power of two of them, or a part of one. Sums that go on in the next KC
+ * block, and the sums of parts that wait for others, rest in buffers of the MC x NC block; c serves as the former where
+ * it can. */
 struct gemm_plan {
     const struct gemm_problem *problem;
     const struct gemm_kernel *kernel;
     int threads;
-    int leaves;
+    int parts;
     int unit_k;         /* elements of k in a unit */
     int unit_steps;     /* words of a lane in a unit */
-    int64_t leaf_units; /* of all segments */
+    int64_t part_units; /* of all segments */
     int64_t row_panels, column_panels;
-    int64_t row_bands, column_bands;
-    int slab_leaves;    /* whole leaves in a slab */
-    int64_t leaf_slabs; /* slabs of a leaf */
-    int64_t slabs;      /* in all: leaves / slab_leaves * leaf_slabs */
-    int work_in_c;      /* a leaf that goes on in the next slab rests in c */
-    int levels; /* buffers of sums that wait, one a level of the tree; the one of the leaf at work behind them */
-    int64_t partial_row;    /* floats from row to row of a buffer of the band */
+    int64_t mc_blocks, nc_blocks;
+    int kc_parts;           /* whole parts in a KC block */
+    int64_t part_kc_blocks; /* KC blocks of a part */
+    int64_t kc_blocks;      /* in all: parts / kc_parts * part_kc_blocks */
+    int work_in_c;          /* a part that goes on in the next KC block rests in c */
+    int levels; /* buffers of sums that wait, one a level of the tree; the one of the part at work behind them */
+    int64_t partial_row;    /* floats from row to row of a buffer of the MC x NC block */
     int64_t partial_floats; /* of one buffer */
     int64_t panel_floats;   /* of a thread, for the sums of a row panel where c does not hold fp32 */
-    int64_t left_words;     /* gathered a */
-    int64_t right_words;    /* gathered b of one thread */
+    int64_t left_words;     /* packed a */
+    int64_t right_words;    /* packed b of one thread */
 };
 
-/* One step of the loop nest in gemm_blocked.c: a band of rows and columns, a slab of k. */
+/* One step of the loop nest in gemm_blocked.c: an MC x NC block of rows and columns, a KC block of k. */
 struct gemm_phase {
     const struct gemm_plan *plan;
-    uint32_t *left;                    /* gathered a: the row panels of the band */
-    uint32_t *right;                   /* gathered b, + thread * right_words: the column panels of a block */
+    uint32_t *left;                    /* packed a: the row panels of the MC x NC block */
+    uint32_t *right;                   /* packed b, + thread * right_words: the column panels of a block */
     float *partial;                    /* + buffer * partial_floats */
     float *panel;                      /* + thread * panel_floats */
-    int64_t row_groups, unit_groups;   /* tasks that gather a */
+    int64_t row_groups, unit_groups;   /* tasks that pack a */
     int64_t row_blocks, column_blocks; /* tasks that multiply */
-    struct gemm_range rows, columns;   /* panels of the band */
-    int64_t slab;
-    int leaf;                /* first leaf of the slab */
-    struct gemm_range units; /* of the slab, from the start of that leaf on; may go on in the next leaves */
+    struct gemm_range rows, columns;   /* panels of the MC x NC block */
+    int64_t kc_block;
+    int part;                /* first part of the KC block */
+    struct gemm_range units; /* of the KC block, from the start of that part on; may go on in the next parts */
 };
 
 static inline int64_t gemm_parts(int64_t total, int64_t most)
@@ -78,8 +79,8 @@ static inline int gemm_panel_lanes(int64_t panel, int width, int64_t total)
     return (int)gemm_smaller(width, total - panel * width);
 }
 
-/* Words of a lane in the slab. */
-static inline int64_t gemm_slab_steps(const struct gemm_phase *phase)
+/* Words of a lane in the KC block. */
+static inline int64_t gemm_kc_steps(const struct gemm_phase *phase)
 {
     return (phase->units.end - phase->units.begin) * phase->plan->unit_steps;
 }
@@ -95,17 +96,17 @@ struct gemm_plan gemm_plan_make(const struct gemm_problem *problem, const struct
 
 /* Sets the number of tasks that multiply, from the rows and columns of the phase. */
 void gemm_plan_blocks(struct gemm_phase *phase);
-/* Sets the leaf and the units of the phase and the number of tasks that gather a, from its slab. */
-void gemm_plan_slab(struct gemm_phase *phase);
+/* Sets the part and the units of the phase and the number of tasks that pack a, from its KC block. */
+void gemm_plan_kc_block(struct gemm_phase *phase);
 
-/* Pool task: gathers a group of panels of a, over a part of the slab. The last panel of all has as many rows as are
+/* Pool task: packs a group of panels of a, over a part of the KC block. The last panel of all has as many rows as are
  * left, so no row is multiplied in vain. */
-void gemm_gather_rows(void *phase, int64_t task, int thread);
+void gemm_pack_rows(void *phase, int64_t task, int thread);
 
-/* Gathers the slab of some panels of b, counted from the start of the band. */
-void gemm_gather_columns(const struct gemm_phase *phase, struct gemm_range columns, uint32_t *to);
+/* Packs the KC block of some panels of b, counted from the start of the MC x NC block. */
+void gemm_pack_columns(const struct gemm_phase *phase, struct gemm_range columns, uint32_t *to);
 
-/* Memory that will be gathered next, fetched into the L2 cache a few lines at a time while tiles are multiplied. */
+/* Memory that will be packed next, fetched into the L2 cache a few lines at a time while tiles are multiplied. */
 struct gemm_fetch {
     const char *row;
     int64_t row_bytes; /* from row to row */
@@ -115,7 +116,7 @@ struct gemm_fetch {
     int64_t lines;     /* that one tile fetches */
 };
 
-/* What gemm_gather_columns will read, of the segment that the slab begins in; spread over `tiles`. */
+/* What gemm_pack_columns will read, of the segment that the KC block begins in; spread over `tiles`. */
 struct gemm_fetch gemm_fetch_make(const struct gemm_phase *phase, struct gemm_range columns, int64_t tiles);
 
 static inline void gemm_fetch_some(struct gemm_fetch *fetch)

@@ -4,9 +4,9 @@
 
 #include "matmul/gemm_plan.h"
 
-/* What it takes to gather an element, in multiply-adds of a tile (measured: 0.4 ns at 75 multiply-adds a ns), and the
- * share of its time that a tile loses on what another core has gathered. */
-#define GATHER_COST 30
+/* What it takes to pack an element, in multiply-adds of a tile (measured: 0.4 ns at 75 multiply-adds a ns), and the
+ * share of its time that a tile loses on what another core has packed. */
+#define PACK_COST   30
 #define SHARED_LOSS 0.06
 
 struct regions {
@@ -17,11 +17,11 @@ struct regions {
     int64_t workspace_bytes; /* of one region */
 };
 
-/* Share of the multiply-adds that gathering takes, where each region gathers for itself. */
-static double gather_share(const struct gemm_problem *problem, struct gemm_grid grid)
+/* Share of the multiply-adds that packing takes, where each region packs for itself. */
+static double pack_share(const struct gemm_problem *problem, struct gemm_grid grid)
 {
     double m = (double)problem->m / grid.rows, n = (double)problem->n / grid.columns;
-    return GATHER_COST * (m + n) / (m * n);
+    return PACK_COST * (m + n) / (m * n);
 }
 
 struct gemm_grid gemm_grid_choose(const struct gemm_problem *problem, const struct gemm_kernel *kernel, int threads)
@@ -31,10 +31,10 @@ struct gemm_grid gemm_grid_choose(const struct gemm_problem *problem, const stru
         struct gemm_grid grid = {rows, threads / rows};
         int fits = threads % rows == 0 && gemm_parts(problem->m, kernel->rows) >= grid.rows &&
                    gemm_parts(problem->n, kernel->columns) >= grid.columns;
-        if (fits && (best.rows * best.columns == 1 || gather_share(problem, grid) < gather_share(problem, best)))
+        if (fits && (best.rows * best.columns == 1 || pack_share(problem, grid) < pack_share(problem, best)))
             best = grid;
     }
-    if (gather_share(problem, best) - gather_share(problem, whole) > SHARED_LOSS)
+    if (pack_share(problem, best) - pack_share(problem, whole) > SHARED_LOSS)
         return whole;
     return best;
 }

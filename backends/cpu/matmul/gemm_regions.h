@@ -1,6 +1,6 @@
-/* A product on several threads. Where it is cheap to gather an operand more than once, c is cut into one region a
+/* A product on several threads. Where it is cheap to pack an operand more than once, c is cut into one region a
  * thread, each a product of its own: no thread waits for another, and none reads lines that another one has just
- * written (which made the tiles of two cores 6 % slower). Else all threads share what is gathered (gemm_blocked.c). */
+ * written (which made the tiles of two cores 6 % slower). Else all threads share what is packed (gemm_blocked.c). */
 #ifndef LLMRUN_CPU_GEMM_REGIONS_H
 #define LLMRUN_CPU_GEMM_REGIONS_H
 

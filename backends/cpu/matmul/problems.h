@@ -28,7 +28,7 @@ static inline struct gemm_problem problem_matmul(const struct llmrun_op *op, voi
         .dtype = problem_operand(op, LLMRUN_MATMUL_X)->dtype,
         .c_dtype = problem_operand(op, LLMRUN_MATMUL_Y)->dtype,
         .segments = 1,
-        .leaves = (int32_t)attributes->feature_parts,
+        .parts = (int32_t)attributes->feature_parts,
         .segment = {{k, at[LLMRUN_MATMUL_X], k, 1, at[LLMRUN_MATMUL_W], 1, k}},
         .bias = at[LLMRUN_MATMUL_BIAS],
         .c = at[LLMRUN_MATMUL_Y],
@@ -48,7 +48,7 @@ static inline struct gemm_problem problem_matmul_input_grad(const struct llmrun_
         .n = columns,
         .dtype = problem_operand(op, LLMRUN_MATMUL_INPUT_GRAD_DY0)->dtype,
         .c_dtype = problem_operand(op, LLMRUN_MATMUL_INPUT_GRAD_DX)->dtype,
-        .leaves = (int32_t)attributes->feature_parts,
+        .parts = (int32_t)attributes->feature_parts,
         .accumulate = op->accumulate >> LLMRUN_MATMUL_INPUT_GRAD_DX & 1,
         .c = at[LLMRUN_MATMUL_INPUT_GRAD_DX],
         .c_row = columns,
@@ -77,7 +77,7 @@ static inline struct gemm_problem problem_matmul_weight_grad(const struct llmrun
         .dtype = dy->dtype,
         .c_dtype = LLMRUN_F32,
         .segments = 1,
-        .leaves = (int32_t)attributes->batch_parts,
+        .parts = (int32_t)attributes->batch_parts,
         .accumulate = op->accumulate >> LLMRUN_MATMUL_WEIGHT_GRAD_DW & 1,
         .segment = {{dy->shape[0], at[LLMRUN_MATMUL_WEIGHT_GRAD_DY], 1, dy->shape[1], at[LLMRUN_MATMUL_WEIGHT_GRAD_X],
                      x->shape[1], 1}},
@@ -104,7 +104,7 @@ static inline struct gemm_problem problem_of(const struct llmrun_op *op, void *c
     }
 }
 
-/* For a query: what the op table leaves open, and the problem without addresses. */
+/* For a query: what the op table parts open, and the problem without addresses. */
 static inline int problem_fit(const struct llmrun_op *op, struct gemm_problem *problem, char *reason,
                               size_t reason_bytes)
 {

@@ -5,13 +5,13 @@
 
 #include "kernels/vec.h"
 #include "matmul/float_state.h"
-#include "matmul/gather.h"
 #include "matmul/gemm_kernel.h"
+#include "matmul/pack.h"
 
 #define TILE_COLUMNS (TILE_VECTORS * VEC_LANES)
 #define TILE_UNROLL  _Pragma("GCC unroll 16")
 
-#define TILE_LEVELS 8 /* of a tree of GEMM_LEAVES */
+#define TILE_LEVELS 8 /* of a tree of GEMM_PARTS */
 
 /* Each loop over the sums is unrolled in full, so that they stay in registers: `rows` is a constant in each caller. */
 #define TILE_EACH(rows) TILE_UNROLL for (int i = 0; i < (rows); i++) TILE_UNROLL for (int j = 0; j < TILE_VECTORS; j++)
@@ -75,15 +75,15 @@ static inline __attribute__((always_inline)) void tile_multiply(const int rows, 
     TILE_EACH(rows)
     __builtin_prefetch(job->next + i * job->stride + j * VEC_LANES, 1);
     tile_start(rows, &sums, job->start, job->start_stride);
-    for (int64_t leaf = 0;;) {
-        tile_chain(rows, &sums, job->steps, job->a + leaf * job->steps * rows,
-                   job->b + leaf * job->steps * TILE_COLUMNS);
+    for (int64_t part = 0;;) {
+        tile_chain(rows, &sums, job->steps, job->a + part * job->steps * rows,
+                   job->b + part * job->steps * TILE_COLUMNS);
         if (job->flush)
             float_state_restore(state);
         int level = 0;
-        for (leaf++; (leaf >> level & 1) == 0; level++)
+        for (part++; (part >> level & 1) == 0; level++)
             tile_add(rows, &sums, pending[level], TILE_COLUMNS);
-        if (leaf == job->leaves)
+        if (part == job->parts)
             break;
         tile_store(rows, &sums, pending[level], TILE_COLUMNS);
         tile_start(rows, &sums, NULL, 0);
@@ -167,9 +167,9 @@ static void tile_finish(const struct gemm_row *row)
 }
 
 #define TILE_KERNEL(kernel_name, kernel_unit, suffix)                                                                  \
-    static void gather_as_##suffix(const struct gemm_panels *panels, uint32_t *words)                                  \
+    static void pack_as_##suffix(const struct gemm_panels *panels, uint32_t *words)                                    \
     {                                                                                                                  \
-        gather(kernel_unit, panels, words);                                                                            \
+        pack(kernel_unit, panels, words);                                                                              \
     }                                                                                                                  \
     static const struct gemm_kernel kernel_##suffix = {                                                                \
         .name = (kernel_name),                                                                                         \
@@ -177,7 +177,7 @@ static void tile_finish(const struct gemm_row *row)
         .rows = TILE_ROWS,                                                                                             \
         .columns = TILE_COLUMNS,                                                                                       \
         .flush = (kernel_unit) == GEMM_UNIT_WIDE,                                                                      \
-        .gather = gather_as_##suffix,                                                                                  \
+        .pack = pack_as_##suffix,                                                                                      \
         .tile = tile_table,                                                                                            \
         .finish = tile_finish,                                                                                         \
     };

@@ -76,7 +76,7 @@ static void multiply_slice(void *context, int64_t task, int thread)
         return;
     struct gemm_problem slice =
         gemm_part(problem, row, of_rows ? count : problem->m, column, of_rows ? problem->n : count);
-    slice.leaves = 1;
+    slice.parts = 1;
     slice.bias = NULL;
     slice.activation = NULL;
     slice.aux = NULL;

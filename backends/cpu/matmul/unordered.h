@@ -1,4 +1,4 @@
-/* Matrix products by a library, for ops without LLMRUN_OP_EXACT: the terms of a sum are added in any order, and leaves
+/* Matrix products by a library, for ops without LLMRUN_OP_EXACT: the terms of a sum are added in any order, and parts
  * mean nothing. c is cut into slices, one a thread of the pool; the library works on each in that one thread. */
 #ifndef LLMRUN_CPU_UNORDERED_H
 #define LLMRUN_CPU_UNORDERED_H

@@ -8,9 +8,9 @@ static int part_fits(int64_t first, int64_t count, int64_t full)
     return full == 0 ? first == 0 : first >= 0 && first <= full - count;
 }
 
-static const char *matmul_problem(uint32_t leaves)
+static const char *matmul_problem(uint32_t parts)
 {
-    return leaves > 256 || (leaves & (leaves - 1)) != 0 ? "needs leaves that are a power of two, at most 256" : NULL;
+    return parts > 256 || (parts & (parts - 1)) != 0 ? "needs parts that are a power of two, at most 256" : NULL;
 }
 
 static const char *attention_problem(const struct llmrun_op *op)

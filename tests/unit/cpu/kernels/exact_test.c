@@ -367,7 +367,7 @@ static void check_adamw(const struct size *size, uint32_t dtype, enum numbers nu
 
 static void check_sum_squares(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
-    /* Variants: one leaf, a row each, a column or 31 each. */
+    /* Variants: one part, a row each, a column or 31 each. */
     uint32_t columns = variant < 2 ? 1 : (uint32_t)(size->channels % 31 == 0 ? size->channels / 31 : size->channels);
     struct llmrun_sum_squares_attributes attributes = {
         .slot = 2, .row_parts = variant % 2 == 0 ? 1 : (uint32_t)size->tokens, .column_parts = columns};

@@ -1,4 +1,4 @@
-/* A sum in leaves may be made where its parts lie: what an op gives for a half of an axis is what the whole has of it,
+/* A sum in parts may be made where its parts lie: what an op gives for a half of an axis is what the whole has of it,
  * bit for bit, and the two halves meet in one addition. This is what splitting over ranks rests on. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -102,7 +102,7 @@ static void an_unknown_distribution_is_refused(void **state)
     assert_refused(&op, "distribution");
 }
 
-static void leaves_that_do_not_divide_or_do_not_fit_are_refused(void **state)
+static void parts_that_do_not_divide_or_do_not_fit_are_refused(void **state)
 {
     static const struct llmrun_sum_squares_attributes wrong[] = {{0, 0, 1, 0, 0}, {0, 1, 0, 0, 0},  {0, 1, 4, 0, 0},
                                                                  {0, 3, 1, 0, 0}, {-1, 2, 1, 0, 0}, {1, 2, 2, 0, 0}};
@@ -276,7 +276,7 @@ int main(void)
         cmocka_unit_test(adding_to_an_activation_is_refused),
         cmocka_unit_test(a_dropout_probability_of_one_is_refused),
         cmocka_unit_test(an_unknown_distribution_is_refused),
-        cmocka_unit_test(leaves_that_do_not_divide_or_do_not_fit_are_refused),
+        cmocka_unit_test(parts_that_do_not_divide_or_do_not_fit_are_refused),
         cmocka_unit_test(outputs_of_a_matmul_of_two_types_are_refused),
         cmocka_unit_test(statistics_of_another_vocabulary_are_refused),
         cmocka_unit_test(a_gradient_from_statistics_of_other_parts_is_refused),

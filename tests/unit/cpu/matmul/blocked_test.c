@@ -43,7 +43,7 @@ static void shapes_beyond_every_block_size_have_the_defined_bits(void **state)
     }
 }
 
-static void a_product_is_cut_where_gathering_twice_is_cheap(void **state)
+static void a_product_is_cut_where_packing_twice_is_cheap(void **state)
 {
     struct gemm_problem large = {.m = 1024, .n = 768}, row = {.m = 1, .n = 768}, small = {.m = 64, .n = 64};
     (void)state;
@@ -72,13 +72,13 @@ static void accumulation_goes_on_where_the_output_stands(void **state)
     }
 }
 
-static void leaves_have_the_defined_bits(void **state)
+static void parts_have_the_defined_bits(void **state)
 {
-    static const int leaves[] = {2, 4, 8, 32};
+    static const int parts[] = {2, 4, 8, 32};
     (void)state;
     for (uint32_t i = 0; i < 32; i += EVERY(5)) {
-        struct form form = {.m = 33, .n = 290, .leaves = leaves[i / 2 % 4]};
-        form.k = form.leaves * (int64_t)(3 + i);
+        struct form form = {.m = 33, .n = 290, .parts = parts[i / 2 % 4]};
+        form.k = form.parts * (int64_t)(3 + i);
         form.segments = 1 + (int)(i % GEMM_SEGMENTS);
         form.dtype = dtypes[i % 2];
         form.c_dtype = dtypes[i / 8 % 2];
@@ -88,14 +88,14 @@ static void leaves_have_the_defined_bits(void **state)
     }
 }
 
-/* Several leaves in a slab, one leaf a slab, several slabs a leaf; c in fp32, added to, and in bf16. */
-static void leaves_longer_and_shorter_than_a_slab_have_the_defined_bits(void **state)
+/* Several parts in a KC block, one part a KC block, several KC blocks a part; c in fp32, added to, and in bf16. */
+static void parts_longer_and_shorter_than_a_kc_block_have_the_defined_bits(void **state)
 {
     static const int64_t parts[] = {96, 97, 384, 1000, 1700};
     (void)state;
     for (uint32_t i = 0; i < 20; i += EVERY(3)) {
-        struct form form = {.m = 29, .n = 70, .leaves = i % 2 ? 8 : 4};
-        form.k = form.leaves * parts[i % 5];
+        struct form form = {.m = 29, .n = 70, .parts = i % 2 ? 8 : 4};
+        form.k = form.parts * parts[i % 5];
         form.segments = i % 5 == 2 ? 3 : 1;
         form.dtype = dtypes[i / 2 % 2];
         form.c_dtype = dtypes[i / 4 % 2];
@@ -143,8 +143,8 @@ static void few_rows_have_the_defined_bits(void **state)
     (void)state;
     for (uint32_t i = 0; i < 128; i += EVERY(5)) {
         struct form form = {.m = 1 + i % 5, .n = ns[i % 9], .k = ks[i % 11], .b = ALONG_K};
-        form.leaves = i % 3 == 0 ? 1 << i / 3 % 5 : 1;
-        form.k *= form.leaves;
+        form.parts = i % 3 == 0 ? 1 << i / 3 % 5 : 1;
+        form.k *= form.parts;
         form.segments = 1 + (int)(i / 7 % GEMM_SEGMENTS);
         form.dtype = dtypes[i % 2];
         form.c_dtype = dtypes[i / 2 % 2];
@@ -229,10 +229,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_small_shape_has_the_defined_bits),
         cmocka_unit_test(shapes_beyond_every_block_size_have_the_defined_bits),
-        cmocka_unit_test(a_product_is_cut_where_gathering_twice_is_cheap),
+        cmocka_unit_test(a_product_is_cut_where_packing_twice_is_cheap),
         cmocka_unit_test(accumulation_goes_on_where_the_output_stands),
-        cmocka_unit_test(leaves_have_the_defined_bits),
-        cmocka_unit_test(leaves_longer_and_shorter_than_a_slab_have_the_defined_bits),
+        cmocka_unit_test(parts_have_the_defined_bits),
+        cmocka_unit_test(parts_longer_and_shorter_than_a_kc_block_have_the_defined_bits),
         cmocka_unit_test(segments_have_the_defined_bits),
         cmocka_unit_test(numbers_at_the_edge_of_the_range_have_the_defined_bits),
         cmocka_unit_test(few_rows_have_the_defined_bits),

@@ -58,14 +58,14 @@ static void accumulation_starts_the_chain_from_the_value_found(void **state)
     assert_same_bits(c, 0x1p24f);
 }
 
-static void leaves_are_added_nearest_first_and_the_value_found_last(void **state)
+static void parts_are_added_nearest_first_and_the_value_found_last(void **state)
 {
-    /* Leaves 2^24, 1, 1, 1: (2^24 + 1) + (1 + 1) = 2^24 + 2; a chain stays at 2^24. Then 2^25 + that rounds to 3 2^24 +
+    /* Parts 2^24, 1, 1, 1: (2^24 + 1) + (1 + 1) = 2^24 + 2; a chain stays at 2^24. Then 2^25 + that rounds to 3 2^24 +
      * 0. */
     float a[] = {0x1p24f, 1.0f, 1.0f, 1.0f}, ones[] = {1.0f, 1.0f, 1.0f, 1.0f}, c;
     struct gemm_problem problem = dot(LLMRUN_F32, 4, a, ones, &c);
     (void)state;
-    problem.leaves = 4;
+    problem.parts = 4;
     gemm_plain(&problem, NULL);
     assert_same_bits(c, 0x1p24f + 2.0f);
     c = -0x1p24f;
@@ -165,7 +165,7 @@ int main(void)
         cmocka_unit_test(fp32_is_a_chain_from_the_first_k_to_the_last),
         cmocka_unit_test(a_product_is_not_rounded_before_it_is_added),
         cmocka_unit_test(accumulation_starts_the_chain_from_the_value_found),
-        cmocka_unit_test(leaves_are_added_nearest_first_and_the_value_found_last),
+        cmocka_unit_test(parts_are_added_nearest_first_and_the_value_found_last),
         cmocka_unit_test(segments_are_one_chain),
         cmocka_unit_test(bf16_takes_the_odd_element_of_a_pair_first),
         cmocka_unit_test(an_odd_bf16_tail_is_paired_with_positive_zeros),

@@ -73,13 +73,13 @@ void problem_create(struct test_problem *test, const struct form *form, uint32_t
     *test = (struct test_problem){.c_bytes = form->m * c_row * element};
     *problem = (struct gemm_problem){.m = form->m, .n = form->n, .dtype = form->dtype, .c_dtype = form->c_dtype};
     problem->segments = form->segments > 0 ? form->segments : 1;
-    problem->leaves = form->leaves;
+    problem->parts = form->parts;
     problem->accumulate = form->accumulate;
     problem->activation = form->activation;
     for (int s = 0; s < problem->segments; s++) {
         struct gemm_segment *segment = &problem->segment[s];
-        int64_t leaves = form->leaves > 1 ? form->leaves : 1;
-        segment->k = s == 0 ? form->k : (form->k / leaves / 2 + s) * leaves;
+        int64_t parts = form->parts > 1 ? form->parts : 1;
+        segment->k = s == 0 ? form->k : (form->k / parts / 2 + s) * parts;
         int64_t a_count = lay_out(form->a, form->m, segment->k, &segment->a_row, &segment->a_k);
         int64_t b_count = lay_out(form->b, form->n, segment->k, &segment->b_column, &segment->b_k);
         segment->a = test->a[s] = random_array(&state, a_count, form->dtype, form->numbers);
@@ -126,9 +126,9 @@ static void compare(const struct test_problem *test, const char *kernel, const c
     for (int64_t i = 0; i < problem->m * problem->c_row; i++) {
         float a = element(got, problem->c_dtype, i), b = element(wanted, problem->c_dtype, i);
         if (isnan(a) ? !isnan(b) : memcmp(&a, &b, sizeof(a)) != 0)
-            fail_msg("%s: %s[%d][%d] is %a, the definition says %a (m %d n %d k %d leaves %d)", kernel, what,
+            fail_msg("%s: %s[%d][%d] is %a, the definition says %a (m %d n %d k %d parts %d)", kernel, what,
                      (int)(i / problem->c_row), (int)(i % problem->c_row), a, b, (int)problem->m, (int)problem->n,
-                     (int)problem->segment[0].k, problem->leaves);
+                     (int)problem->segment[0].k, problem->parts);
     }
 }
 

@@ -23,8 +23,8 @@ enum numbers {
 struct form {
     int64_t m, n, k;
     uint32_t dtype, c_dtype;
-    int segments; /* 0: one; k is that of the first, the others have k / 2 + 1 (a multiple of the leaves) */
-    int leaves;
+    int segments; /* 0: one; k is that of the first, the others have k / 2 + 1 (a multiple of the parts) */
+    int parts;
     int accumulate;
     enum layout a, b;
     enum numbers numbers;

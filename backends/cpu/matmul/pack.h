@@ -1,6 +1,6 @@
-/* Gathering of panels (gemm_kernel.h), written on sixteen lanes; compiled by each tiles_*.c for its instruction set. */
-#ifndef LLMRUN_CPU_GATHER_H
-#define LLMRUN_CPU_GATHER_H
+/* Packing of panels (gemm_kernel.h), written on sixteen lanes; compiled by each tiles_*.c for its instruction set. */
+#ifndef LLMRUN_CPU_PACK_H
+#define LLMRUN_CPU_PACK_H
 
 #include <string.h>
 
@@ -8,17 +8,17 @@
 #include "matmul/gemm_kernel.h"
 
 /* Sixteen lanes of one operand along k. Lanes that do not exist read the zeros over and over. */
-struct gather_lanes {
+struct pack_lanes {
     const char *at[VEC_LANES];
     int64_t advance[VEC_LANES]; /* bytes for 16 bytes of k: 16, or 0 */
 };
 
-#define GATHER_AHEAD 8 /* elements of k */
+#define PACK_AHEAD 8 /* elements of k */
 
-static const uint32_t gather_zeros[4];
+static const uint32_t pack_zeros[4];
 
 /* Sixteen bytes of four lanes, one after the other. */
-static inline struct i32x16 gather_four(const char *lane0, const char *lane1, const char *lane2, const char *lane3)
+static inline struct i32x16 pack_four(const char *lane0, const char *lane1, const char *lane2, const char *lane3)
 {
     const __m128i *q0 = (const __m128i *)lane0, *q1 = (const __m128i *)lane1;
     const __m128i *q2 = (const __m128i *)lane2, *q3 = (const __m128i *)lane3;
@@ -38,45 +38,45 @@ static inline struct i32x16 gather_four(const char *lane0, const char *lane1, co
 }
 
 /* Four words of k of each lane, as v[j] = word j of all lanes. */
-static inline void gather_quad(struct gather_lanes *lanes, struct i32x16 v[4])
+static inline void pack_quad(struct pack_lanes *lanes, struct i32x16 v[4])
 {
     for (int r = 0; r < 4; r++)
-        v[r] = gather_four(lanes->at[r], lanes->at[4 + r], lanes->at[8 + r], lanes->at[12 + r]);
+        v[r] = pack_four(lanes->at[r], lanes->at[4 + r], lanes->at[8 + r], lanes->at[12 + r]);
     for (int lane = 0; lane < VEC_LANES; lane++)
         lanes->at[lane] += lanes->advance[lane];
     vec_int_transpose4(v);
 }
 
 /* The same where all `count` lanes (14 or 16) exist, `stride` bytes apart. */
-static inline void gather_quad_regular(const char *at, int64_t stride, const int count, struct i32x16 v[4])
+static inline void pack_quad_regular(const char *at, int64_t stride, const int count, struct i32x16 v[4])
 {
     const char *at4 = at + 4 * stride, *at8 = at + 8 * stride, *at12 = at + 12 * stride;
     for (int r = 0; r < 4; r++) {
         const int last = 12 + r < count ? r : r - 2;
-        v[r] = gather_four(at + r * stride, at4 + r * stride, at8 + r * stride, at12 + last * stride);
+        v[r] = pack_four(at + r * stride, at4 + r * stride, at8 + r * stride, at12 + last * stride);
     }
     vec_int_transpose4(v);
 }
 
-static inline void gather_store(uint32_t *to, struct i32x16 v, int lanes)
+static inline void pack_store(uint32_t *to, struct i32x16 v, int lanes)
 {
     struct f32x16 bits = vec_from_bits(v);
     vec_store_part((float *)to, bits, lanes);
 }
 
 /* Stores the words of one unit of k. Returns where the next unit goes. */
-static inline uint32_t *gather_emit(enum gemm_unit unit, uint32_t *to, struct i32x16 v, int lanes, int width)
+static inline uint32_t *pack_emit(enum gemm_unit unit, uint32_t *to, struct i32x16 v, int lanes, int width)
 {
     if (unit != GEMM_UNIT_WIDE) {
-        gather_store(to, v, lanes);
+        pack_store(to, v, lanes);
         return to + width;
     }
-    gather_store(to, vec_int_and(v, vec_int_set(0xffff0000u)), lanes);
-    gather_store(to + width, vec_int_shl(v, 16), lanes);
+    pack_store(to, vec_int_and(v, vec_int_set(0xffff0000u)), lanes);
+    pack_store(to + width, vec_int_shl(v, 16), lanes);
     return to + 2 * width;
 }
 
-static inline uint32_t gather_word(enum gemm_unit unit, const struct gemm_panels *panels, int64_t lane, int64_t k)
+static inline uint32_t pack_word(enum gemm_unit unit, const struct gemm_panels *panels, int64_t lane, int64_t k)
 {
     int64_t at = lane * panels->lane_stride + k * panels->k_stride;
     if (unit == GEMM_UNIT_F32)
@@ -86,13 +86,13 @@ static inline uint32_t gather_word(enum gemm_unit unit, const struct gemm_panels
 }
 
 /* The panel that starts at `first`, any strides, one number at a time, from element k on. */
-static inline void gather_slow(enum gemm_unit unit, const struct gemm_panels *panels, int64_t first, int64_t k,
-                               uint32_t *to)
+static inline void pack_slow(enum gemm_unit unit, const struct gemm_panels *panels, int64_t first, int64_t k,
+                             uint32_t *to)
 {
     int width = panels->width;
     for (; k < panels->k; k += unit == GEMM_UNIT_F32 ? 1 : 2) {
         for (int lane = 0; lane < width; lane++) {
-            uint32_t word = first + lane < panels->lanes ? gather_word(unit, panels, first + lane, k) : 0;
+            uint32_t word = first + lane < panels->lanes ? pack_word(unit, panels, first + lane, k) : 0;
             to[lane] = unit == GEMM_UNIT_WIDE ? word & 0xffff0000u : word;
             if (unit == GEMM_UNIT_WIDE)
                 to[width + lane] = word << 16;
@@ -102,21 +102,20 @@ static inline void gather_slow(enum gemm_unit unit, const struct gemm_panels *pa
 }
 
 /* `quads` quads of some lanes that all exist; `count` is a constant in each caller. */
-static inline __attribute__((always_inline)) void gather_regular(enum gemm_unit unit, const char *from, int64_t stride,
-                                                                 const int count, int64_t quads, uint32_t *at,
-                                                                 int width)
+static inline __attribute__((always_inline)) void pack_regular(enum gemm_unit unit, const char *from, int64_t stride,
+                                                               const int count, int64_t quads, uint32_t *at, int width)
 {
     for (int64_t quad = 0; quad < quads; quad++, from += 16) {
         struct i32x16 v[4];
-        gather_quad_regular(from, stride, count, v);
+        pack_quad_regular(from, stride, count, v);
         for (int j = 0; j < 4; j++)
-            at = gather_emit(unit, at, v[j], count, width);
+            at = pack_emit(unit, at, v[j], count, width);
     }
 }
 
 /* The panel that starts at `first`, k side by side in memory: sixteen lanes and four words at a time are turned over.
  */
-static inline void gather_along_k(enum gemm_unit unit, const struct gemm_panels *panels, int64_t first, uint32_t *to)
+static inline void pack_along_k(enum gemm_unit unit, const struct gemm_panels *panels, int64_t first, uint32_t *to)
 {
     int64_t bytes = unit == GEMM_UNIT_F32 ? 4 : 2, unit_k = unit == GEMM_UNIT_F32 ? 1 : 2;
     int64_t unit_words = (int64_t)panels->width * (unit == GEMM_UNIT_WIDE ? 2 : 1);
@@ -126,31 +125,31 @@ static inline void gather_along_k(enum gemm_unit unit, const struct gemm_panels 
         const char *from = (const char *)panels->source + (first + part) * panels->lane_stride * bytes;
         if (first + part + here <= panels->lanes && (here == 14 || here == VEC_LANES)) {
             if (here == 14)
-                gather_regular(unit, from, panels->lane_stride * bytes, 14, quads, to + part, panels->width);
+                pack_regular(unit, from, panels->lane_stride * bytes, 14, quads, to + part, panels->width);
             else
-                gather_regular(unit, from, panels->lane_stride * bytes, VEC_LANES, quads, to + part, panels->width);
+                pack_regular(unit, from, panels->lane_stride * bytes, VEC_LANES, quads, to + part, panels->width);
             continue;
         }
-        struct gather_lanes lanes;
+        struct pack_lanes lanes;
         for (int lane = 0; lane < VEC_LANES; lane++) {
             int64_t at = first + part + lane;
             int exists = lane < here && at < panels->lanes;
             lanes.at[lane] =
-                exists ? (const char *)panels->source + at * panels->lane_stride * bytes : (const char *)gather_zeros;
+                exists ? (const char *)panels->source + at * panels->lane_stride * bytes : (const char *)pack_zeros;
             lanes.advance[lane] = exists ? 16 : 0;
         }
         uint32_t *at = to + part;
         for (int64_t quad = 0; quad < quads; quad++) {
             struct i32x16 v[4];
-            gather_quad(&lanes, v);
+            pack_quad(&lanes, v);
             for (int j = 0; j < 4; j++)
-                at = gather_emit(unit, at, v[j], here, panels->width);
+                at = pack_emit(unit, at, v[j], here, panels->width);
         }
     }
-    gather_slow(unit, panels, first, quads * 4 * unit_k, to + quads * 4 * unit_words);
+    pack_slow(unit, panels, first, quads * 4 * unit_k, to + quads * 4 * unit_words);
 }
 
-static inline struct i32x16 gather_pair(const uint16_t *even, const uint16_t *odd, int lanes)
+static inline struct i32x16 pack_pair(const uint16_t *even, const uint16_t *odd, int lanes)
 {
     struct i32x16 low = vec_to_bits(vec_load_bf16_part(even, lanes, 0.0f));
     struct i32x16 high = odd == NULL ? vec_int_set(0) : vec_to_bits(vec_load_bf16_part(odd, lanes, 0.0f));
@@ -158,7 +157,7 @@ static inline struct i32x16 gather_pair(const uint16_t *even, const uint16_t *od
 }
 
 /* The stretches lie too far apart for the processor to foresee them. */
-static inline void gather_fetch(enum gemm_unit unit, const struct gemm_panels *panels, int64_t k)
+static inline void pack_fetch(enum gemm_unit unit, const struct gemm_panels *panels, int64_t k)
 {
     int64_t bytes = unit == GEMM_UNIT_F32 ? 4 : 2;
     for (int row = 0; row < (unit == GEMM_UNIT_F32 ? 1 : 2); row++) {
@@ -169,13 +168,13 @@ static inline void gather_fetch(enum gemm_unit unit, const struct gemm_panels *p
 }
 
 /* Lanes side by side in memory: each stretch of them is read once, for all panels. */
-VEC_INLINE void gather_along_lanes(enum gemm_unit unit, const struct gemm_panels *panels, uint32_t *to)
+VEC_INLINE void pack_along_lanes(enum gemm_unit unit, const struct gemm_panels *panels, uint32_t *to)
 {
     int64_t unit_k = unit == GEMM_UNIT_F32 ? 1 : 2;
     int64_t unit_words = (int64_t)panels->width * (unit == GEMM_UNIT_WIDE ? 2 : 1);
     for (int64_t k = 0; k < panels->k; k += unit_k, to += unit_words) {
         uint32_t *panel = to;
-        gather_fetch(unit, panels, k + GATHER_AHEAD);
+        pack_fetch(unit, panels, k + PACK_AHEAD);
         for (int64_t first = 0; first < panels->lanes; first += panels->width, panel += panels->distance) {
             for (int part = 0; part < panels->width; part += VEC_LANES) {
                 int64_t left = panels->lanes - first - part;
@@ -186,25 +185,25 @@ VEC_INLINE void gather_along_lanes(enum gemm_unit unit, const struct gemm_panels
                     v = vec_to_bits(vec_load_part(from, lanes, 0.0f));
                 } else {
                     const uint16_t *even = (const uint16_t *)panels->source + k * panels->k_stride + first + part;
-                    v = gather_pair(even, k + 1 < panels->k ? even + panels->k_stride : NULL, lanes);
+                    v = pack_pair(even, k + 1 < panels->k ? even + panels->k_stride : NULL, lanes);
                 }
-                gather_emit(unit, panel + part, v, here, panels->width);
+                pack_emit(unit, panel + part, v, here, panels->width);
             }
         }
     }
 }
 
-static inline void gather(enum gemm_unit unit, const struct gemm_panels *panels, uint32_t *to)
+static inline void pack(enum gemm_unit unit, const struct gemm_panels *panels, uint32_t *to)
 {
     if (panels->k_stride != 1 && panels->lane_stride == 1) {
-        gather_along_lanes(unit, panels, to);
+        pack_along_lanes(unit, panels, to);
         return;
     }
     for (int64_t first = 0; first < panels->lanes; first += panels->width, to += panels->distance) {
         if (panels->k_stride == 1)
-            gather_along_k(unit, panels, first, to);
+            pack_along_k(unit, panels, first, to);
         else
-            gather_slow(unit, panels, first, 0, to);
+            pack_slow(unit, panels, first, 0, to);
     }
 }
 
