@@ -11,8 +11,8 @@ struct attention attention_of(const struct kernel_call *call)
     struct attention attention = {
         .call = call,
         .bf16 = operand_is_bf16(call->op, LLMRUN_ATTENTION_Q),
-        .sequences = reference_extent(call, LLMRUN_ATTENTION_Q, 0) / attributes->sequence,
-        .sequence = attributes->sequence,
+        .sequences = reference_extent(call, LLMRUN_ATTENTION_Q, 0) / attributes->seq_len,
+        .sequence = attributes->seq_len,
         .keys = attributes->keys,
         .query_first = attributes->query_first,
         .heads = attributes->heads,
@@ -72,7 +72,7 @@ int attention_keeps(const struct attention_head *head, int64_t i, int64_t j)
 {
     const struct attention *a = head->attention;
     const struct llmrun_attention_attributes *attributes = a->call->op->attributes;
-    const uint32_t *random = a->call->operands[LLMRUN_ATTENTION_RANDOM];
+    const uint32_t *random = a->call->operands[LLMRUN_ATTENTION_RNG_STATE];
     uint64_t group = attributes->heads / attributes->kv_heads, keys = (uint64_t)a->keys;
     uint64_t heads = (attributes->kv_heads_full > 0 ? attributes->kv_heads_full : attributes->kv_heads) * group;
     uint64_t token, column = attributes->kv_head_first * group + (uint64_t)head->head;

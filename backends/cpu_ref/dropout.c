@@ -6,12 +6,12 @@
 static int keeps(const struct kernel_call *call, int64_t i)
 {
     const struct llmrun_dropout_attributes *attributes = call->op->attributes;
-    const uint32_t *random = call->operands[LLMRUN_DROPOUT_RANDOM];
+    const uint32_t *random = call->operands[LLMRUN_DROPOUT_RNG_STATE];
     int64_t columns = reference_extent(call, LLMRUN_DROPOUT_X, 1), row = i / columns;
-    int64_t positions = attributes->positions_full > 0 ? attributes->positions_full : attributes->sequence;
+    int64_t positions = attributes->positions_full > 0 ? attributes->positions_full : attributes->seq_len;
     int64_t channels = attributes->channels_full > 0 ? attributes->channels_full : columns;
     int64_t token =
-        (random[3] + row / attributes->sequence) * positions + attributes->position_first + row % attributes->sequence;
+        (random[3] + row / attributes->seq_len) * positions + attributes->position_first + row % attributes->seq_len;
     uint64_t element = (uint64_t)(token * channels + attributes->channel_first + i % columns);
 
     return llmrun_random_word(random, random[4], element) >= llmrun_dropout_threshold(attributes->probability);

@@ -23,9 +23,9 @@ static float init_element(const struct llmrun_init_attributes *attributes, int64
 
     switch (attributes->distribution) {
     case LLMRUN_INIT_NORMAL:
-        return fmaf(attributes->b, exact_normal(element_word(attributes->key, i)), attributes->a);
+        return fmaf(attributes->b, exact_normal(element_word(attributes->stream_id, i)), attributes->a);
     case LLMRUN_INIT_UNIFORM:
-        y = fmaf(uniform(element_word(attributes->key, i)), attributes->b - attributes->a, attributes->a);
+        y = fmaf(uniform(element_word(attributes->stream_id, i)), attributes->b - attributes->a, attributes->a);
         return y < attributes->b ? y : attributes->a;
     default:
         return attributes->a;
@@ -81,7 +81,8 @@ static void init_double(const struct kernel_call *call)
     for (int64_t i = 0; i < reference_elements(call, LLMRUN_INIT_Y); i++) {
         if (attributes->distribution == LLMRUN_INIT_NORMAL)
             reference_write(call, LLMRUN_INIT_Y, i,
-                            attributes->a + attributes->b * normal(element_word(attributes->key, number_of(call, i))));
+                            attributes->a +
+                                attributes->b * normal(element_word(attributes->stream_id, number_of(call, i))));
         else
             reference_write(call, LLMRUN_INIT_Y, i, init_element(attributes, number_of(call, i)));
     }

@@ -23,7 +23,7 @@ static struct loss loss_of(const struct kernel_call *call)
     return (struct loss){.call = call,
                          .bf16 = operand_is_bf16(call->op, LLMRUN_LINEAR_CROSS_ENTROPY_X),
                          .tokens = reference_extent(call, LLMRUN_LINEAR_CROSS_ENTROPY_X, 0),
-                         .sequence = attributes->sequence,
+                         .sequence = attributes->seq_len,
                          .width = reference_extent(call, LLMRUN_LINEAR_CROSS_ENTROPY_X, 1),
                          .rows = reference_extent(call, LLMRUN_LINEAR_CROSS_ENTROPY_W, 0),
                          .vocabulary = attributes->vocabulary,
@@ -102,7 +102,7 @@ static float sum_in_parts(const struct terms *terms, chain_terms *term, int64_t 
 /* Turns row [rows] into the gradient of the logits and returns the loss. */
 static double token_exact(const struct loss *loss, int64_t token, float *row)
 {
-    float weight = reference_read(loss->call, LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS, token);
+    float weight = reference_read(loss->call, LLMRUN_LINEAR_CROSS_ENTROPY_LOSS_WEIGHTS, token);
     float gradient = weight * reference_read(loss->call, LLMRUN_LINEAR_CROSS_ENTROPY_SCALE, 0);
     int64_t target = target_of(loss, token), size = loss->rows / loss->vocabulary_parts;
     struct loss_parts parts = {.count = loss->vocabulary_parts};
@@ -176,7 +176,7 @@ static void linear_cross_entropy_exact(const struct kernel_call *call)
 static double token_double(const struct loss *loss, int64_t token, double *row)
 {
     const struct kernel_call *call = loss->call;
-    double weight = reference_read_double(call, LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS, token);
+    double weight = reference_read_double(call, LLMRUN_LINEAR_CROSS_ENTROPY_LOSS_WEIGHTS, token);
     double gradient = weight * reference_read_double(call, LLMRUN_LINEAR_CROSS_ENTROPY_SCALE, 0);
     double maximum = -INFINITY, sum = 0, target_logit;
     int64_t target = target_of(loss, token);

@@ -82,7 +82,7 @@ static struct token token_of(const struct kernel_call *call, int64_t t)
 {
     const struct llmrun_loss_gradient_attributes *a = call->op->attributes;
     const int from = LLMRUN_LOSS_GRADIENT_STATISTICS;
-    struct token token = {.weight = reference_read(call, LLMRUN_LOSS_GRADIENT_WEIGHTS, t),
+    struct token token = {.weight = reference_read(call, LLMRUN_LOSS_GRADIENT_LOSS_WEIGHTS, t),
                           .target = ((const int32_t *)call->operands[LLMRUN_LOSS_GRADIENT_TARGETS])[t] - a->first,
                           .size = reference_extent(call, LLMRUN_LOSS_GRADIENT_LOGITS, 1) / a->vocabulary_parts,
                           .target_logit = -0.0f,
@@ -106,9 +106,9 @@ static void add_loss(const struct kernel_call *call, int64_t t, double loss)
 
     if (!reference_has(call, losses))
         return;
-    if (t % a->sequence > 0 || operand_accumulates(call->op, losses))
-        before = reference_read_double(call, losses, t / a->sequence);
-    reference_write(call, losses, t / a->sequence, before + loss);
+    if (t % a->seq_len > 0 || operand_accumulates(call->op, losses))
+        before = reference_read_double(call, losses, t / a->seq_len);
+    reference_write(call, losses, t / a->seq_len, before + loss);
 }
 
 static void loss_gradient_exact(const struct kernel_call *call)

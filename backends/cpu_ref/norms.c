@@ -282,7 +282,7 @@ NORM_KERNELS(rmsnorm)
     {                                                                                                                  \
         const struct llmrun_##name##_attributes *attributes = call->op->attributes;                                    \
                                                                                                                        \
-        return (struct token_rows){reference_extent(call, 0, 0), attributes->sequence, attributes->batch_parts,        \
+        return (struct token_rows){reference_extent(call, 0, 0), attributes->seq_len, attributes->batch_parts,         \
                                    attributes->position_parts, heads};                                                 \
     }                                                                                                                  \
     static void name##_exact(const struct kernel_call *call)                                                           \

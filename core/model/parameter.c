@@ -14,7 +14,7 @@ static void initialize(const struct parameters *parameters, int32_t value, struc
 
     if (builder->status != STATUS_OK)
         return;
-    attributes.key = hash_text(builder->program->values[value].name) ^ parameters->seed * 0x9E3779B97F4A7C15u;
+    attributes.stream_id = hash_text(builder->program->values[value].name) ^ parameters->seed * 0x9E3779B97F4A7C15u;
     attributes.distribution = initial.std > 0 ? LLMRUN_INIT_NORMAL : LLMRUN_INIT_CONSTANT;
     attributes.a = initial.mean;
     attributes.b = initial.std;

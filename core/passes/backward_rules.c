@@ -168,7 +168,7 @@ static void backward_attention(struct backward *backward, int64_t op)
     if (dout == NO_VALUE)
         return;
     attributes = (struct llmrun_attention_grad_attributes){
-        forward.sequence,      forward.keys,          forward.query_first, forward.heads,  forward.kv_heads,
+        forward.seq_len,       forward.keys,          forward.query_first, forward.heads,  forward.kv_heads,
         forward.kv_head_first, forward.kv_heads_full, forward.scale,       forward.dropout};
     {
         int32_t operands[LLMRUN_ATTENTION_GRAD_OPERANDS] = {at[LLMRUN_ATTENTION_Q],
@@ -176,7 +176,7 @@ static void backward_attention(struct backward *backward, int64_t op)
                                                             at[LLMRUN_ATTENTION_V],
                                                             at[LLMRUN_ATTENTION_SEGMENT_STARTS],
                                                             at[LLMRUN_ATTENTION_DOCUMENT_OFFSETS],
-                                                            at[LLMRUN_ATTENTION_RANDOM],
+                                                            at[LLMRUN_ATTENTION_RNG_STATE],
                                                             at[LLMRUN_ATTENTION_O],
                                                             at[LLMRUN_ATTENTION_LSE],
                                                             dout,
@@ -200,7 +200,7 @@ static void backward_dropout(struct backward *backward, int64_t op)
     op_operands(backward, op, at);
     op_attributes(backward, op, &attributes);
     operands[LLMRUN_DROPOUT_X] = backward_gradient(backward, at[LLMRUN_DROPOUT_Y]);
-    operands[LLMRUN_DROPOUT_RANDOM] = at[LLMRUN_DROPOUT_RANDOM];
+    operands[LLMRUN_DROPOUT_RNG_STATE] = at[LLMRUN_DROPOUT_RNG_STATE];
     operands[LLMRUN_DROPOUT_Y] = WANTED;
     if (operands[LLMRUN_DROPOUT_X] == NO_VALUE)
         return;

@@ -278,7 +278,7 @@ int32_t build_rope(struct builder *builder, int32_t x, int32_t positions, int32_
 int32_t build_attention(struct builder *builder, int32_t q, int32_t k, int32_t v, int32_t segment_starts,
                         int32_t random, const struct attention_form *form, const char *name)
 {
-    struct llmrun_attention_attributes attributes = {.sequence = form->sequence,
+    struct llmrun_attention_attributes attributes = {.seq_len = form->sequence,
                                                      .keys = form->sequence,
                                                      .heads = form->heads,
                                                      .kv_heads = form->kv_heads,
@@ -304,12 +304,12 @@ int32_t build_attention_cached(struct builder *builder, int32_t q, int32_t k, in
 int32_t build_dropout(struct builder *builder, int32_t x, int32_t random, int64_t sequence, float probability,
                       const char *name)
 {
-    struct llmrun_dropout_attributes attributes = {.sequence = sequence, .probability = probability};
+    struct llmrun_dropout_attributes attributes = {.seq_len = sequence, .probability = probability};
     int32_t operands[LLMRUN_DROPOUT_OPERANDS] = {x, NO_VALUE, WANTED};
 
     if (probability == 0)
         return x;
-    operands[LLMRUN_DROPOUT_RANDOM] = draw(builder, random);
+    operands[LLMRUN_DROPOUT_RNG_STATE] = draw(builder, random);
     builder_emit(builder, LLMRUN_OP_DROPOUT, &attributes, operands, 0, name);
     return operands[LLMRUN_DROPOUT_Y];
 }

@@ -326,13 +326,13 @@ static const char *letter_role(const struct check *check, const char *word, char
 }
 
 /* Random numbers and selected rows go by the logical place of a part, which the op must be told: by attributes, or, of
- * sequences, by a word of its operand `random`. */
+ * sequences, by a word of its operand `rng_state`. */
 static int check_origin(const struct check *check, uint32_t i)
 {
     int64_t told, told_full, origin, full;
     char problem[160], role[16];
 
-    if (check->letter == 'b' && op_operand_index(check->info, "random") < op_operand_count(check->info))
+    if (check->letter == 'b' && op_operand_index(check->info, "rng_state") < op_operand_count(check->info))
         return STATUS_OK;
     if (!has_attribute(check, letter_role(check, "origin", role), &told))
         return refuse(check, i, "the op has no attribute for the origin of a part");
@@ -358,7 +358,7 @@ static bool in_inputs(const struct check *check)
 
 static bool draws(const struct check *check)
 {
-    const uint32_t random = op_operand_index(check->info, "random");
+    const uint32_t random = op_operand_index(check->info, "rng_state");
     int64_t number;
 
     return has_attribute(check, "draws", &number) &&

@@ -226,8 +226,9 @@ struct llmrun_kernel_table {
      * cuModuleLoadData with cuModuleGetFunction, hipModuleLoadData with hipModuleGetFunction, zeKernelCreate. */
     int32_t (*prepare)(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
                        struct llmrun_kernel **kernel, struct llmrun_error *error);
-    /* Enqueues it. addresses[i] is operand i, 0 where absent; `workspace` has the bytes that query answered.
-     * As cuLaunchKernel, hipModuleLaunchKernel, zeCommandListAppendLaunchKernel. */
+    /* Enqueues it. addresses[i] is operand i, 0 where absent; `workspace` has the bytes that query answered and begins
+     * at a multiple of 256, or of the device's alignment where that is less. As cuLaunchKernel, hipModuleLaunchKernel,
+     * zeCommandListAppendLaunchKernel. */
     int32_t (*launch)(struct llmrun_stream *stream, struct llmrun_kernel *kernel, const uint64_t *addresses,
                       uint32_t address_count, uint64_t workspace, struct llmrun_error *error);
     /* What it runs, for people and profiles, e.g. "matmul f32 avx512 6x64". */

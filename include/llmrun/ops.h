@@ -123,7 +123,7 @@ extern "C" {
 #define LLMRUN_ATTENTION_V 2
 #define LLMRUN_ATTENTION_SEGMENT_STARTS 3
 #define LLMRUN_ATTENTION_DOCUMENT_OFFSETS 4
-#define LLMRUN_ATTENTION_RANDOM 5
+#define LLMRUN_ATTENTION_RNG_STATE 5
 #define LLMRUN_ATTENTION_O 6
 #define LLMRUN_ATTENTION_LSE 7
 #define LLMRUN_ATTENTION_OPERANDS 8
@@ -136,7 +136,7 @@ extern "C" {
 #define LLMRUN_ATTENTION_GRAD_V 2
 #define LLMRUN_ATTENTION_GRAD_SEGMENT_STARTS 3
 #define LLMRUN_ATTENTION_GRAD_DOCUMENT_OFFSETS 4
-#define LLMRUN_ATTENTION_GRAD_RANDOM 5
+#define LLMRUN_ATTENTION_GRAD_RNG_STATE 5
 #define LLMRUN_ATTENTION_GRAD_O 6
 #define LLMRUN_ATTENTION_GRAD_LSE 7
 #define LLMRUN_ATTENTION_GRAD_DO 8
@@ -149,7 +149,7 @@ extern "C" {
 #define LLMRUN_OP_DROPOUT 13
 #define LLMRUN_OP_DROPOUT_VERSION 3
 #define LLMRUN_DROPOUT_X 0
-#define LLMRUN_DROPOUT_RANDOM 1
+#define LLMRUN_DROPOUT_RNG_STATE 1
 #define LLMRUN_DROPOUT_Y 2
 #define LLMRUN_DROPOUT_OPERANDS 3
 
@@ -159,7 +159,7 @@ extern "C" {
 #define LLMRUN_LINEAR_CROSS_ENTROPY_X 0
 #define LLMRUN_LINEAR_CROSS_ENTROPY_W 1
 #define LLMRUN_LINEAR_CROSS_ENTROPY_TARGETS 2
-#define LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS 3
+#define LLMRUN_LINEAR_CROSS_ENTROPY_LOSS_WEIGHTS 3
 #define LLMRUN_LINEAR_CROSS_ENTROPY_SCALE 4
 #define LLMRUN_LINEAR_CROSS_ENTROPY_LOSSES 5
 #define LLMRUN_LINEAR_CROSS_ENTROPY_DX 6
@@ -327,7 +327,7 @@ extern "C" {
 #define LLMRUN_LOSS_GRADIENT_LOGITS 0
 #define LLMRUN_LOSS_GRADIENT_STATISTICS 1
 #define LLMRUN_LOSS_GRADIENT_TARGETS 2
-#define LLMRUN_LOSS_GRADIENT_WEIGHTS 3
+#define LLMRUN_LOSS_GRADIENT_LOSS_WEIGHTS 3
 #define LLMRUN_LOSS_GRADIENT_SCALE 4
 #define LLMRUN_LOSS_GRADIENT_LOSSES 5
 #define LLMRUN_LOSS_GRADIENT_DLOGITS 6
@@ -350,7 +350,7 @@ struct llmrun_layernorm_attributes {
 };
 
 struct llmrun_layernorm_grad_attributes {
-    int64_t sequence; /* positions of one sequence */
+    int64_t seq_len; /* positions of one sequence */
     uint32_t batch_parts; /* as in bias_grad */
     uint32_t position_parts; /* as in bias_grad */
 };
@@ -371,13 +371,13 @@ struct llmrun_matmul_weight_grad_attributes {
 };
 
 struct llmrun_bias_grad_attributes {
-    int64_t sequence; /* positions of one sequence */
+    int64_t seq_len; /* positions of one sequence */
     uint32_t batch_parts; /* equal parts of the sequences */
     uint32_t position_parts; /* equal parts of each sequence */
 };
 
 struct llmrun_attention_attributes {
-    int64_t sequence; /* queries of one sequence, at neighbouring positions */
+    int64_t seq_len; /* queries of one sequence, at neighbouring positions */
     int64_t keys; /* positions of one sequence, each with a key */
     int64_t query_first; /* position of a sequence's first query; query_first + sequence <= keys */
     uint32_t heads; /* query heads */
@@ -385,11 +385,11 @@ struct llmrun_attention_attributes {
     uint32_t kv_head_first; /* the key and value head that is head 0 of this call: dropout counts from its query heads on */
     uint32_t kv_heads_full; /* key and value heads of all calls that share the heads; 0: this call has all */
     float scale; /* of the scores */
-    float dropout; /* probability that a weight is dropped; 0: random is absent */
+    float dropout; /* probability that a weight is dropped; 0: rng_state is absent */
 };
 
 struct llmrun_attention_grad_attributes {
-    int64_t sequence; /* as in attention */
+    int64_t seq_len; /* as in attention */
     int64_t keys; /* as in attention */
     int64_t query_first; /* as in attention */
     uint32_t heads; /* as in attention */
@@ -401,7 +401,7 @@ struct llmrun_attention_grad_attributes {
 };
 
 struct llmrun_dropout_attributes {
-    int64_t sequence; /* positions of one sequence */
+    int64_t seq_len; /* positions of one sequence */
     float probability; /* that an element is dropped */
     uint32_t reserved; /* 0 */
     int64_t position_first; /* position of the first row of each sequence */
@@ -411,7 +411,7 @@ struct llmrun_dropout_attributes {
 };
 
 struct llmrun_linear_cross_entropy_attributes {
-    int64_t sequence; /* positions of one sequence */
+    int64_t seq_len; /* positions of one sequence */
     int64_t vocabulary; /* rows of w that are tokens; the rest is padding, masked and without gradient */
     uint32_t feature_parts; /* equal parts of c that a logit sums as a balanced tree; 1: one chain */
     uint32_t vocabulary_parts; /* equal parts of the rows of w: each has a maximum and a sum of its own, and dx adds them as a balanced tree */
@@ -420,7 +420,7 @@ struct llmrun_linear_cross_entropy_attributes {
 };
 
 struct llmrun_init_attributes {
-    uint64_t key; /* of the random numbers: made from the seed and the tensor's name */
+    uint64_t stream_id; /* of the random numbers: made from the seed and the tensor's name */
     uint32_t distribution; /* LLMRUN_INIT_CONSTANT, LLMRUN_INIT_NORMAL or LLMRUN_INIT_UNIFORM */
     float a; /* value, mean or lower end */
     float b; /* std or upper end */
@@ -459,7 +459,7 @@ struct llmrun_rmsnorm_attributes {
 };
 
 struct llmrun_rmsnorm_grad_attributes {
-    int64_t sequence; /* positions of one sequence */
+    int64_t seq_len; /* positions of one sequence */
     uint32_t batch_parts; /* as in bias_grad */
     uint32_t position_parts; /* as in bias_grad */
     uint32_t head_parts; /* equal parts of the heads, as the others */
@@ -483,7 +483,7 @@ struct llmrun_finish_attributes {
 };
 
 struct llmrun_loss_statistics_attributes {
-    int64_t sequence; /* positions of one sequence */
+    int64_t seq_len; /* positions of one sequence */
     int64_t first; /* the token whose logits are the first column; targets count from token 0 */
     int64_t vocabulary; /* columns that are tokens; the rest is padding */
     int64_t full; /* tokens of the whole vocabulary */
@@ -492,7 +492,7 @@ struct llmrun_loss_statistics_attributes {
 };
 
 struct llmrun_loss_gradient_attributes {
-    int64_t sequence; /* positions of one sequence, or of the piece of one that the rows are: losses are then added to */
+    int64_t seq_len; /* positions of one sequence, or of the piece of one that the rows are: losses are then added to */
     int64_t first; /* as in loss_statistics; whole parts lie before it */
     int64_t vocabulary; /* as in loss_statistics */
     uint32_t vocabulary_parts; /* as in loss_statistics */

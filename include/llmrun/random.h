@@ -41,7 +41,7 @@ static inline struct llmrun_random_block llmrun_philox(const uint32_t counter[4]
     return block;
 }
 
-/* Word of `element`, the logical index in a tensor, for the op named `op_key`. The `random` operand of an op is
+/* Word of `element`, the logical index in a tensor, for the op named `op_key`. The `rng_state` operand of an op is
  * {seed low, seed high, step, first sequence, op_key}, so that ops which differ in nothing else are prepared as one.
  * The element index counts from the first sequence of the step's global batch, so an op adds first sequence *
  * (elements of one sequence) to its local index. counter = {block low, block high, step, op_key}, key = seed, block =

@@ -243,7 +243,7 @@ static int32_t keys(struct builder *b, const char *name)
 /* Queries whose sequences have keys before and behind them, in documents by their offsets. */
 static int32_t attention_of_a_part(struct builder *b)
 {
-    struct llmrun_attention_attributes attributes = {.sequence = CASE_SEQUENCE,
+    struct llmrun_attention_attributes attributes = {.seq_len = CASE_SEQUENCE,
                                                      .keys = CASE_KEY_ROWS / CASE_SEQUENCES,
                                                      .query_first = 1,
                                                      .heads = 2,

@@ -69,12 +69,12 @@ static inline struct attention attention_of_op(const struct llmrun_op *op)
     return (struct attention){
         .bf16 = bf16,
         .element_bytes = bf16 ? 2 : 4,
-        .sequences = q->shape[0] / attributes->sequence,
-        .sequence = attributes->sequence,
+        .sequences = q->shape[0] / attributes->seq_len,
+        .sequence = attributes->seq_len,
         .keys = attributes->keys,
         .query_first = attributes->query_first,
         .first_block = attributes->query_first / BLOCK,
-        .blocks = (attributes->query_first % BLOCK + attributes->sequence + BLOCK - 1) / BLOCK,
+        .blocks = (attributes->query_first % BLOCK + attributes->seq_len + BLOCK - 1) / BLOCK,
         .key_blocks = (attributes->keys + BLOCK - 1) / BLOCK,
         .documents = op->operands[LLMRUN_ATTENTION_DOCUMENT_OFFSETS].shape[0],
         .heads = attributes->heads,
@@ -97,7 +97,7 @@ static inline struct attention attention_of_call(const struct kernel_call *call)
     struct attention attention = attention_of_op(call->op);
 
     attention.call = call;
-    attention.random = call->operands[LLMRUN_ATTENTION_RANDOM];
+    attention.random = call->operands[LLMRUN_ATTENTION_RNG_STATE];
     return attention;
 }
 

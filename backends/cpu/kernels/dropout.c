@@ -35,9 +35,9 @@ static uint64_t number_of(const struct dropout *dropout, int64_t i)
 {
     const struct llmrun_dropout_attributes *attributes = dropout->call->op->attributes;
     int64_t columns = dropout->call->op->operands[LLMRUN_DROPOUT_X].shape[1], row = i / columns;
-    uint64_t sequence = dropout->random[3] + (uint64_t)(row / attributes->sequence);
+    uint64_t sequence = dropout->random[3] + (uint64_t)(row / attributes->seq_len);
     uint64_t token =
-        sequence * (uint64_t)dropout->positions + (uint64_t)(attributes->position_first + row % attributes->sequence);
+        sequence * (uint64_t)dropout->positions + (uint64_t)(attributes->position_first + row % attributes->seq_len);
 
     return token * (uint64_t)dropout->channels + (uint64_t)(attributes->channel_first + i % columns);
 }
@@ -73,15 +73,15 @@ static void dropout_run(const struct kernel_call *call)
     const struct llmrun_dropout_attributes *attributes = call->op->attributes;
     const struct llmrun_tensor *x = &call->op->operands[LLMRUN_DROPOUT_X];
     struct dropout dropout = {.call = call,
-                              .random = call->operands[LLMRUN_DROPOUT_RANDOM],
+                              .random = call->operands[LLMRUN_DROPOUT_RNG_STATE],
                               .threshold = llmrun_dropout_threshold(attributes->probability),
                               .scale = 1.0f / (1.0f - attributes->probability)};
 
-    dropout.positions = attributes->positions_full > 0 ? attributes->positions_full : attributes->sequence;
+    dropout.positions = attributes->positions_full > 0 ? attributes->positions_full : attributes->seq_len;
     dropout.channels = attributes->channels_full > 0 ? attributes->channels_full : x->shape[1];
-    dropout.run = dropout.channels != x->shape[1]             ? x->shape[1]
-                  : dropout.positions != attributes->sequence ? attributes->sequence * x->shape[1]
-                                                              : operand_elements(x);
+    dropout.run = dropout.channels != x->shape[1]            ? x->shape[1]
+                  : dropout.positions != attributes->seq_len ? attributes->seq_len * x->shape[1]
+                                                             : operand_elements(x);
     pool_run(call->pool, lanes_parts(operand_elements(x), LANES_PART), dropout_task, &dropout);
 }
 

@@ -53,7 +53,7 @@ static void init_task(void *context, int64_t task, int thread)
 {
     const struct kernel_call *call = context;
     const struct llmrun_init_attributes *attributes = call->op->attributes;
-    const uint32_t random[4] = {(uint32_t)attributes->key, (uint32_t)(attributes->key >> 32), 0, 0};
+    const uint32_t random[4] = {(uint32_t)attributes->stream_id, (uint32_t)(attributes->stream_id >> 32), 0, 0};
     struct lanes_range range = lanes_part(operand_elements(&call->op->operands[LLMRUN_INIT_Y]), LANES_PART, task);
     int64_t run = run_of(call->op), next;
     float *y = call->operands[LLMRUN_INIT_Y];

@@ -51,7 +51,7 @@ static struct loss loss_of_op(const struct llmrun_op *op)
     struct loss loss = {
         .bf16 = x->dtype == LLMRUN_BF16,
         .tokens = x->shape[0],
-        .sequence = attributes->sequence,
+        .sequence = attributes->seq_len,
         .width = x->shape[1],
         .rows = op->operands[LLMRUN_LINEAR_CROSS_ENTROPY_W].shape[0],
         .vocabulary = attributes->vocabulary,
@@ -176,7 +176,7 @@ static void token_task(void *context, int64_t index, int thread)
     const struct loss *loss = context;
     int64_t token = loss->first + index;
     int64_t target = ((const int32_t *)operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_TARGETS))[token];
-    float weight = ((const float *)operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS))[token];
+    float weight = ((const float *)operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_LOSS_WEIGHTS))[token];
     float gradient = weight * ((const float *)operand(loss, LLMRUN_LINEAR_CROSS_ENTROPY_SCALE))[0];
     float *row = loss->logits + index * loss->rows;
     int has_target = target >= 0 && target < loss->vocabulary;

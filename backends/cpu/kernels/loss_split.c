@@ -86,7 +86,7 @@ LANES_INLINE void gradient_row(const struct kernel_call *call, const struct loss
 static void gradient_task(void *context, int64_t token, int thread)
 {
     const struct kernel_call *call = context;
-    const float weight = ((const float *)call->operands[LLMRUN_LOSS_GRADIENT_WEIGHTS])[token];
+    const float weight = ((const float *)call->operands[LLMRUN_LOSS_GRADIENT_LOSS_WEIGHTS])[token];
     const float gradient = weight * ((const float *)call->operands[LLMRUN_LOSS_GRADIENT_SCALE])[0];
     const int bf16 = operand_is_bf16(call->op, LLMRUN_LOSS_GRADIENT_DLOGITS);
     const int64_t columns = call->op->operands[LLMRUN_LOSS_GRADIENT_LOGITS].shape[1];
@@ -120,7 +120,7 @@ static void gradient_run(const struct kernel_call *call)
 
     pool_run(call->pool, tokens, gradient_task, (void *)call);
     if (call->operands[LLMRUN_LOSS_GRADIENT_LOSSES] != NULL)
-        loss_add(call, LLMRUN_LOSS_GRADIENT_LOSSES, call->workspace, tokens, attributes->sequence);
+        loss_add(call, LLMRUN_LOSS_GRADIENT_LOSSES, call->workspace, tokens, attributes->seq_len);
 }
 
 static int gradient_query(const struct llmrun_op *op, int threads, int64_t *workspace_bytes, char *reason,

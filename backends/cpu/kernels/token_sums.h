@@ -237,7 +237,7 @@ static inline int token_sums_query(const struct llmrun_op *op, const struct toke
     {                                                                                                                  \
         const struct llmrun_##op_name##_attributes *attributes = op->attributes;                                       \
                                                                                                                        \
-        return (struct token_sums_cut){attributes->sequence, attributes->batch_parts, attributes->position_parts,      \
+        return (struct token_sums_cut){attributes->seq_len, attributes->batch_parts, attributes->position_parts,       \
                                        heads_of};                                                                      \
     }                                                                                                                  \
     static void name##_task(void *context, int64_t task, int thread)                                                   \

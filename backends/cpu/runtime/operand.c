@@ -19,13 +19,13 @@ static const char *attention_problem(const struct llmrun_op *op)
 
     if (a->keys > INT32_MAX)
         return "needs sequences of less than 2^31 positions";
-    if (!part_fits(a->query_first, a->sequence, a->keys))
+    if (!part_fits(a->query_first, a->seq_len, a->keys))
         return "needs queries at positions that have keys";
     if (!part_fits(a->kv_head_first, a->kv_heads, a->kv_heads_full))
         return "needs its heads to be some of all heads";
     if (!(a->dropout >= 0.0f && a->dropout < 1.0f))
         return "needs a dropout from 0 to below 1";
-    if ((a->dropout > 0.0f) != (op->operands[LLMRUN_ATTENTION_RANDOM].dtype != LLMRUN_NONE))
+    if ((a->dropout > 0.0f) != (op->operands[LLMRUN_ATTENTION_RNG_STATE].dtype != LLMRUN_NONE))
         return "takes random where it has a dropout, and only there";
     return NULL;
 }
@@ -131,7 +131,7 @@ static const char *attributes_problem(const struct llmrun_op *op)
     case LLMRUN_OP_DROPOUT:
         if (!(dropout->probability >= 0.0f && dropout->probability < 1.0f))
             return "needs a probability from 0 to below 1";
-        if (!part_fits(dropout->position_first, dropout->sequence, dropout->positions_full) ||
+        if (!part_fits(dropout->position_first, dropout->seq_len, dropout->positions_full) ||
             !part_fits(dropout->channel_first, op->operands[LLMRUN_DROPOUT_X].shape[1], dropout->channels_full))
             return "needs a part of the positions and channels that lies within them";
         return NULL;

@@ -369,7 +369,7 @@ static void an_op_is_described_in_the_words_of_the_contract(void **state)
     compiled_describe(&compiled, find_op(&compiled, LLMRUN_OP_ATTENTION), tensors, &op);
     assert_int_equal(op.flags, LLMRUN_OP_DETERMINISTIC);
     assert_int_equal(op.attribute_bytes, sizeof(struct llmrun_attention_attributes));
-    assert_int_equal(((const struct llmrun_attention_attributes *)op.attributes)->sequence, 8);
+    assert_int_equal(((const struct llmrun_attention_attributes *)op.attributes)->seq_len, 8);
     compiled_finish(&compiled);
     request.alignment = 64; /* of the arena: no address in it is known to be aligned better */
     compile(&request, &compiled);

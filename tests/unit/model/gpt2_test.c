@@ -127,7 +127,8 @@ static void keys_of_initial_weights_differ_by_name_and_seed_and_not_by_model_siz
     for (int run = 0; run < 3; run++) {
         build(run == 2 ? &large : &small, run == 1 ? 2 : 1, 0, &program);
         for (int32_t i = 0; i < 4 + 4 * 16; i++)
-            keys[run][i] = ((const struct llmrun_init_attributes *)program_attributes(&program, &program.ops[i]))->key;
+            keys[run][i] =
+                ((const struct llmrun_init_attributes *)program_attributes(&program, &program.ops[i]))->stream_id;
         program_finish(&program);
     }
     for (int i = 0; i < 4 + 4 * 16; i++) {
@@ -152,9 +153,9 @@ static void each_dropout_draws_numbers_of_its_own(void **state)
         const int32_t *operands = program_operands(&program, &program.ops[i]);
 
         if (program.ops[i].op == LLMRUN_OP_DROPOUT)
-            draws[count++] = operands[LLMRUN_DROPOUT_RANDOM];
+            draws[count++] = operands[LLMRUN_DROPOUT_RNG_STATE];
         else if (program.ops[i].op == LLMRUN_OP_ATTENTION)
-            draws[count++] = operands[LLMRUN_ATTENTION_RANDOM];
+            draws[count++] = operands[LLMRUN_ATTENTION_RNG_STATE];
     }
     assert_int_equal(count, 1 + 4 * 3); /* the embedding's; attention, its output and the MLP's of each layer */
     assert_int_equal(program.values[program_find(&program, "random")].shape[0], count);

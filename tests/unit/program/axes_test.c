@@ -111,7 +111,7 @@ static int bind(uint16_t op, const int32_t *operands, const void *attributes, co
 
 static void outputs_get_their_shape_from_inputs_and_attributes(void **state)
 {
-    const struct llmrun_attention_attributes attention = {.sequence = 4, .keys = 4, .heads = 3, .kv_heads = 1};
+    const struct llmrun_attention_attributes attention = {.seq_len = 4, .keys = 4, .heads = 3, .kv_heads = 1};
     const struct llmrun_linear_cross_entropy_attributes loss = {4, 10, 1, 1, 1, 0};
     struct axes_binding binding;
     struct program program;

@@ -72,7 +72,7 @@ static void no_two_rows_have_one_id_or_name(void **state)
 static void the_lowest_version_that_suffices_is_asked_for(void **state)
 {
     const struct op_info *info = op_info_find(LLMRUN_OP_DROPOUT);
-    struct llmrun_dropout_attributes attributes = {.sequence = 8, .probability = 0.5f};
+    struct llmrun_dropout_attributes attributes = {.seq_len = 8, .probability = 0.5f};
     const struct llmrun_tensor tensors[LLMRUN_DROPOUT_OPERANDS] = {
         {.dtype = LLMRUN_F32}, {.dtype = LLMRUN_U32}, {.dtype = LLMRUN_F32}};
     const struct llmrun_op newest = {.version = info->version,

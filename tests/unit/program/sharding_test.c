@@ -41,7 +41,7 @@ struct rule {
 #define LOSSES         "%5 = result f64[2] \"losses\"\n"
 #define DLOGITS        "%6 = activation f32[8,5] \"dlogits\" full [8,10] tp split 1.0 1/2\n"
 #define GRADIENT                                                                                                       \
-    "  loss_gradient(%0, %2, %1, %3, %4 -> %5, %6) {sequence: 4, first: 5, vocabulary: 4, vocabulary_parts: 1, "       \
+    "  loss_gradient(%0, %2, %1, %3, %4 -> %5, %6) {seq_len: 4, first: 5, vocabulary: 4, vocabulary_parts: 1, "        \
     "reserved: 0} B\n"
 
 /* Two sequences of four positions: half of the queries, one of the sequences, or either of them for the gradients. */
@@ -57,8 +57,7 @@ struct rule {
           "%3 = input i32[2] \"offsets\" " offsets "\n"                                                                \
           "%4 = activation f32[4,8] \"o\" full [8,8] dp split 0.0 1/2\n"                                               \
           "%5 = activation f32[4,2] \"lse\" full [8,2] dp split 0.0 1/2\nsection forward 0\n"                          \
-          "  attention(%0, %1, %2, _, %3, _ -> %4, %5) {sequence: 4, keys: 4, query_first: 0, " HEADS                  \
-          "dropout: 0} F\n"
+          "  attention(%0, %1, %2, _, %3, _ -> %4, %5) {seq_len: 4, keys: 4, query_first: 0, " HEADS "dropout: 0} F\n"
 #define GRADIENTS(split, keys, keys_split, attributes)                                                                 \
     BEGIN "%0 = input f32[4,8] \"q\" full [8,8] " split "\n"                                                           \
           "%1 = input f32" keys " \"k\" " keys_split "\n%2 = input f32" keys " \"v\" " keys_split "\n"                 \
@@ -155,21 +154,21 @@ static const struct rule rules[] = {
      BEGIN "%0 = input f32[8,8] \"q\"\n%1 = input f32[4,4] \"k\" full [8,4] dp split 0.1 1/2\n"
            "%2 = input f32[4,4] \"v\" full [8,4] dp split 0.1 1/2\n"
            "%3 = activation f32[8,8] \"o\"\n%4 = activation f32[8,2] \"lse\"\n" FORWARD
-           "  attention(%0, %1, %2, _, _, _ -> %3, %4) {sequence: 4, keys: 2, query_first: 0, " HEADS "dropout: 0} F\n",
+           "  attention(%0, %1, %2, _, _, _ -> %3, %4) {seq_len: 4, keys: 2, query_first: 0, " HEADS "dropout: 0} F\n",
      "operand k (value k) is split 0.1 1/2 over dp: the op needs it whole"},
     {"queries are split without their keys, and their places in the keys are an attribute that dropout goes by",
      QUERIES "%4 = activation f32[4,8] \"o\" full [8,8] cp split 0.1 1/2\n"
              "%5 = activation f32[4,2] \"lse\" full [8,2] cp split 0.1 1/2\n%6 = input u32[5] \"random\"\n" FORWARD
-             "  attention(%0, %1, %2, %3, _, %6 -> %4, %5) {sequence: 2, keys: 4, query_first: 2, " HEADS
+             "  attention(%0, %1, %2, %3, _, %6 -> %4, %5) {seq_len: 2, keys: 4, query_first: 2, " HEADS
              "dropout: 0.5} F\n",
      QUERIES "%4 = activation f32[4,8] \"o\" full [8,8] cp split 0.1 1/2\n"
              "%5 = activation f32[4,2] \"lse\"\n" FORWARD
-             "  attention(%0, %1, %2, %3, _, _ -> %4, %5) {sequence: 2, keys: 4, query_first: 2, " HEADS
+             "  attention(%0, %1, %2, %3, _, _ -> %4, %5) {seq_len: 2, keys: 4, query_first: 2, " HEADS
              "dropout: 0} F\n",
      "operand lse (value lse) is replicated over cp: operand q is split 0.1 1/2, which splits both"},
     {"gradients of keys are chains over queries, which no part of them makes",
-     GRADIENTS("dp split 0.0 1/2", "[4,4]", "full [8,4] dp split 0.0 1/2", "sequence: 4, keys: 4, query_first: 0"),
-     GRADIENTS("dp split 0.1 1/2", "[8,4]", "", "sequence: 2, keys: 4, query_first: 2"),
+     GRADIENTS("dp split 0.0 1/2", "[4,4]", "full [8,4] dp split 0.0 1/2", "seq_len: 4, keys: 4, query_first: 0"),
+     GRADIENTS("dp split 0.1 1/2", "[8,4]", "", "seq_len: 2, keys: 4, query_first: 2"),
      "operand dk (value dk) is replicated over dp: it cannot lose the factor on which the op is split"},
     {"query heads are split with their key-value heads",
      BEGIN
@@ -177,14 +176,13 @@ static const struct rule rules[] = {
      "%2 = input f32[8,2] \"v\" full [8,4] tp split 1.0 1/2\n%3 = input u32[5] \"random\"\n"
      "%4 = activation f32[8,4] \"o\" full [8,8] tp split 1.0 1/2\n"
      "%5 = activation f32[8,2] \"lse\" full [8,4] tp split 1.0 1/2\n" FORWARD
-     "  attention(%0, %1, %2, _, _, %3 -> %4, %5) {sequence: 4, keys: 4, query_first: 0, heads: 2, kv_heads: 1, "
+     "  attention(%0, %1, %2, _, _, %3 -> %4, %5) {seq_len: 4, keys: 4, query_first: 0, heads: 2, kv_heads: 1, "
      "kv_head_first: 1, kv_heads_full: 2, scale: 1, dropout: 0.5} F\n",
      BEGIN "%0 = input f32[8,4] \"q\" full [8,8] tp split 1.0 1/2\n%1 = input f32[8,2] \"k\"\n"
            "%2 = input f32[8,2] \"v\"\n%3 = input i32[8] \"starts\"\n"
            "%4 = activation f32[8,4] \"o\" full [8,8] tp split 1.0 1/2\n"
            "%5 = activation f32[8,2] \"lse\" full [8,4] tp split 1.0 1/2\n" FORWARD
-           "  attention(%0, %1, %2, %3, _, _ -> %4, %5) {sequence: 4, keys: 4, query_first: 0, " HEADS
-           "dropout: 0} F\n",
+           "  attention(%0, %1, %2, %3, _, _ -> %4, %5) {seq_len: 4, keys: 4, query_first: 0, " HEADS "dropout: 0} F\n",
      "operand k (value k) is replicated over tp: operand q is split 1.0 1/2, which splits both"},
     {"documents are those of a part of the sequences", DOCUMENTS("full [4] dp split 0.0 1/2"), DOCUMENTS(""),
      "operand document_offsets (value offsets) is replicated over dp: operand q is split 0.0 1/2, which splits both"},
@@ -217,19 +215,19 @@ static const struct rule rules[] = {
      "%2 = input i32[4] \"targets\" full [8] dp split 0.0 1/2\n%3 = input f32[4] \"weights\" full [8] dp split 0.0 "
      "1/2\n"
      "%4 = input f32[1] \"scale\"\n%5 = result f64[1] \"losses\" full [2] dp split 0.0 1/2\n" FORWARD
-     "  linear_cross_entropy(%0, %1, %2, %3, %4 -> %5, _, _) {sequence: 4, vocabulary: 10, feature_parts: 1, "
+     "  linear_cross_entropy(%0, %1, %2, %3, %4 -> %5, _, _) {seq_len: 4, vocabulary: 10, feature_parts: 1, "
      "vocabulary_parts: 1, batch_parts: 1, reserved: 0} F\n",
      BEGIN "%0 = input f32[8,6] \"x\"\n%1 = parameter f32[5,6] \"w\" full [10,6] tp split 0.0 1/2\n"
            "%2 = input i32[8] \"targets\"\n%3 = input f32[8] \"weights\"\n"
            "%4 = input f32[1] \"scale\"\n%5 = result f64[2] \"losses\"\n" FORWARD
-           "  linear_cross_entropy(%0, %1, %2, %3, %4 -> %5, _, _) {sequence: 4, vocabulary: 5, feature_parts: 1, "
+           "  linear_cross_entropy(%0, %1, %2, %3, %4 -> %5, _, _) {seq_len: 4, vocabulary: 5, feature_parts: 1, "
            "vocabulary_parts: 1, batch_parts: 1, reserved: 0} F\n",
      "operand losses (value losses) is replicated over tp: it cannot lose the factor on which the op is split"},
     {"statistics of parts of the vocabulary are split as it is",
-     LOGITS STATISTICS FORWARD "  loss_statistics(%0, %1 -> %2) {sequence: 4, first: 5, vocabulary: 4, full: 9, "
+     LOGITS STATISTICS FORWARD "  loss_statistics(%0, %1 -> %2) {seq_len: 4, first: 5, vocabulary: 4, full: 9, "
                                "vocabulary_parts: 1, reserved: 0} F\n",
      LOGITS "%2 = activation f32[1,3,8] \"statistics\"\n" FORWARD
-            "  loss_statistics(%0, %1 -> %2) {sequence: 4, first: 5, vocabulary: 4, full: 9, vocabulary_parts: 1, "
+            "  loss_statistics(%0, %1 -> %2) {seq_len: 4, first: 5, vocabulary: 4, full: 9, vocabulary_parts: 1, "
             "reserved: 0} F\n",
      "operand statistics (value statistics) is replicated over tp: operand logits is split 1.0 1/2, which splits both"},
     {"a gradient of logits takes the statistics of all ranks",
@@ -251,10 +249,10 @@ static const struct rule rules[] = {
     {"rows that are parts are split where the parts are",
      BEGIN "%0 = input f32[4,6] \"dy\" full [8,6] tp split 0.1 1/2\n"
            "%1 = partial_rows f32[2,6] \"dbias\" full [4,6] tp split 0.0 1/2\nsection backward 0\n"
-           "  bias_grad(%0 -> %1) {sequence: 2, batch_parts: 1, position_parts: 2} B\n",
+           "  bias_grad(%0 -> %1) {seq_len: 2, batch_parts: 1, position_parts: 2} B\n",
      BEGIN "%0 = input f32[4,6] \"dy\" full [8,6] tp split 0.1 1/2\n"
            "%1 = partial_rows f32[2,6] \"dbias\" tp partial + 2:2\nsection backward 0\n"
-           "  bias_grad(%0 -> %1) {sequence: 2, batch_parts: 1, position_parts: 2} B\n",
+           "  bias_grad(%0 -> %1) {seq_len: 2, batch_parts: 1, position_parts: 2} B\n",
      "operand dbias (value dbias) is partial + 2:2 over tp: operand dy is split 0.1 1/2, which splits both"},
     {"a reduce_rows of rows that are parts makes a term",
      BEGIN "%0 = partial_rows f32[2,6] \"rows\" full [4,6] tp split 0.0 1/2\n%1 = gradient f32[6] \"dbias\" tp partial "
@@ -287,10 +285,10 @@ static const struct rule rules[] = {
      "operand x (value x) is split 1.1 1/2 over tp: the op takes the dimension as one factor"},
     {"a fixed extent is not split",
      BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\"\n%2 = activation f32[8,4] \"y\"\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0} F\n",
+           "  dropout(%1, %0 -> %2) {seq_len: 8, probability: 0.5, reserved: 0} F\n",
      BEGIN "%0 = input u32[5] \"random\" full [10] tp split 0.0 1/2\n%1 = input f32[8,4] \"x\"\n%2 = activation "
-           "f32[8,4] \"y\"\n" FORWARD "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0} F\n",
-     "operand random (value random) is split 0.0 1/2 over tp: the op takes a fixed extent there"},
+           "f32[8,4] \"y\"\n" FORWARD "  dropout(%1, %0 -> %2) {seq_len: 8, probability: 0.5, reserved: 0} F\n",
+     "operand rng_state (value random) is split 0.0 1/2 over tp: the op takes a fixed extent there"},
     {"open operands take any equal split",
      BEGIN "%0 = input f32[8,4] \"x\" full [8,8] dp split 1.1 1/2\n%1 = activation bf16[8,4] \"y\" full [8,8] dp split "
            "1.1 1/2\n" FORWARD "  cast(%0 -> %1) F\n",
@@ -344,28 +342,28 @@ static const struct rule rules[] = {
      BEGIN
      "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [8,8] tp split 1.0 1/2\n"
      "%2 = activation f32[8,4] \"y\" full [8,8] tp split 1.0 1/2\n" FORWARD
-     "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0, channel_first: 4, channels_full: 8} F\n",
+     "  dropout(%1, %0 -> %2) {seq_len: 8, probability: 0.5, reserved: 0, channel_first: 4, channels_full: 8} F\n",
      BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [8,8] tp split 1.0 1/2\n"
            "%2 = activation f32[8,4] \"y\" full [8,8] tp split 1.0 1/2\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 8, probability: 0.5, reserved: 0, channels_full: 8} F\n",
+           "  dropout(%1, %0 -> %2) {seq_len: 8, probability: 0.5, reserved: 0, channels_full: 8} F\n",
      "operand x (value x) is split 1.0 1/2 over tp: its part begins at 4 of 8, and the op is told 0 of 8"},
     {"an inner factor has an origin of its own",
      BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [16,4] tp split 0.1 1/2\n"
            "%2 = activation f32[8,4] \"y\" full [16,4] tp split 0.1 1/2\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 4, probability: 0.5, reserved: 0, position_first: 4, positions_full: 8} "
+           "  dropout(%1, %0 -> %2) {seq_len: 4, probability: 0.5, reserved: 0, position_first: 4, positions_full: 8} "
            "F\n",
      BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [16,4] tp split 0.1 1/2\n"
            "%2 = activation f32[8,4] \"y\" full [16,4] tp split 0.1 1/2\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 4, probability: 0.5, reserved: 0, position_first: 8, positions_full: "
+           "  dropout(%1, %0 -> %2) {seq_len: 4, probability: 0.5, reserved: 0, position_first: 8, positions_full: "
            "16} F\n",
      "operand x (value x) is split 0.1 1/2 over tp: its part begins at 4 of 8, and the op is told 8 of 16"},
     {"of sequences the random numbers themselves know the first",
      BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [16,4] dp split 0.0 1/2\n"
            "%2 = activation f32[8,4] \"y\" full [16,4] dp split 0.0 1/2\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 4, probability: 0.5, reserved: 0} F\n",
+           "  dropout(%1, %0 -> %2) {seq_len: 4, probability: 0.5, reserved: 0} F\n",
      BEGIN "%0 = input u32[5] \"random\"\n%1 = input f32[8,4] \"x\" full [16,4] dp split 0.0 1/2\n"
            "%2 = activation f32[8,4] \"y\"\n" FORWARD
-           "  dropout(%1, %0 -> %2) {sequence: 4, probability: 0.5, reserved: 0} F\n",
+           "  dropout(%1, %0 -> %2) {seq_len: 4, probability: 0.5, reserved: 0} F\n",
      "operand y (value y) is replicated over dp: operand x is split 0.0 1/2, which splits both"},
     {"rows of a table go by logical places",
      BEGIN "%0 = input i32[8] \"ids\"\n%1 = parameter f32[3,4] \"table\" full [6,4] tp split 0.0 1/2\n"
@@ -384,9 +382,9 @@ static const struct rule rules[] = {
      "operand dtable (value dtable) is split 0.0 1/2 over tp: its part begins at 3 of 6, and the op is told 0 of 6"},
     {"initial values are those of a part that splits nest to",
      BEGIN "%0 = parameter f32[2,4] \"w\" full [7,4] cp split 0.0 1/2 dp split 0.0 0/2\nsection init 0\n"
-           "  init(-> %0) {key: 1, distribution: 1, a: 0, b: 1, reserved: 0, first0: 4, full0: 7} U\n",
+           "  init(-> %0) {stream_id: 1, distribution: 1, a: 0, b: 1, reserved: 0, first0: 4, full0: 7} U\n",
      BEGIN "%0 = parameter f32[2,4] \"w\" full [7,4] cp split 0.0 1/2 dp split 0.0 0/2\nsection init 0\n"
-           "  init(-> %0) {key: 1, distribution: 1, a: 0, b: 1, reserved: 0, first0: 2, full0: 7} U\n",
+           "  init(-> %0) {stream_id: 1, distribution: 1, a: 0, b: 1, reserved: 0, first0: 2, full0: 7} U\n",
      "operand y (value w) is split 0.0 1/2 over cp: its part begins at 4 of 7, and the op is told 2 of 7"},
     {"axes are checked one by one",
      BEGIN "%0 = input f32[4,16] \"x\" full [8,32] tp split 1.0 1/2 dp split 0.0 0/2\n"

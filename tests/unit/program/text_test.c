@@ -28,12 +28,12 @@ static const char every_form[] =
     "%13 = activation f32[] \"scalar\"\n"
     "%14 = constant f32[6,4] \"table\"\n"
     "section init 0\n"
-    "  init(-> %0) {key: 18446744073709551615, distribution: 1, a: 0, b: 0.0199999996, reserved: 0} U\n"
+    "  init(-> %0) {stream_id: 18446744073709551615, distribution: 1, a: 0, b: 0.0199999996, reserved: 0} U\n"
     "section cast_weights 0\n"
     "  cast(%0 -> %3) U\n"
     "section forward 3\n"
     "  embedding(%5, %3, _ -> %9) F\n"
-    "  dropout(%9, %12 -> %11) {sequence: 3, probability: 0.100000001, reserved: 7} F layer 2\n"
+    "  dropout(%9, %12 -> %11) {seq_len: 3, probability: 0.100000001, reserved: 7} F layer 2\n"
     "section backward 0\n"
     "  embedding(%5, %3, _ -> %10) B again layer 0\n"
     "  embedding_grad(%5, %10 -> +%4) {batch_parts: 1, reserved: 0} W\n"
@@ -83,7 +83,7 @@ static void parsing_fills_every_field(void **state)
     op = &program.ops[3];
     assert_int_equal(op->layer, 2);
     memcpy(&dropout, program_attributes(&program, op), sizeof dropout);
-    assert_int_equal(dropout.sequence, 3);
+    assert_int_equal(dropout.seq_len, 3);
     assert_true(dropout.probability == 0.1f);
     assert_int_equal(dropout.reserved, 7);
     op = &program.ops[4];
@@ -165,11 +165,11 @@ static const struct {
     {BOTH "  embedding(%1, %0, _ -> %2) F layer 40000\n", "line 7: expected a layer number at ''"},
     {BOTH "  embedding(%1, %0, _ -> %2) F twice\n", "line 7: expected the end of the line at 'twice'"},
     {BOTH "  dropout(%2, %3 -> %2) F\n", "line 7: expected { at 'F'"},
-    {BOTH "  dropout(%2, %3 -> %2) {probability: 0.1} F\n", "line 7: expected sequence at 'probability: 0.1} F'"},
-    {BOTH "  dropout(%2, %3 -> %2) {sequence 4, } F\n", "line 7: expected : at '4, } F'"},
-    {BOTH "  dropout(%2, %3 -> %2) {sequence: x} F\n", "line 7: expected the value of an attribute at 'x} F'"},
-    {BOTH "  dropout(%2, %3 -> %2) {sequence: 4} F\n", "line 7: expected probability at '} F'"},
-    {BOTH "  dropout(%2, %3 -> %2) {sequence: 4, probability: 0.1, reserved: 0 F\n", "line 7: expected } at 'F'"},
+    {BOTH "  dropout(%2, %3 -> %2) {probability: 0.1} F\n", "line 7: expected seq_len at 'probability: 0.1} F'"},
+    {BOTH "  dropout(%2, %3 -> %2) {seq_len 4, } F\n", "line 7: expected : at '4, } F'"},
+    {BOTH "  dropout(%2, %3 -> %2) {seq_len: x} F\n", "line 7: expected the value of an attribute at 'x} F'"},
+    {BOTH "  dropout(%2, %3 -> %2) {seq_len: 4} F\n", "line 7: expected probability at '} F'"},
+    {BOTH "  dropout(%2, %3 -> %2) {seq_len: 4, probability: 0.1, reserved: 0 F\n", "line 7: expected } at 'F'"},
 };
 
 static void each_mistake_is_told_with_its_line_and_what_was_expected(void **state)

@@ -65,7 +65,7 @@ static void programs_that_mean_something_are_accepted(void **state)
         VALUES LOOKUP "  add(%2, %2 -> %3) F\n",
         VALUES LOOKUP "  add(%2, %2 -> %3) F\n  add(%2, %2 -> +%3) F\n", /* accumulating writes may follow */
         VALUES LOOKUP "section backward 0\n  embedding_grad(%0, %2 -> +%7) {batch_parts: 1, reserved: 0} W\n",
-        VALUES "section init 0\n  init(-> %1) {key: 1, distribution: 0, a: 0, b: 0, reserved: 0} U\n",
+        VALUES "section init 0\n  init(-> %1) {stream_id: 1, distribution: 0, a: 0, b: 0, reserved: 0} U\n",
         VALUES LOOKUP "  cast(%2 -> %4) F\n  cast(%4 -> %10) F\n",
         VALUES "section update 0\n" SQUARES("1") SQUARES("0") ROOTS,
         VALUES LOW "  matmul(%4, %21, _ -> %22, _) {activation: 0, feature_parts: 1} F\n",
@@ -90,24 +90,24 @@ static const struct {
      "section forward, op 0, embedding(%0, %1, _ -> %4) F: operand y (value half) cannot be bf16 here"},
     {LOOKUP "  cast(%2 -> %11) F\n  gelu(%11 -> %3) F\n",
      "section forward, op 2, gelu(%11 -> %3) F: operand x (value f64) cannot be f64 here"},
-    {LOOKUP "  linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8, feature_parts: 1, "
+    {LOOKUP "  linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {seq_len: 3, vocabulary: 8, feature_parts: 1, "
             "vocabulary_parts: 1, batch_parts: 1, reserved: 0} F\n",
-     "section forward, op 1, linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {sequence: 3, vocabulary: 8, "
+     "section forward, op 1, linear_cross_entropy(%2, %1, %0, %0, %14 -> %8, _, _) {seq_len: 3, vocabulary: 8, "
      "feature_parts: 1, vocabulary_parts: 1, batch_parts: 1, reserved: 0} F: "
      "operand "
-     "weights (value ids) cannot be i32 here"},
-    {LOOKUP "  dropout(%2, %16 -> %3) {sequence: 3, probability: 0.5, reserved: 0} F\n",
-     "section forward, op 1, dropout(%2, %16 -> %3) {sequence: 3, probability: 0.5, reserved: 0} F: dropout: operand "
-     "random "
+     "loss_weights (value ids) cannot be i32 here"},
+    {LOOKUP "  dropout(%2, %16 -> %3) {seq_len: 3, probability: 0.5, reserved: 0} F\n",
+     "section forward, op 1, dropout(%2, %16 -> %3) {seq_len: 3, probability: 0.5, reserved: 0} F: dropout: operand "
+     "rng_state "
      "(value "
      "short) has extent 3 on axis '5', wanted 5"},
     {LOOKUP "  add(%2, %2 -> %5) F\n",
      "section forward, op 1, add(%2, %2 -> %5) F: add: operand y (value wide) has extent 5 on axis 'c', wanted 4"},
     {LOOKUP "  add(%2, %2 -> %6) F\n",
      "section forward, op 1, add(%2, %2 -> %6) F: add: operand y (value flat) has rank 1, the op table says '(b s) c'"},
-    {LOOKUP "  linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8, feature_parts: 1, "
+    {LOOKUP "  linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {seq_len: 2, vocabulary: 8, feature_parts: 1, "
             "vocabulary_parts: 1, batch_parts: 1, reserved: 0} F\n",
-     "section forward, op 1, linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {sequence: 2, vocabulary: 8, "
+     "section forward, op 1, linear_cross_entropy(%2, %1, %0, %13, %14 -> %8, _, _) {seq_len: 2, vocabulary: 8, "
      "feature_parts: 1, vocabulary_parts: 1, batch_parts: 1, reserved: 0} F: "
      "linear_cross_entropy: operand losses (value losses) has extent 2 on axis 'b', wanted 3"},
     {"  gelu(%2 -> %3) F\n",

@@ -116,7 +116,7 @@ void rmsnorm_grad(const op_call &c)
 {
     const auto a = c.op.attributes<llmrun_rmsnorm_grad_attributes>();
     const int64_t n = c.op.extent(LLMRUN_RMSNORM_GRAD_WEIGHT, 0), heads = c.op.columns(LLMRUN_RMSNORM_GRAD_DY) / n;
-    const int64_t tokens = c.op.extent(LLMRUN_RMSNORM_GRAD_DY, 0), sequences = tokens / a.sequence;
+    const int64_t tokens = c.op.extent(LLMRUN_RMSNORM_GRAD_DY, 0), sequences = tokens / a.seq_len;
     const float *dy = c.at(LLMRUN_RMSNORM_GRAD_DY), *s = c.at(LLMRUN_RMSNORM_GRAD_RESIDUAL_OUT);
     const float *weight = c.at(LLMRUN_RMSNORM_GRAD_WEIGHT), *rstd = c.at(LLMRUN_RMSNORM_GRAD_RSTD);
     const float *more = c.at(LLMRUN_RMSNORM_GRAD_DRESIDUAL_OUT);
@@ -131,8 +131,8 @@ void rmsnorm_grad(const op_call &c)
             for (int64_t h = 0; h < heads; h++) {
                 const int64_t row = t * heads + h;
 
-                if (t / a.sequence * a.batch_parts / sequences == batch &&
-                    t % a.sequence * a.position_parts / a.sequence == position && h * a.head_parts / heads == head)
+                if (t / a.seq_len * a.batch_parts / sequences == batch &&
+                    t % a.seq_len * a.position_parts / a.seq_len == position && h * a.head_parts / heads == head)
                     sum += static_cast<double>(dy[row * n + i % n]) * s[row * n + i % n] * rstd[row];
             }
         return sum;
@@ -195,7 +195,7 @@ struct heads {
     {
         const auto a = op.attributes<llmrun_attention_attributes>(); /* those of attention_grad are equal */
 
-        queries = a.sequence;
+        queries = a.seq_len;
         keys = a.keys;
         first = a.query_first;
         kv = a.kv_heads;

@@ -21,7 +21,7 @@ double token_loss(const op_call &c, int64_t token, double *logits)
     const int64_t width = c.op.extent(LLMRUN_LINEAR_CROSS_ENTROPY_W, 1);
     const int64_t target = c.at<int32_t>(LLMRUN_LINEAR_CROSS_ENTROPY_TARGETS)[token];
     const float *x = c.at(LLMRUN_LINEAR_CROSS_ENTROPY_X) + token * width, *w = c.at(LLMRUN_LINEAR_CROSS_ENTROPY_W);
-    const double weight = c.get(LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS, token);
+    const double weight = c.get(LLMRUN_LINEAR_CROSS_ENTROPY_LOSS_WEIGHTS, token);
     const double scale = weight * c.get(LLMRUN_LINEAR_CROSS_ENTROPY_SCALE, 0);
     double largest = -std::numeric_limits<double>::infinity(), sum = 0, of_target;
 
@@ -43,7 +43,7 @@ void linear_cross_entropy(const op_call &c)
     const int64_t tokens = c.op.extent(LLMRUN_LINEAR_CROSS_ENTROPY_X, 0);
     const int64_t width = c.op.extent(LLMRUN_LINEAR_CROSS_ENTROPY_X, 1);
     const int64_t rows = c.op.extent(LLMRUN_LINEAR_CROSS_ENTROPY_W, 0);
-    const int64_t sequence = c.op.attributes<llmrun_linear_cross_entropy_attributes>().sequence;
+    const int64_t sequence = c.op.attributes<llmrun_linear_cross_entropy_attributes>().seq_len;
     const float *x = c.at(LLMRUN_LINEAR_CROSS_ENTROPY_X), *w = c.at(LLMRUN_LINEAR_CROSS_ENTROPY_W);
     const double *gradients = c.work;
 
@@ -80,7 +80,7 @@ void init(const op_call &c)
     const auto a = c.op.attributes<llmrun_init_attributes>();
     const int64_t first[LLMRUN_MAX_RANK] = {a.first0, a.first1, a.first2};
     const int64_t full[LLMRUN_MAX_RANK] = {a.full0, a.full1, a.full2};
-    const uint32_t seed[4] = {static_cast<uint32_t>(a.key), static_cast<uint32_t>(a.key >> 32), 0, 0};
+    const uint32_t seed[4] = {static_cast<uint32_t>(a.stream_id), static_cast<uint32_t>(a.stream_id >> 32), 0, 0};
     const double from = a.a, b = a.b;
 
     c.each(LLMRUN_INIT_Y, [&](int64_t i) {

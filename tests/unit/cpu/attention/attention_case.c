@@ -59,7 +59,7 @@ void attention_case_begin(struct attention_case *attention, const struct attenti
     const int64_t *row_heads = EXTENTS(shape->sequences * shape->sequence, shape->heads);
     struct op_case *forward = &attention->forward, *grad = &attention->grad;
 
-    attention->attributes = (struct llmrun_attention_attributes){.sequence = shape->sequence,
+    attention->attributes = (struct llmrun_attention_attributes){.seq_len = shape->sequence,
                                                                  .keys = shape->sequence,
                                                                  .heads = shape->heads,
                                                                  .kv_heads = shape->kv_heads,
@@ -73,7 +73,7 @@ void attention_case_begin(struct attention_case *attention, const struct attenti
     cut_segments(shape, op_case_operand(forward, LLMRUN_ATTENTION_SEGMENT_STARTS, LLMRUN_I32, positions, NUMBERS_SMALL),
                  seed);
     if (shape->dropout > 0.0f)
-        op_case_operand(forward, LLMRUN_ATTENTION_RANDOM, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
+        op_case_operand(forward, LLMRUN_ATTENTION_RNG_STATE, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
     op_case_operand(forward, LLMRUN_ATTENTION_O, dtype, queries, NUMBERS_USUAL);
     op_case_operand(forward, LLMRUN_ATTENTION_LSE, LLMRUN_F32, row_heads, NUMBERS_USUAL);
     assert_true(op_case_run(forward, case_reference(LLMRUN_OP_ATTENTION, exact), 1));
@@ -107,7 +107,7 @@ void loss_case_begin(struct loss_case *loss, const struct loss_shape *shape, uin
     op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_X, dtype, EXTENTS(tokens, shape->width), NUMBERS_USUAL);
     op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_W, dtype, EXTENTS(shape->rows, shape->width), NUMBERS_USUAL);
     targets = op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_TARGETS, LLMRUN_I32, EXTENTS(tokens), NUMBERS_SMALL);
-    weights = op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS, LLMRUN_F32, EXTENTS(tokens), NUMBERS_USUAL);
+    weights = op_case_operand(op, LLMRUN_LINEAR_CROSS_ENTROPY_LOSS_WEIGHTS, LLMRUN_F32, EXTENTS(tokens), NUMBERS_USUAL);
     for (int64_t t = 0; t < tokens; t++) {
         weights[t] = t % 4 == 2 ? 0.0f : fabsf(weights[t]);
         targets[t] = t % 4 == 2 ? -1 : (int32_t)(targets[t] * 7919 % shape->vocabulary);

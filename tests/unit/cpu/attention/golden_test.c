@@ -64,7 +64,7 @@ static void check_attention(json_t *object, int exact, double tolerance)
     int64_t tokens = integer(object, "sequences") * integer(object, "sequence"), width = integer(object, "width");
     int64_t heads = integer(object, "heads"), kv_heads = integer(object, "kv_heads");
     const int64_t *queries = EXTENTS(tokens, heads * width), *keys = EXTENTS(tokens, kv_heads * width);
-    struct llmrun_attention_attributes attributes = {.sequence = integer(object, "sequence"),
+    struct llmrun_attention_attributes attributes = {.seq_len = integer(object, "sequence"),
                                                      .keys = integer(object, "sequence"),
                                                      .heads = (uint32_t)heads,
                                                      .kv_heads = (uint32_t)kv_heads,
@@ -84,7 +84,7 @@ static void check_attention(json_t *object, int exact, double tolerance)
         fill(to, LLMRUN_ATTENTION_V, LLMRUN_F32, keys, object, "v");
         fill(to, LLMRUN_ATTENTION_SEGMENT_STARTS, LLMRUN_I32, EXTENTS(tokens), object, "segment_starts");
         if (attributes.dropout > 0.0f)
-            fill(to, LLMRUN_ATTENTION_RANDOM, LLMRUN_U32, EXTENTS(5), object, "random");
+            fill(to, LLMRUN_ATTENTION_RNG_STATE, LLMRUN_U32, EXTENTS(5), object, "random");
         fill(to, LLMRUN_ATTENTION_O, LLMRUN_F32, queries, object, "o");
         fill(to, LLMRUN_ATTENTION_LSE, LLMRUN_F32, EXTENTS(tokens, heads), object, "lse");
     }
@@ -117,7 +117,7 @@ static void check_loss_in_parts(json_t *object, uint32_t parts, int exact, doubl
     fill(&op, LLMRUN_LINEAR_CROSS_ENTROPY_X, LLMRUN_F32, inputs, object, "x");
     fill(&op, LLMRUN_LINEAR_CROSS_ENTROPY_W, LLMRUN_F32, rows, object, "w");
     fill(&op, LLMRUN_LINEAR_CROSS_ENTROPY_TARGETS, LLMRUN_I32, EXTENTS(tokens), object, "targets");
-    fill(&op, LLMRUN_LINEAR_CROSS_ENTROPY_WEIGHTS, LLMRUN_F32, EXTENTS(tokens), object, "weights");
+    fill(&op, LLMRUN_LINEAR_CROSS_ENTROPY_LOSS_WEIGHTS, LLMRUN_F32, EXTENTS(tokens), object, "weights");
     *(float *)op_case_operand(&op, LLMRUN_LINEAR_CROSS_ENTROPY_SCALE, LLMRUN_F32, EXTENTS(1), NUMBERS_USUAL) =
         number(object, "scale");
     op_case_operand(&op, LLMRUN_LINEAR_CROSS_ENTROPY_LOSSES, LLMRUN_F64, EXTENTS(integer(object, "sequences")),

@@ -72,7 +72,7 @@ static void take_part(const struct attention_shape *shape, const struct op_case 
                       struct llmrun_attention_attributes *attributes, struct op_case *to)
 {
     memcpy(attributes, whole->op.attributes, sizeof(*attributes)); /* attention_grad has the same ones */
-    attributes->sequence = part->queries;
+    attributes->seq_len = part->queries;
     attributes->query_first = part->first;
     attributes->kv_head_first = (uint32_t)part->head / (shape->heads / shape->kv_heads);
     attributes->kv_heads_full = shape->kv_heads;
@@ -88,7 +88,7 @@ static void take_part(const struct attention_shape *shape, const struct op_case 
 
         if (whole->data[i] == NULL)
             continue;
-        if (i == LLMRUN_ATTENTION_RANDOM || i == LLMRUN_ATTENTION_DOCUMENT_OFFSETS) {
+        if (i == LLMRUN_ATTENTION_RNG_STATE || i == LLMRUN_ATTENTION_DOCUMENT_OFFSETS) {
             memcpy(op_case_operand(to, i, dtype, EXTENTS(op_case_elements(whole, i)), NUMBERS_SMALL), whole->data[i],
                    (size_t)op_case_elements(whole, i) * 4);
             continue;
@@ -248,7 +248,7 @@ static void check_starts(const struct attention_shape *shape, const struct op_ca
             op_case_copy(&all, expected);
             assert_true(op_case_run(&all, case_reference(all.op.op, exact), 1));
             assert_true(op_case_run(&op_case, case_reference(all.op.op, exact), 1));
-            for (int i = LLMRUN_ATTENTION_RANDOM + 1; i < (int)all.op.operand_count; i++)
+            for (int i = LLMRUN_ATTENTION_RNG_STATE + 1; i < (int)all.op.operand_count; i++)
                 assert_memory_equal(op_case.data[i], all.data[i],
                                     (size_t)op_case_elements(&all, i) * element_bytes(&all, i));
             op_case_end(&all);

@@ -102,13 +102,13 @@ static void check_split(struct op_case *all, int64_t sequences, uint32_t whole, 
 
 static void check_attention(uint32_t dtype, float dropout)
 {
-    static const uint32_t whole = 1u << LLMRUN_ATTENTION_RANDOM;
+    static const uint32_t whole = 1u << LLMRUN_ATTENTION_RNG_STATE;
     struct attention_shape shape = {4, 70, 4, 2, 16, 3, dropout};
     struct attention_case attention;
 
     attention_case_begin(&attention, &shape, dtype, 5, 1);
-    check_split(&attention.forward, shape.sequences, whole, LLMRUN_ATTENTION_RANDOM);
-    check_split(&attention.grad, shape.sequences, whole, LLMRUN_ATTENTION_GRAD_RANDOM);
+    check_split(&attention.forward, shape.sequences, whole, LLMRUN_ATTENTION_RNG_STATE);
+    check_split(&attention.grad, shape.sequences, whole, LLMRUN_ATTENTION_GRAD_RNG_STATE);
     attention_case_end(&attention);
 }
 

@@ -106,14 +106,14 @@ static void check_cast(const struct size *size, uint32_t dtype, enum numbers num
 static void check_dropout(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
     static const float probabilities[] = {0.0f, 0.1f, 0.9f};
-    struct llmrun_dropout_attributes attributes = {.sequence = size->tokens, .probability = probabilities[variant]};
+    struct llmrun_dropout_attributes attributes = {.seq_len = size->tokens, .probability = probabilities[variant]};
     const int64_t *extents = EXTENTS(size->tokens, size->channels);
     struct op_case op;
     uint32_t *random;
 
     op_case_begin(&op, LLMRUN_OP_DROPOUT, &attributes, seed(size, variant));
     op_case_operand(&op, LLMRUN_DROPOUT_X, dtype, extents, numbers);
-    random = op_case_operand(&op, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
+    random = op_case_operand(&op, LLMRUN_DROPOUT_RNG_STATE, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
     random[3] = variant == 2 ? 4000000000u : variant; /* the second: blocks beyond 2^32 for the larger sizes */
     op_case_operand(&op, LLMRUN_DROPOUT_Y, dtype, extents, numbers);
     op_case_check(&op, describe(size, dtype, numbers, variant));
@@ -204,8 +204,7 @@ static void check_layernorm_grad(const struct size *size, uint32_t dtype, enum n
     struct op_case op;
 
     const struct llmrun_bias_grad_attributes parts = token_parts(size, variant & 1);
-    const struct llmrun_layernorm_grad_attributes attributes = {parts.sequence, parts.batch_parts,
-                                                                parts.position_parts};
+    const struct llmrun_layernorm_grad_attributes attributes = {parts.seq_len, parts.batch_parts, parts.position_parts};
     const int64_t *sums = EXTENTS(parts.batch_parts * parts.position_parts, size->channels);
 
     op_case_begin(&op, LLMRUN_OP_LAYERNORM_GRAD, &attributes, seed(size, variant));
@@ -252,7 +251,7 @@ static void check_rmsnorm_grad(const struct size *size, uint32_t dtype, enum num
     struct op_case op;
 
     const struct llmrun_bias_grad_attributes parts = token_parts(size, variant & 1);
-    const struct llmrun_rmsnorm_grad_attributes attributes = {parts.sequence, parts.batch_parts, parts.position_parts,
+    const struct llmrun_rmsnorm_grad_attributes attributes = {parts.seq_len, parts.batch_parts, parts.position_parts,
                                                               heads > 1 ? 2 : 1, 0};
 
     op_case_begin(&op, LLMRUN_OP_RMSNORM_GRAD, &attributes, seed(size, variant));
@@ -413,7 +412,7 @@ static void check_clip(const struct size *size, uint32_t dtype, enum numbers num
 static void check_init(const struct size *size, uint32_t dtype, enum numbers numbers, unsigned variant)
 {
     struct llmrun_init_attributes attributes = {
-        .key = 0x123456789abcdefu + variant, .distribution = variant, .a = -0.25f, .b = 0.75f};
+        .stream_id = 0x123456789abcdefu + variant, .distribution = variant, .a = -0.25f, .b = 0.75f};
     struct op_case op;
 
     (void)dtype;

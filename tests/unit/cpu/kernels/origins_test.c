@@ -128,8 +128,8 @@ static void check_dropout(const struct op_case *whole, uint32_t dtype, int64_t p
 
     op_case_begin(&op, LLMRUN_OP_DROPOUT, &part, 3);
     x = op_case_operand(&op, LLMRUN_DROPOUT_X, dtype, EXTENTS(SEQUENCES * positions, channels), 0);
-    memcpy(op_case_operand(&op, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(5), 0), whole->data[LLMRUN_DROPOUT_RANDOM],
-           5 * sizeof(uint32_t));
+    memcpy(op_case_operand(&op, LLMRUN_DROPOUT_RNG_STATE, LLMRUN_U32, EXTENTS(5), 0),
+           whole->data[LLMRUN_DROPOUT_RNG_STATE], 5 * sizeof(uint32_t));
     op_case_operand(&op, LLMRUN_DROPOUT_Y, dtype, EXTENTS(SEQUENCES * positions, channels), 0);
     for (int64_t s = 0; s < SEQUENCES; s++)
         copy_block(x + (size_t)(s * positions * channels) * bytes, whole->data[LLMRUN_DROPOUT_X],
@@ -144,12 +144,12 @@ static void check_dropout(const struct op_case *whole, uint32_t dtype, int64_t p
 
 static void check_dropouts(uint32_t dtype)
 {
-    struct llmrun_dropout_attributes attributes = {.sequence = POSITIONS, .probability = 0.3f};
+    struct llmrun_dropout_attributes attributes = {.seq_len = POSITIONS, .probability = 0.3f};
     struct op_case whole;
 
     op_case_begin(&whole, LLMRUN_OP_DROPOUT, &attributes, 3);
     op_case_operand(&whole, LLMRUN_DROPOUT_X, dtype, EXTENTS(SEQUENCES * POSITIONS, CHANNELS), NUMBERS_USUAL);
-    op_case_operand(&whole, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
+    op_case_operand(&whole, LLMRUN_DROPOUT_RNG_STATE, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
     op_case_operand(&whole, LLMRUN_DROPOUT_Y, dtype, EXTENTS(SEQUENCES * POSITIONS, CHANNELS), 0);
     run(&whole);
     check_dropout(&whole, dtype, 0, POSITIONS, 0, CHANNELS);
@@ -173,7 +173,7 @@ static void initial_values_are_those_of_the_whole(void **state)
 
     (void)state;
     for (uint32_t distribution = LLMRUN_INIT_NORMAL; distribution <= LLMRUN_INIT_UNIFORM; distribution++) {
-        struct llmrun_init_attributes attributes = {.key = 77, .distribution = distribution, .a = -1, .b = 2};
+        struct llmrun_init_attributes attributes = {.stream_id = 77, .distribution = distribution, .a = -1, .b = 2};
         struct op_case whole, part;
 
         op_case_begin(&whole, LLMRUN_OP_INIT, &attributes, 4);
@@ -255,7 +255,7 @@ static void parts_that_do_not_lie_within_the_whole_are_refused(void **state)
     for (size_t i = 0; i < sizeof(dropouts) / sizeof(dropouts[0]); i++) {
         op_case_begin(&op, LLMRUN_OP_DROPOUT, &dropouts[i], 6);
         op_case_operand(&op, LLMRUN_DROPOUT_X, LLMRUN_F32, EXTENTS(8, 6), 0);
-        op_case_operand(&op, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
+        op_case_operand(&op, LLMRUN_DROPOUT_RNG_STATE, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
         op_case_operand(&op, LLMRUN_DROPOUT_Y, LLMRUN_F32, EXTENTS(8, 6), 0);
         assert_false(op_case_run(&op, kernel_table_candidates(op.op.op, 0, LLMRUN_OP_EXACT)[0], 1));
         op_case_end(&op);

@@ -80,20 +80,20 @@ static void adding_to_an_activation_is_refused(void **state)
 
 static void a_dropout_probability_of_one_is_refused(void **state)
 {
-    struct llmrun_dropout_attributes attributes = {.sequence = 1, .probability = 1.0f};
+    struct llmrun_dropout_attributes attributes = {.seq_len = 1, .probability = 1.0f};
     struct op_case op;
 
     (void)state;
     op_case_begin(&op, LLMRUN_OP_DROPOUT, &attributes, 1);
     op_case_operand(&op, LLMRUN_DROPOUT_X, LLMRUN_F32, EXTENTS(2, 3), NUMBERS_USUAL);
-    op_case_operand(&op, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
+    op_case_operand(&op, LLMRUN_DROPOUT_RNG_STATE, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL);
     op_case_operand(&op, LLMRUN_DROPOUT_Y, LLMRUN_F32, EXTENTS(2, 3), NUMBERS_USUAL);
     assert_refused(&op, "probability");
 }
 
 static void an_unknown_distribution_is_refused(void **state)
 {
-    struct llmrun_init_attributes attributes = {.key = 1, .distribution = 3, .b = 1.0f};
+    struct llmrun_init_attributes attributes = {.stream_id = 1, .distribution = 3, .b = 1.0f};
     struct op_case op;
 
     (void)state;
@@ -175,7 +175,7 @@ static void statistics_of_another_vocabulary_are_refused(void **state)
     static const struct {
         struct llmrun_loss_statistics_attributes attributes;
         const char *reason;
-    } wrong[] = {{{0, 6, 4, 10, 2, 0}, "sequence is 0"},       {{3, 6, 4, 10, 2, 0}, "a multiple of 3"},
+    } wrong[] = {{{0, 6, 4, 10, 2, 0}, "seq_len is 0"},        {{3, 6, 4, 10, 2, 0}, "a multiple of 3"},
                  {{2, -1, 4, 10, 2, 0}, "needs a vocabulary"}, {{2, 6, 5, 10, 2, 0}, "needs a vocabulary"},
                  {{2, 6, 6, 10, 2, 0}, "needs a vocabulary"},  {{2, 12, 4, 10, 2, 0}, "needs a vocabulary"},
                  {{2, 6, 4, 10, 3, 0}, "must have 3"},         {{2, 6, 4, 10, 0, 0}, "vocabulary_parts is 0"}};
@@ -198,7 +198,7 @@ static void a_gradient_from_statistics_of_other_parts_is_refused(void **state)
         struct llmrun_loss_gradient_attributes attributes;
         int64_t losses, parts;
         const char *reason;
-    } wrong[] = {{{0, 6, 4, 2, 0}, 2, 4, "sequence is 0"},     {{2, 6, 4, 2, 0}, 1, 4, "losses has 1 elements"},
+    } wrong[] = {{{0, 6, 4, 2, 0}, 2, 4, "seq_len is 0"},      {{2, 6, 4, 2, 0}, 1, 4, "losses has 1 elements"},
                  {{2, 6, 7, 2, 0}, 2, 4, "must be at most 6"}, {{2, 6, -1, 2, 0}, 2, 4, "must be at least 0"},
                  {{2, 6, 4, 0, 0}, 2, 4, "parts is 0"},        {{2, 6, 4, 4, 0}, 2, 4, "must divide 6"},
                  {{2, 5, 4, 2, 0}, 2, 4, "of which its own"},  {{2, 9, 4, 2, 0}, 2, 4, "of which its own"},
@@ -213,7 +213,7 @@ static void a_gradient_from_statistics_of_other_parts_is_refused(void **state)
         op_case_operand(&op, LLMRUN_LOSS_GRADIENT_LOGITS, LLMRUN_F32, EXTENTS(4, 6), NUMBERS_USUAL);
         op_case_operand(&op, LLMRUN_LOSS_GRADIENT_STATISTICS, LLMRUN_F32, EXTENTS(wrong[i].parts, 3, 4), NUMBERS_USUAL);
         op_case_operand(&op, LLMRUN_LOSS_GRADIENT_TARGETS, LLMRUN_I32, EXTENTS(4), NUMBERS_SMALL);
-        op_case_operand(&op, LLMRUN_LOSS_GRADIENT_WEIGHTS, LLMRUN_F32, EXTENTS(4), NUMBERS_USUAL);
+        op_case_operand(&op, LLMRUN_LOSS_GRADIENT_LOSS_WEIGHTS, LLMRUN_F32, EXTENTS(4), NUMBERS_USUAL);
         op_case_operand(&op, LLMRUN_LOSS_GRADIENT_SCALE, LLMRUN_F32, EXTENTS(1), NUMBERS_USUAL);
         op_case_operand(&op, LLMRUN_LOSS_GRADIENT_LOSSES, LLMRUN_F64, EXTENTS(wrong[i].losses), NUMBERS_USUAL);
         assert_refused(&op, wrong[i].reason);

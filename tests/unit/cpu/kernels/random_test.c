@@ -50,7 +50,7 @@ static void philox_gives_the_published_numbers(void **state)
 static void normal_numbers_have_the_moments_and_tails_of_the_normal_distribution(void **state)
 {
     struct llmrun_init_attributes attributes = {
-        .key = 0x5eed, .distribution = LLMRUN_INIT_NORMAL, .a = 2.0f, .b = 0.02f};
+        .stream_id = 0x5eed, .distribution = LLMRUN_INIT_NORMAL, .a = 2.0f, .b = 0.02f};
     double moment[5] = {0}, n = NUMBERS;
     int beyond_2 = 0, beyond_4 = 0;
     struct op_case op;
@@ -79,7 +79,7 @@ static void normal_numbers_have_the_moments_and_tails_of_the_normal_distribution
 static void uniform_numbers_fill_their_interval(void **state)
 {
     struct llmrun_init_attributes attributes = {
-        .key = 0x5eed, .distribution = LLMRUN_INIT_UNIFORM, .a = -1.0f, .b = 3.0f};
+        .stream_id = 0x5eed, .distribution = LLMRUN_INIT_UNIFORM, .a = -1.0f, .b = 3.0f};
     double sum = 0, squares = 0, n = NUMBERS;
     struct op_case op;
 
@@ -102,7 +102,7 @@ static void uniform_numbers_fill_their_interval(void **state)
 /* Elements of ones after dropout. `sequences` of 50 positions and 40 channels, from `first` on. */
 static float *dropped(uint32_t key, uint32_t first, int64_t sequences)
 {
-    struct llmrun_dropout_attributes attributes = {.sequence = 50, .probability = 0.1f};
+    struct llmrun_dropout_attributes attributes = {.seq_len = 50, .probability = 0.1f};
     const int64_t *extents = EXTENTS(sequences * 50, 40);
     uint32_t random[] = {11, 0, 3, first, key};
     struct op_case op;
@@ -112,7 +112,8 @@ static float *dropped(uint32_t key, uint32_t first, int64_t sequences)
     x = op_case_operand(&op, LLMRUN_DROPOUT_X, LLMRUN_F32, extents, NUMBERS_USUAL);
     for (int64_t i = 0; i < sequences * 2000; i++)
         x[i] = 1.0f;
-    memcpy(op_case_operand(&op, LLMRUN_DROPOUT_RANDOM, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL), random, sizeof(random));
+    memcpy(op_case_operand(&op, LLMRUN_DROPOUT_RNG_STATE, LLMRUN_U32, EXTENTS(5), NUMBERS_SMALL), random,
+           sizeof(random));
     y = op_case_operand(&op, LLMRUN_DROPOUT_Y, LLMRUN_F32, extents, NUMBERS_USUAL);
     run_fastest(&op);
     op.data[LLMRUN_DROPOUT_Y] = NULL;

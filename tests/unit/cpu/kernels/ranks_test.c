@@ -280,7 +280,7 @@ static void begin_whole(struct vocabulary *v, int special)
     op_case_operand(&v->whole, LOSS(X), compute, EXTENTS(v->tokens, s->width), NUMBERS_USUAL);
     op_case_operand(&v->whole, LOSS(W), compute, EXTENTS(s->rows, s->width), NUMBERS_USUAL);
     targets = op_case_operand(&v->whole, LOSS(TARGETS), LLMRUN_I32, EXTENTS(v->tokens), NUMBERS_USUAL);
-    weights = op_case_operand(&v->whole, LOSS(WEIGHTS), LLMRUN_F32, EXTENTS(v->tokens), NUMBERS_USUAL);
+    weights = op_case_operand(&v->whole, LOSS(LOSS_WEIGHTS), LLMRUN_F32, EXTENTS(v->tokens), NUMBERS_USUAL);
     *(float *)op_case_operand(&v->whole, LOSS(SCALE), LLMRUN_F32, EXTENTS(1), NUMBERS_USUAL) = 0.37f;
     for (int64_t t = 0; t < v->tokens; t++)
         targets[t] = (int32_t)(t * s->vocabulary / v->tokens); /* in each part */
@@ -360,7 +360,7 @@ static void make_gradient(const struct vocabulary *v, int r, int64_t first, cons
                            NUMBERS_USUAL),
            joined->data[0], (size_t)op_case_elements(joined, 0) * sizeof(float));
     piece(op, LLMRUN_LOSS_GRADIENT_TARGETS, &v->whole, LOSS(TARGETS), first, s->chunk);
-    piece(op, LLMRUN_LOSS_GRADIENT_WEIGHTS, &v->whole, LOSS(WEIGHTS), first, s->chunk);
+    piece(op, LLMRUN_LOSS_GRADIENT_LOSS_WEIGHTS, &v->whole, LOSS(LOSS_WEIGHTS), first, s->chunk);
     piece(op, LLMRUN_LOSS_GRADIENT_SCALE, &v->whole, LOSS(SCALE), 0, 1);
     to = op_case_operand(op, LLMRUN_LOSS_GRADIENT_LOSSES, LLMRUN_F64, EXTENTS(count), NUMBERS_USUAL);
     if (first % s->sequence > 0) {
@@ -497,7 +497,7 @@ static void check_statistics(void)
     part(&next, LLMRUN_LOSS_GRADIENT_LOGITS, &op, LLMRUN_LOSS_STATISTICS_LOGITS, 0, 8, 0, 300, 300);
     op_case_operand(&next, LLMRUN_LOSS_GRADIENT_STATISTICS, LLMRUN_F32, EXTENTS(4, 3, 8), NUMBERS_SPECIAL);
     piece(&next, LLMRUN_LOSS_GRADIENT_TARGETS, &op, LLMRUN_LOSS_STATISTICS_TARGETS, 0, 8);
-    op_case_operand(&next, LLMRUN_LOSS_GRADIENT_WEIGHTS, LLMRUN_F32, EXTENTS(8), NUMBERS_SPECIAL);
+    op_case_operand(&next, LLMRUN_LOSS_GRADIENT_LOSS_WEIGHTS, LLMRUN_F32, EXTENTS(8), NUMBERS_SPECIAL);
     op_case_operand(&next, LLMRUN_LOSS_GRADIENT_SCALE, LLMRUN_F32, EXTENTS(1), NUMBERS_USUAL);
     if (compute == LLMRUN_F32) /* each output is optional */
         op_case_operand(&next, LLMRUN_LOSS_GRADIENT_LOSSES, LLMRUN_F64, EXTENTS(2), NUMBERS_USUAL);

@@ -199,7 +199,7 @@ struct llmrun_kernel *prepare_crowd(struct bench *bench)
 {
     struct llmrun_tensor operands[3] = {matrix_of(LLMRUN_F32, 1, 4), vector_of(LLMRUN_U32, 5),
                                         matrix_of(LLMRUN_F32, 1, 4)};
-    struct llmrun_dropout_attributes attributes = {.sequence = 1};
+    struct llmrun_dropout_attributes attributes = {.seq_len = 1};
     struct llmrun_op op = op_of(LLMRUN_OP_DROPOUT, LLMRUN_OP_DROPOUT_VERSION, operands, 3);
 
     op.attributes = &attributes;
