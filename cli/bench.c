@@ -1,5 +1,5 @@
 /* llmrun bench step | generate | gemm: how fast this machine trains, makes text, and computes matrix products. */
-#include "bench.h"
+#include "bench/bench.h"
 
 #include <string.h>
 

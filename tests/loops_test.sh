@@ -25,7 +25,7 @@ loops() {
 }
 
 calls() {
-    find "$build/core" "$build/cli" "$build/backends" -name '*.c.o' | while read -r object; do
+    find "$build/core" "$build/bench" "$build/cli" "$build/backends" -name '*.c.o' | while read -r object; do
         file=$(echo "${object#"$build/"}" | sed 's|CMakeFiles/[^/]*/||; s|\.o$||')
         [ ! -f "$source/$file" ] || echo "$object" # a file that moved away may have left one
     done | tr '\n' '\0' | xargs -0 "$nm" -A -P |
@@ -34,6 +34,7 @@ calls() {
                 file = $1; sub(/:$/, "", file); sub(build, "", file); sub(/CMakeFiles\/[^\/]*\//, "", file); sub(/\.o$/, "", file)
                 match(file, /^(backends\/)?[a-z_]*/) # the core, the command and each plugin share no symbols
                 unit = substr(file, RSTART, RLENGTH)
+                if (unit == "bench") unit = "cli"
                 if ($3 ~ /^[TDBRVW]$/) place[unit, $2] = file
                 else if ($3 == "U") { user[++n] = file; symbol[n] = unit SUBSEP $2 }
             }
@@ -41,7 +42,7 @@ calls() {
 }
 
 includes() {
-    (cd "$source" && find core cli backends include -name '*.h' -exec grep -H '^#include ["<]' {} +) |
+    (cd "$source" && find core bench cli backends include -name '*.h' -exec grep -H '^#include ["<]' {} +) |
         awk -F '[:"<>]' '
             { file = $1; sub(/^(core|include)\//, "", file); sub(/^backends\/[a-z_]*\//, "", file); print file, $3 }'
 }

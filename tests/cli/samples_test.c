@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "samples.h"
+#include "bench/samples.h"
 
 #define LIMIT 0.05
 

@@ -1,6 +1,6 @@
 /* The parts of `llmrun bench`, each like a command (command.h). */
-#ifndef LLMRUN_CLI_BENCH_H
-#define LLMRUN_CLI_BENCH_H
+#ifndef LLMRUN_BENCH_H
+#define LLMRUN_BENCH_H
 
 #include "base/status.h"
 

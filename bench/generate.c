@@ -2,12 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bench.h"
+#include "bench/bench.h"
+#include "bench/samples.h"
+#include "bench/step_profile.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/generate.h"
 #include "options.h"
-#include "samples.h"
-#include "step_profile.h"
 
 #define LIMIT       0.05 /* share of its time that a clean token may wait for processors */
 #define LEAST_KEPT  3    /* tokens, in any case */

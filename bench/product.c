@@ -1,4 +1,4 @@
-#include "product.h"
+#include "bench/product.h"
 
 #include <string.h>
 

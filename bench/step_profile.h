@@ -1,6 +1,6 @@
 /* Where the time of a step goes, by kind of op. */
-#ifndef LLMRUN_CLI_STEP_PROFILE_H
-#define LLMRUN_CLI_STEP_PROFILE_H
+#ifndef LLMRUN_BENCH_STEP_PROFILE_H
+#define LLMRUN_BENCH_STEP_PROFILE_H
 
 #include "runtime/executor.h"
 #include "runtime/timeline.h"

@@ -1,4 +1,4 @@
-#include "step_profile.h"
+#include "bench/step_profile.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,14 +3,14 @@
 #include <stdlib.h>
 
 #include "base/array.h"
-#include "bench.h"
+#include "bench/bench.h"
+#include "bench/samples.h"
+#include "bench/step_profile.h"
 #include "checkpoint/checkpoint.h"
 #include "compile/values.h"
 #include "engine/engine.h"
 #include "options.h"
 #include "passes/flops.h"
-#include "samples.h"
-#include "step_profile.h"
 
 #define WARM_UP     2    /* steps that are not counted */
 #define LIMIT       0.05 /* share of its time that a clean step may wait for processors */

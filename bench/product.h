@@ -1,8 +1,8 @@
 /* One matrix product of a linear layer on a device, by the ops of the contract: forward, gradient of the input,
  * gradient of the weight; in the exact order, or in the device's own. Its operands are made from their indices, so that
  * a second device can compute chosen elements alone. */
-#ifndef LLMRUN_CLI_PRODUCT_H
-#define LLMRUN_CLI_PRODUCT_H
+#ifndef LLMRUN_BENCH_PRODUCT_H
+#define LLMRUN_BENCH_PRODUCT_H
 
 #include "hal/stream.h"
 

@@ -5,13 +5,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "bench.h"
+#include "bench/bench.h"
+#include "bench/product.h"
+#include "bench/samples.h"
 #include "engine/chosen_device.h"
 #include "engine/request.h"
 #include "model/family.h"
 #include "options.h"
-#include "product.h"
-#include "samples.h"
 
 #define LIMIT         0.02 /* share of its time that a clean sample may wait for processors */
 #define LEAST_SAMPLES 3

@@ -1,8 +1,8 @@
 /* Timing on a machine that may have other work. Where a thread of this process was ready to run and had to wait for a
  * processor, the kernel counted the time (Linux, /proc/PID/task/TID/schedstat); samples with much of it say more about
  * the neighbours than about this program and are left out of the median. Contention for memory does not show there. */
-#ifndef LLMRUN_CLI_SAMPLES_H
-#define LLMRUN_CLI_SAMPLES_H
+#ifndef LLMRUN_BENCH_SAMPLES_H
+#define LLMRUN_BENCH_SAMPLES_H
 
 #include <stdbool.h>
 #include <stdint.h>
