@@ -26,7 +26,7 @@ static const char *attention_problem(const struct llmrun_op *op)
     if (!(a->dropout >= 0.0f && a->dropout < 1.0f))
         return "needs a dropout from 0 to below 1";
     if ((a->dropout > 0.0f) != (op->operands[LLMRUN_ATTENTION_RNG_STATE].dtype != LLMRUN_NONE))
-        return "takes random where it has a dropout, and only there";
+        return "takes rng_state where it has a dropout, and only there";
     return NULL;
 }
 

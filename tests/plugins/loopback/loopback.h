@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include <llmrun/collective.h>
+#include <llmrun/plugin.h>
 
 #define RANKS_MAX 64
 
@@ -45,7 +46,6 @@ struct llmrun_request {
 };
 
 /* plugin.c. Fills *error and returns `code`. */
-int32_t fail(struct llmrun_error *error, int32_t code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 struct group *group_make(int32_t ranks);
 void group_free(struct group *group);
 

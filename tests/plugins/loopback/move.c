@@ -25,8 +25,8 @@ static int32_t copy(const struct llmrun_blocks *to, const struct llmrun_blocks *
     const int64_t bytes = from->blocks * from->bytes;
 
     if (to->blocks * to->bytes != bytes)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "a rank sends %lld bytes where another receives %lld",
-                    (long long)bytes, (long long)(to->blocks * to->bytes));
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "a rank sends %lld bytes where another receives %lld",
+                           (long long)bytes, (long long)(to->blocks * to->bytes));
     for (int64_t done = 0, run; done < bytes; done += run) {
         const int64_t left = from->bytes - done % from->bytes, room = to->bytes - done % to->bytes;
 
@@ -151,7 +151,7 @@ static int32_t reduce_all(struct llmrun_request *const *all, int32_t count, stru
         if (all[i]->reduction.dtype != form->dtype || all[i]->reduction.operation != form->operation ||
             all[i]->reduction.count != form->count ||
             memcmp(all[i]->sizes[0], all[0]->sizes[0], sizeof all[0]->sizes[0]) != 0)
-            return fail(error, LLMRUN_ERROR_ARGUMENT, "rank %d reduces other elements than rank 0", i);
+            return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "rank %d reduces other elements than rank 0", i);
     if (all[0]->kind == ALL_REDUCE) {
         for (int64_t k = 0; k < form->count; k++) {
             char element[4];
@@ -189,7 +189,7 @@ int32_t move(struct llmrun_request *const *all, int32_t count, struct llmrun_err
     for (int32_t from = 0; from < count; from++)
         for (int32_t to = 0; to < count && code == LLMRUN_OK; to++) {
             if (all[to]->transfer.peer != root)
-                code = fail(error, LLMRUN_ERROR_ARGUMENT, "rank %d has another root than rank 0", to);
+                code = llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "rank %d has another root than rank 0", to);
             else if (kind != BROADCAST || (from == root && to != root))
                 code = move_bytes(all[from], all[to], error);
         }

@@ -1,24 +1,8 @@
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "loopback.h"
-
-int32_t fail(struct llmrun_error *error, int32_t code, const char *format, ...)
-{
-    va_list arguments;
-
-    if (error == NULL)
-        return code;
-    error->code = code;
-    error->vendor_code = 0;
-    va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-    return code;
-}
 
 struct group *group_make(int32_t ranks)
 {
@@ -45,16 +29,6 @@ void group_free(struct group *group)
     free(group);
 }
 
-/* A description of the host's, which may be of an older or a later contract. */
-static void take(void *to, uint32_t bytes, const void *from)
-{
-    uint32_t size;
-
-    memset(to, 0, bytes);
-    memcpy(&size, from, sizeof size);
-    memcpy(to, from, size < bytes ? size : bytes);
-}
-
 /* What the ranks tell each other when they meet. */
 struct hello {
     int64_t process;
@@ -66,9 +40,9 @@ static int32_t check_hellos(const struct hello *all, int32_t ranks, struct llmru
 {
     for (int32_t i = 0; i < ranks; i++) {
         if (all[i].process != all[0].process)
-            return fail(error, LLMRUN_ERROR_UNSUPPORTED, "rank %d is in another process than rank 0", i);
+            return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "rank %d is in another process than rank 0", i);
         if (all[i].code != LLMRUN_OK)
-            return fail(error, LLMRUN_ERROR_MEMORY, "rank %d has no memory", i);
+            return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "rank %d has no memory", i);
     }
     return LLMRUN_OK;
 }
@@ -81,12 +55,13 @@ static int32_t create(const struct llmrun_communicator_desc *from, struct llmrun
     struct hello own = {.process = getpid()}, all[RANKS_MAX];
     int32_t code;
 
-    take(&desc, sizeof desc, from);
+    llmrun_copy_struct(&desc, sizeof desc, from, llmrun_size_of(from));
     if (desc.ranks < 1 || desc.rank < 0 || desc.rank >= desc.ranks)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "rank %d of %d", desc.rank, desc.ranks);
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "rank %d of %d", desc.rank, desc.ranks);
     if (desc.ranks > RANKS_MAX || strcmp(desc.domain, "host") != 0)
-        return fail(error, LLMRUN_ERROR_UNSUPPORTED, "%d ranks in memory domain '%s'; up to %d in 'host' are possible",
-                    desc.ranks, desc.domain, RANKS_MAX);
+        return llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED,
+                           "%d ranks in memory domain '%s'; up to %d in 'host' are possible", desc.ranks, desc.domain,
+                           RANKS_MAX);
     made = calloc(1, sizeof *made);
     if (desc.rank == 0)
         own.group = group_make(desc.ranks);
@@ -142,7 +117,7 @@ static int32_t post_transfer(struct llmrun_communicator *communicator, enum kind
     struct llmrun_request draft = {.kind = kind};
     struct llmrun_transfer *own = &draft.transfer;
 
-    take(own, sizeof *own, transfer);
+    llmrun_copy_struct(own, sizeof *own, transfer, llmrun_size_of(transfer));
     if (kind != ALL_TO_ALL)
         own->send_bytes = NULL;
     if (kind != ALL_TO_ALL && kind != ALL_GATHER)
@@ -153,11 +128,12 @@ static int32_t post_transfer(struct llmrun_communicator *communicator, enum kind
         memset(&own->receive, 0, sizeof own->receive);
     if (own->stream != 0 ||
         (has_peer ? own->peer < 0 || own->peer >= ranks || (kind != BROADCAST && own->peer == rank) : own->peer != -1))
-        return answer(communicator, fail(error, LLMRUN_ERROR_ARGUMENT, "peer %d of %d ranks", own->peer, ranks), error);
+        return answer(communicator, llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "peer %d of %d ranks", own->peer, ranks),
+                      error);
     if (!is_side(&own->send, own->send_bytes, kind == ALL_TO_ALL ? ranks : 1) ||
         !is_side(&own->receive, own->receive_bytes, kind == ALL_TO_ALL || kind == ALL_GATHER ? ranks : 1))
-        return answer(communicator, fail(error, LLMRUN_ERROR_ARGUMENT, "a side has overlapping blocks or no address"),
-                      error);
+        return answer(communicator,
+                      llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "a side has overlapping blocks or no address"), error);
     if (own->send_bytes != NULL)
         memcpy(draft.sizes[0], own->send_bytes, (size_t)ranks * sizeof(int64_t));
     if (own->receive_bytes != NULL)
@@ -172,13 +148,15 @@ static int32_t post_reduction(struct llmrun_communicator *communicator, enum kin
     struct llmrun_request draft = {.kind = kind};
     struct llmrun_reduction *own = &draft.reduction;
 
-    take(own, sizeof *own, reduction);
+    llmrun_copy_struct(own, sizeof *own, reduction, llmrun_size_of(reduction));
     if (kind == ALL_REDUCE)
         own->counts = NULL;
     if (own->dtype != LLMRUN_F32 && own->dtype != LLMRUN_BF16 && own->dtype != LLMRUN_F16 && own->dtype != LLMRUN_U32)
-        return answer(communicator, fail(error, LLMRUN_ERROR_UNSUPPORTED, "reductions of type %u", own->dtype), error);
+        return answer(communicator, llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "reductions of type %u", own->dtype),
+                      error);
     if (own->operation != LLMRUN_REDUCE_SUM && own->operation != LLMRUN_REDUCE_MAX)
-        return answer(communicator, fail(error, LLMRUN_ERROR_UNSUPPORTED, "the reduction %u", own->operation), error);
+        return answer(communicator, llmrun_fail(error, LLMRUN_ERROR_UNSUPPORTED, "the reduction %u", own->operation),
+                      error);
     if (own->counts != NULL)
         memcpy(draft.sizes[0], own->counts, (size_t)communicator->group->ranks * sizeof(int64_t));
     return answer(communicator, post(communicator, &draft, request, error), error);
@@ -292,14 +270,14 @@ int32_t divide(struct llmrun_request *const *all, int32_t count, struct llmrun_e
             *all[i]->part = made[i];
         }
     }
-    return lacking ? fail(error, LLMRUN_ERROR_MEMORY, "no memory for a communicator") : LLMRUN_OK;
+    return lacking ? llmrun_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a communicator") : LLMRUN_OK;
 }
 
 /* Operations start when they are posted, and no send waits for its receive: nothing is to be started together. */
 static int32_t group_begin(struct llmrun_communicator *communicator, struct llmrun_error *error)
 {
     if (communicator->grouping)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "a group in a group");
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "a group in a group");
     communicator->grouping = true;
     return LLMRUN_OK;
 }
@@ -312,7 +290,7 @@ static int32_t status(struct llmrun_communicator *communicator, struct llmrun_er
     pthread_mutex_lock(&group->mutex);
     code = group->failure.code;
     if (code != LLMRUN_OK)
-        fail(error, code, "%s", group->failure.message);
+        llmrun_fail(error, code, "%s", group->failure.message);
     pthread_mutex_unlock(&group->mutex);
     return code;
 }
@@ -320,7 +298,7 @@ static int32_t status(struct llmrun_communicator *communicator, struct llmrun_er
 static int32_t group_end(struct llmrun_communicator *communicator, struct llmrun_error *error)
 {
     if (!communicator->grouping)
-        return fail(error, LLMRUN_ERROR_ARGUMENT, "no group was begun");
+        return llmrun_fail(error, LLMRUN_ERROR_ARGUMENT, "no group was begun");
     communicator->grouping = false;
     return status(communicator, error);
 }
@@ -370,7 +348,5 @@ static const struct llmrun_collective collective = {
 
 const struct llmrun_collective *llmrun_collective_entry(const struct llmrun_host *host, struct llmrun_error *error)
 {
-    (void)host;
-    (void)error;
-    return &collective;
+    return llmrun_check_host(host, "loopback", error) == LLMRUN_OK ? &collective : NULL;
 }

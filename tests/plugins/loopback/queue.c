@@ -64,8 +64,8 @@ static void progress(struct llmrun_request *request)
 
     for (int32_t i = 0; i < count && request->call >= 0; i++)
         if (all[i]->kind != request->kind)
-            code =
-                fail(&error, LLMRUN_ERROR_ARGUMENT, "rank %d calls another operation than rank %d", i, request->rank);
+            code = llmrun_fail(&error, LLMRUN_ERROR_ARGUMENT, "rank %d calls another operation than rank %d", i,
+                               request->rank);
     if (count > 0 && code == LLMRUN_OK)
         code = move(all, count, &error);
     if (code != LLMRUN_OK) {
@@ -88,7 +88,7 @@ int32_t post(struct llmrun_communicator *communicator, const struct llmrun_reque
     int32_t code;
 
     if (made == NULL)
-        return fail(error, LLMRUN_ERROR_MEMORY, "no memory for a request");
+        return llmrun_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a request");
     *made = *draft;
     made->group = group;
     made->rank = communicator->rank;
@@ -109,7 +109,7 @@ int32_t post(struct llmrun_communicator *communicator, const struct llmrun_reque
         progress(made);
         *request = made;
     } else {
-        fail(error, code, "%s", group->failure.message);
+        llmrun_fail(error, code, "%s", group->failure.message);
         free(made);
     }
     pthread_mutex_unlock(&group->mutex);
@@ -135,9 +135,9 @@ int32_t request_wait(struct llmrun_request *request, int64_t timeout_ns, struct 
     }
     late = !request->done;
     if (late)
-        code = fail(error, LLMRUN_ERROR_TIMEOUT, "rank %d waits for other ranks", request->rank);
+        code = llmrun_fail(error, LLMRUN_ERROR_TIMEOUT, "rank %d waits for other ranks", request->rank);
     else if (request->code != LLMRUN_OK)
-        code = fail(error, request->code, "%s", group->failure.message);
+        code = llmrun_fail(error, request->code, "%s", group->failure.message);
     pthread_mutex_unlock(&group->mutex);
     if (!late)
         free(request);
