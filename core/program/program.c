@@ -262,13 +262,6 @@ const char *section_kind_name(enum section_kind kind)
     return kind < SECTION_KINDS ? names[kind] : "?";
 }
 
-const char *mesh_axis_name(enum mesh_axis axis)
-{
-    static const char *const names[MESH_AXES] = {"cp", "tp", "dp", "pp"};
-
-    return axis < MESH_AXES ? names[axis] : "?";
-}
-
 const char *reduction_name(enum reduction reduction)
 {
     static const char *const names[REDUCTIONS] = {"", "+", "max", "select", "slot"};

@@ -13,6 +13,7 @@
 #include <llmrun/backend.h>
 
 #include "base/status.h"
+#include "program/mesh.h"
 #include "program/value_index.h"
 
 #define NO_VALUE (-1)
@@ -40,9 +41,6 @@ enum value_kind {
 #define VALUE_DECAY          2u /* parameters: weight decay applies */
 #define VALUE_PER_MICROBATCH 4u /* inputs: one for each microbatch of the step */
 #define VALUE_VIEW           8u /* has no memory of its own: lies in that of `source`, which stands above it */
-
-/* The axes of the mesh of ranks over which values are divided. Over pp only results are: norm slots and losses. */
-enum mesh_axis { MESH_CP, MESH_TP, MESH_DP, MESH_PP, MESH_AXES };
 
 /* How the terms of a value that ranks hold apart become the value. */
 enum reduction {
@@ -200,7 +198,6 @@ void program_tensor(const struct program *program, int32_t value, int64_t alignm
 
 const char *value_kind_name(enum value_kind kind);
 const char *section_kind_name(enum section_kind kind);
-const char *mesh_axis_name(enum mesh_axis axis);
 const char *reduction_name(enum reduction reduction); /* "" for REDUCTION_NONE */
 const char *op_role_name(enum op_role role);
 

@@ -1,0 +1,74 @@
+/* Expected: ranks counted by hand, tp fastest, then cp, dp, pp. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "program/mesh.h"
+
+static void ranks_count_tp_fastest_then_cp_dp_pp(void **state)
+{
+    struct mesh mesh = {.sizes = {[MESH_TP] = 2, [MESH_CP] = 3, [MESH_DP] = 2, [MESH_PP] = 2}};
+
+    (void)state;
+    assert_int_equal(mesh_world(&mesh), 24);
+    mesh_place(&mesh, 17); /* 1 + 2 (2 + 3 (0 + 2 * 1)) = 17 */
+    assert_int_equal(mesh.index[MESH_TP], 1);
+    assert_int_equal(mesh.index[MESH_CP], 2);
+    assert_int_equal(mesh.index[MESH_DP], 0);
+    assert_int_equal(mesh.index[MESH_PP], 1);
+    for (int32_t rank = 0; rank < 24; rank++) {
+        mesh_place(&mesh, rank);
+        assert_int_equal(mesh_rank(&mesh), rank);
+    }
+}
+
+static void neighbours_differ_along_one_axis(void **state)
+{
+    struct mesh mesh = {.sizes = {[MESH_TP] = 2, [MESH_CP] = 1, [MESH_DP] = 2, [MESH_PP] = 2}};
+
+    (void)state;
+    mesh_place(&mesh, 3);
+    assert_int_equal(mesh_neighbour(&mesh, MESH_TP, 0), 2);
+    assert_int_equal(mesh_neighbour(&mesh, MESH_DP, 0), 1);
+    assert_int_equal(mesh_neighbour(&mesh, MESH_PP, 1), 7);
+    assert_int_equal(mesh_neighbour(&mesh, MESH_CP, 0), 3);
+}
+
+static void every_part_has_one_owner(void **state)
+{
+    struct mesh mesh = {.sizes = {[MESH_TP] = 2, [MESH_CP] = 1, [MESH_DP] = 2, [MESH_PP] = 2}};
+
+    (void)state;
+    for (uint32_t divided = 0; divided < 1u << MESH_AXES; divided++) {
+        int owners = 0, parts = 1;
+
+        for (int axis = 0; axis < MESH_AXES; axis++)
+            parts *= divided >> axis & 1 ? mesh.sizes[axis] : 1;
+        for (int32_t rank = 0; rank < mesh_world(&mesh); rank++) {
+            mesh_place(&mesh, rank);
+            owners += mesh_is_owner(&mesh, divided);
+        }
+        assert_int_equal(owners, parts);
+    }
+}
+
+static void one_rank_is_alone(void **state)
+{
+    const struct mesh mesh = mesh_single();
+
+    (void)state;
+    assert_int_equal(mesh_world(&mesh), 1);
+    assert_int_equal(mesh_rank(&mesh), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(ranks_count_tp_fastest_then_cp_dp_pp),
+                                       cmocka_unit_test(neighbours_differ_along_one_axis),
+                                       cmocka_unit_test(every_part_has_one_owner), cmocka_unit_test(one_rank_is_alone)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
