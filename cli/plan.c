@@ -107,8 +107,8 @@ static int print_text(const struct compiled *compiled, bool commands, struct err
 }
 
 /* With a backend at hand its workspace is known; without one the plan stands all the same. */
-static int compile_plan(const struct config *config, struct compile_request *request, struct compiled *compiled,
-                        struct error *error)
+static int plan_of_config(const struct config *config, struct compile_request *request, struct compiled *compiled,
+                          struct error *error)
 {
     struct chosen_device chosen;
     struct error none;
@@ -133,7 +133,7 @@ static int plan(const struct config *config, const char *dump, struct error *err
     int status = request_make(checkpoint_files_anywhere(), config, 0, &work, &request, error);
 
     if (status == STATUS_OK)
-        status = compile_plan(config, &request, &compiled, error);
+        status = plan_of_config(config, &request, &compiled, error);
     if (status != STATUS_OK)
         return status;
     if (dump != NULL)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "passes/segments.h"
 #include "program/op_table.h"
 #include "program/text.h"
 
@@ -52,6 +53,17 @@ static void end(struct listing *listing)
     put_plain(listing, COMMAND_RECORD, LANE_COMPUTE, POINT_DONE);
 }
 
+/* What runs a section. */
+static enum command_kind runs(const struct program *program, int64_t section)
+{
+    return segment_communication(program, &program->sections[section]) != NULL ? COMMAND_COLLECTIVE : COMMAND_LAUNCH;
+}
+
+static void put_section(struct listing *listing, int64_t section)
+{
+    put_plain(listing, runs(listing->program, section), LANE_COMPUTE, (int32_t)section);
+}
+
 /* Launches the sections of one kind, in the order of the program. Returns how many there are. */
 static int64_t launch_all(struct listing *listing, enum section_kind kind)
 {
@@ -59,7 +71,7 @@ static int64_t launch_all(struct listing *listing, enum section_kind kind)
 
     for (int64_t s = 0; s < listing->program->section_count; s++)
         if (listing->program->sections[s].kind == kind) {
-            put_plain(listing, COMMAND_LAUNCH, LANE_COMPUTE, (int32_t)s);
+            put_section(listing, s);
             count++;
         }
     return count;
@@ -92,7 +104,7 @@ static void launch_entry(struct listing *listing, const struct pipeline_entry *e
 
         if (section->kind != flow_section_kind(entry) || section->chunk != entry->chunk)
             continue;
-        command.kind = COMMAND_LAUNCH;
+        command.kind = (uint8_t)runs(program, s);
         command.what = (int32_t)s;
         put(listing, &command);
         losses |= s == losses_section;
@@ -111,7 +123,7 @@ static void combine(struct listing *listing, enum section_kind kind, int32_t chu
     for (int64_t s = 0; s < program->section_count; s++)
         if (program->sections[s].kind == kind && program->sections[s].chunk == chunk &&
             program->sections[s].level == level)
-            put_plain(listing, COMMAND_LAUNCH, LANE_COMPUTE, (int32_t)s);
+            put_section(listing, s);
 }
 
 /* Not every chunk has some: all of it may be frozen, or W is one section with B. */
@@ -232,11 +244,24 @@ const char *job_name(enum job job)
     return job < JOBS ? names[job] : "?";
 }
 
+static void print_collective(const struct program *program, const struct section *section, struct text *text)
+{
+    const struct op *op = &program->ops[section->first_op];
+    const struct communication_attributes *attributes = program_attributes(program, op);
+
+    text_add(text, " %s %s %s in ", op_info_find(op->op)->name, mesh_axis_name((enum mesh_axis)attributes->axis),
+             program->values[program_operands(program, op)[1]].name);
+    program_print_section(section, text);
+}
+
 static void print_what(const struct program *program, const struct command *command, struct text *text)
 {
     static const char *const points[POINTS] = {"uploaded", "consumed", "done"};
 
     switch (command->kind) {
+    case COMMAND_COLLECTIVE:
+        print_collective(program, &program->sections[command->what], text);
+        break;
     case COMMAND_LAUNCH:
         text_add(text, " ");
         program_print_section(&program->sections[command->what], text);
@@ -272,8 +297,8 @@ static void print_slots(const struct flow *flow, const struct command *command, 
 void commands_print(const struct program *program, const struct flow *flow, const struct commands *commands,
                     struct text *text)
 {
-    static const char *const kinds[] = {"upload",   "copy in",  "launch", "fill", "zero",
-                                        "copy out", "download", "record", "wait"};
+    static const char *const kinds[] = {"upload", "copy in",  "launch",   "collective", "fill",
+                                        "zero",   "copy out", "download", "record",     "wait"};
     static const char *const lanes[LANES] = {"compute", "copy"};
 
     for (int job = 0; job < JOBS; job++) {

@@ -18,15 +18,16 @@ enum job {
 };
 
 enum command_kind {
-    COMMAND_UPLOAD,   /* the host's inputs to where they arrive */
-    COMMAND_COPY_IN,  /* from there to their place: those of the step, or of a microbatch, to its slot */
-    COMMAND_LAUNCH,   /* `what`: a section */
-    COMMAND_FILL,     /* zeros; `what`: a region of the memory plan */
-    COMMAND_ZERO,     /* zeros in accumulators; `what`: flow_accumulators */
-    COMMAND_COPY_OUT, /* the losses of a microbatch to their place among those of the step */
-    COMMAND_DOWNLOAD, /* the results to the host */
-    COMMAND_RECORD,   /* `what`: a point that other lanes and the host can wait for */
-    COMMAND_WAIT      /* until that point */
+    COMMAND_UPLOAD,     /* the host's inputs to where they arrive */
+    COMMAND_COPY_IN,    /* from there to their place: those of the step, or of a microbatch, to its slot */
+    COMMAND_LAUNCH,     /* `what`: a section */
+    COMMAND_COLLECTIVE, /* `what`: a section that is a communication op (compile/exchange.h) */
+    COMMAND_FILL,       /* zeros; `what`: a region of the memory plan */
+    COMMAND_ZERO,       /* zeros in accumulators; `what`: flow_accumulators */
+    COMMAND_COPY_OUT,   /* the losses of a microbatch to their place among those of the step */
+    COMMAND_DOWNLOAD,   /* the results to the host */
+    COMMAND_RECORD,     /* `what`: a point that other lanes and the host can wait for */
+    COMMAND_WAIT        /* until that point */
 };
 
 enum command_lane { LANE_COMPUTE, LANE_COPY, LANES };

@@ -10,6 +10,7 @@
 #include "passes/flops.h"
 #include "passes/precision.h"
 #include "passes/reduction_order.h"
+#include "passes/segments.h"
 #include "program/verify.h"
 
 static int32_t chunks_of(const struct compile_request *request)
@@ -67,6 +68,8 @@ static int run_passes(const struct compile_request *request, const struct reduct
     if (status == STATUS_OK)
         status = program_verify(program, error);
     if (status == STATUS_OK)
+        status = pass_segments(program, error);
+    if (status == STATUS_OK)
         status = flops_check(program, error);
     return status;
 }
@@ -92,13 +95,51 @@ static int make_schedule(const struct compile_request *request, struct compiled 
     return status == STATUS_OK ? pipeline_check(&compiled->pipeline, error) : status;
 }
 
-/* From sections to commands and memory. */
-static int plan(const struct compile_request *request, struct compiled *compiled, struct error *error)
+/* Sequences of this rank in the rows of a section. */
+static int64_t batch_of(const struct compile_request *request, const struct compiled *compiled, enum section_kind kind)
 {
-    int64_t workspace = 0;
+    switch (kind) {
+    case SECTION_EVALUATE:
+        return request->eval_batch / compiled->mesh.sizes[MESH_DP];
+    case SECTION_PREFILL:
+    case SECTION_DECODE:
+        return 1;
+    default:
+        return request->micro_batch;
+    }
+}
+
+/* Their scratch is *workspace bytes at most; reductions need more beside it, as the device says. */
+static int make_exchanges(const struct compile_request *request, struct compiled *compiled, int64_t *workspace,
+                          struct error *error)
+{
+    const struct program *program = &compiled->program;
     int status = STATUS_OK;
 
-    if (request->train)
+    for (int64_t s = 0; status == STATUS_OK && s < program->section_count; s++) {
+        const struct op *op = segment_communication(program, &program->sections[s]);
+
+        if (op == NULL)
+            continue;
+        if (compiled->exchanges == NULL)
+            compiled->exchanges = calloc((size_t)program->section_count, sizeof *compiled->exchanges);
+        if (compiled->exchanges == NULL)
+            return error_set(error, STATUS_MEMORY, "no memory for the exchanges of a step");
+        status = exchange_make(program, op, &compiled->mesh,
+                               batch_of(request, compiled, (enum section_kind)program->sections[s].kind),
+                               compiled->form.exact, &compiled->exchanges[s], error);
+        if (status == STATUS_OK && compiled->exchanges[s].terms_bytes > *workspace)
+            *workspace = compiled->exchanges[s].terms_bytes;
+    }
+    return status;
+}
+
+int compile_plan(const struct compile_request *request, struct compiled *compiled, struct error *error)
+{
+    int64_t workspace = 0, asked = 0;
+    int status = make_exchanges(request, compiled, &workspace, error);
+
+    if (status == STATUS_OK && request->train)
         status = make_schedule(request, compiled, error);
     if (status == STATUS_OK)
         status =
@@ -107,7 +148,8 @@ static int plan(const struct compile_request *request, struct compiled *compiled
         status = commands_make(&compiled->program, &compiled->pipeline, &compiled->flow, compiled->io.microbatch_losses,
                                &compiled->commands, error);
     if (status == STATUS_OK && request->query != NULL)
-        status = request->query(request->query_context, compiled, &workspace, error);
+        status = request->query(request->query_context, compiled, &asked, error);
+    workspace = asked > workspace || asked < 0 ? asked : workspace;
     compiled->workspace_known = request->query != NULL;
     if (status == STATUS_OK)
         status = memory_plan_make(&compiled->program, &compiled->flow, compiled->microbatches, workspace,
@@ -175,6 +217,7 @@ int compile_step(const struct compile_request *request, struct compiled *compile
         status = make_form(request, &compiled->form, error);
     if (status != STATUS_OK)
         return status;
+    compiled->mesh = request->mesh.sizes[0] > 0 ? request->mesh : mesh_single();
     compiled->alignment = request->alignment > 0 ? request->alignment : PLAN_ALIGNMENT;
     compiled->microbatches = request->train ? (int32_t)(request->global_batch / request->micro_batch) : 1;
     values_none(&compiled->io);
@@ -183,7 +226,7 @@ int compile_step(const struct compile_request *request, struct compiled *compile
         status = run_passes(request, &compiled->form, &compiled->program, error);
     if (status == STATUS_OK) {
         find_added(&compiled->program, &compiled->io);
-        status = plan(request, compiled, error);
+        status = compile_plan(request, compiled, error);
     }
     if (status != STATUS_OK)
         compiled_finish(compiled);

@@ -20,11 +20,12 @@ struct compile_request {
     struct model_config model;
     uint64_t seed;
     int64_t sequence;       /* tokens of one sequence, and of the caches of `generate` */
-    int64_t global_batch;   /* sequences of a step */
-    int64_t micro_batch;    /* sequences of a microbatch; divides global_batch */
+    struct mesh mesh;       /* of ranks, with the place of this one; sizes of 0: one rank */
+    int64_t global_batch;   /* sequences of a step, of all ranks */
+    int64_t micro_batch;    /* sequences of a microbatch of one rank; times dp it divides global_batch */
     int64_t batch_parts;    /* of a step, and */
     int64_t position_parts; /* of a sequence, with `exact`: passes/reduction_order.h; 0: its defaults */
-    int64_t eval_batch;     /* sequences of an evaluation batch; 0: no evaluate section */
+    int64_t eval_batch;     /* sequences of an evaluation batch, of all ranks; 0: no evaluate section */
     int64_t eval_sequence;  /* tokens of one of them; 0: `sequence` */
     bool train;             /* forward, backward and update sections */
     bool generate;          /* prefill and decode sections over a cache of `sequence` tokens */
@@ -32,7 +33,11 @@ struct compile_request {
     uint32_t compute_dtype; /* LLMRUN_F32 or LLMRUN_BF16 */
     enum recompute recompute;
     enum pipeline_kind schedule;
-    int32_t chunks; /* pipeline chunks that the layers are cut into; 0: 1 */
+    int32_t chunks;         /* pipeline chunks of a rank; 0: 1 */
+    bool sequence_parallel; /* what lies between blocks is split over positions, with tp */
+    int32_t zero;           /* ZeRO stage, 0 or 1 */
+    int32_t zero_group;     /* ranks of dp that share one optimizer state; 0: all */
+    int64_t loss_chunk;     /* tokens whose logits are there at once, with tp; 0: chosen */
     struct update_policy update;
     bool exact;                 /* sums are cut as docs/numerics.md says, and ops carry LLMRUN_OP_EXACT */
     bool device_compiles;       /* the device takes whole sections: values internal to one get no memory here */
@@ -44,6 +49,11 @@ struct compile_request {
 };
 
 int compile_step(const struct compile_request *request, struct compiled *compiled, struct error *error);
+
+/* The last part of it: from a program after all passes, with what else of *compiled does not follow from it, to its
+ * exchanges, commands and memory. */
+int compile_plan(const struct compile_request *request, struct compiled *compiled, struct error *error);
+
 /* Tokens of a sequence of an evaluation. */
 int64_t compile_eval_sequence(const struct compile_request *request);
 

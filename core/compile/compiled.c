@@ -1,11 +1,16 @@
 #include "compile/compiled.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "program/op_table.h"
 
 void compiled_finish(struct compiled *compiled)
 {
+    for (int64_t s = 0; compiled->exchanges != NULL && s < compiled->program.section_count; s++)
+        exchange_finish(&compiled->exchanges[s]);
+    free(compiled->exchanges);
+    compiled->exchanges = NULL;
     program_finish(&compiled->program);
     pipeline_finish(&compiled->pipeline);
     flow_finish(&compiled->flow);

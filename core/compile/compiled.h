@@ -6,6 +6,7 @@
 #include <llmrun/backend.h>
 
 #include "compile/commands.h"
+#include "compile/exchange.h"
 #include "passes/memory_plan.h"
 #include "passes/reduction_order.h"
 
@@ -43,6 +44,8 @@ struct compiled {
     struct flow flow;
     struct commands commands;
     struct memory_plan plan;
+    struct mesh mesh;           /* of ranks, and the place of this one */
+    struct exchange *exchanges; /* [sections], of those that are communication; owned. NULL: there are none */
     struct io_values io;
     struct reduction_form form; /* where sums are cut */
     int64_t alignment;          /* of the addresses of the arena's buffers */

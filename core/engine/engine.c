@@ -19,7 +19,7 @@ int engine_open(struct engine *engine, const struct file_system *fs, const struc
         engine->request.exact = engine->chosen.exact;
         status = device_compile(engine->chosen.device, &engine->request, &engine->compiled, error);
         if (status == STATUS_OK)
-            status = executor_create(engine->chosen.device, &engine->compiled, &engine->executor, error);
+            status = executor_create(engine->chosen.device, &engine->compiled, NULL, &engine->executor, error);
         if (status == STATUS_MEMORY && error != NULL)
             status = memory_advice_add(engine->chosen.device, &engine->request, error);
     }

@@ -393,7 +393,7 @@ static bool parse_op(struct cursor *cursor, struct program *program)
 
 static bool parse_section(struct cursor *cursor, struct program *program)
 {
-    int64_t chunk, layer = -1, level = 0;
+    int64_t chunk, layer = -1, level = 0, segment = 0;
     int kind = parse_choice(cursor, section_name, SECTION_KINDS, "a kind of section");
     struct section key;
 
@@ -405,10 +405,15 @@ static bool parse_section(struct cursor *cursor, struct program *program)
         return parse_fail(cursor, "a layer number");
     if (accept(cursor, "level") && (!parse_integer(cursor, &level) || level < 1 || level > UINT8_MAX))
         return parse_fail(cursor, "the level of a section, 1 to 255");
+    if (accept(cursor, "segment") && (!parse_integer(cursor, &segment) || segment < 1 || segment > INT32_MAX))
+        return parse_fail(cursor, "the segment of a section");
     if (!expect(cursor, "\n"))
         return false;
-    key = (struct section){
-        .kind = (uint8_t)kind, .level = (uint8_t)level, .layer = (int16_t)layer, .chunk = (int32_t)chunk};
+    key = (struct section){.kind = (uint8_t)kind,
+                           .level = (uint8_t)level,
+                           .layer = (int16_t)layer,
+                           .chunk = (int32_t)chunk,
+                           .segment = (int32_t)segment};
     cursor->status = program_add_section(program, &key, cursor->error);
     return cursor->status == STATUS_OK;
 }

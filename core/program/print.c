@@ -122,6 +122,8 @@ void program_print_section(const struct section *section, struct text *text)
         text_add(text, " layer %d", section->layer);
     if (section->level > 0)
         text_add(text, " level %d", section->level);
+    if (section->segment > 0)
+        text_add(text, " segment %d", section->segment);
 }
 
 void program_print(const struct program *program, struct text *text)

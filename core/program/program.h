@@ -123,12 +123,13 @@ enum section_kind {
     SECTION_KINDS
 };
 
-/* {kind, chunk, layer, level} is its key, no other section of the program has the same. */
+/* {kind, chunk, layer, level, segment} is its key, no other section of the program has the same. */
 struct section {
-    uint8_t kind;  /* enum section_kind */
-    uint8_t level; /* of the tree of accumulation groups; 0 where there is none */
-    int16_t layer; /* of the model, as in struct op; -1 also where a section is of no layer */
-    int32_t chunk; /* pipeline chunk */
+    uint8_t kind;    /* enum section_kind */
+    uint8_t level;   /* of the tree of accumulation groups; 0 where there is none */
+    int16_t layer;   /* of the model, as in struct op; -1 also where a section is of no layer */
+    int32_t chunk;   /* pipeline chunk */
+    int32_t segment; /* of those that a section was cut into at its communication (passes/segments.h) */
     int32_t first_op;
     int32_t op_count;
 };

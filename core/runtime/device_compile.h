@@ -10,4 +10,8 @@
 int device_compile(struct device *device, const struct compile_request *request, struct compiled *compiled,
                    struct error *error);
 
+/* compile_plan likewise. */
+int device_compile_plan(struct device *device, const struct compile_request *request, struct compiled *compiled,
+                        struct error *error);
+
 #endif

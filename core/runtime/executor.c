@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "hal/stream.h"
+#include "passes/segments.h"
 #include "plugin/guard.h"
 #include "program/part.h"
 #include "runtime/arena.h"
 #include "runtime/captures.h"
+#include "runtime/prepared_exchange.h"
 #include "runtime/progress.h"
 #include "runtime/section.h"
 
@@ -33,14 +35,17 @@ struct executor {
     struct staging sets[SETS];
     struct host_buffer results[RESULT_SETS];
     struct host_buffer transfer;
-    struct prepared_section *sections; /* those of the program; owned */
+    struct prepared_section *sections;   /* those of the program that are launched; owned */
+    struct prepared_exchange *exchanges; /* those that are communication; owned, NULL: there are none */
+    struct exchange_host exchange_host;
     struct captures captures;
     double *section_seconds;      /* of a launch of each section, at most; owned */
     int64_t first_commands[JOBS]; /* of each job: those that are enqueued first */
     int64_t marks[JOBS];          /* of each job: places for marks of progress */
     int64_t submitted, collected;
-    int64_t step;    /* for messages: number of the step that is submitted next */
-    double unmarked; /* seconds of the launches since the last mark */
+    int64_t step;     /* for messages: number of the step that is submitted next */
+    double unmarked;  /* seconds of the launches since the last mark */
+    double unsettled; /* seconds of those since the last communication */
     struct timeline *timeline;
 };
 
@@ -78,20 +83,31 @@ static int allocate(struct executor *executor, struct error *error)
     return status;
 }
 
+static int prepare_section(struct executor *executor, int64_t s, struct error *error)
+{
+    const struct compiled *compiled = executor->compiled;
+    const struct section *section = &compiled->program.sections[s];
+
+    if (segment_communication(&compiled->program, section) != NULL)
+        return prepared_exchange_create(&executor->exchange_host, compiled, s, &executor->exchanges[s], error);
+    return prepared_section_create(executor->device, compiled, section, &executor->arena, &executor->sections[s],
+                                   error);
+}
+
 static int prepare_sections(struct executor *executor, struct error *error)
 {
     const struct program *program = &executor->compiled->program;
 
     executor->sections = calloc((size_t)program->section_count + 1, sizeof *executor->sections);
-    if (executor->sections == NULL)
+    if (executor->compiled->exchanges != NULL)
+        executor->exchanges = calloc((size_t)program->section_count + 1, sizeof *executor->exchanges);
+    if (executor->sections == NULL || (executor->compiled->exchanges != NULL && executor->exchanges == NULL))
         return error_set(error, STATUS_MEMORY, "no memory for %lld sections", (long long)program->section_count);
     for (int64_t s = 0; s < program->section_count; s++) {
-        const struct section *section = &program->sections[s];
-        int status = prepared_section_create(executor->device, executor->compiled, section, &executor->arena,
-                                             &executor->sections[s], error);
+        int status = prepare_section(executor, s, error);
 
         if (status != STATUS_OK)
-            return error_prefix(error, "section %s", section_kind_name(section->kind));
+            return error_prefix(error, "section %s", section_kind_name(program->sections[s].kind));
     }
     return STATUS_OK;
 }
@@ -157,7 +173,8 @@ static void divide_job(struct executor *executor, enum job job)
     executor->first_commands[job] = captures_behind(&executor->captures, job, first < 0 ? list->count : first);
 }
 
-int executor_create(struct device *device, const struct compiled *compiled, struct executor **out, struct error *error)
+int executor_create(struct device *device, const struct compiled *compiled, const struct communication *communication,
+                    struct executor **out, struct error *error)
 {
     struct executor *executor = calloc(1, sizeof *executor);
     int status;
@@ -169,6 +186,9 @@ int executor_create(struct device *device, const struct compiled *compiled, stru
     status = expect_sections(executor, error);
     if (status == STATUS_OK)
         status = allocate(executor, error);
+    if (status == STATUS_OK)
+        status =
+            exchange_host_create(device, compiled, &executor->arena, communication, &executor->exchange_host, error);
     if (status == STATUS_OK)
         status = prepare_sections(executor, error);
     if (status == STATUS_OK)
@@ -197,7 +217,11 @@ void executor_destroy(struct executor *executor)
     captures_destroy(&executor->captures);
     for (int64_t i = 0; executor->sections != NULL && i < executor->compiled->program.section_count; i++)
         prepared_section_destroy(&executor->sections[i]);
+    for (int64_t i = 0; executor->exchanges != NULL && i < executor->compiled->program.section_count; i++)
+        prepared_exchange_destroy(&executor->exchanges[i]);
+    exchange_host_destroy(&executor->exchange_host);
     free(executor->sections);
+    free(executor->exchanges);
     free(executor->section_seconds);
     for (int i = 0; i < SETS; i++) {
         for (int point = 0; point < POINTS; point++)
@@ -328,14 +352,24 @@ static int download(struct executor *executor, const struct stream *stream, stru
 /* For a timeline: what the compute lane does from here on. Launches leave marks of their own. */
 static const char *command_label(const struct command *command)
 {
-    static const char *const labels[] = {
-        [COMMAND_COPY_IN] = "inputs",  [COMMAND_FILL] = "zeros",       [COMMAND_ZERO] = "zero gradients",
-        [COMMAND_COPY_OUT] = "losses", [COMMAND_DOWNLOAD] = "results", [COMMAND_RECORD] = NULL,
-        [COMMAND_WAIT] = NULL};
+    static const char *const labels[] = {[COMMAND_COPY_IN] = "inputs",  [COMMAND_COLLECTIVE] = "exchange",
+                                         [COMMAND_FILL] = "zeros",      [COMMAND_ZERO] = "zero gradients",
+                                         [COMMAND_COPY_OUT] = "losses", [COMMAND_DOWNLOAD] = "results",
+                                         [COMMAND_RECORD] = NULL,       [COMMAND_WAIT] = NULL};
 
     if (command->lane != LANE_COMPUTE)
         return NULL;
     return command->kind == COMMAND_RECORD && command->what == POINT_DONE ? "end" : labels[command->kind];
+}
+
+/* Blocks until the other ranks have taken part. */
+static int exchange(struct executor *executor, const struct command *command, const int32_t *slots, struct error *error)
+{
+    const double seconds = executor->unsettled;
+
+    executor->unsettled = 0;
+    return prepared_exchange_run(&executor->exchanges[command->what], &executor->exchange_host,
+                                 &executor->streams[LANE_COMPUTE], slots, seconds, error);
 }
 
 static int enqueue(struct executor *executor, enum job job, const struct command *command, struct error *error)
@@ -358,6 +392,8 @@ static int enqueue(struct executor *executor, enum job job, const struct command
         return copy_in(executor, command, slots, stream, error);
     case COMMAND_LAUNCH:
         return prepared_section_launch(&executor->sections[command->what], stream, slots, error);
+    case COMMAND_COLLECTIVE:
+        return exchange(executor, command, slots, error);
     case COMMAND_FILL:
         return fill(executor, (enum plan_region)command->what,
                     &(struct plan_range){0, executor->compiled->plan.region_bytes[command->what]}, stream, error);
@@ -389,8 +425,10 @@ static int note_progress(struct executor *executor, enum job job, int64_t first,
     double seconds;
 
     for (int64_t i = first; i < end; i++) {
-        if (list->commands[i].kind == COMMAND_LAUNCH)
+        if (list->commands[i].kind == COMMAND_LAUNCH) {
             executor->unmarked += executor->section_seconds[list->commands[i].what];
+            executor->unsettled += executor->section_seconds[list->commands[i].what];
+        }
         if (ends_entry(list, i)) {
             last = &list->commands[i];
             entries++;

@@ -9,14 +9,15 @@
 
 #include "compile/compiled.h"
 #include "hal/device.h"
+#include "runtime/prepared_exchange.h"
 #include "runtime/timeline.h"
 
 struct executor;
 
 /* Allocates everything on `device`. `compiled` was made for it by device_compile, and stays as it is until the executor
- * is destroyed. */
-int executor_create(struct device *device, const struct compiled *compiled, struct executor **executor,
-                    struct error *error);
+ * is destroyed, as do the communicators of `communication`, which may be NULL where no other rank takes part. */
+int executor_create(struct device *device, const struct compiled *compiled, const struct communication *communication,
+                    struct executor **executor, struct error *error);
 void executor_destroy(struct executor *executor);
 
 const struct compiled *executor_compiled(const struct executor *executor);

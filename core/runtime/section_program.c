@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "passes/segments.h"
 #include "program/op_table.h"
 
 /* A section in the contract's words. */
@@ -144,11 +145,14 @@ int section_program_create(struct device *device, const struct compiled *compile
 int section_program_workspace(struct device *device, const struct compiled *compiled, int64_t *bytes,
                               struct error *error)
 {
-    *bytes = 0;
     for (int64_t s = 0; s < compiled->program.section_count; s++) {
         struct description description;
         struct device_program program;
-        int status = build(device, compiled, &compiled->program.sections[s], &description, &program, error);
+        int status;
+
+        if (segment_communication(&compiled->program, &compiled->program.sections[s]) != NULL)
+            continue;
+        status = build(device, compiled, &compiled->program.sections[s], &description, &program, error);
 
         description_free(&description);
         if (status != STATUS_OK)

@@ -141,7 +141,7 @@ static int open_all(struct check *check, const char *golden, const char *backend
         request->exact = check->device->info.exact;
     if (status == STATUS_OK)
         status = device_compile(check->device, request, &check->compiled, &check->error);
-    return status == STATUS_OK ? executor_create(check->device, &check->compiled, &check->executor, &check->error)
+    return status == STATUS_OK ? executor_create(check->device, &check->compiled, NULL, &check->executor, &check->error)
                                : status;
 }
 

@@ -289,6 +289,9 @@ static void run(struct machine *machine, enum job job)
         case COMMAND_LAUNCH:
             launch(machine, command);
             break;
+        case COMMAND_COLLECTIVE:
+            fail_msg("one rank communicates with nobody");
+            break;
         case COMMAND_FILL:
             fill(machine, command->what);
             break;

@@ -168,7 +168,7 @@ static int64_t builds_of_runs(float dropout)
     for (int i = 0; i < 2; i++) {
         struct executor *executor = NULL;
 
-        tiny_ok_(executor_create(device, &compiled, &executor, &error), &error);
+        tiny_ok_(executor_create(device, &compiled, NULL, &executor, &error), &error);
         executor_destroy(executor);
     }
     compiled_finish(&compiled);

@@ -102,7 +102,7 @@ int tiny_create(struct device *device, const struct compile_request *request, st
     int status = device_compile(device, request, compiled, error);
 
     if (status == STATUS_OK)
-        status = executor_create(device, compiled, executor, error);
+        status = executor_create(device, compiled, NULL, executor, error);
     if (status != STATUS_OK)
         compiled_finish(compiled);
     return status;

@@ -1,0 +1,262 @@
+#include "runtime/prepared_exchange.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+#include "hal/stream.h"
+
+static bool is_transfer(enum exchange_kind kind)
+{
+    return kind != EXCHANGE_COPY && kind != EXCHANGE_REDUCE;
+}
+
+/* The side has a part of each rank in each of its blocks. */
+static int64_t run_bytes(const struct exchange *exchange, const struct exchange_side *side, bool all_ranks)
+{
+    int64_t bytes = 0;
+
+    if (!all_ranks)
+        return side->bytes;
+    for (int32_t i = 0; i < exchange->ranks; i++)
+        bytes += side->parts != NULL ? side->parts[i] : side->bytes;
+    return bytes;
+}
+
+static int64_t span(const struct exchange *exchange, const struct exchange_side *side, bool all_ranks)
+{
+    return side->blocks == 0 ? 0 : (side->blocks - 1) * side->pitch + run_bytes(exchange, side, all_ranks);
+}
+
+static bool sends_parts(const struct exchange_step *step)
+{
+    return step->kind == EXCHANGE_ALL_TO_ALL;
+}
+
+static bool receives_parts(const struct exchange_step *step)
+{
+    return step->kind == EXCHANGE_ALL_TO_ALL || step->kind == EXCHANGE_ALL_GATHER;
+}
+
+static int make_staging(const struct compiled *compiled, struct exchange_host *host, struct error *error)
+{
+    int64_t most[2] = {1, 1};
+    int status;
+
+    for (int64_t s = 0; s < compiled->program.section_count; s++)
+        for (int i = 0; i < compiled->exchanges[s].count; i++) {
+            const struct exchange *exchange = &compiled->exchanges[s];
+            const struct exchange_step *step = &exchange->steps[i];
+            const int64_t spans[2] = {span(exchange, &step->send, sends_parts(step)),
+                                      span(exchange, &step->receive, receives_parts(step))};
+
+            for (int k = 0; is_transfer(step->kind) && k < 2; k++)
+                most[k] = spans[k] > most[k] ? spans[k] : most[k];
+        }
+    status = host_buffer_create(host->device, most[0], &host->send, error);
+    return status == STATUS_OK ? host_buffer_create(host->device, most[1], &host->receive, error) : status;
+}
+
+int exchange_host_create(struct device *device, const struct compiled *compiled, const struct arena *arena,
+                         const struct communication *communication, struct exchange_host *host, struct error *error)
+{
+    int status;
+
+    *host = (struct exchange_host){.device = device, .arena = arena, .communication = communication};
+    if (compiled->exchanges == NULL)
+        return STATUS_OK;
+    host->staged = strcmp(device->info.domain, "host") != 0;
+    status = event_create(device, &host->reached, error);
+    if (status == STATUS_OK && host->staged)
+        status = make_staging(compiled, host, error);
+    if (status != STATUS_OK)
+        exchange_host_destroy(host);
+    return status;
+}
+
+void exchange_host_destroy(struct exchange_host *host)
+{
+    event_destroy(&host->reached);
+    host_buffer_destroy(&host->send);
+    host_buffer_destroy(&host->receive);
+}
+
+int prepared_exchange_create(const struct exchange_host *host, const struct compiled *compiled, int64_t section,
+                             struct prepared_exchange *prepared, struct error *error)
+{
+    const struct exchange *exchange = &compiled->exchanges[section];
+    const struct op *op = &compiled->program.ops[compiled->program.sections[section].first_op];
+    const int32_t *operands = program_operands(&compiled->program, op);
+    const int64_t workspace = compiled->plan.region_offset[REGION_WORKSPACE];
+    int status = STATUS_OK;
+
+    *prepared = (struct prepared_exchange){.exchange = exchange, .name = compiled->program.values[operands[1]].name};
+    prepared->places[EXCHANGE_X] = binding_of(compiled, operands[0], host->arena);
+    prepared->places[EXCHANGE_Y] = binding_of(compiled, operands[1], host->arena);
+    prepared->places[EXCHANGE_TERMS] =
+        (struct binding){.address = arena_address(host->arena, workspace), .offset = workspace, .pool = NO_POOL};
+    prepared->workspace = prepared->places[EXCHANGE_TERMS].address +
+                          (uint64_t)round_up(exchange->terms_bytes, compiled_alignment(compiled));
+    if (prepared->places[EXCHANGE_X].address == 0 || prepared->places[EXCHANGE_Y].address == 0)
+        return error_set(error, STATUS_BUG, "%s is exchanged and has no place in the memory plan", prepared->name);
+    if (host->communication == NULL || host->communication->axes[exchange->axis] == NULL)
+        return error_set(error, STATUS_BUG, "%s is exchanged over %s, and there is no communicator", prepared->name,
+                         mesh_axis_name((enum mesh_axis)exchange->axis));
+    for (int i = 0; status == STATUS_OK && i < exchange->count; i++)
+        status =
+            exchange_reduction_create(host->device, compiled, exchange, i,
+                                      compiled->plan.region_bytes[REGION_WORKSPACE], &prepared->reductions[i], error);
+    if (status != STATUS_OK)
+        prepared_exchange_destroy(prepared);
+    return status;
+}
+
+void prepared_exchange_destroy(struct prepared_exchange *prepared)
+{
+    for (int i = 0; i < EXCHANGE_STEPS; i++)
+        exchange_reduction_destroy(&prepared->reductions[i]);
+    *prepared = (struct prepared_exchange){.exchange = NULL};
+}
+
+/* A run of an exchange that has begun. */
+struct running {
+    const struct prepared_exchange *prepared;
+    struct exchange_host *host;
+    const struct stream *stream;
+    int64_t offsets[EXCHANGE_PLACES]; /* in the arena */
+    double seconds;
+    struct error *error;
+};
+
+static int64_t offset_of(const struct running *running, const struct exchange_side *side)
+{
+    return running->offsets[side->place] + side->offset;
+}
+
+static uint64_t address_of(const struct running *running, const struct exchange_side *side)
+{
+    return arena_address(running->host->arena, offset_of(running, side));
+}
+
+/* Until the device has done what was enqueued. */
+static int settle(const struct running *running)
+{
+    const struct device *device = running->host->device;
+    const struct awaited awaited = {.what = "the work before the exchange of", .name = running->prepared->name};
+    int status = stream_record(running->stream, &running->host->reached, running->error);
+
+    return status == STATUS_OK
+               ? event_finish(&running->host->reached, device->timeout_ns + (int64_t)(running->seconds * 1e9), &awaited,
+                              running->error)
+               : status;
+}
+
+static int copy(const struct running *running, const struct exchange_step *step)
+{
+    const int64_t from = offset_of(running, &step->send), to = offset_of(running, &step->receive);
+    int status = STATUS_OK;
+
+    for (int64_t b = 0; status == STATUS_OK && b < step->send.blocks; b++)
+        status = arena_copy(running->stream, running->host->arena, to + b * step->receive.pitch,
+                            from + b * step->send.pitch, step->send.bytes, running->error);
+    return status;
+}
+
+static struct llmrun_blocks blocks(const struct exchange_side *side, uint64_t address)
+{
+    return (struct llmrun_blocks){
+        .address = address, .blocks = side->blocks, .bytes = side->bytes, .pitch = side->pitch};
+}
+
+static int post(const struct running *running, const struct exchange_step *step, uint64_t send, uint64_t receive,
+                struct posted *posted)
+{
+    const struct exchange *exchange = running->prepared->exchange;
+    struct communicator *communicator = running->host->communication->axes[exchange->axis];
+    const struct llmrun_transfer transfer = {
+        .size = sizeof transfer,
+        .peer = exchange->peer,
+        .send = blocks(&step->send, send),
+        .receive = blocks(&step->receive, receive),
+        .send_bytes = sends_parts(step) ? step->send.parts : NULL,
+        .receive_bytes = step->kind == EXCHANGE_ALL_GATHER || step->receive.parts != NULL ? step->receive.parts : NULL};
+    const struct llmrun_reduction reduction = {.size = sizeof reduction,
+                                               .dtype = step->dtype,
+                                               .operation = step->operation,
+                                               .send = send,
+                                               .receive = receive,
+                                               .count = step->count};
+    static const enum communicator_call calls[] = {[EXCHANGE_ALL_GATHER] = CALL_ALL_GATHER,
+                                                   [EXCHANGE_ALL_TO_ALL] = CALL_ALL_TO_ALL,
+                                                   [EXCHANGE_ALL_REDUCE] = CALL_ALL_REDUCE,
+                                                   [EXCHANGE_REDUCE_SCATTER] = CALL_REDUCE_SCATTER,
+                                                   [EXCHANGE_SEND] = CALL_SEND,
+                                                   [EXCHANGE_RECEIVE] = CALL_RECEIVE};
+
+    if (step->kind == EXCHANGE_ALL_REDUCE || step->kind == EXCHANGE_REDUCE_SCATTER)
+        return communicator_post_reduction(communicator, calls[step->kind], &reduction, running->prepared->name, posted,
+                                           running->error);
+    return communicator_post_transfer(communicator, calls[step->kind], &transfer, running->prepared->name, posted,
+                                      running->error);
+}
+
+/* Both spans through host memory. An all_gather in place has the own part among what it receives. */
+static int transfer_staged(const struct running *running, const struct exchange_step *step)
+{
+    struct exchange_host *host = running->host;
+    const struct exchange *exchange = running->prepared->exchange;
+    const int64_t from = offset_of(running, &step->send), to = offset_of(running, &step->receive);
+    const int64_t sent = span(exchange, &step->send, sends_parts(step));
+    const int64_t received = span(exchange, &step->receive, receives_parts(step));
+    struct posted posted;
+    int status = arena_download(running->stream, &host->send, 0, host->arena, from, sent, running->error);
+
+    if (status == STATUS_OK)
+        status = settle(running);
+    if (status == STATUS_OK)
+        status = post(running, step, (uint64_t)(uintptr_t)host->send.memory, (uint64_t)(uintptr_t)host->receive.memory,
+                      &posted);
+    if (status == STATUS_OK)
+        status = communicator_wait(&posted, running->error);
+    if (status == STATUS_OK)
+        status = arena_upload(running->stream, host->arena, to, &host->receive, 0, received, running->error);
+    /* The staging memory is free for the next step only then. */
+    return status == STATUS_OK ? settle(running) : status;
+}
+
+static int transfer(const struct running *running, const struct exchange_step *step)
+{
+    struct posted posted;
+    int status;
+
+    if (running->host->staged)
+        return transfer_staged(running, step);
+    status = settle(running);
+    if (status == STATUS_OK)
+        status = post(running, step, address_of(running, &step->send), address_of(running, &step->receive), &posted);
+    return status == STATUS_OK ? communicator_wait(&posted, running->error) : status;
+}
+
+int prepared_exchange_run(const struct prepared_exchange *prepared, struct exchange_host *host,
+                          const struct stream *stream, const int32_t *slots, double seconds, struct error *error)
+{
+    struct running running = {.prepared = prepared, .host = host, .stream = stream, .seconds = seconds, .error = error};
+    int status = STATUS_OK;
+
+    for (int i = 0; i < EXCHANGE_PLACES; i++) {
+        const struct binding *binding = &prepared->places[i];
+
+        running.offsets[i] = binding->offset + (binding->pool != NO_POOL ? binding->steps[slots[binding->pool]] : 0);
+    }
+    for (int i = 0; status == STATUS_OK && i < prepared->exchange->count; i++) {
+        const struct exchange_step *step = &prepared->exchange->steps[i];
+
+        if (step->kind == EXCHANGE_COPY)
+            status = copy(&running, step);
+        else if (step->kind == EXCHANGE_REDUCE)
+            status = exchange_reduction_launch(&prepared->reductions[i], stream, address_of(&running, &step->send),
+                                               address_of(&running, &step->receive), prepared->workspace, error);
+        else
+            status = transfer(&running, step);
+    }
+    return status;
+}

@@ -1,0 +1,51 @@
+/* A communication op made ready for a device (compile/exchange.h): its transfers over a collective plugin, whose memory
+ * is the device's own where that is the host's, else staged, and its reductions on the device.
+ *
+ * The walker blocks while a transfer runs: the device first does what was enqueued, then the ranks exchange, then what
+ * depends on it is enqueued. */
+#ifndef LLMRUN_RUNTIME_PREPARED_EXCHANGE_H
+#define LLMRUN_RUNTIME_PREPARED_EXCHANGE_H
+
+#include "compile/compiled.h"
+#include "dist/communicator.h"
+#include "runtime/arena.h"
+#include "runtime/binding.h"
+#include "runtime/exchange_reduction.h"
+
+/* The communicators of a rank, along each axis of the mesh; NULL where there is one rank. */
+struct communication {
+    struct communicator *axes[MESH_AXES];
+};
+
+/* What all exchanges of an executor share. */
+struct exchange_host {
+    struct device *device;
+    const struct arena *arena;
+    const struct communication *communication;
+    struct event reached;             /* the device has done what was enqueued */
+    struct host_buffer send, receive; /* staging, where the device's memory is not the host's */
+    bool staged;
+};
+
+int exchange_host_create(struct device *device, const struct compiled *compiled, const struct arena *arena,
+                         const struct communication *communication, struct exchange_host *host, struct error *error);
+void exchange_host_destroy(struct exchange_host *host);
+
+struct prepared_exchange {
+    const struct exchange *exchange; /* of the compiled step; NULL: none */
+    const char *name;                /* of y, for messages */
+    struct binding places[EXCHANGE_PLACES];
+    struct exchange_reduction reductions[EXCHANGE_STEPS];
+    uint64_t workspace;
+};
+
+int prepared_exchange_create(const struct exchange_host *host, const struct compiled *compiled, int64_t section,
+                             struct prepared_exchange *prepared, struct error *error);
+void prepared_exchange_destroy(struct prepared_exchange *prepared);
+
+/* Carries it out; `slots` as in prepared_section_launch, `seconds` what the device may take for what was enqueued since
+ * the host last waited for it. */
+int prepared_exchange_run(const struct prepared_exchange *prepared, struct exchange_host *host,
+                          const struct stream *stream, const int32_t *slots, double seconds, struct error *error);
+
+#endif
