@@ -3,7 +3,9 @@
 
 #include "checkpoint/checkpoint.h"
 #include "command.h"
+#include "compile/traffic.h"
 #include "engine/chosen_device.h"
+#include "engine/layout.h"
 #include "engine/request.h"
 #include "options.h"
 #include "passes/flops.h"
@@ -26,7 +28,7 @@ static void print_sums(const struct compiled *compiled, const struct compile_req
 /* Slots: how many microbatches wait in each pool, for the chunks together. */
 static void print_schedule(const struct compiled *compiled, const struct compile_request *request)
 {
-    const struct pipeline_slots *slots = &compiled->pipeline.ranks[0].slots;
+    const struct pipeline_slots *slots = &compiled->pipeline.ranks[compiled->mesh.index[MESH_PP]].slots;
 
     printf("schedule   %s, %d %s of layers", pipeline_kind_name(request->schedule), compiled->pipeline.shape.chunks,
            compiled->pipeline.shape.chunks == 1 ? "chunk" : "chunks");
@@ -36,6 +38,27 @@ static void print_schedule(const struct compiled *compiled, const struct compile
         printf(", activations of up to %d wait for B, of %d for W\n", slots->f_to_b, slots->f_to_w);
     else
         printf(", activations of up to %d wait for their backward\n", slots->f_to_b);
+}
+
+/* What the rank has of the mesh, and what it sends. */
+static void print_ranks(const struct compiled *compiled)
+{
+    const struct mesh *mesh = &compiled->mesh;
+    struct traffic traffic;
+
+    if (mesh_world(mesh) == 1)
+        return;
+    printf("ranks      %d: tp %d, pp %d, dp %d; this is rank %d (tp %d, pp %d, dp %d)\n", mesh_world(mesh),
+           mesh->sizes[MESH_TP], mesh->sizes[MESH_PP], mesh->sizes[MESH_DP], mesh_rank(mesh), mesh->index[MESH_TP],
+           mesh->index[MESH_PP], mesh->index[MESH_DP]);
+    puts("bytes that this rank sends in a step");
+    traffic_count(compiled, JOB_STEP, &traffic);
+    for (int axis = 0; axis < MESH_AXES; axis++)
+        for (int kind = 0; kind < EXCHANGE_COPY; kind++)
+            if (traffic.calls[axis][kind] > 0)
+                printf("  %-3s %-16s %12lld   in %lld calls\n", mesh_axis_name((enum mesh_axis)axis),
+                       exchange_kind_name((enum exchange_kind)kind), (long long)traffic.bytes[axis][kind],
+                       (long long)traffic.calls[axis][kind]);
 }
 
 static void print_memory(const struct compiled *compiled)
@@ -85,6 +108,7 @@ static void print_plan(const struct compiled *compiled, const struct compile_req
            request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32");
     print_schedule(compiled, request);
     print_sums(compiled, request);
+    print_ranks(compiled);
     print_memory(compiled);
     print_flops(compiled, request);
 }
@@ -124,20 +148,33 @@ static int plan_of_config(const struct config *config, struct compile_request *r
     return status;
 }
 
-static int plan(const struct config *config, const char *dump, struct error *error)
+struct plan_options {
+    const char *dump; /* NULL: a summary */
+    int64_t world;    /* ranks; 0: as few as the config's layout has */
+    int64_t rank;
+};
+
+static int plan(const struct config *config, const struct plan_options *options, struct error *error)
 {
     const bool evaluates = config->data.valid.count > 0 || config->data.valid_split > 0;
-    const struct request_work work = {.uses = USE_TRAIN | (evaluates ? USE_EVALUATE : 0)};
+    const int64_t world = options->world > 0 ? options->world : layout_smallest_world(config);
+    const struct request_work work = {.uses = USE_TRAIN | (evaluates ? USE_EVALUATE : 0),
+                                      .world = (int32_t)(world <= INT32_MAX ? world : INT32_MAX),
+                                      .rank = (int32_t)options->rank};
     struct compile_request request;
     struct compiled compiled;
-    int status = request_make(checkpoint_files_anywhere(), config, 0, &work, &request, error);
+    int status = options->rank < world ? STATUS_OK
+                                       : error_set(error, STATUS_USAGE, "--rank is %lld; there are ranks 0 to %lld",
+                                                   (long long)options->rank, (long long)world - 1);
 
+    if (status == STATUS_OK)
+        status = request_make(checkpoint_files_anywhere(), config, 0, &work, &request, error);
     if (status == STATUS_OK)
         status = plan_of_config(config, &request, &compiled, error);
     if (status != STATUS_OK)
         return status;
-    if (dump != NULL)
-        status = print_text(&compiled, strcmp(dump, "commands") == 0, error);
+    if (options->dump != NULL)
+        status = print_text(&compiled, strcmp(options->dump, "commands") == 0, error);
     else
         print_plan(&compiled, &request);
     compiled_finish(&compiled);
@@ -146,10 +183,13 @@ static int plan(const struct config *config, const char *dump, struct error *err
 
 int command_plan(int argc, char **argv, struct error *error)
 {
-    const char *dump = NULL;
+    struct plan_options chosen = {.rank = 0};
     const struct command_option options[] = {
         {"dump", OPTION_TEXT, "step|commands", "print the step program in its text form, or the commands of each job",
-         .target = &dump},
+         .target = &chosen.dump},
+        {"world", OPTION_INTEGER, "N", "ranks; as few as parallel.tp and parallel.pp need where it is not given",
+         "[1, 1048576]", .target = &chosen.world},
+        {"rank", OPTION_INTEGER, "R", "whose part is planned, from 0", "[0, 1048575]", .target = &chosen.rank},
     };
     const struct usage usage = {"plan",
                                 "Memory and arithmetic of a run, before anything runs",
@@ -157,18 +197,18 @@ int command_plan(int argc, char **argv, struct error *error)
                                 .takes_keys = true,
                                 .keys_of = CONFIG_COMMAND_PLAN,
                                 .options = options,
-                                .option_count = 1};
+                                .option_count = 3};
     struct arguments arguments;
     struct config config;
     int status = options_parse(&usage, argc, argv, &arguments, error);
 
-    if (status == STATUS_OK && !arguments.done && dump != NULL && strcmp(dump, "step") != 0 &&
-        strcmp(dump, "commands") != 0)
-        status = error_set(error, STATUS_USAGE, "--dump is '%.40s'; it can be step or commands", dump);
+    if (status == STATUS_OK && !arguments.done && chosen.dump != NULL && strcmp(chosen.dump, "step") != 0 &&
+        strcmp(chosen.dump, "commands") != 0)
+        status = error_set(error, STATUS_USAGE, "--dump is '%.40s'; it can be step or commands", chosen.dump);
     if (status == STATUS_OK && !arguments.done) {
         status = arguments_load_config(&arguments, &config, error);
         if (status == STATUS_OK) {
-            status = plan(&config, dump, error);
+            status = plan(&config, &chosen, error);
             config_finish(&config);
         }
     }

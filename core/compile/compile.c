@@ -13,6 +13,11 @@
 #include "passes/segments.h"
 #include "program/verify.h"
 
+static struct mesh mesh_of(const struct compile_request *request)
+{
+    return request->mesh.sizes[0] > 0 ? request->mesh : mesh_single();
+}
+
 static int32_t chunks_of(const struct compile_request *request)
 {
     return request->chunks != 0 ? request->chunks : 1;
@@ -159,13 +164,20 @@ int compile_plan(const struct compile_request *request, struct compiled *compile
 
 static int check_sizes(const struct compile_request *request, struct error *error)
 {
+    const int32_t dp = mesh_of(request).sizes[MESH_DP];
+
     if (request->train && request->global_batch < 1)
         return error_set(error, STATUS_USAGE, "train.global_batch is %lld; at least 1 is needed",
                          (long long)request->global_batch);
-    if (request->train && (request->micro_batch < 1 || request->global_batch % request->micro_batch != 0))
-        return error_set(error, STATUS_USAGE, "train.micro_batch %lld does not divide train.global_batch %lld",
-                         (long long)request->micro_batch, (long long)request->global_batch);
-    if (request->train && request->global_batch / request->micro_batch > INT32_MAX)
+    if (request->train && request->global_batch % dp != 0)
+        return error_set(error, STATUS_USAGE,
+                         "train.global_batch %lld is no multiple of the %d ranks of data parallelism",
+                         (long long)request->global_batch, dp);
+    if (request->train && (request->micro_batch < 1 || request->global_batch / dp % request->micro_batch != 0))
+        return error_set(error, STATUS_USAGE, "train.micro_batch %lld does not divide train.global_batch %lld%s",
+                         (long long)request->micro_batch, (long long)request->global_batch / dp,
+                         dp > 1 ? " of a rank of data parallelism" : "");
+    if (request->train && request->global_batch / dp / request->micro_batch > INT32_MAX)
         return error_set(error, STATUS_USAGE, "train.global_batch %lld has more than %d microbatches of %lld",
                          (long long)request->global_batch, INT32_MAX, (long long)request->micro_batch);
     if (request->train && (chunks_of(request) < 1 || chunks_of(request) > request->model.n_layer))
@@ -217,9 +229,10 @@ int compile_step(const struct compile_request *request, struct compiled *compile
         status = make_form(request, &compiled->form, error);
     if (status != STATUS_OK)
         return status;
-    compiled->mesh = request->mesh.sizes[0] > 0 ? request->mesh : mesh_single();
+    compiled->mesh = mesh_of(request);
     compiled->alignment = request->alignment > 0 ? request->alignment : PLAN_ALIGNMENT;
-    compiled->microbatches = request->train ? (int32_t)(request->global_batch / request->micro_batch) : 1;
+    compiled->microbatches =
+        request->train ? (int32_t)(request->global_batch / compiled->mesh.sizes[MESH_DP] / request->micro_batch) : 1;
     values_none(&compiled->io);
     status = build(request, &compiled->program, &compiled->io, error);
     if (status == STATUS_OK)

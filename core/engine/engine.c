@@ -95,16 +95,23 @@ struct batch engine_batch(struct engine *engine, int32_t microbatch)
                     engine->request.sequence);
 }
 
+int64_t engine_first_sequence(const struct engine *engine)
+{
+    const struct mesh *mesh = &engine->compiled.mesh;
+
+    return engine->request.global_batch / mesh->sizes[MESH_DP] * mesh->index[MESH_DP];
+}
+
 int64_t engine_fill_step(struct engine *engine, const struct sampler *sampler, int64_t first)
 {
     const struct io_values *io = &engine->compiled.io;
     const int64_t rows = engine->request.global_batch, each = engine->request.micro_batch;
-    const int64_t tokens = batch_valid_tokens(sampler, first, rows);
+    const int64_t tokens = batch_valid_tokens(sampler, first, rows), mine = first + engine_first_sequence(engine);
 
     for (int32_t m = 0; m < engine->compiled.microbatches; m++) {
         struct batch batch = engine_batch(engine, m);
 
-        batch_fill(&batch, sampler, first + m * each, each);
+        batch_fill(&batch, sampler, mine + m * each, each);
     }
     *(float *)executor_input(engine->executor, io->inverse_tokens, 0) = tokens > 0 ? (float)(1.0 / (double)tokens) : 0;
     return tokens;
@@ -121,7 +128,9 @@ int engine_evaluate(struct engine *engine, const struct sampler *sampler, double
                     struct error *error)
 {
     const struct io_values *io = &engine->compiled.io;
+    const struct mesh *mesh = &engine->compiled.mesh;
     const int64_t rows = engine->request.eval_batch, all = sampler_rows(sampler);
+    const int64_t each = rows / mesh->sizes[MESH_DP], mine = each * mesh->index[MESH_DP];
     double sum = 0;
     int status = STATUS_OK;
 
@@ -134,8 +143,8 @@ int engine_evaluate(struct engine *engine, const struct sampler *sampler, double
             status = executor_begin(engine->executor, error);
         if (status != STATUS_OK)
             break;
-        batch = batch_of(engine, &io->evaluate, 0, rows, compile_eval_sequence(&engine->request));
-        batch_fill(&batch, sampler, first, rows);
+        batch = batch_of(engine, &io->evaluate, 0, each, compile_eval_sequence(&engine->request));
+        batch_fill(&batch, sampler, first + mine, each);
         *(float *)executor_input(engine->executor, io->inverse_tokens, 0) = 1;
         *tokens += batch_valid_tokens(sampler, first, rows);
         status = run_written(engine, JOB_EVALUATE, error);

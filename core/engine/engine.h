@@ -37,8 +37,11 @@ int engine_cast_weights(struct engine *engine, struct error *error);
 /* The host's memory of a microbatch of a training step, in the submission to come. */
 struct batch engine_batch(struct engine *engine, int32_t microbatch);
 
-/* Fills the inputs of a training step, in the submission to come: the rows of the global batch from `first` on, and how
- * many tokens count, which it returns. */
+/* Where the sequences of this rank begin in those of a global batch. */
+int64_t engine_first_sequence(const struct engine *engine);
+
+/* Fills the inputs of a training step, in the submission to come: what this rank has of the rows of the global batch
+ * from `first` on, and how many tokens of all of it count, which it returns. */
 int64_t engine_fill_step(struct engine *engine, const struct sampler *sampler, int64_t first);
 
 /* Mean loss and count over all samples of `sampler`; -log likelihood in nats a token. */

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "data/sampler.h"
+#include "engine/layout.h"
 #include "huggingface/config.h"
 #include "model/family.h"
 
@@ -133,16 +134,17 @@ static int size_evaluation(const struct config *config, const struct request_wor
     int64_t batches;
     int status;
 
-    request->eval_batch = request->micro_batch;
+    request->eval_batch = request->micro_batch * request->mesh.sizes[MESH_DP];
     if ((work->uses & USE_TRAIN) == 0 && config->train.micro_batch == 0)
-        request->eval_batch = request->eval_sequence < EVAL_TOKENS ? EVAL_TOKENS / request->eval_sequence : 1;
+        request->eval_batch = round_up(request->eval_sequence < EVAL_TOKENS ? EVAL_TOKENS / request->eval_sequence : 1,
+                                       request->mesh.sizes[MESH_DP]);
     if (work->eval == NULL)
         return STATUS_OK;
     status = sampler_start_evaluation(&sampler, work->eval, &options, work->eval_tokens, error);
     if (status != STATUS_OK)
         return status;
     batches = (sampler_rows(&sampler) + request->eval_batch - 1) / request->eval_batch;
-    request->eval_batch = (sampler_rows(&sampler) + batches - 1) / batches;
+    request->eval_batch = round_up((sampler_rows(&sampler) + batches - 1) / batches, request->mesh.sizes[MESH_DP]);
     sampler_finish(&sampler);
     return STATUS_OK;
 }
@@ -155,10 +157,15 @@ static int64_t longest(const struct config *config, const struct token_set *set)
 int request_make(const struct file_system *fs, const struct config *config, int64_t vocabulary,
                  const struct request_work *work, struct compile_request *request, struct error *error)
 {
+    int64_t each;
     int status;
 
     memset(request, 0, sizeof *request);
     status = request_model(fs, config, vocabulary, &request->model, error);
+    if (status == STATUS_OK)
+        status = layout_mesh(config, work->world > 0 ? work->world : 1, work->rank, &request->mesh, error);
+    if (status == STATUS_OK)
+        status = layout_sequence_parallel(config, &request->mesh, &request->sequence_parallel, error);
     if (status != STATUS_OK)
         return status;
     request->seed = (uint64_t)config->run.seed;
@@ -166,9 +173,10 @@ int request_make(const struct file_system *fs, const struct config *config, int6
         sequence_of(config, &request->model, work->uses & USE_GENERATE ? work->text : longest(config, work->train));
     request->eval_sequence = sequence_of(config, &request->model, longest(config, work->eval));
     request->global_batch = config->train.global_batch;
-    request->micro_batch = config->train.micro_batch > 0 ? config->train.micro_batch : config->train.global_batch;
-    if (request->micro_batch > request->global_batch && (work->uses & USE_TRAIN) != 0)
-        request->micro_batch = request->global_batch;
+    each = request->global_batch / request->mesh.sizes[MESH_DP];
+    request->micro_batch = config->train.micro_batch > 0 ? config->train.micro_batch : each > 0 ? each : 1;
+    if (request->micro_batch > each && each > 0 && (work->uses & USE_TRAIN) != 0)
+        request->micro_batch = each;
     request->batch_parts = config->numerics.batch_parts;
     request->position_parts = config->numerics.position_parts;
     request->train = work->uses & USE_TRAIN;
@@ -178,6 +186,8 @@ int request_make(const struct file_system *fs, const struct config *config, int6
     request->recompute = recompute_mode(config);
     request->schedule = schedule_kind(config);
     request->chunks = (int32_t)config->parallel.chunks;
+    request->zero = (int32_t)config->parallel.zero;
+    request->zero_group = (int32_t)config->parallel.zero_group;
     request->update = (struct update_policy){.beta1 = (float)config->optim.beta1,
                                              .beta2 = (float)config->optim.beta2,
                                              .epsilon = (float)config->optim.eps,

@@ -30,6 +30,7 @@ struct request_work {
     const struct token_set *eval;  /* NULL: not known */
     int64_t eval_tokens;           /* bound of an evaluation, as in sampler_start_evaluation */
     int64_t text;                  /* tokens of a text to generate, its prompt among them; 0: not known */
+    int32_t world, rank;           /* of the ranks that share the work, and this one; world 0: one rank */
 };
 
 /* Everything but `exact` and the device's part. */

@@ -15,7 +15,7 @@ static void fill_random(struct trainer *trainer, int64_t step)
 
     for (int32_t m = 0; id != NO_VALUE && m < engine->compiled.microbatches; m++)
         values_fill_random(executor_input(engine->executor, id, m), engine->compiled.program.values[id].shape[0],
-                           engine->request.seed, step, m * engine->request.micro_batch);
+                           engine->request.seed, step, engine_first_sequence(engine) + m * engine->request.micro_batch);
 }
 
 static void fill_step(struct trainer *trainer, struct pending_step *pending)

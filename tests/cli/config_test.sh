@@ -43,8 +43,8 @@ printf 'train:\n  stpes: 3\n' >bad.yaml
 expect 2 'llmrun: bad.yaml:2:3: no key is called train.stpes, did you mean train.steps?' -- config show bad.yaml
 printf 'train:\n\tsteps: 3\n' >bad.yaml
 expect 2 'llmrun: bad.yaml:2:1: a tab indents this line; YAML takes spaces' -- config show bad.yaml
-expect 2 'llmrun: --parallel.tp: parallel.tp is 2, but tensor parallelism is not built yet; leave it at 1' -- \
-    config show --parallel.tp 2
+expect 2 'llmrun: --parallel.cp: parallel.cp is 2, but context parallelism is not built yet; leave it at 1' -- \
+    config show --parallel.cp 2
 head -c 1100000 /dev/zero | tr '\0' '#' >big.yaml
 expect 2 'llmrun: the config file could not be read: big.yaml has 1100000 bytes; at most 1048576 are read' -- \
     config show big.yaml

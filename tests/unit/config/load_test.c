@@ -312,8 +312,8 @@ static void a_feature_that_is_missing_takes_only_its_off_value(void **state)
 
     (void)state;
     config_finish(&config);
-    assert_refused("parallel:\n  tp: 2\n", NULL, NULL,
-                   "run.yaml:2:7: parallel.tp is 2, but tensor parallelism is not built yet; leave it at 1");
+    assert_refused("parallel:\n  cp: 2\n", NULL, NULL,
+                   "run.yaml:2:7: parallel.cp is 2, but context parallelism is not built yet; leave it at 1");
     assert_refused("run: {fallback: host}", NULL, NULL,
                    "run.yaml:1:17: run.fallback is host, but the host fallback is not built yet; leave it at none");
     assert_refused(

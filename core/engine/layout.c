@@ -1,0 +1,38 @@
+#include "engine/layout.h"
+
+int64_t layout_smallest_world(const struct config *config)
+{
+    return config->parallel.tp * config->parallel.pp;
+}
+
+int layout_mesh(const struct config *config, int32_t world, int32_t rank, struct mesh *mesh, struct error *error)
+{
+    const int64_t each = layout_smallest_world(config);
+
+    if (each > world || world % each != 0)
+        return error_set(error, STATUS_USAGE,
+                         "parallel.tp %lld x parallel.pp %lld are %lld ranks, and there are %d: the number of ranks is "
+                         "a multiple of them, for example %lld (`llmrun launch -n %lld train ...`)",
+                         (long long)config->parallel.tp, (long long)config->parallel.pp, (long long)each, world,
+                         (long long)(world < each ? each : world / each * each),
+                         (long long)(world < each ? each : world / each * each));
+    *mesh = mesh_single();
+    mesh->sizes[MESH_TP] = (int32_t)config->parallel.tp;
+    mesh->sizes[MESH_PP] = (int32_t)config->parallel.pp;
+    mesh->sizes[MESH_DP] = world / (int32_t)each;
+    mesh_place(mesh, rank);
+    return STATUS_OK;
+}
+
+int layout_sequence_parallel(const struct config *config, const struct mesh *mesh, bool *sequence_parallel,
+                             struct error *error)
+{
+    const bool split = mesh->sizes[MESH_TP] > 1;
+
+    if (config->parallel.sp == CONFIG_SP_TRUE && !split)
+        return error_set(error, STATUS_USAGE,
+                         "parallel.sp is true and parallel.tp 1: sequence parallelism splits positions over the ranks "
+                         "of tp; set tp, or leave sp at auto");
+    *sequence_parallel = split && config->parallel.sp != CONFIG_SP_FALSE;
+    return STATUS_OK;
+}
