@@ -66,6 +66,8 @@ int exchange_host_create(struct device *device, const struct compiled *compiled,
         return STATUS_OK;
     host->staged = strcmp(device->info.domain, "host") != 0;
     status = event_create(device, &host->reached, error);
+    if (status == STATUS_OK && device_signals(device))
+        status = transfer_queue_create(device, &host->queue, error);
     if (status == STATUS_OK && host->staged)
         status = make_staging(compiled, host, error);
     if (status != STATUS_OK)
@@ -75,6 +77,7 @@ int exchange_host_create(struct device *device, const struct compiled *compiled,
 
 void exchange_host_destroy(struct exchange_host *host)
 {
+    transfer_queue_destroy(host->queue);
     event_destroy(&host->reached);
     host_buffer_destroy(&host->send);
     host_buffer_destroy(&host->receive);
@@ -167,73 +170,70 @@ static struct llmrun_blocks blocks(const struct exchange_side *side, uint64_t ad
         .address = address, .blocks = side->blocks, .bytes = side->bytes, .pitch = side->pitch};
 }
 
-static int post(const struct running *running, const struct exchange_step *step, uint64_t send, uint64_t receive,
-                struct posted *posted)
+static struct transfer_job job_of(const struct running *running, const struct exchange_step *step, uint64_t send,
+                                  uint64_t receive)
 {
-    const struct exchange *exchange = running->prepared->exchange;
-    struct communicator *communicator = running->host->communication->axes[exchange->axis];
-    const struct llmrun_transfer transfer = {
-        .size = sizeof transfer,
-        .peer = exchange->peer,
-        .send = blocks(&step->send, send),
-        .receive = blocks(&step->receive, receive),
-        .send_bytes = sends_parts(step) ? step->send.parts : NULL,
-        .receive_bytes = step->kind == EXCHANGE_ALL_GATHER || step->receive.parts != NULL ? step->receive.parts : NULL};
-    const struct llmrun_reduction reduction = {.size = sizeof reduction,
-                                               .dtype = step->dtype,
-                                               .operation = step->operation,
-                                               .send = send,
-                                               .receive = receive,
-                                               .count = step->count};
     static const enum communicator_call calls[] = {[EXCHANGE_ALL_GATHER] = CALL_ALL_GATHER,
                                                    [EXCHANGE_ALL_TO_ALL] = CALL_ALL_TO_ALL,
                                                    [EXCHANGE_ALL_REDUCE] = CALL_ALL_REDUCE,
                                                    [EXCHANGE_REDUCE_SCATTER] = CALL_REDUCE_SCATTER,
                                                    [EXCHANGE_SEND] = CALL_SEND,
                                                    [EXCHANGE_RECEIVE] = CALL_RECEIVE};
+    const struct exchange *exchange = running->prepared->exchange;
 
-    if (step->kind == EXCHANGE_ALL_REDUCE || step->kind == EXCHANGE_REDUCE_SCATTER)
-        return communicator_post_reduction(communicator, calls[step->kind], &reduction, running->prepared->name, posted,
-                                           running->error);
-    return communicator_post_transfer(communicator, calls[step->kind], &transfer, running->prepared->name, posted,
-                                      running->error);
+    return (struct transfer_job){.communicator = running->host->communication->axes[exchange->axis],
+                                 .call = (uint8_t)calls[step->kind],
+                                 .transfer = {.size = sizeof(struct llmrun_transfer),
+                                              .peer = exchange->peer,
+                                              .send = blocks(&step->send, send),
+                                              .receive = blocks(&step->receive, receive),
+                                              .send_bytes = sends_parts(step) ? step->send.parts : NULL,
+                                              .receive_bytes = receives_parts(step) ? step->receive.parts : NULL},
+                                 .reduction = {.size = sizeof(struct llmrun_reduction),
+                                               .dtype = step->dtype,
+                                               .operation = step->operation,
+                                               .send = send,
+                                               .receive = receive,
+                                               .count = step->count},
+                                 .name = running->prepared->name,
+                                 .seconds = running->seconds};
 }
 
-/* Both spans through host memory. An all_gather in place has the own part among what it receives. */
+/* On the communication thread, where the device can wait for it; else here and now. */
+static int carry_out(const struct running *running, const struct transfer_job *job)
+{
+    int status;
+
+    if (running->host->queue != NULL)
+        return transfer_queue_put(running->host->queue, running->stream, job, running->error);
+    status = settle(running);
+    return status == STATUS_OK ? transfer_run(job, running->error) : status;
+}
+
+/* Both spans through host memory. The next one's copies follow on the same stream. */
 static int transfer_staged(const struct running *running, const struct exchange_step *step)
 {
-    struct exchange_host *host = running->host;
+    const struct exchange_host *host = running->host;
     const struct exchange *exchange = running->prepared->exchange;
     const int64_t from = offset_of(running, &step->send), to = offset_of(running, &step->receive);
-    const int64_t sent = span(exchange, &step->send, sends_parts(step));
-    const int64_t received = span(exchange, &step->receive, receives_parts(step));
-    struct posted posted;
-    int status = arena_download(running->stream, &host->send, 0, host->arena, from, sent, running->error);
+    const struct transfer_job job =
+        job_of(running, step, (uint64_t)(uintptr_t)host->send.memory, (uint64_t)(uintptr_t)host->receive.memory);
+    int status = arena_download(running->stream, &host->send, 0, host->arena, from,
+                                span(exchange, &step->send, sends_parts(step)), running->error);
 
     if (status == STATUS_OK)
-        status = settle(running);
-    if (status == STATUS_OK)
-        status = post(running, step, (uint64_t)(uintptr_t)host->send.memory, (uint64_t)(uintptr_t)host->receive.memory,
-                      &posted);
-    if (status == STATUS_OK)
-        status = communicator_wait(&posted, running->error);
-    if (status == STATUS_OK)
-        status = arena_upload(running->stream, host->arena, to, &host->receive, 0, received, running->error);
-    /* The staging memory is free for the next step only then. */
-    return status == STATUS_OK ? settle(running) : status;
+        status = carry_out(running, &job);
+    return status == STATUS_OK ? arena_upload(running->stream, host->arena, to, &host->receive, 0,
+                                              span(exchange, &step->receive, receives_parts(step)), running->error)
+                               : status;
 }
 
 static int transfer(const struct running *running, const struct exchange_step *step)
 {
-    struct posted posted;
-    int status;
+    const struct transfer_job job =
+        job_of(running, step, address_of(running, &step->send), address_of(running, &step->receive));
 
-    if (running->host->staged)
-        return transfer_staged(running, step);
-    status = settle(running);
-    if (status == STATUS_OK)
-        status = post(running, step, address_of(running, &step->send), address_of(running, &step->receive), &posted);
-    return status == STATUS_OK ? communicator_wait(&posted, running->error) : status;
+    return running->host->staged ? transfer_staged(running, step) : carry_out(running, &job);
 }
 
 int prepared_exchange_run(const struct prepared_exchange *prepared, struct exchange_host *host,

@@ -1,28 +1,26 @@
 /* A communication op made ready for a device (compile/exchange.h): its transfers over a collective plugin, whose memory
  * is the device's own where that is the host's, else staged, and its reductions on the device.
  *
- * The walker blocks while a transfer runs: the device first does what was enqueued, then the ranks exchange, then what
- * depends on it is enqueued. */
+ * Where the host can signal events of the device, transfers run on a thread of their own (runtime/transfer_queue.h),
+ * and the walker goes on. Else it blocks: the device does what was enqueued, the ranks exchange, and what depends on it
+ * is enqueued then. */
 #ifndef LLMRUN_RUNTIME_PREPARED_EXCHANGE_H
 #define LLMRUN_RUNTIME_PREPARED_EXCHANGE_H
 
 #include "compile/compiled.h"
-#include "dist/communicator.h"
+#include "dist/communication.h"
 #include "runtime/arena.h"
 #include "runtime/binding.h"
 #include "runtime/exchange_reduction.h"
-
-/* The communicators of a rank, along each axis of the mesh; NULL where there is one rank. */
-struct communication {
-    struct communicator *axes[MESH_AXES];
-};
+#include "runtime/transfer_queue.h"
 
 /* What all exchanges of an executor share. */
 struct exchange_host {
     struct device *device;
     const struct arena *arena;
     const struct communication *communication;
-    struct event reached;             /* the device has done what was enqueued */
+    struct transfer_queue *queue;     /* NULL: the device's events cannot be signalled, the walker transfers */
+    struct event reached;             /* without a queue: the device has done what was enqueued */
     struct host_buffer send, receive; /* staging, where the device's memory is not the host's */
     bool staged;
 };

@@ -1,0 +1,13 @@
+/* What a rank needs of the others while it computes: its communicators. */
+#ifndef LLMRUN_DIST_COMMUNICATION_H
+#define LLMRUN_DIST_COMMUNICATION_H
+
+#include "dist/communicator.h"
+#include "program/mesh.h"
+
+/* Along each axis of the mesh; NULL where there is one rank. */
+struct communication {
+    struct communicator *axes[MESH_AXES];
+};
+
+#endif
