@@ -1,4 +1,4 @@
-# No two files of the core, the command or a backend call each other, directly or around: who reads one of them must read all. Calls
+# No two files of the core, the command or a plugin call each other, directly or around: who reads one of them must read all. Calls
 # come from the symbols of the objects in the build folder, includes from the headers.
 # `loops_test.sh SOURCE_FOLDER BUILD_FOLDER NM`
 source=$1
@@ -25,14 +25,14 @@ loops() {
 }
 
 calls() {
-    find "$build/core" "$build/bench" "$build/cli" "$build/backends" -name '*.c.o' | while read -r object; do
+    find "$build/core" "$build/bench" "$build/cli" "$build/backends" "$build/collectives" -name '*.c.o' | while read -r object; do
         file=$(echo "${object#"$build/"}" | sed 's|CMakeFiles/[^/]*/||; s|\.o$||')
         [ ! -f "$source/$file" ] || echo "$object" # a file that moved away may have left one
     done | tr '\n' '\0' | xargs -0 "$nm" -A -P |
         awk -v build="$build/" '
             {
                 file = $1; sub(/:$/, "", file); sub(build, "", file); sub(/CMakeFiles\/[^\/]*\//, "", file); sub(/\.o$/, "", file)
-                match(file, /^(backends\/)?[a-z_]*/) # the core, the command and each plugin share no symbols
+                match(file, /^(backends\/|collectives\/)?[a-z_]*/) # the core, the command and each plugin share no symbols
                 unit = substr(file, RSTART, RLENGTH)
                 if (unit == "bench") unit = "cli"
                 if ($3 ~ /^[TDBRVW]$/) place[unit, $2] = file
@@ -42,9 +42,9 @@ calls() {
 }
 
 includes() {
-    (cd "$source" && find core bench cli backends include -name '*.h' -exec grep -H '^#include ["<]' {} +) |
+    (cd "$source" && find core bench cli backends collectives include -name '*.h' -exec grep -H '^#include ["<]' {} +) |
         awk -F '[:"<>]' '
-            { file = $1; sub(/^(core|include)\//, "", file); sub(/^backends\/[a-z_]*\//, "", file); print file, $3 }'
+            { file = $1; sub(/^(core|include)\//, "", file); sub(/^(backends|collectives)\/[a-z_]*\//, "", file); print file, $3 }'
 }
 
 failures=0

@@ -12,16 +12,22 @@
 #include "hal/trial.h"
 #include "plugin/registry.h"
 
-#define EXCHANGE_MOST 256
+#define EXCHANGE_MOST LLMRUN_EXCHANGE_BYTES
 
-static const struct collective *loopback;
+/* Which plugin, and the folder of the build that has it. */
+#ifndef RANKS_PLUGIN
+#define RANKS_PLUGIN "loopback"
+#define RANKS_FOLDER "/lib/llmrun-test"
+#endif
+
+static const struct collective *plugin;
 static pthread_barrier_t meeting;
 static char exchanged[RANKS_MOST][EXCHANGE_MOST];
 static void (*current)(struct rank *rank);
 
 int ranks_open(void **state)
 {
-    const struct plugin_search search = {.listed = LLMRUN_BUILD_DIR "/lib/llmrun-test/libllmrun-loopback.so"};
+    const struct plugin_search search = {.listed = LLMRUN_BUILD_DIR RANKS_FOLDER "/libllmrun-" RANKS_PLUGIN ".so"};
     struct registry registry;
     struct error error;
     int status;
@@ -29,9 +35,14 @@ int ranks_open(void **state)
     (void)state;
     status = registry_init(&search, device_trial, &registry, &error);
     if (status == STATUS_OK)
-        status = registry_open_collective(&registry, "loopback", &loopback, &error);
+        status = registry_open_collective(&registry, RANKS_PLUGIN, &plugin, &error);
     registry_finish(&registry);
     return status;
+}
+
+bool ranks_are_of(const char *name)
+{
+    return strcmp(plugin->name, name) == 0;
 }
 
 void ranks_note(struct rank *rank, int line, const char *condition)
@@ -96,7 +107,7 @@ void ranks_run(int32_t ranks, void (*body)(struct rank *rank))
     current = body;
     pthread_barrier_init(&meeting, NULL, (unsigned)ranks);
     for (int32_t i = 0; i < ranks; i++) {
-        all[i] = (struct rank){.rank = i, .ranks = ranks, .table = &loopback->table, .all = all};
+        all[i] = (struct rank){.rank = i, .ranks = ranks, .table = &plugin->table, .all = all};
         assert_int_equal(pthread_create(&threads[i], NULL, run_thread, &all[i]), 0);
     }
     for (int32_t i = 0; i < ranks; i++)

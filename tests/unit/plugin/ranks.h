@@ -1,6 +1,8 @@
-/* Ranks as threads over the plugin loopback, for tests of collectives. */
+/* Ranks as threads over a collective plugin, for tests: loopback, or what RANKS_PLUGIN and RANKS_FOLDER name. */
 #ifndef LLMRUN_TEST_RANKS_H
 #define LLMRUN_TEST_RANKS_H
+
+#include <stdbool.h>
 
 #include <llmrun/collective.h>
 
@@ -30,6 +32,8 @@ void ranks_note(struct rank *rank, int line, const char *condition);
 
 /* Opens the plugin. 0 when it could be. */
 int ranks_open(void **state);
+
+bool ranks_are_of(const char *name); /* is it that plugin? */
 
 /* Creates a communicator of `ranks` threads, runs `body` in each, destroys it. Fails the test with the first note. */
 void ranks_run(int32_t ranks, void (*body)(struct rank *rank));
