@@ -31,6 +31,7 @@ struct mesh {
     struct mesh *next; /* of the engine */
     int32_t rank, ranks;
     int32_t neighbours; /* ranks on this machine, with this one */
+    bool crowded;       /* these are more than processors */
     bool shared;        /* all ranks, of all links, share memory */
     struct options options;
     struct link **links; /* by rank; NULL for this one */

@@ -15,8 +15,16 @@
 #include "message.h"
 #include "schedule.h"
 
-#define EVENTS     32
-#define IDLE_POLLS 64 /* passes that find nothing between two looks at sockets that tell of deaths only */
+#define EVENTS       32
+#define BUSY_PASSES  64 /* that find nothing before the processor is offered to others, where there are enough */
+#define LEAST_PASSES 8  /* before a sleep, each of which lets another rank run */
+#define IDLE_POLLS   64 /* passes that find nothing between two looks at sockets that tell of deaths only */
+
+/* Passes of a thread that leads which found nothing, one after the other. */
+struct idle {
+    int64_t passes;
+    int64_t since_ns;
+};
 
 struct engine {
     int references;
@@ -30,6 +38,7 @@ struct engine {
     int epoll, bell;
     int idle;
     int64_t spin_ns;
+    int64_t busy_passes;
     int64_t next_ns; /* when a send that is held back is due */
     struct mesh *meshes;
 };
@@ -159,6 +168,7 @@ int32_t engine_add(struct engine *engine, struct mesh *mesh, struct llmrun_error
         }
     if (engine->meshes == NULL || mesh->options.spin_us * 1000 < engine->spin_ns)
         engine->spin_ns = mesh->options.spin_us * 1000;
+    engine->busy_passes = mesh->crowded ? 0 : BUSY_PASSES;
     mesh->next = engine->meshes;
     engine->meshes = mesh;
     engine_wake(engine); /* who sleeps has not told the peers of these links */
@@ -355,28 +365,33 @@ static void sleep_until(struct engine *engine, int64_t until_ns)
         look_at_sockets(engine);
 }
 
-/* Leads for a while: one pass, and a sleep after `spin_ns` of passes that found nothing. */
-static void lead(struct engine *engine, const struct llmrun_request *request, int64_t until_ns, int64_t *idle_ns)
+/* Gives the processor to a rank that may share it, which on a busy machine is sooner ready than a sleeper is woken. */
+static void yield(struct engine *engine)
 {
-    const int64_t now_ns = engine_now_ns();
+    engine_unlock(engine);
+    sched_yield();
+    engine_lock(engine);
+}
 
+/* Leads for a while: one pass, and a sleep after `spin_ns`, and some passes, that found nothing. */
+static void lead(struct engine *engine, const struct llmrun_request *request, int64_t until_ns, struct idle *idle)
+{
     engine->led = true;
     if (engine_progress(engine)) {
-        *idle_ns = 0;
+        idle->passes = 0;
     } else if (!request->ended) {
-        if (*idle_ns == 0)
-            *idle_ns = now_ns;
-        if (now_ns - *idle_ns >= engine->spin_ns) {
+        if (idle->passes++ == 0)
+            idle->since_ns = engine_now_ns();
+        if (idle->passes > LEAST_PASSES && engine_now_ns() - idle->since_ns >= engine->spin_ns) {
             sleep_until(engine, until_ns);
-            *idle_ns = 0;
+            idle->passes = 0;
+        } else if (idle->passes > engine->busy_passes) {
+            yield(engine);
         }
     }
     engine->led = false;
-    if (atomic_load_explicit(&engine->entering, memory_order_relaxed) > 0 || engine->news) {
-        engine_unlock(engine);
-        sched_yield();
-        engine_lock(engine);
-    }
+    if (atomic_load_explicit(&engine->entering, memory_order_relaxed) > 0 || engine->news)
+        yield(engine);
 }
 
 bool engine_wait(struct engine *engine, const struct llmrun_request *request, int64_t timeout_ns)
@@ -384,7 +399,7 @@ bool engine_wait(struct engine *engine, const struct llmrun_request *request, in
     const int64_t start_ns = engine_now_ns();
     const int64_t until_ns = timeout_ns < 0 || timeout_ns > INT64_MAX - start_ns ? INT64_MAX : start_ns + timeout_ns;
     const struct timespec until = timespec_of(until_ns);
-    int64_t idle_ns = 0;
+    struct idle idle = {0};
     bool ended;
 
     engine_lock(engine);
@@ -395,7 +410,7 @@ bool engine_wait(struct engine *engine, const struct llmrun_request *request, in
     }
     while (!request->ended && (until_ns == INT64_MAX || engine_now_ns() < until_ns)) {
         if (!engine->led) {
-            lead(engine, request, until_ns, &idle_ns);
+            lead(engine, request, until_ns, &idle);
             continue;
         }
         engine->waiting++;

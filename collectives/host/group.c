@@ -9,7 +9,7 @@
 #include "message.h"
 #include "request.h"
 
-#define SPIN_US  20
+#define SPIN_US  50
 #define DRAIN_NS INT64_C(1000000000) /* that a destroy waits for others to take what was sent to them */
 
 static void destroy_mesh(struct mesh *mesh)
@@ -45,11 +45,10 @@ static void choose_spin(struct mesh *mesh)
 {
     cpu_set_t processors;
 
-    if (mesh->options.spin_us >= 0)
-        return;
-    mesh->options.spin_us = 0;
-    if (sched_getaffinity(0, sizeof processors, &processors) == 0 && mesh->neighbours <= CPU_COUNT(&processors))
-        mesh->options.spin_us = SPIN_US;
+    mesh->crowded =
+        sched_getaffinity(0, sizeof processors, &processors) != 0 || mesh->neighbours > CPU_COUNT(&processors);
+    if (mesh->options.spin_us < 0)
+        mesh->options.spin_us = mesh->crowded ? 0 : SPIN_US;
 }
 
 int32_t group_create(const struct llmrun_communicator_desc *desc, const struct options *options,

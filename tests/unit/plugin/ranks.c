@@ -45,6 +45,11 @@ bool ranks_are_of(const char *name)
     return strcmp(plugin->name, name) == 0;
 }
 
+const struct llmrun_collective_table *ranks_table(void)
+{
+    return &plugin->table;
+}
+
 void ranks_note(struct rank *rank, int line, const char *condition)
 {
     rank->failed_line = line;

@@ -33,7 +33,8 @@ void ranks_note(struct rank *rank, int line, const char *condition);
 /* Opens the plugin. 0 when it could be. */
 int ranks_open(void **state);
 
-bool ranks_are_of(const char *name); /* is it that plugin? */
+const struct llmrun_collective_table *ranks_table(void); /* of the plugin that was opened */
+bool ranks_are_of(const char *name);                     /* is it that plugin? */
 
 /* Creates a communicator of `ranks` threads, runs `body` in each, destroys it. Fails the test with the first note. */
 void ranks_run(int32_t ranks, void (*body)(struct rank *rank));
