@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 
-#define MODULES        21
+#define MODULES        22
 #define FILE_MAX_BYTES (8 << 20)
 
 /* In the order of core/CMakeLists.txt; every module may use base. */
@@ -31,7 +31,8 @@ static const struct module {
     {"compile", {"model", "passes"}},
     {"plugin", {"base"}},
     {"hal", {"plugin"}},
-    {"runtime", {"compile", "hal"}},
+    {"dist", {"plugin"}},
+    {"runtime", {"compile", "hal", "dist"}},
     {"tokenizer", {"base"}},
     {"data", {"tokenizer"}},
     {"checkpoint", {"tensor"}},
