@@ -11,7 +11,8 @@
 #include "config/value.h"
 
 /* Variables of that form which are no keys. */
-static const char *const reserved[] = {"LLMRUN_BACKEND_PATH", "LLMRUN_RENDEZVOUS", "LLMRUN_SECRET", "LLMRUN_TEST_DATA"};
+static const char *const reserved[] = {"LLMRUN_BACKEND_PATH", "LLMRUN_RENDEZVOUS", "LLMRUN_RENDEZVOUS_FD",
+                                       "LLMRUN_SECRET", "LLMRUN_TEST_DATA"};
 
 /* Whether a value is taken as it is. Defaults are as in a config file. */
 static bool is_verbatim(const struct config_key *key, const char *text, enum config_level level)
