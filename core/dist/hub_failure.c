@@ -1,0 +1,117 @@
+#include "dist/hub_failure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COLLECT_NS INT64_C(2000000000)
+
+void hub_tell_verdict(struct hub *hub, int status, int32_t rank, const char *sentence, int64_t now_ns)
+{
+    struct wire wire = {0};
+
+    if (hub->phase == HUB_FAILED)
+        return;
+    wire_put_u32(&wire, (uint32_t)status);
+    wire_put_u32(&wire, rank >= 0 ? (uint32_t)rank : PROTOCOL_NO_RANK);
+    wire_put_text(&wire, sentence);
+    for (int32_t i = 0; i < hub->world; i++)
+        if (member_is_here(&hub->members[i]))
+            hub_send(hub, &hub->members[i], FRAME_VERDICT, &wire);
+    free(wire.data);
+    hub->phase = HUB_FAILED;
+    hub->phase_ns = now_ns;
+}
+
+static void blame(struct hub *hub, int32_t rank, int status, const char *what, int64_t now_ns)
+{
+    char who[MEMBER_TEXT_BYTES], note[MEMBER_TEXT_BYTES];
+    struct error error;
+
+    member_describe(hub, rank, who);
+    member_describe_note(&hub->members[rank], note);
+    error_set(&error, status, "%s %s%s", who, what, note);
+    hub_tell_verdict(hub, status, rank, error.message, now_ns);
+}
+
+void hub_rank_failed(struct hub *hub, int32_t rank, const struct error *error, int64_t now_ns)
+{
+    char what[sizeof error->message];
+
+    if (rank >= 0 && error->status != STATUS_PEER) {
+        snprintf(what, sizeof what, "failed: %.900s", error->message);
+        blame(hub, rank, error->status, what, now_ns);
+        return;
+    }
+    if (hub->phase == HUB_COLLECTING || hub->phase == HUB_FAILED)
+        return;
+    hub->phase = HUB_COLLECTING;
+    hub->phase_ns = now_ns;
+    hub->suspect = rank;
+    hub->suspicion = *error;
+    hub_send_all(hub, FRAME_COLLECT, NULL);
+}
+
+void hub_rank_lost(struct hub *hub, int32_t rank, const char *how, int64_t now_ns)
+{
+    blame(hub, rank, STATUS_PEER, how, now_ns);
+}
+
+void hub_rank_silent(struct hub *hub, int32_t rank, int64_t now_ns)
+{
+    char what[128];
+
+    snprintf(what, sizeof what, "has not been heard for %.1f s (parallel.timeout is %.6g s): it is stopped or cut off",
+             1e-9 * (double)(now_ns - hub->members[rank].heard_ns), 1e-9 * (double)hub->options.timeout_ns);
+    blame(hub, rank, STATUS_PEER, what, now_ns);
+}
+
+/* From the reports: what differs between the ranks. */
+static bool tell_records(struct hub *hub, int64_t now_ns)
+{
+    struct record_bytes *records = hub->records;
+    char sentence[RECORDS_SENTENCE];
+    struct error error;
+    int32_t culprit = -1;
+    bool found;
+
+    for (int32_t i = 0; i < hub->world; i++)
+        records[i] = (struct record_bytes){hub->members[i].report.data, hub->members[i].report.bytes};
+    found = records_compare(records, hub->world, sentence, &culprit);
+    if (found) {
+        char who[MEMBER_TEXT_BYTES], note[MEMBER_TEXT_BYTES];
+
+        member_describe(hub, culprit, who);
+        member_describe_note(&hub->members[culprit], note);
+        error_set(&error, STATUS_PEER, "the ranks do not do the same: %s; look at %s%s", sentence, who, note);
+        hub_tell_verdict(hub, STATUS_PEER, culprit, error.message, now_ns);
+    }
+    return found;
+}
+
+void hub_collect(struct hub *hub, int64_t now_ns)
+{
+    const int64_t limit_ns = hub->options.timeout_ns < COLLECT_NS ? hub->options.timeout_ns : COLLECT_NS;
+    int32_t silent = -1;
+
+    for (int32_t i = 0; i < hub->world; i++)
+        if (hub->members[i].state == MEMBER_JOINED && !hub->members[i].reported)
+            silent = silent < 0 || hub->members[i].heard_ns < hub->members[silent].heard_ns ? i : silent;
+    if (silent >= 0 && now_ns - hub->phase_ns < limit_ns)
+        return;
+    if (silent >= 0) {
+        blame(hub, silent, STATUS_PEER, "does not answer: it is stopped or cut off", now_ns);
+        return;
+    }
+    if (tell_records(hub, now_ns))
+        return;
+    if (hub->suspect >= 0) {
+        char who[MEMBER_TEXT_BYTES];
+        struct error error;
+
+        member_describe(hub, hub->suspect, who);
+        error_set(&error, STATUS_PEER, "%s failed: %.900s", who, hub->suspicion.message);
+        hub_tell_verdict(hub, STATUS_PEER, hub->suspect, error.message, now_ns);
+    } else {
+        hub_tell_verdict(hub, hub->suspicion.status, -1, hub->suspicion.message, now_ns);
+    }
+}
