@@ -143,7 +143,8 @@ static int await_start(struct control *control, int64_t deadline_ns, struct erro
     pthread_mutex_lock(&control->mutex);
     while (!control->started && !atomic_load(&control->failed) && control_wait_until(control, deadline_ns + GRACE_NS))
         ;
-    if (atomic_load(&control->failed)) {
+    /* A job that has failed since all came is told by the next call. */
+    if (!control->started && atomic_load(&control->failed)) {
         *error = control->failure;
         status = error->status;
     } else if (!control->started) {

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #define COLLECT_NS INT64_C(2000000000)
+/* A rank that fails by itself breaks its collectives, and others may be quicker to say so. */
+#define SETTLE_NS INT64_C(300000000)
 
 void hub_tell_verdict(struct hub *hub, int status, int32_t rank, const char *sentence, int64_t now_ns)
 {
@@ -96,7 +98,7 @@ void hub_collect(struct hub *hub, int64_t now_ns)
     for (int32_t i = 0; i < hub->world; i++)
         if (hub->members[i].state == MEMBER_JOINED && !hub->members[i].reported)
             silent = silent < 0 || hub->members[i].heard_ns < hub->members[silent].heard_ns ? i : silent;
-    if (silent >= 0 && now_ns - hub->phase_ns < limit_ns)
+    if (now_ns - hub->phase_ns < (silent >= 0 ? limit_ns : SETTLE_NS))
         return;
     if (silent >= 0) {
         blame(hub, silent, STATUS_PEER, "does not answer: it is stopped or cut off", now_ns);

@@ -84,7 +84,10 @@ void job_run(struct job_rank *ranks, int32_t world, bool opens, void (*body)(str
 
 void job_say(const char *sentence)
 {
-    if (write(said_to, sentence, strlen(sentence)) < 0 || write(said_to, "\n", 1) < 0)
+    char line[1200];
+    const int bytes = snprintf(line, sizeof line, "%s\n", sentence);
+
+    if (write(said_to, line, (size_t)bytes) != bytes)
         _exit(98);
 }
 
