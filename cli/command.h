@@ -16,6 +16,7 @@ int command_backends(int argc, char **argv, struct error *error);
 int command_bench(int argc, char **argv, struct error *error);
 int command_checkpoint(int argc, char **argv, struct error *error);
 int command_eval(int argc, char **argv, struct error *error);
+int command_launch(int argc, char **argv, struct error *error);
 int command_generate(int argc, char **argv, struct error *error);
 int command_plan(int argc, char **argv, struct error *error);
 int command_train(int argc, char **argv, struct error *error);

@@ -88,7 +88,9 @@ static int connect_to_root(struct approach *approach, struct error *error)
             return status;
         pause_a_moment();
     } while (control->clock->monotonic_ns(control->clock) < approach->deadline_ns);
-    return error_set(error, STATUS_PEER, "rank %d did not reach rank 0 at %s:%d within %.6g s (parallel.timeout): %s",
+    return error_set(error, STATUS_PEER,
+                     "rank %d did not reach rank 0 at %s:%d (LLMRUN_RENDEZVOUS gives another place) within %.6g s "
+                     "(parallel.timeout): %s",
                      (int)control->rank, approach->host, (int)approach->port, 1e-9 * (double)control->timeout_ns,
                      approach->reason);
 }

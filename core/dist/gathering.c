@@ -6,8 +6,8 @@
 #include "base/array.h"
 #include "dist/rank_list.h"
 
-static const char *const kind_names[GATHER_KINDS] = {"exchange", "gather of texts", "broadcast", "agreement",
-                                                     "barrier"};
+static const char *const kind_names[GATHER_KINDS] = {"an exchange", "a gather of texts", "a broadcast", "an agreement",
+                                                     "a barrier"};
 
 int gathering_init(struct gathering *gathering, int32_t world, struct error *error)
 {
@@ -151,10 +151,10 @@ static int compare(const struct gather *gather, int32_t rank, const struct reque
     while (first < gather->count - 1 && !gather->parts[first].here)
         first++;
     if (gather->kind != request->kind)
-        return error_set(
-            error, STATUS_PEER,
-            "the ranks do not do the same: rank %d calls a %s where rank %d calls a %s (control channel %u)", (int)rank,
-            kind_names[request->kind], (int)gather->ranks[first], kind_names[gather->kind], (unsigned)gather->channel);
+        return error_set(error, STATUS_PEER,
+                         "the ranks do not do the same: rank %d calls %s where rank %d calls %s (control channel %u)",
+                         (int)rank, kind_names[request->kind], (int)gather->ranks[first], kind_names[gather->kind],
+                         (unsigned)gather->channel);
     if (request->kind == GATHER_EXCHANGE && gather->parts[first].bytes != request->bytes)
         return error_set(error, STATUS_PEER,
                          "the ranks do not do the same: rank %d exchanges %lld bytes where rank %d exchanges %lld "
@@ -170,7 +170,7 @@ static int check_left(const struct gathering *gathering, const struct gather *ga
     for (int32_t i = 0; i < gather->count; i++)
         if (!gather->parts[i].here && gathering->left[gather->ranks[i]])
             return error_set(error, STATUS_PEER,
-                             "the ranks do not do the same: rank %d has ended while others wait for it in a %s",
+                             "the ranks do not do the same: rank %d has ended while others wait for it in %s",
                              (int)gather->ranks[i], kind_names[gather->kind]);
     return STATUS_OK;
 }
@@ -184,7 +184,7 @@ static int put(struct gathering *gathering, int32_t rank, struct request *reques
 
     if (gather != NULL && gather->parts[request->place].here)
         return error_set(error, STATUS_PEER,
-                         "rank %d calls a %s on channel %u of the control channel while it waits for another there",
+                         "rank %d calls %s on channel %u of the control channel while it waits for another there",
                          (int)rank, kind_names[request->kind], (unsigned)request->channel);
     if (gather != NULL && (status = compare(gather, rank, request, error)) != STATUS_OK)
         return status;
@@ -239,7 +239,7 @@ int gathering_check_time(const struct gathering *gathering, int64_t now_ns, int6
             missing[gather->ranks[k]] = !gather->parts[k].here;
         if (missing != NULL)
             rank_list_text(missing, gathering->world, text);
-        error_set(error, STATUS_PEER, "a %s of %d ranks waited %lld s for %s", kind_names[gather->kind],
+        error_set(error, STATUS_PEER, "%s of %d ranks waited %lld s for %s", kind_names[gather->kind],
                   (int)gather->count, (long long)(limit_ns / 1000000000), missing != NULL ? text : "some of them");
         free(missing);
         return STATUS_PEER;

@@ -364,7 +364,7 @@ static int call_unlike(struct job_rank *rank)
 
 static void ranks_that_call_unlike_things_are_told_so(void **state)
 {
-    static const char *const words[] = {"the ranks do not do the same: rank ", "calls a barrier", "calls a exchange",
+    static const char *const words[] = {"the ranks do not do the same: rank ", "calls a barrier", "calls an exchange",
                                         NULL};
 
     (void)state;

@@ -310,7 +310,6 @@ static void a_flood_of_connections_keeps_no_rank_out(void **state)
 
 static void knock_in_vain(struct job_rank *rank)
 {
-    port = rank->environment.port;
     CHECK(rank, knock() < 0);
     CHECK(rank, control_barrier(rank->control, NULL, &rank->error) == STATUS_OK);
 }
@@ -319,6 +318,7 @@ static void nobody_can_connect_once_all_ranks_are_there(void **state)
 {
     (void)state;
     job_prepare(ranks, 2, 10 * SECONDS);
+    port = ranks[0].environment.port;
     job_run(ranks, 2, true, knock_in_vain);
 }
 
@@ -340,7 +340,6 @@ static void send_nonsense(struct job_rank *rank)
         return;
     }
     secret_key(JOB_SECRET, key);
-    port = rank->environment.port;
     CHECK(rank, (socket = knock()) >= 0);
     CHECK(rank, handshake_offer(socket, key, 1, 2, job_now() + SECONDS, &clock_system, &connection, &proved) ==
                     HANDSHAKE_GOOD);
@@ -362,6 +361,7 @@ static void nonsense_of_a_rank_fails_the_job_alone(void **state)
 {
     (void)state;
     job_prepare(ranks, 2, 10 * SECONDS);
+    port = ranks[0].environment.port;
     job_run(ranks, 2, false, send_nonsense);
 }
 
