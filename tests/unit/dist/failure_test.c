@@ -125,6 +125,45 @@ static void a_killed_rank_0_is_told_at_once(void **state)
     check_sentences(0, words);
 }
 
+/* Exchanges until it fails, and tells the root cause. */
+static int exchange_on(struct job_rank *rank)
+{
+    struct error root = {0};
+    char line[1100], mine[1000] = "", all[WORLD * 1000];
+    int status = STATUS_OK;
+
+    for (int i = 0; status == STATUS_OK; i++) {
+        if (i == 3)
+            job_say("works");
+        control_note(rank->control, i, "an exchange");
+        status = control_exchange(rank->control, NULL, mine, all, sizeof mine, &root);
+    }
+    snprintf(line, sizeof line, "told: %s", root.message);
+    job_say(line);
+    return status;
+}
+
+static void whenever_a_rank_is_killed_the_others_are_told_the_same(void **state)
+{
+    unsigned seed = 20261130;
+
+    (void)state;
+    for (int round = 0; round < 30; round++) {
+        const int victim = 1 + (int)((unsigned)rand_r(&seed) % (WORLD - 1));
+        const char *const words[] = {"rank ", " on host ", "is gone: its connection was closed", NULL};
+        char who[32];
+
+        start(10 * SECONDS, exchange_on);
+        hear_all("works");
+        usleep((useconds_t)((unsigned)rand_r(&seed) % 5000));
+        kill(processes[victim].process, SIGKILL);
+        check_sentences(victim, words);
+        snprintf(who, sizeof who, "told: rank %d on host ", victim);
+        assert_non_null(strstr(processes[0].said, who));
+        assert_int_equal(processes[0].code, STATUS_PEER);
+    }
+}
+
 static void check_stopped(int rank, const char *name)
 {
     const char *const words[] = {name, "has not been heard for 1.", "(parallel.timeout is 1 s)",
@@ -160,12 +199,12 @@ static void a_rank_that_goes_on_in_time_fails_nobody(void **state)
 {
     (void)state;
     for (int rank = 0; rank < 2; rank++) {
-        start(2 * SECONDS, work);
+        start(SECONDS, work);
         hear_all("works");
         kill(processes[rank].process, SIGSTOP);
-        usleep(1200000);
+        usleep(600000);
         kill(processes[rank].process, SIGCONT);
-        usleep(1500000);
+        usleep(800000);
         for (int i = 0; i < WORLD; i++)
             assert_null(strstr(processes[i].said, "told: "));
         kill(processes[3].process, SIGKILL);
@@ -427,6 +466,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_rank_is_told_at_once_with_host_and_note),
         cmocka_unit_test(a_killed_rank_0_is_told_at_once),
+        cmocka_unit_test(whenever_a_rank_is_killed_the_others_are_told_the_same),
         cmocka_unit_test(a_stopped_rank_is_told_after_the_timeout),
         cmocka_unit_test(a_stopped_rank_0_is_told_after_the_timeout),
         cmocka_unit_test(a_rank_that_goes_on_in_time_fails_nobody),
