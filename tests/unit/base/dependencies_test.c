@@ -31,7 +31,7 @@ static const struct module {
     {"compile", {"model", "passes"}},
     {"plugin", {"base"}},
     {"hal", {"plugin"}},
-    {"dist", {"plugin"}},
+    {"dist", {"program", "plugin"}},
     {"runtime", {"compile", "hal", "dist"}},
     {"tokenizer", {"base"}},
     {"data", {"tokenizer"}},
