@@ -19,6 +19,7 @@ int command_eval(int argc, char **argv, struct error *error);
 int command_launch(int argc, char **argv, struct error *error);
 int command_generate(int argc, char **argv, struct error *error);
 int command_plan(int argc, char **argv, struct error *error);
+int command_status(int argc, char **argv, struct error *error);
 int command_train(int argc, char **argv, struct error *error);
 int command_config(int argc, char **argv, struct error *error);
 

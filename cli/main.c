@@ -11,6 +11,7 @@
 static const struct subcommand commands[] = {
     {"train", "train a model; with no config, the built-in demo", command_train},
     {"launch", "start several ranks on this machine", command_launch},
+    {"status", "what each rank of a running job does", command_status},
     {"eval", "perplexity of a model on a text", command_eval},
     {"generate", "text from a model", command_generate},
     {"plan", "memory and arithmetic of a run, without a device", command_plan},

@@ -94,6 +94,10 @@ int control_agree(struct control *control, const struct control_item *items, int
  * another rank reads between them it sees the new step with the old words. */
 void control_note(struct control *control, int64_t step, const char *what);
 
+/* On rank 0 of several: `llmrun status RUN_DIR` is answered from now on, until control_close. Nothing on others. Once.
+ * STATUS_STORAGE where the folder takes no socket, which is no failure of the control. */
+int control_serve_status(struct control *control, const char *run_folder, struct error *error);
+
 /* Whether the job has failed: STATUS_OK, or STATUS_PEER with the root cause. On the rank that is the root cause itself
  * the status is its own. Does not block. */
 int control_failed(struct control *control, struct error *error);

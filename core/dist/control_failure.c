@@ -10,6 +10,11 @@ void control_note(struct control *control, int64_t step, const char *what)
     atomic_store_explicit(&control->note_what, what, memory_order_release);
 }
 
+int control_serve_status(struct control *control, const char *run_folder, struct error *error)
+{
+    return control->hub != NULL ? hub_serve_status(control->hub, run_folder, error) : STATUS_OK;
+}
+
 int control_failed(struct control *control, struct error *error)
 {
     if (!atomic_load(&control->failed))

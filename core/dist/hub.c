@@ -8,10 +8,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "dist/hub_failure.h"
 #include "dist/hub_members.h"
 #include "dist/hub_serve.h"
 #include "dist/rank_list.h"
+#include "dist/status_socket.h"
 
 #define LINGER_NS INT64_C(3000000000)
 
@@ -115,11 +117,40 @@ static bool is_done(const struct hub *hub, int64_t now_ns)
     return (hub->phase == HUB_RUNNING && !connected) || atomic_load(&hub->stopping);
 }
 
+/* One line a rank, for `llmrun status`. */
+static void print_status(const struct hub *hub, int64_t now_ns, struct text *text)
+{
+    static const char *const states[] = {"absent", "joining", "here", "ended", "lost"};
+
+    text_add(text, "rank  host              process  state       step  for, s  heard, s  what it does\n");
+    for (int32_t i = 0; i < hub->world; i++) {
+        const struct member *member = &hub->members[i];
+
+        text_add(text, "%4d  %-16s %8u  %-7s %8lld  %6.1f  %8.1f  %s\n", (int)i, member->host, member->process,
+                 states[member->state], (long long)member->step, 1e-9 * (double)(now_ns - member->noted_ns),
+                 1e-9 * (double)(now_ns - member->heard_ns), member->what);
+    }
+}
+
+static void answer_status(struct hub *hub, int64_t now_ns)
+{
+    const int listener = atomic_load(&hub->status_listener);
+    struct pollfd wait = {.fd = listener, .events = POLLIN};
+    struct text text = {0};
+
+    if (listener < 0 || poll(&wait, 1, 0) <= 0)
+        return;
+    print_status(hub, now_ns, &text);
+    status_socket_answer(listener, text.failed ? "" : text.data, text.failed ? 0 : text.length);
+    text_finish(&text);
+}
+
 static int list_waits(struct hub *hub, int64_t now_ns)
 {
     int count = 0;
 
     hub->waits[count++] = (struct pollfd){.fd = hub->wake, .events = POLLIN};
+    hub->waits[count++] = (struct pollfd){.fd = atomic_load(&hub->status_listener), .events = POLLIN};
     for (int32_t i = 0; i < hub->world; i++) {
         const struct connection *connection = &hub->members[i].connection;
 
@@ -167,6 +198,7 @@ static void *run(void *context)
         forgive(hub, now_ns);
         serve_all(hub, now_ns);
         keep_time(hub, now_ns);
+        answer_status(hub, now_ns);
         write_all(hub);
     }
     return NULL;
@@ -182,6 +214,10 @@ static void release(struct hub *hub)
     gathering_finish(&hub->gathering);
     if (hub->wake >= 0)
         close(hub->wake);
+    if (atomic_load(&hub->status_listener) >= 0) {
+        close(atomic_load(&hub->status_listener));
+        status_socket_remove(hub->status_folder);
+    }
     free(hub->members);
     free(hub->waits);
     free(hub->records);
@@ -194,7 +230,7 @@ static int prepare(struct hub *hub, struct error *error)
 
     hub->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     hub->members = calloc(world, sizeof *hub->members);
-    hub->waits = calloc(world + ADMISSION_SLOTS + 2, sizeof *hub->waits);
+    hub->waits = calloc(world + ADMISSION_SLOTS + 3, sizeof *hub->waits);
     hub->records = calloc(world, sizeof *hub->records);
     if (hub->wake < 0 || hub->members == NULL || hub->waits == NULL || hub->records == NULL)
         return error_set(error, STATUS_MEMORY, "no memory to serve %d ranks", (int)hub->world);
@@ -217,6 +253,7 @@ int hub_start(const struct hub_options *options, struct hub **hub, struct error 
     made->options = *options;
     made->world = options->world;
     made->wake = -1;
+    atomic_init(&made->status_listener, -1);
     admission_init(&made->admission, options->listener, options->key);
     made->began_ns = made->beat_ns = now_of(made);
     status = prepare(made, error);
@@ -237,6 +274,30 @@ int hub_start(const struct hub_options *options, struct hub **hub, struct error 
     return STATUS_OK;
 }
 
+static void wake(struct hub *hub)
+{
+    const uint64_t one = 1;
+
+    /* Only a counter at its end refuses, and then the thread is awake. */
+    if (write(hub->wake, &one, sizeof one) < 0)
+        return;
+}
+
+int hub_serve_status(struct hub *hub, const char *run_folder, struct error *error)
+{
+    int listener, status;
+
+    if (strlen(run_folder) >= sizeof hub->status_folder)
+        return error_set(error, STATUS_USAGE, "the path of the run folder %.200s... is too long", run_folder);
+    status = status_socket_listen(run_folder, &listener, error);
+    if (status != STATUS_OK)
+        return status;
+    snprintf(hub->status_folder, sizeof hub->status_folder, "%s", run_folder);
+    atomic_store(&hub->status_listener, listener);
+    wake(hub);
+    return STATUS_OK;
+}
+
 void hub_finish(struct hub *hub)
 {
     if (hub == NULL)
@@ -247,12 +308,9 @@ void hub_finish(struct hub *hub)
 
 void hub_abandon(struct hub *hub)
 {
-    const uint64_t one = 1;
-
     if (hub == NULL)
         return;
     atomic_store(&hub->stopping, true);
-    if (write(hub->wake, &one, sizeof one) < 0)
-        atomic_store(&hub->stopping, true); /* it looks by itself soon */
+    wake(hub);
     hub_finish(hub);
 }

@@ -29,6 +29,9 @@ void hub_finish(struct hub *hub);
 /* The same without waiting for others, for a rank 0 that could not begin. */
 void hub_abandon(struct hub *hub);
 
+/* Answers `llmrun status` from then on, until it is freed (dist/status_socket.h). Any thread, once. */
+int hub_serve_status(struct hub *hub, const char *run_folder, struct error *error);
+
 /* How often ranks and the hub are heard from, with a timeout. */
 int64_t hub_beat_ns(int64_t timeout_ns);
 

@@ -2,6 +2,7 @@
 #ifndef LLMRUN_DIST_HUB_MEMBERS_H
 #define LLMRUN_DIST_HUB_MEMBERS_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -25,8 +26,9 @@ struct member {
     char host[PROTOCOL_HOST_BYTES];
     uint32_t process;
     int64_t heard_ns;
-    int64_t step; /* its last note */
+    int64_t step; /* its last note, */
     char what[PROTOCOL_WHAT_BYTES];
+    int64_t noted_ns; /* and since when it is that one */
     bool reported;
     struct frame report;
 };
@@ -43,6 +45,8 @@ struct hub {
     pthread_t thread;
     int wake; /* eventfd */
     atomic_bool stopping;
+    atomic_int status_listener; /* -1: none */
+    char status_folder[PATH_MAX];
     int32_t world;
     enum hub_phase phase;
     int64_t began_ns, beat_ns, phase_ns; /* phase_ns: when COLLECTING or FAILED began */

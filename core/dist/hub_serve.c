@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "dist/hub_failure.h"
@@ -47,7 +48,8 @@ void hub_admit(struct hub *hub, struct connection *connection, int32_t rank, int
         return;
     }
     member = &hub->members[rank];
-    *member = (struct member){.connection = *connection, .state = MEMBER_CONNECTED, .heard_ns = now_ns};
+    *member =
+        (struct member){.connection = *connection, .state = MEMBER_CONNECTED, .heard_ns = now_ns, .noted_ns = now_ns};
     hub_send(hub, member, FRAME_WELCOME, NULL);
 }
 
@@ -146,6 +148,19 @@ static void take_gather(struct hub *hub, int32_t rank, struct frame *frame, int6
     gathering_drop(&hub->gathering, complete);
 }
 
+static void take_beat(struct member *member, struct wire_reader *reader, int64_t now_ns)
+{
+    const int64_t step = (int64_t)wire_take_u64(reader);
+    char what[sizeof member->what];
+
+    wire_take_text(reader, what, sizeof what);
+    if (step == member->step && strcmp(what, member->what) == 0)
+        return;
+    member->step = step;
+    memcpy(member->what, what, sizeof what);
+    member->noted_ns = now_ns;
+}
+
 static void take_leave(struct hub *hub, int32_t rank, int64_t now_ns)
 {
     struct member *member = &hub->members[rank];
@@ -172,8 +187,7 @@ static void take_frame(struct hub *hub, int32_t rank, struct frame *frame, int64
         take_gather(hub, rank, frame, now_ns);
         return;
     case FRAME_BEAT:
-        member->step = (int64_t)wire_take_u64(&reader);
-        wire_take_text(&reader, member->what, sizeof member->what);
+        take_beat(member, &reader, now_ns);
         break;
     case FRAME_REPORT:
         free(member->report.data);
