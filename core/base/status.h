@@ -13,6 +13,7 @@ enum status {
     STATUS_BACKEND = 4,    /* a backend or plugin failed or does not fit */
     STATUS_PEER = 5,       /* another rank or the communication failed */
     STATUS_NONFINITE = 6,  /* a loss, gradient or weight is not a finite number */
+    STATUS_DIVERGED = 6,   /* ranks have other bits where they must have the same: the numbers are wrong, too */
     STATUS_STORAGE = 7,    /* output could not be stored, or what is stored could not be read (file_problem_status) */
     STATUS_MEMORY = 8,     /* out of memory, host or device */
     STATUS_VALIDATION = 9, /* a conformance case failed */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "checkpoint/checksum.h"
 #include "checkpoint/within.h"
 
 /* A run may replace a checkpoint of the same step while it is being opened, once in a while. */
@@ -21,8 +20,7 @@ static void release_all(struct checkpoint *checkpoint)
         }
 }
 
-/* Opens a shard that is not held, and holds it. */
-static int hold_shard(struct checkpoint *checkpoint, int64_t file, char path[PATH_MAX], struct error *error)
+int checkpoint_hold_shard(struct checkpoint *checkpoint, int64_t file, char path[PATH_MAX], struct error *error)
 {
     int result;
 
@@ -70,7 +68,7 @@ static int open_files(struct checkpoint *checkpoint, struct error *error)
     for (int64_t i = 0; i < manifest->file_count && result == STATUS_OK; i++) {
         if (manifest->files[i].header_bytes == 0)
             result = read_small(checkpoint, i, error);
-        else if ((result = hold_shard(checkpoint, i, path, error)) == STATUS_OK)
+        else if ((result = checkpoint_hold_shard(checkpoint, i, path, error)) == STATUS_OK)
             result = checkpoint_check_shard(checkpoint, i, checkpoint->handles[i], path, error);
     }
     return result;
@@ -132,32 +130,6 @@ void checkpoint_close(struct checkpoint *checkpoint)
     name_index_finish(&checkpoint->names);
     manifest_finish(&checkpoint->manifest);
     *checkpoint = (struct checkpoint){0};
-}
-
-int checkpoint_read(struct checkpoint *checkpoint, const struct manifest_tensor *tensor, void *memory, int64_t bytes,
-                    struct error *error)
-{
-    const struct manifest_file *file = &checkpoint->manifest.files[tensor->file];
-    char path[PATH_MAX], found[CHECKSUM_TEXT_BYTES], wanted[CHECKSUM_TEXT_BYTES];
-    uint64_t checksum;
-    int result;
-
-    if (bytes != tensor->bytes)
-        return error_set(error, STATUS_BUG, "tensor '%.200s' has %lld bytes; memory of %lld was given", tensor->name,
-                         (long long)tensor->bytes, (long long)bytes);
-    file_join(path, sizeof path, checkpoint->folder, file->name);
-    if (checkpoint->handles[tensor->file] < 0 &&
-        (result = hold_shard(checkpoint, tensor->file, path, error)) != STATUS_OK)
-        return result;
-    result =
-        file_read_range(checkpoint->fs, checkpoint->handles[tensor->file], path, tensor->offset, memory, bytes, error);
-    if (result != STATUS_OK)
-        return error_prefix(error, "tensor '%.200s'", tensor->name);
-    checksum = hash_bytes(memory, (size_t)bytes);
-    if (checksum != tensor->checksum)
-        return error_set(error, STATUS_INPUT, "%s is damaged: tensor '%.200s' has the checksum %s, %s was written",
-                         path, tensor->name, checksum_print(checksum, found), checksum_print(tensor->checksum, wanted));
-    return STATUS_OK;
 }
 
 int checkpoint_read_file(const struct checkpoint *checkpoint, const char *name, char **data, int64_t *bytes,

@@ -2,14 +2,16 @@
  *
  * Opening checks the manifest's checksum, opens every file and compares its size, reads each small file and checks its
  * checksum, and checks that each shard's header has its checksum, names this run and step, and lists the tensors that
- * the manifest lists. Reading a tensor checks its checksum. So nothing of a checkpoint is used that is not as it was
- * written. The files stay open: a run that removes the checkpoint meanwhile takes nothing away.
+ * the manifest lists. Reading of a tensor checks the checksums of all blocks that it reads. So nothing of a checkpoint
+ * is used that is not as it was written. The files stay open: a run that removes the checkpoint meanwhile takes nothing
+ * away.
  *
  * STATUS_INPUT says that the checkpoint is damaged: a file is missing, of another kind, or was read and is wrong. What
  * could not be read (EIO, ESTALE, EACCES, too many open files ...) is STATUS_STORAGE and says nothing about it, and
  * STATUS_MEMORY neither: after these nobody may take an older checkpoint for the newest.
  *
- * Tensors are logical: nothing tells how many ranks wrote them. One thread at a time. */
+ * Tensors are logical: each rank reads the box that it has, whatever boxes the ranks had that wrote them. One thread at
+ * a time. */
 #ifndef LLMRUN_CHECKPOINT_CHECKPOINT_H
 #define LLMRUN_CHECKPOINT_CHECKPOINT_H
 
@@ -35,6 +37,7 @@ struct checkpoint {
     int *handles;              /* [file_count]: of a shard, -1 where none is held */
     char **contents;           /* [file_count]: of a file that is no shard, with a NUL behind; else NULL */
     int held;                  /* handles that are open */
+    int64_t bytes_read;        /* of tensors, since it was opened */
     struct file_system within; /* checkpoint_files; not to be called through a copy */
 };
 
@@ -49,10 +52,16 @@ void checkpoint_close(struct checkpoint *checkpoint);
 /* NULL when there is none. */
 const struct manifest_tensor *checkpoint_tensor_find(const struct checkpoint *checkpoint, const char *name);
 
-/* Reads a whole tensor into `memory` of exactly tensor->bytes bytes. STATUS_INPUT, naming file and tensor, when its
- * bytes do not have its checksum: then the memory holds the damaged bytes. Blocks. */
+/* Reads a whole tensor into `memory` of exactly tensor->bytes bytes. STATUS_INPUT, naming file and tensor, when bytes
+ * do not have their checksum: then the memory holds the damaged bytes. Blocks. */
 int checkpoint_read(struct checkpoint *checkpoint, const struct manifest_tensor *tensor, void *memory, int64_t bytes,
                     struct error *error);
+
+/* The same of a box within the tensor, row-major into `memory`, which has its bytes. Only blocks are read that hold an
+ * element of it (checkpoint/blocks.h): of rows little more than they have, of columns whole rows; of a tensor of format
+ * 1 all. */
+int checkpoint_read_box(struct checkpoint *checkpoint, const struct manifest_tensor *tensor, const struct box *box,
+                        void *memory, struct error *error);
 
 /* Copies a file that is no shard (tokenizer, model config) into memory that the caller frees; a NUL follows the last
  * byte. */
@@ -68,13 +77,15 @@ const struct file_system *checkpoint_files(const struct checkpoint *checkpoint);
 const struct file_system *checkpoint_files_anywhere(void);
 
 /* The parts of opening, for lists and verification: the manifest alone; the files' sizes; one file, with its size
- * compared and `path` filled; the header of a shard that is open. */
+ * compared and `path` filled; a shard; the header of a shard that is open. */
 int checkpoint_read_manifest(const struct file_system *fs, const char *folder, struct manifest *manifest,
                              struct error *error);
 int checkpoint_check_sizes(const struct file_system *fs, const char *folder, const struct manifest *manifest,
                            struct error *error);
 int checkpoint_open_file(const struct file_system *fs, const char *folder, const struct manifest_file *file,
                          char path[PATH_MAX], int *handle, struct error *error);
+int checkpoint_hold_shard(struct checkpoint *checkpoint, int64_t file, char path[PATH_MAX],
+                          struct error *error); /* opens a shard that is not held, and holds it */
 int checkpoint_check_shard(const struct checkpoint *checkpoint, int64_t file, int handle, const char *path,
                            struct error *error);
 

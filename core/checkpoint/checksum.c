@@ -45,15 +45,22 @@ const char *checksum_print(uint64_t value, char text[CHECKSUM_TEXT_BYTES])
 
 bool checksum_parse(const char *text, uint64_t *value)
 {
-    if (strncmp(text, "xxh3:", 5) != 0 || strlen(text) != CHECKSUM_TEXT_BYTES - 1)
-        return false;
-    *value = 0;
-    for (text += 5; *text != '\0'; text++) {
-        const char *digits = "0123456789abcdef", *digit = strchr(digits, *text);
+    return strncmp(text, "xxh3:", 5) == 0 && strlen(text) == CHECKSUM_TEXT_BYTES - 1 &&
+           checksum_parse_digits(text + 5, value);
+}
 
-        if (digit == NULL)
+bool checksum_parse_digits(const char *digits, uint64_t *value)
+{
+    *value = 0;
+    for (int i = 0; i < 16; i++) {
+        const char digit = digits[i];
+
+        if (digit >= '0' && digit <= '9')
+            *value = *value << 4 | (uint64_t)(digit - '0');
+        else if (digit >= 'a' && digit <= 'f')
+            *value = *value << 4 | (uint64_t)(digit - 'a' + 10);
+        else
             return false;
-        *value = *value << 4 | (uint64_t)(digit - digits);
     }
     return true;
 }

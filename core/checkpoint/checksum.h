@@ -25,4 +25,7 @@ uint64_t checksum_value(const struct checksum *checksum);
 const char *checksum_print(uint64_t value, char text[CHECKSUM_TEXT_BYTES]);
 bool checksum_parse(const char *text, uint64_t *value); /* exactly the printed form */
 
+/* 16 hexadecimal digits, lower case; what follows them is not looked at. */
+bool checksum_parse_digits(const char *digits, uint64_t *value);
+
 #endif

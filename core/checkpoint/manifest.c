@@ -1,22 +1,21 @@
 #include "checkpoint/manifest.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
-#include "base/strict_json.h"
-#include "checkpoint/checksum.h"
-#include "checkpoint/manifest_seal.h"
-#include "checkpoint/shape_json.h"
-#include "tensor/dtype.h"
+#include "checkpoint/blocks.h"
 
 void manifest_finish(struct manifest *manifest)
 {
     for (int64_t i = 0; i < manifest->file_count; i++)
         free(manifest->files[i].name);
-    for (int64_t i = 0; i < manifest->tensor_count; i++)
+    for (int64_t i = 0; i < manifest->tensor_count; i++) {
+        for (int64_t j = 0; j < manifest->tensors[i].part_count; j++)
+            free(manifest->tensors[i].parts[j].blocks);
+        free(manifest->tensors[i].parts);
         free(manifest->tensors[i].name);
+    }
     free(manifest->files);
     free(manifest->tensors);
     checkpoint_state_finish(&manifest->state);
@@ -60,8 +59,31 @@ int manifest_add_tensor(struct manifest *manifest, const struct manifest_tensor 
         free(name);
         return error_set(error, STATUS_MEMORY, "no memory for the checkpoint's list of tensors");
     }
-    tensors[manifest->tensor_count] = *tensor;
-    tensors[manifest->tensor_count++].name = name;
+    tensors[manifest->tensor_count++] = (struct manifest_tensor){.name = name,
+                                                                 .dtype = tensor->dtype,
+                                                                 .shape = tensor->shape,
+                                                                 .bytes = tensor->bytes,
+                                                                 .content = tensor->content};
+    return STATUS_OK;
+}
+
+int manifest_add_part(struct manifest_tensor *tensor, const struct manifest_part *part, struct error *error)
+{
+    const size_t count = part->file >= 0 ? (size_t)blocks_count(part->bytes, part->block_bytes) : 0;
+    struct manifest_part *parts =
+        array_reserve(tensor->parts, tensor->part_count, 1, &tensor->part_capacity, sizeof *parts);
+    uint64_t *blocks = malloc((count + 1) * sizeof *blocks);
+
+    if (parts != NULL)
+        tensor->parts = parts;
+    if (parts == NULL || blocks == NULL) {
+        free(blocks);
+        return error_set(error, STATUS_MEMORY, "no memory for the checkpoint's list of parts");
+    }
+    if (count > 0)
+        memcpy(blocks, part->blocks, count * sizeof *blocks);
+    parts[tensor->part_count] = *part;
+    parts[tensor->part_count++].blocks = blocks;
     return STATUS_OK;
 }
 

@@ -46,59 +46,68 @@ static int read_file(const json_t *object, const char *source, struct manifest *
 
 static int read_shape(const json_t *array, const char *source, struct manifest_tensor *tensor, struct error *error)
 {
-    int64_t elements, bytes;
+    int64_t elements;
 
     if (shape_from_json(array, &tensor->shape, error) != STATUS_OK)
         return error_prefix(error, "%s: tensor '%.200s'", source, tensor->name);
     if (!shape_elements_checked(&tensor->shape, &elements) ||
-        !checked_mul(elements, dtype_bytes(tensor->dtype), &bytes) || bytes != tensor->bytes)
-        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has %lld bytes, which dtype and shape do not give",
-                         source, tensor->name, (long long)tensor->bytes);
+        !checked_mul(elements, dtype_bytes(tensor->dtype), &tensor->bytes))
+        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has more bytes than can be counted", source,
+                         tensor->name);
     return STATUS_OK;
 }
 
-static int check_place(const struct manifest *manifest, const char *source, const struct manifest_tensor *tensor,
-                       struct error *error)
+/* Format 1: the tensor is one part, and its checksum that of one block. */
+static int read_whole(const json_t *object, const char *source, const struct name_index *files,
+                      const struct manifest *manifest, struct manifest_tensor *tensor, struct error *error)
 {
-    const struct manifest_file *file = &manifest->files[tensor->file];
-    int64_t end;
+    uint64_t checksum = 0;
+    struct manifest_part part = {.box = box_whole(&tensor->shape), .blocks = &checksum};
+    const char *file;
+    int result;
 
-    if (file->header_bytes == 0 || tensor->offset < file->header_bytes ||
-        !checked_add(tensor->offset, tensor->bytes, &end) || end > file->bytes)
+    if ((result = strict_json_text(object, "file", source, &file, error)) != STATUS_OK ||
+        (result = strict_json_integer(object, "offset", source, 0, &part.offset, error)) != STATUS_OK ||
+        (result = strict_json_integer(object, "bytes", source, 0, &part.bytes, error)) != STATUS_OK ||
+        (result = read_checksum(object, "checksum", source, &checksum, error)) != STATUS_OK)
+        return result;
+    part.file = name_index_find(files, file);
+    part.block_bytes = part.bytes;
+    if (part.file < 0)
+        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' is in the file '%.140s', which is not listed",
+                         source, tensor->name, file);
+    if (part.bytes != tensor->bytes)
+        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has %lld bytes, which dtype and shape do not give",
+                         source, tensor->name, (long long)part.bytes);
+    if (!manifest_part_is_in_file(manifest, &part))
         return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' is not within the data of file %s", source,
-                         tensor->name, file->name);
-    return STATUS_OK;
+                         tensor->name, manifest->files[part.file].name);
+    return manifest_add_part(tensor, &part, error);
 }
 
 static int read_tensor(const json_t *object, const char *source, const struct name_index *files,
                        struct manifest *manifest, struct error *error)
 {
-    struct manifest_tensor tensor = {0};
-    const char *name, *file, *dtype;
+    struct manifest_tensor tensor = {0}, *added;
+    const char *name, *dtype;
     json_t *shape;
     int result;
 
     if ((result = strict_json_text(object, "name", source, &name, error)) != STATUS_OK ||
-        (result = strict_json_text(object, "file", source, &file, error)) != STATUS_OK ||
         (result = strict_json_text(object, "dtype", source, &dtype, error)) != STATUS_OK ||
-        (result = strict_json_array(object, "shape", source, &shape, error)) != STATUS_OK ||
-        (result = strict_json_integer(object, "offset", source, 0, &tensor.offset, error)) != STATUS_OK ||
-        (result = strict_json_integer(object, "bytes", source, 0, &tensor.bytes, error)) != STATUS_OK ||
-        (result = read_checksum(object, "checksum", source, &tensor.checksum, error)) != STATUS_OK)
+        (result = strict_json_array(object, "shape", source, &shape, error)) != STATUS_OK)
         return result;
     tensor.name = (char *)name;
     tensor.dtype = dtype_from_name(dtype);
-    tensor.file = name_index_find(files, file);
     if (tensor.dtype == LLMRUN_NONE)
         return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has the dtype '%.40s', which is not known", source,
                          name, dtype);
-    if (tensor.file < 0)
-        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' is in the file '%.140s', which is not listed",
-                         source, name, file);
     if ((result = read_shape(shape, source, &tensor, error)) != STATUS_OK ||
-        (result = check_place(manifest, source, &tensor, error)) != STATUS_OK)
+        (result = manifest_add_tensor(manifest, &tensor, error)) != STATUS_OK)
         return result;
-    return manifest_add_tensor(manifest, &tensor, error);
+    added = &manifest->tensors[manifest->tensor_count - 1];
+    return manifest->format == 1 ? read_whole(object, source, files, manifest, added, error)
+                                 : manifest_read_parts(object, source, files, manifest, added, error);
 }
 
 static int read_state(json_t *object, const char *source, struct manifest *manifest, struct error *error)
@@ -115,15 +124,14 @@ static int read_state(json_t *object, const char *source, struct manifest *manif
 static int read_head(const json_t *root, const char *source, struct manifest *manifest, struct error *error)
 {
     const char *run_id;
-    int64_t format;
     json_t *state;
     int result;
 
-    if ((result = strict_json_integer(root, "format", source, 0, &format, error)) != STATUS_OK)
+    if ((result = strict_json_integer(root, "format", source, 0, &manifest->format, error)) != STATUS_OK)
         return result;
-    if (format != MANIFEST_FORMAT)
-        return error_set(error, STATUS_INPUT, "%s has format %lld; this llmrun reads %d", source, (long long)format,
-                         MANIFEST_FORMAT);
+    if (manifest->format < 1 || manifest->format > MANIFEST_FORMAT)
+        return error_set(error, STATUS_INPUT, "%s has format %lld; this llmrun reads 1 to %d", source,
+                         (long long)manifest->format, MANIFEST_FORMAT);
     if ((result = strict_json_integer(root, "step", source, 0, &manifest->step, error)) != STATUS_OK ||
         (result = strict_json_text(root, "run", source, &run_id, error)) != STATUS_OK ||
         (result = strict_json_object(root, "state", source, &state, error)) != STATUS_OK)
@@ -161,13 +169,14 @@ static int read_tables(const json_t *root, const char *source, struct name_index
     return result;
 }
 
-int manifest_parse(const char *text, int64_t bytes, const char *source, struct manifest *manifest, struct error *error)
+static int parse(const char *text, int64_t bytes, const char *source, bool is_list, struct manifest *manifest,
+                 struct error *error)
 {
     struct name_index names = {0};
     json_t *root = NULL;
     int result;
 
-    *manifest = (struct manifest){0};
+    *manifest = (struct manifest){.is_list = is_list};
     if ((result = manifest_check_seal(text, bytes, source, &manifest->checksum, error)) != STATUS_OK ||
         (result = strict_json_parse(text, bytes, source, &root, error)) != STATUS_OK ||
         (result = read_head(root, source, manifest, error)) != STATUS_OK)
@@ -179,4 +188,15 @@ out:
     if (result != STATUS_OK)
         manifest_finish(manifest);
     return result;
+}
+
+int manifest_parse(const char *text, int64_t bytes, const char *source, struct manifest *manifest, struct error *error)
+{
+    return parse(text, bytes, source, false, manifest, error);
+}
+
+int manifest_parse_list(const char *text, int64_t bytes, const char *source, struct manifest *manifest,
+                        struct error *error)
+{
+    return parse(text, bytes, source, true, manifest, error);
 }

@@ -1,11 +1,14 @@
 #include "checkpoint/manifest.h"
 
-#include <jansson.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/strict_json.h"
+#include "checkpoint/blocks.h"
 #include "checkpoint/checksum.h"
+#include "checkpoint/content_hash.h"
 #include "checkpoint/manifest_seal.h"
 #include "checkpoint/shape_json.h"
 #include "tensor/dtype.h"
@@ -22,21 +25,67 @@ static json_t *print_file(const struct manifest_file *file)
                      whole, "header_bytes", (json_int_t)file->header_bytes, "header_checksum", header);
 }
 
-static json_t *print_tensor(const struct manifest *manifest, const struct manifest_tensor *tensor)
+static json_t *print_numbers(const int64_t *numbers, int32_t rank)
 {
-    char checksum[CHECKSUM_TEXT_BYTES];
-    json_t *shape = shape_to_json(&tensor->shape);
+    const struct shape as_shape = shape_of(rank, numbers);
 
-    if (shape == NULL)
+    return shape_to_json(&as_shape);
+}
+
+/* 16 digits each, one after the other. *lacked: there is no memory that jansson did not ask for. */
+static json_t *print_blocks(const struct manifest_part *part, bool *lacked)
+{
+    const int64_t count = blocks_count(part->bytes, part->block_bytes);
+    char *text = malloc((size_t)count * 16 + 1);
+    json_t *printed;
+
+    *lacked |= text == NULL;
+    if (text == NULL)
         return NULL;
-    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", tensor->name, "file",
-                     manifest->files[tensor->file].name, "dtype", dtype_name(tensor->dtype), "shape", shape, "offset",
-                     (json_int_t)tensor->offset, "bytes", (json_int_t)tensor->bytes, "checksum",
-                     checksum_print(tensor->checksum, checksum));
+    text[0] = '\0';
+    for (int64_t i = 0; i < count; i++)
+        snprintf(text + i * 16, 17, "%016" PRIx64, part->blocks[i]);
+    printed = json_string(text);
+    free(text);
+    return printed;
+}
+
+static json_t *print_part(const struct manifest *manifest, const struct manifest_tensor *tensor,
+                          const struct manifest_part *part, bool *lacked)
+{
+    char content[CONTENT_TEXT_BYTES];
+    json_t *object = json_pack("{s:o, s:o, s:I, s:s}", "first", print_numbers(part->box.first, tensor->shape.rank),
+                               "extent", print_numbers(part->box.extent, tensor->shape.rank), "bytes",
+                               (json_int_t)part->bytes, "content", content_print(part->content, content));
+
+    if (object == NULL || part->file < 0)
+        return object;
+    if (json_object_set_new(object, "file", json_string(manifest->files[part->file].name)) == 0 &&
+        json_object_set_new(object, "offset", json_integer(part->offset)) == 0 &&
+        json_object_set_new(object, "block_bytes", json_integer(part->block_bytes)) == 0 &&
+        json_object_set_new(object, "blocks", print_blocks(part, lacked)) == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+static json_t *print_tensor(const struct manifest *manifest, const struct manifest_tensor *tensor, bool *lacked)
+{
+    char content[CONTENT_TEXT_BYTES];
+    json_t *shape = shape_to_json(&tensor->shape), *parts = json_array();
+
+    for (int64_t i = 0; i < tensor->part_count; i++)
+        if (json_array_append_new(parts, print_part(manifest, tensor, &tensor->parts[i], lacked)) != 0) {
+            json_decref(shape);
+            json_decref(parts);
+            return NULL;
+        }
+    return json_pack("{s:s, s:s, s:o, s:s, s:o}", "name", tensor->name, "dtype", dtype_name(tensor->dtype), "shape",
+                     shape, "content", content_print(tensor->content, content), "parts", parts);
 }
 
 /* NULL when a name is no UTF-8 or there is no memory. */
-static json_t *print_object(const struct manifest *manifest)
+static json_t *print_object(const struct manifest *manifest, bool *lacked)
 {
     json_t *files = json_array(), *tensors = json_array(), *state;
     bool ok = true;
@@ -44,7 +93,7 @@ static json_t *print_object(const struct manifest *manifest)
     for (int64_t i = 0; i < manifest->file_count; i++)
         ok = json_array_append_new(files, print_file(&manifest->files[i])) == 0 && ok;
     for (int64_t i = 0; i < manifest->tensor_count; i++)
-        ok = json_array_append_new(tensors, print_tensor(manifest, &manifest->tensors[i])) == 0 && ok;
+        ok = json_array_append_new(tensors, print_tensor(manifest, &manifest->tensors[i], lacked)) == 0 && ok;
     state = manifest->state.object != NULL ? json_incref(manifest->state.object) : json_object();
     if (!ok) {
         json_decref(files);
@@ -60,7 +109,8 @@ static json_t *print_object(const struct manifest *manifest)
 static int read_back(const struct manifest *manifest, const char *text, int64_t bytes, struct error *error)
 {
     struct manifest back;
-    int result = manifest_parse(text, bytes, "the printed manifest", &back, error);
+    int result =
+        (manifest->is_list ? manifest_parse_list : manifest_parse)(text, bytes, "the printed manifest", &back, error);
 
     if (result == STATUS_OK &&
         (back.tensor_count != manifest->tensor_count || back.file_count != manifest->file_count ||
@@ -72,15 +122,16 @@ static int read_back(const struct manifest *manifest, const char *text, int64_t 
 
 int manifest_print(const struct manifest *manifest, char **text, int64_t *bytes, struct error *error)
 {
+    bool lacked = false;
     json_t *object;
     char *body;
     int result;
 
     *text = NULL;
     strict_json_watch_memory();
-    object = print_object(manifest);
+    object = print_object(manifest, &lacked);
     body = object != NULL ? json_dumps(object, JSON_INDENT(1)) : NULL;
-    if (strict_json_lacked_memory())
+    if (lacked || strict_json_lacked_memory())
         result = error_set(error, STATUS_MEMORY, "no memory to print a manifest of %lld tensors",
                            (long long)manifest->tensor_count);
     else if (body == NULL)

@@ -112,6 +112,15 @@ static int check_origin(const struct manifest *manifest, const struct safetensor
     return STATUS_OK;
 }
 
+/* The part of a tensor in a file; NULL when there is none. */
+static const struct manifest_part *part_in(const struct manifest_tensor *tensor, int64_t file)
+{
+    for (int64_t i = 0; tensor != NULL && i < tensor->part_count; i++)
+        if (tensor->parts[i].file == file)
+            return &tensor->parts[i];
+    return NULL;
+}
+
 static int check_tensors(const struct checkpoint *checkpoint, int64_t file, const struct safetensors *shard,
                          struct error *error)
 {
@@ -119,18 +128,23 @@ static int check_tensors(const struct checkpoint *checkpoint, int64_t file, cons
     int64_t listed = 0;
 
     for (int64_t i = 0; i < manifest->tensor_count; i++)
-        listed += manifest->tensors[i].file == file;
+        for (int64_t j = 0; j < manifest->tensors[i].part_count; j++)
+            listed += manifest->tensors[i].parts[j].file == file;
     if (listed != shard->count)
         return error_set(error, STATUS_INPUT, "%s holds %lld tensors; the manifest lists %lld", shard->path,
                          (long long)shard->count, (long long)listed);
     for (int64_t i = 0; i < shard->count; i++) {
-        const struct safetensors_tensor *tensor = &shard->tensors[i];
-        const struct manifest_tensor *wanted = checkpoint_tensor_find(checkpoint, tensor->name);
+        const struct safetensors_tensor *stored = &shard->tensors[i];
+        const struct manifest_tensor *tensor = checkpoint_tensor_find(checkpoint, stored->name);
+        const struct manifest_part *part = part_in(tensor, file);
+        struct shape shape = {0};
 
-        if (wanted == NULL || wanted->file != file || wanted->offset != tensor->offset ||
-            wanted->bytes != tensor->bytes || !shape_equal(&wanted->shape, &tensor->shape))
+        if (part != NULL)
+            shape = box_shape(&part->box, tensor->shape.rank);
+        if (part == NULL || part->offset != stored->offset || part->bytes != stored->bytes ||
+            !shape_equal(&shape, &stored->shape))
             return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' is not as the manifest lists it", shard->path,
-                             tensor->name);
+                             stored->name);
     }
     return STATUS_OK;
 }

@@ -7,58 +7,71 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "checkpoint/distributed_save.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/retain.h"
 
-/* What is handed to the file system at once: small enough to be hashed and written out of the cache. */
-#define CHUNK_BYTES ((int64_t)1 << 20)
-
-static int write_tensor(struct checkpoint_writer *writer, const struct safetensors_form *form, const void *data,
-                        struct error *error)
+static int write_tensors(const struct checkpoint_snapshot *snapshot, struct checkpoint_writer *writer,
+                         struct error *error)
 {
-    int64_t bytes = safetensors_form_bytes(form);
     int result = STATUS_OK;
 
-    for (int64_t done = 0; done < bytes && result == STATUS_OK; done += CHUNK_BYTES) {
-        int64_t chunk = bytes - done < CHUNK_BYTES ? bytes - done : CHUNK_BYTES;
-
-        result = checkpoint_writer_add(writer, form->name, (const char *)data + done, chunk, error);
-    }
+    for (int64_t i = 0; i < snapshot->count && result == STATUS_OK; i++)
+        result = checkpoint_writer_add(writer, snapshot->forms[i].name, snapshot->data[i],
+                                       safetensors_form_bytes(&snapshot->forms[i]), error);
     return result;
 }
 
-int checkpoint_save(const struct checkpoint_snapshot *snapshot, int64_t *bytes, struct error *error)
+static int save_alone(const struct checkpoint_snapshot *snapshot, int64_t *bytes, struct error *error)
 {
-    const struct checkpoint_target *target = &snapshot->target;
     struct checkpoint_writer *writer = NULL;
-    struct error removal = {0};
-    int result = checkpoint_writer_begin(target, snapshot->forms, snapshot->count, snapshot->state, &writer, error);
-    int64_t total, branch = 0;
+    int result =
+        checkpoint_writer_begin(&snapshot->target, snapshot->forms, snapshot->count, snapshot->state, &writer, error);
 
     if (result != STATUS_OK)
         return result;
-    total = checkpoint_writer_bytes(writer);
-    for (int64_t i = 0; i < snapshot->count && result == STATUS_OK; i++)
-        result = write_tensor(writer, &snapshot->forms[i], snapshot->data[i], error);
+    *bytes = checkpoint_writer_bytes(writer);
+    result = write_tensors(snapshot, writer, error);
     for (int64_t i = 0; i < snapshot->file_count && result == STATUS_OK; i++) {
         const struct checkpoint_blob *file = &snapshot->files[i];
 
         result = checkpoint_writer_add_file(writer, file->name, file->data, file->bytes, error);
-        total += file->bytes;
+        *bytes += file->bytes;
     }
-    if (result != STATUS_OK) {
-        checkpoint_writer_abort(writer);
-        return result;
-    }
-    result = checkpoint_writer_commit(writer, error);
-    if (result != STATUS_OK)
-        return result;
-    if (bytes != NULL)
-        *bytes = total;
+    if (result == STATUS_OK)
+        return checkpoint_writer_commit(writer, error);
+    checkpoint_writer_abort(writer);
+    return result;
+}
+
+static void retain(const struct checkpoint_snapshot *snapshot)
+{
+    const struct checkpoint_target *target = &snapshot->target;
+    struct error removal = {0};
+    int64_t branch = 0;
+
     if (snapshot->state != NULL)
         (void)checkpoint_state_integer(snapshot->state, MANIFEST_BRANCH_KEY, &branch);
     if (checkpoint_retain(target->fs, target->folder, snapshot->keep, branch, target->step, &removal) != STATUS_OK)
         log_line(LOG_WARNING, "an old checkpoint stays: %s", removal.message);
+}
+
+int checkpoint_save(const struct checkpoint_snapshot *snapshot, int64_t *bytes, struct error *error)
+{
+    struct error reason = snapshot->refusal;
+    int64_t total = 0;
+    int result;
+
+    if (snapshot->ranks != NULL)
+        result = save_distributed(snapshot, &total, &reason);
+    else
+        result = reason.status != STATUS_OK ? reason.status : save_alone(snapshot, &total, &reason);
+    if (result != STATUS_OK)
+        return error_set(error, result, "%s", reason.message);
+    if (bytes != NULL)
+        *bytes = total;
+    if (snapshot->ranks == NULL || snapshot->ranks->rank == 0)
+        retain(snapshot);
     return STATUS_OK;
 }
 

@@ -46,14 +46,17 @@ static int cut(const struct safetensors_form *forms, int64_t count, int64_t limi
     return STATUS_OK;
 }
 
-static int make_header(const struct safetensors_form *forms, const char *run_id, int64_t step, int64_t number,
-                       int64_t shards, struct shard *shard, struct error *error)
+static int make_header(const struct safetensors_form *forms, const char *run_id, int64_t step, int32_t rank,
+                       int64_t number, int64_t shards, struct shard *shard, struct error *error)
 {
     char step_text[32], shard_text[64];
     const struct safetensors_pair metadata[] = {
         {CHECKPOINT_KEY_RUN, run_id}, {CHECKPOINT_KEY_STEP, step_text}, {CHECKPOINT_KEY_SHARD, shard_text}};
 
-    snprintf(shard->name, sizeof shard->name, "tensors-%05" PRId64 ".safetensors", number);
+    if (rank < 0)
+        snprintf(shard->name, sizeof shard->name, "tensors-%05" PRId64 ".safetensors", number);
+    else
+        snprintf(shard->name, sizeof shard->name, "tensors-rank%05" PRId32 "-%05" PRId64 ".safetensors", rank, number);
     snprintf(step_text, sizeof step_text, "%" PRId64, step);
     snprintf(shard_text, sizeof shard_text, "%" PRId64 " of %" PRId64, number, shards);
     return safetensors_make_header(forms + shard->first, shard->count, metadata, 3, &shard->header,
@@ -61,14 +64,14 @@ static int make_header(const struct safetensors_form *forms, const char *run_id,
 }
 
 int shards_plan(const struct safetensors_form *forms, int64_t count, int64_t limit, const char *run_id, int64_t step,
-                struct shards *shards, struct error *error)
+                int32_t rank, struct shards *shards, struct error *error)
 {
     int result;
 
     *shards = (struct shards){0};
     result = cut(forms, count, limit, shards, error);
     for (int64_t i = 0; i < shards->count && result == STATUS_OK; i++) {
-        result = make_header(forms, run_id, step, i + 1, shards->count, &shards->shards[i], error);
+        result = make_header(forms, run_id, step, rank, i + 1, shards->count, &shards->shards[i], error);
         shards->total_bytes += shards->shards[i].header_bytes;
     }
     if (result != STATUS_OK)

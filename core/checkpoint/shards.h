@@ -10,7 +10,7 @@
 #define SHARDS_DEFAULT_BYTES ((int64_t)2 << 30)
 
 struct shard {
-    char name[48];        /* "tensors-00001.safetensors" */
+    char name[64];        /* "tensors-00001.safetensors", of rank 3 of several "tensors-rank00003-00001.safetensors" */
     int64_t first, count; /* of the forms */
     char *header;
     int64_t header_bytes;
@@ -25,9 +25,10 @@ struct shards {
 
 /* Cuts the forms, in their order, into shards. A shard ends before a tensor that would take its data over `limit` bytes
  * (a tensor alone may), and before one whose elements would not stand on a multiple of their size: readers that map the
- * file need that. Each header names run, step and shard. STATUS_BUG for forms that cannot be stored. */
+ * file need that. Each header names run, step and shard. `rank` is -1 where one rank writes all. STATUS_BUG for forms
+ * that cannot be stored. */
 int shards_plan(const struct safetensors_form *forms, int64_t count, int64_t limit, const char *run_id, int64_t step,
-                struct shards *shards, struct error *error);
+                int32_t rank, struct shards *shards, struct error *error);
 void shards_finish(struct shards *shards);
 
 #endif

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checksum.h"
+#include "checkpoint/content_hash.h"
 #include "checkpoint/folder.h"
 
 #define CHUNK_BYTES ((int64_t)1 << 20)
@@ -23,7 +25,7 @@ struct verification {
     struct problems damage, unread;
     int64_t bytes;
     char *chunk;
-    struct checksum *part, *whole;
+    struct checksum *block, *whole;
 };
 
 /* Damage and what cannot be read are told, and the rest is looked at; anything else ends the verification. */
@@ -48,62 +50,134 @@ struct pass {
     int64_t position;
 };
 
-/* The checksum of the next `bytes` bytes; they are added to that of the whole file too. */
-static int hash_next(struct verification *verification, struct pass *pass, int64_t bytes, uint64_t *checksum,
-                     struct error *error)
+/* The next `bytes` bytes are read into `chunk` (at most CHUNK_BYTES) and added to the checksum of the whole file. */
+static int read_next(struct verification *verification, struct pass *pass, int64_t bytes, struct error *error)
 {
-    checksum_reset(verification->part);
-    for (int64_t done = 0; done < bytes; done += CHUNK_BYTES) {
-        int64_t chunk = bytes - done < CHUNK_BYTES ? bytes - done : CHUNK_BYTES;
-        int result = file_read_range(verification->checkpoint.fs, pass->handle, pass->path, pass->position,
-                                     verification->chunk, chunk, error);
+    int result = file_read_range(verification->checkpoint.fs, pass->handle, pass->path, pass->position,
+                                 verification->chunk, bytes, error);
 
-        if (result != STATUS_OK)
-            return result;
-        checksum_add(verification->part, verification->chunk, (size_t)chunk);
-        checksum_add(verification->whole, verification->chunk, (size_t)chunk);
-        verification->bytes += chunk;
-        pass->position += chunk;
-    }
-    *checksum = checksum_value(verification->part);
+    if (result != STATUS_OK)
+        return result;
+    checksum_add(verification->whole, verification->chunk, (size_t)bytes);
+    verification->bytes += bytes;
+    pass->position += bytes;
     return STATUS_OK;
 }
 
-static int verify_tensor(struct verification *verification, const struct manifest_tensor *tensor, struct pass *pass,
-                         struct error *error)
+/* What is no data of a tensor. */
+static int pass_over(struct verification *verification, struct pass *pass, int64_t bytes, struct error *error)
 {
-    uint64_t checksum;
-    int result;
+    int result = STATUS_OK;
 
-    if (tensor->offset != pass->position)
-        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' does not start where the one before it ends",
-                         pass->path, tensor->name);
-    result = hash_next(verification, pass, tensor->bytes, &checksum, error);
-    if (result == STATUS_OK && checksum != tensor->checksum)
+    for (int64_t done = 0; done < bytes && result == STATUS_OK; done += CHUNK_BYTES)
+        result = read_next(verification, pass, bytes - done < CHUNK_BYTES ? bytes - done : CHUNK_BYTES, error);
+    return result;
+}
+
+static int verify_block(struct verification *verification, const struct manifest_tensor *tensor, int64_t bytes,
+                        uint64_t wanted, struct content *content, struct pass *pass, struct error *error)
+{
+    int result = STATUS_OK;
+
+    checksum_reset(verification->block);
+    for (int64_t done = 0; done < bytes && result == STATUS_OK; done += CHUNK_BYTES) {
+        const int64_t chunk = bytes - done < CHUNK_BYTES ? bytes - done : CHUNK_BYTES;
+
+        result = read_next(verification, pass, chunk, error);
+        if (result != STATUS_OK)
+            break;
+        checksum_add(verification->block, verification->chunk, (size_t)chunk);
+        content_add(content, verification->chunk, chunk);
+    }
+    if (result == STATUS_OK && checksum_value(verification->block) != wanted)
         return error_set(error, STATUS_INPUT, "%s is damaged: tensor '%.200s' is not what was written", pass->path,
                          tensor->name);
     return result;
+}
+
+static int verify_part(struct verification *verification, const struct manifest_tensor *tensor,
+                       const struct manifest_part *part, struct pass *pass, struct error *error)
+{
+    struct content content;
+    int result = STATUS_OK;
+
+    if (part->offset != pass->position)
+        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' does not start where the one before it ends",
+                         pass->path, tensor->name);
+    content_begin(&content, tensor->dtype, &tensor->shape, &part->box);
+    for (int64_t at = 0; at < part->bytes && result == STATUS_OK; at += part->block_bytes) {
+        const int64_t left = part->bytes - at;
+
+        result = verify_block(verification, tensor, left < part->block_bytes ? left : part->block_bytes,
+                              part->blocks[at / part->block_bytes], &content, pass, error);
+    }
+    if (result == STATUS_OK && verification->checkpoint.manifest.format > 1 && content.sum != part->content)
+        return error_set(error, STATUS_INPUT, "%s: tensor '%.200s' has another content hash than the manifest says",
+                         pass->path, tensor->name);
+    return result;
+}
+
+/* Parts of a file in the order of their bytes. */
+struct listed_part {
+    const struct manifest_tensor *tensor;
+    const struct manifest_part *part;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct listed_part *x = a, *y = b;
+
+    if (x->part->offset != y->part->offset)
+        return x->part->offset < y->part->offset ? -1 : 1;
+    return (x->part->bytes > y->part->bytes) - (x->part->bytes < y->part->bytes);
+}
+
+/* *parts is freed by the caller. */
+static int parts_of(const struct manifest *manifest, int64_t file, struct listed_part **parts, int64_t *count,
+                    struct error *error)
+{
+    int64_t capacity = 0;
+
+    *parts = NULL;
+    *count = 0;
+    for (int64_t i = 0; i < manifest->tensor_count; i++)
+        for (int64_t j = 0; j < manifest->tensors[i].part_count; j++) {
+            const struct manifest_tensor *tensor = &manifest->tensors[i];
+            struct listed_part *grown;
+
+            if (tensor->parts[j].file != file)
+                continue;
+            grown = array_reserve(*parts, *count, 1, &capacity, sizeof *grown);
+            if (grown == NULL)
+                return error_set(error, STATUS_MEMORY, "no memory for a list of the parts of tensors");
+            *parts = grown;
+            grown[(*count)++] = (struct listed_part){tensor, &tensor->parts[j]};
+        }
+    if (*count > 0)
+        qsort(*parts, (size_t)*count, sizeof **parts, compare_places);
+    return STATUS_OK;
 }
 
 static int verify_tensors(struct verification *verification, int64_t file, struct pass *pass, struct error *error)
 {
     const struct manifest *manifest = &verification->checkpoint.manifest;
     const struct manifest_file *shard = &manifest->files[file];
+    struct listed_part *parts;
     struct error found = {0};
-    uint64_t header;
-    int result = STATUS_OK;
+    int64_t count;
+    int result = parts_of(manifest, file, &parts, &count, error);
 
-    if (checkpoint_check_shard(&verification->checkpoint, file, pass->handle, pass->path, &found) != STATUS_OK ||
-        hash_next(verification, pass, shard->header_bytes, &header, &found) != STATUS_OK)
+    if (result == STATUS_OK &&
+        (checkpoint_check_shard(&verification->checkpoint, file, pass->handle, pass->path, &found) != STATUS_OK ||
+         pass_over(verification, pass, shard->header_bytes, &found) != STATUS_OK))
         result = report(verification, shard->name, NULL, &found, error);
     pass->position = shard->header_bytes;
-    for (int64_t i = 0; i < manifest->tensor_count && result == STATUS_OK; i++) {
-        if (manifest->tensors[i].file != file)
-            continue;
-        if (verify_tensor(verification, &manifest->tensors[i], pass, &found) != STATUS_OK)
-            result = report(verification, shard->name, manifest->tensors[i].name, &found, error);
-        pass->position = manifest->tensors[i].offset + manifest->tensors[i].bytes;
+    for (int64_t i = 0; i < count && result == STATUS_OK; i++) {
+        if (verify_part(verification, parts[i].tensor, parts[i].part, pass, &found) != STATUS_OK)
+            result = report(verification, shard->name, parts[i].tensor->name, &found, error);
+        pass->position = parts[i].part->offset + parts[i].part->bytes;
     }
+    free(parts);
     return result;
 }
 
@@ -112,7 +186,6 @@ static int verify_bytes(struct verification *verification, int64_t file, struct 
     const struct manifest_file *wanted = &verification->checkpoint.manifest.files[file];
     const int64_t before = verification->damage.count + verification->unread.count;
     struct error found = {0};
-    uint64_t rest;
     int result = STATUS_OK;
 
     checksum_reset(verification->whole);
@@ -120,7 +193,7 @@ static int verify_bytes(struct verification *verification, int64_t file, struct 
         result = verify_tensors(verification, file, pass, error);
     if (result != STATUS_OK)
         return result;
-    if (hash_next(verification, pass, wanted->bytes - pass->position, &rest, &found) == STATUS_OK) {
+    if (pass_over(verification, pass, wanted->bytes - pass->position, &found) == STATUS_OK) {
         if (verification->damage.count + verification->unread.count > before ||
             checksum_value(verification->whole) == wanted->checksum)
             return STATUS_OK;
@@ -256,12 +329,12 @@ int checkpoint_verify(const struct file_system *fs, const char *folder, checkpoi
                                         .report = problem,
                                         .context = context,
                                         .chunk = malloc(CHUNK_BYTES),
-                                        .part = checksum_create(),
+                                        .block = checksum_create(),
                                         .whole = checksum_create()};
     bool again = true;
     int result = STATUS_OK;
 
-    if (verification.chunk == NULL || verification.part == NULL || verification.whole == NULL)
+    if (verification.chunk == NULL || verification.block == NULL || verification.whole == NULL)
         result = error_set(error, STATUS_MEMORY, "no memory to verify %s", folder);
     else if (strlen(folder) + MANIFEST_NAME_LIMIT + 2 > sizeof verification.checkpoint.folder)
         result = error_set(error, STATUS_INPUT, "the path of the checkpoint is too long: %.200s...", folder);
@@ -277,7 +350,7 @@ int checkpoint_verify(const struct file_system *fs, const char *folder, checkpoi
         result = error_set(error, STATUS_INPUT, "%s is replaced all the time", folder);
     if (bytes != NULL)
         *bytes = verification.bytes;
-    checksum_destroy(verification.part);
+    checksum_destroy(verification.block);
     checksum_destroy(verification.whole);
     free(verification.chunk);
     return result;

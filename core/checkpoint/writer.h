@@ -5,7 +5,8 @@
  *   ckpt/step_00000120/                 by one rename; ckpt/ synced
  *
  * A folder without ".partial-" is therefore complete. A failure removes the partial folder and leaves older checkpoints
- * alone. Everything goes through `struct file_system`. One writer a folder at a time (run_lock.h); one thread. */
+ * alone. Everything goes through `struct file_system`. One writer a folder at a time (run_lock.h), or one on each rank
+ * of a run (save.h); one thread. */
 #ifndef LLMRUN_CHECKPOINT_WRITER_H
 #define LLMRUN_CHECKPOINT_WRITER_H
 
@@ -13,17 +14,19 @@
 
 #include "base/file.h"
 #include "base/status.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/partial.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/state.h"
 
-/* Where a checkpoint goes and what it is called. */
-struct checkpoint_target {
-    const struct file_system *fs;
-    const char *folder;  /* RUN_DIR/ckpt; made where missing */
-    int64_t step;        /* steps done, >= 0 */
-    const char *run_id;  /* a plain name (manifest_plain_name) of at most 64 characters */
-    int64_t shard_bytes; /* data bytes after which a new shard file starts; 0: 2 GiB */
+/* What a rank has of a tensor. */
+struct checkpoint_slice {
+    struct box box;
+    bool stored; /* it writes the box; else another rank does, which has the same bits */
 };
+
+/* Boxes without an element are not, but for those of tensors that have none. */
+bool checkpoint_slice_is_written(const struct checkpoint_slice *slice, const struct safetensors_form *form);
 
 struct checkpoint_writer;
 
@@ -55,5 +58,21 @@ void checkpoint_writer_abort(struct checkpoint_writer *writer);
 
 /* Bytes of all files but the manifest, known from begin on. */
 int64_t checkpoint_writer_bytes(const struct checkpoint_writer *writer);
+
+/* The same on one rank of several, in the partial folder, which rank 0 has made and commits: the tensors with a slice
+ * that is stored (forms[i] is the whole tensor, slices[i] what this rank has of it; both must live until destroy). */
+int checkpoint_writer_begin_rank(const struct checkpoint_target *target, const struct safetensors_form *forms,
+                                 const struct checkpoint_slice *slices, int64_t count, int32_t rank,
+                                 struct checkpoint_writer **writer, struct error *error);
+
+/* Lists a box that this rank has and another one writes. */
+int checkpoint_writer_add_replica(struct checkpoint_writer *writer, const struct safetensors_form *form,
+                                  const struct box *box, const void *data, struct error *error);
+
+/* What this rank has, once all is written and synced (checkpoint/merge.h); lives until destroy. */
+int checkpoint_writer_list(struct checkpoint_writer *writer, const struct manifest **list, struct error *error);
+
+/* Closes and frees, and leaves the folder to rank 0. NULL is accepted. */
+void checkpoint_writer_destroy(struct checkpoint_writer *writer);
 
 #endif

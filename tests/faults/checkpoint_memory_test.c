@@ -106,6 +106,59 @@ static void a_save_without_memory_fails_and_leaves_the_old_checkpoint(void **sta
     assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000002"), 2));
 }
 
+/* A channel of one rank, which has memory. */
+static int gather(void *context, const void *mine, int64_t bytes, char **all, int64_t *sizes, struct error *error)
+{
+    (void)context;
+    (void)error;
+    *all = __real_malloc((size_t)bytes + 1);
+    memcpy(*all, mine, (size_t)bytes);
+    sizes[0] = bytes;
+    return STATUS_OK;
+}
+
+static int broadcast(void *context, const void *mine, int64_t bytes, char **told, int64_t *told_bytes,
+                     struct error *error)
+{
+    return gather(context, mine, bytes, told, told_bytes, error);
+}
+
+static void a_save_of_ranks_without_memory_fails_and_leaves_the_old_checkpoint(void **state)
+{
+    const struct checkpoint_ranks ranks = {.ranks = 1, .gather = gather, .broadcast = broadcast};
+    struct checkpoint_slice slices[FIXTURE_TENSORS];
+    struct fixture *fixture = *state;
+    char old[PATH_MAX];
+    bool reached = true;
+
+    fixture_save(fixture->ckpt, 1);
+    strcpy(old, fixture_path(fixture->ckpt, "step_00000001"));
+    for (int i = 0; i < FIXTURE_TENSORS; i++)
+        slices[i] = (struct checkpoint_slice){box_whole(&fixture_forms[i].shape), true};
+    log_set_level(LOG_ERROR);
+    for (int n = 1; reached; n += EVERY(7)) {
+        struct checkpoint_snapshot snapshot;
+        struct error error = {0};
+        int result;
+
+        assert_true(n < 10000);
+        fixture_snapshot(&file_system_real, fixture->ckpt, 2, &snapshot);
+        snapshot.ranks = &ranks;
+        snapshot.slices = slices;
+        allocations = 0;
+        failing = n;
+        result = checkpoint_save(&snapshot, NULL, &error);
+        failing = 0;
+        reached = allocations >= n;
+        assert_true(fixture_is_step(old, 1));
+        if (result != STATUS_OK && result != STATUS_MEMORY)
+            fail_msg("allocation %d: %d, %s", n, result, error.message);
+        assert_true(reached || result == STATUS_OK);
+    }
+    log_set_level(LOG_INFO);
+    assert_true(fixture_is_step(fixture_path(fixture->ckpt, "step_00000002"), 2));
+}
+
 static void a_read_without_memory_finds_no_damage(void **state)
 {
     struct fixture *fixture = *state;
@@ -196,6 +249,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_save_without_memory_fails_and_leaves_the_old_checkpoint),
+        TEST(a_save_of_ranks_without_memory_fails_and_leaves_the_old_checkpoint),
         TEST(a_read_without_memory_finds_no_damage),
         TEST(a_verification_without_memory_finds_no_damage),
         TEST(a_search_without_memory_finds_no_older_checkpoint),

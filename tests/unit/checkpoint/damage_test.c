@@ -124,9 +124,9 @@ static void a_thousand_flipped_bits_of_data_are_found_with_file_and_tensor_seed_
             tensor = &checkpoint.manifest.tensors[(random >> 16) % FIXTURE_TENSORS];
         }
         random = random * 1664525 + 1013904223;
-        data = fixture_read(fixture_path(folder, checkpoint.manifest.files[tensor->file].name), &bytes);
-        flip_and_expect(checkpoint.manifest.files[tensor->file].name, data, bytes,
-                        8 * tensor->offset + random / 256 % (8 * tensor->bytes), tensor->name);
+        data = fixture_read(fixture_path(folder, checkpoint.manifest.files[tensor->parts[0].file].name), &bytes);
+        flip_and_expect(checkpoint.manifest.files[tensor->parts[0].file].name, data, bytes,
+                        8 * tensor->parts[0].offset + random / 256 % (8 * tensor->bytes), tensor->name);
         free(data);
     }
     checkpoint_close(&checkpoint);
@@ -296,7 +296,11 @@ static struct manifest_tensor *tensor_of(struct manifest *manifest, const char *
 
 static void drop_the_last(struct manifest *manifest)
 {
-    free(manifest->tensors[--manifest->tensor_count].name);
+    struct manifest_tensor *last = &manifest->tensors[--manifest->tensor_count];
+
+    free(last->parts[0].blocks);
+    free(last->parts);
+    free(last->name);
 }
 
 static void name_otherwise(struct manifest *manifest)
@@ -309,20 +313,23 @@ static void swap_shards(struct manifest *manifest)
     struct manifest_tensor *first = tensor_of(manifest, "param/embedding.weight"),
                            *third = tensor_of(manifest, "adam/embedding.weight");
 
-    first->file = 1;
-    first->offset = manifest->files[1].header_bytes;
-    third->file = 0;
-    third->offset = manifest->files[0].header_bytes;
+    first->parts[0].file = 1;
+    first->parts[0].offset = manifest->files[1].header_bytes;
+    third->parts[0].file = 0;
+    third->parts[0].offset = manifest->files[0].header_bytes;
 }
 
 static void move_ahead(struct manifest *manifest)
 {
-    tensor_of(manifest, "param/norm.bias")->offset--;
+    tensor_of(manifest, "param/norm.bias")->parts[0].offset--;
 }
 
 static void turn(struct manifest *manifest)
 {
-    tensor_of(manifest, "param/embedding.weight")->shape = (struct shape){2, {8, 16}};
+    struct manifest_tensor *tensor = tensor_of(manifest, "param/embedding.weight");
+
+    tensor->shape = (struct shape){2, {8, 16}};
+    tensor->parts[0].box = box_whole(&tensor->shape);
 }
 
 static void take_half(struct manifest *manifest)
@@ -330,7 +337,7 @@ static void take_half(struct manifest *manifest)
     struct manifest_tensor *tensor = tensor_of(manifest, "param/norm.bias");
 
     tensor->dtype = LLMRUN_E5M2;
-    tensor->bytes = 9;
+    tensor->bytes = tensor->parts[0].bytes = tensor->parts[0].block_bytes = 9;
 }
 
 static void change_run(struct manifest *manifest)
@@ -363,8 +370,7 @@ static void each_difference_of_a_manifest_and_its_shards_is_found(void **state)
         {drop_the_last, SHARD_2 " holds 3 tensors; the manifest lists 2", SHARD_2 "\n"},
         {name_otherwise, SHARD_2 ": tensor 'scalar' is not as the manifest lists it", SHARD_2 "\n"},
         {swap_shards, SHARD_1 ": tensor 'param/embedding.weight' is not as the manifest lists it",
-         SHARD_1 "\n" SHARD_1 ":param/norm.bias\n" SHARD_1 ":adam/embedding.weight\n" SHARD_2 "\n" SHARD_2
-                 ":param/embedding.weight\n"},
+         SHARD_1 "\n" SHARD_1 ":adam/embedding.weight\n" SHARD_2 "\n" SHARD_2 ":param/embedding.weight\n"},
         {move_ahead, SHARD_1 ": tensor 'param/norm.bias' is not as the manifest lists it",
          SHARD_1 "\n" SHARD_1 ":param/norm.bias\n"},
         {turn, SHARD_1 ": tensor 'param/embedding.weight' is not as the manifest lists it", SHARD_1 "\n"},
@@ -405,6 +411,29 @@ static void each_difference_of_a_manifest_and_its_shards_is_found(void **state)
     assert_int_equal(verify(NULL), STATUS_OK);
 }
 
+/* Bytes that have their checksums, and are not those of which the manifest has the content hash. */
+static void another_content_hash_is_found_by_a_verification(void **state)
+{
+    struct manifest manifest;
+    struct manifest_tensor *tensor;
+    struct error error = {0};
+    char *text, list[1000] = "";
+    int64_t bytes;
+
+    (void)state;
+    assert_int_equal(checkpoint_read_manifest(&file_system_real, folder, &manifest, NULL), STATUS_OK);
+    tensor = tensor_of(&manifest, "scalar");
+    tensor->content++;
+    tensor->parts[0].content++;
+    assert_int_equal(manifest_print(&manifest, &text, &bytes, NULL), STATUS_OK);
+    fixture_write(fixture_path(folder, MANIFEST_NAME), text, (size_t)bytes);
+    assert_int_equal(checkpoint_verify(&file_system_real, folder, collect, list, NULL, &error), STATUS_INPUT);
+    assert_string_equal(list, SHARD_2 ":scalar\n");
+    assert_non_null(strstr(error.message, "tensor 'scalar' has another content hash than the manifest says"));
+    free(text);
+    manifest_finish(&manifest);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
@@ -423,6 +452,7 @@ int main(void)
         TEST(each_difference_of_a_manifest_and_its_shards_is_found),
         TEST(verification_goes_on_after_a_problem_and_counts_them),
         TEST(a_manifest_that_cannot_be_used_is_one_problem),
+        TEST(another_content_hash_is_found_by_a_verification),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,8 +56,8 @@ struct refusal {
 
 static const struct refusal refusals[] = {
     {"{\n\"x\":1}", "m: 'format' is missing"},
-    {"{\n\"format\":0}", "m has format 0; this llmrun reads 1"},
-    {"{\n\"format\":2}", "m has format 2; this llmrun reads 1"},
+    {"{\n\"format\":0}", "m has format 0; this llmrun reads 1 to 2"},
+    {"{\n\"format\":3}", "m has format 3; this llmrun reads 1 to 2"},
     {"{\n\"format\":\"1\"}", "m: 'format' has the wrong type"},
     {"{\n\"format\":1,\"step\":-1}", "m: 'step' is -1; it must be at least 0"},
     {"{\n\"format\":1,\"step\":1,\"run\":\"../x\",\"state\":{}}", "m: '../x' is no run id"},
@@ -86,7 +86,7 @@ static const struct refusal refusals[] = {
     {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[3]", "64", "8") "]}",
      "m: tensor 't' has 8 bytes, which dtype and shape do not give"},
     {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[4611686018427387906]", "64", "8") "]}",
-     "m: tensor 't' has 8 bytes, which dtype and shape do not give"},
+     "m: tensor 't' has more bytes than can be counted"},
     {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[1,1,1,1,1,2]", "64", "8") "]}",
      "m: tensor 't': rank 6 is out of range; 0 to 5 can be used"},
     {HEAD "\"files\":[" FILE1 "],\"tensors\":[" ENTRY("t", "a", "f32", "[\"2\"]", "64", "8") "]}",
@@ -220,12 +220,11 @@ static void a_printed_manifest_is_read_back(void **state)
 {
     const struct manifest_file file = {
         .name = (char *)"a", .bytes = 72, .checksum = UINT64_MAX, .header_bytes = 64, .header_checksum = 1};
-    const struct manifest_tensor tensor = {.name = (char *)"\xce\xbb\"\n",
-                                           .dtype = LLMRUN_BF16,
-                                           .shape = {2, {4, 1}},
-                                           .offset = 64,
-                                           .bytes = 8,
-                                           .checksum = 2};
+    const struct manifest_tensor tensor = {
+        .name = (char *)"\xce\xbb\"\n", .dtype = LLMRUN_BF16, .shape = {2, {4, 1}}, .bytes = 8, .content = 5};
+    uint64_t blocks[] = {2, UINT64_MAX};
+    const struct manifest_part part = {
+        .box = {.extent = {4, 1}}, .offset = 64, .bytes = 8, .content = 5, .block_bytes = 6, .blocks = blocks};
     struct manifest manifest = {.step = INT64_MAX, .run_id = "r"}, back;
     int64_t number = 0;
     char *text;
@@ -234,6 +233,7 @@ static void a_printed_manifest_is_read_back(void **state)
     (void)state;
     assert_int_equal(manifest_add_file(&manifest, &file, NULL), STATUS_OK);
     assert_int_equal(manifest_add_tensor(&manifest, &tensor, NULL), STATUS_OK);
+    assert_int_equal(manifest_add_part(&manifest.tensors[0], &part, NULL), STATUS_OK);
     assert_int_equal(checkpoint_state_set_integer(&manifest.state, "tokens", INT64_MIN, NULL), STATUS_OK);
     assert_int_equal(manifest_print(&manifest, &text, &bytes, NULL), STATUS_OK);
     assert_int_equal(manifest_parse(text, bytes, "m", &back, NULL), STATUS_OK);
@@ -241,6 +241,10 @@ static void a_printed_manifest_is_read_back(void **state)
     assert_string_equal(back.tensors[0].name, tensor.name);
     assert_true(back.files[0].checksum == UINT64_MAX);
     assert_true(shape_equal(&back.tensors[0].shape, &tensor.shape));
+    assert_int_equal(back.tensors[0].part_count, 1);
+    assert_int_equal(back.tensors[0].parts[0].offset, 64);
+    assert_true(back.tensors[0].parts[0].content == 5);
+    assert_true(back.tensors[0].parts[0].blocks[1] == UINT64_MAX);
     assert_true(checkpoint_state_integer(&back.state, "tokens", &number) && number == INT64_MIN);
     free(text);
     manifest_finish(&manifest);
@@ -261,8 +265,7 @@ static void a_name_that_is_no_utf_8_text_is_not_printed(void **state)
         assert_int_equal(manifest_add_file(&manifest, &file, NULL), STATUS_OK);
         for (int i = 0; i < 3; i++) {
             char name[] = "t0";
-            const struct manifest_tensor tensor = {
-                .name = name, .dtype = LLMRUN_F32, .shape = {1, {0}}, .offset = 64, .bytes = 0};
+            const struct manifest_tensor tensor = {.name = name, .dtype = LLMRUN_F32, .shape = {1, {0}}};
 
             name[1] = i == bad ? '\xff' : (char)('0' + i);
             assert_int_equal(manifest_add_tensor(&manifest, &tensor, NULL), STATUS_OK);
