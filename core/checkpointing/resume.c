@@ -175,21 +175,82 @@ static int locate_files(struct resume *resume, struct error *error)
     return status;
 }
 
-int resume_find(struct resume *resume, const struct file_system *fs, const struct config *given, const char *run_folder,
-                struct error *error)
+/* What rank 0 tells the others: the checkpoint, and which one it was when it opened it. */
+struct found {
+    uint64_t checksum;     /* of the manifest */
+    char folder[PATH_MAX]; /* "": none */
+};
+
+static int tell(void *context, const struct ranks_message *given, struct ranks_message *answer, struct error *error)
+{
+    (void)context;
+    return ranks_message_of(given[0].data, given[0].bytes, answer, error);
+}
+
+static int open_told(struct resume *resume, const struct file_system *fs, const struct found *found,
+                     struct error *error)
 {
     int status;
 
-    *resume = (struct resume){.config = *given, .files = *given, .fs = checkpoint_files_anywhere()};
-    status = find_checkpoint(fs, given->run.resume, run_folder, &resume->checkpoint, &resume->resumed, error);
-    if (status != STATUS_OK || !resume->resumed)
+    resume->resumed = found->folder[0] != '\0';
+    if (!resume->resumed)
+        return STATUS_OK;
+    status = checkpoint_open(fs, found->folder, &resume->checkpoint, error);
+    if (status == STATUS_OK && resume->checkpoint.manifest.checksum != found->checksum)
+        status =
+            error_set(error, STATUS_INPUT,
+                      "%s is another checkpoint here than on rank 0; run.dir and run.resume must name folders that "
+                      "all ranks share",
+                      found->folder);
+    return status;
+}
+
+/* Rank 0 finds it, the others open it. */
+static int find_together(struct resume *resume, const struct file_system *fs, const char *run_folder,
+                         struct error *error)
+{
+    const bool leads = resume->ranks == NULL || resume->ranks->rank == 0;
+    struct ranks_message mine = {NULL, 0}, told;
+    struct found found = {0};
+    int status = STATUS_OK;
+
+    if (leads)
+        status =
+            find_checkpoint(fs, resume->config.run.resume, run_folder, &resume->checkpoint, &resume->resumed, error);
+    if (resume->ranks == NULL)
         return status;
-    status = compare_config(resume, error);
-    if (status == STATUS_OK)
+    if (leads && status == STATUS_OK && resume->resumed) {
+        found.checksum = resume->checkpoint.manifest.checksum;
+        memcpy(found.folder, resume->checkpoint.folder, sizeof found.folder);
+    }
+    if (leads)
+        mine = (struct ranks_message){(char *)&found, sizeof found};
+    status = ranks_meet(resume->ranks, status, &mine, tell, NULL, &told, error);
+    if (status == STATUS_OK && told.bytes != (int64_t)sizeof found)
+        status = error_set(error, STATUS_PEER, "rank 0 did not say which checkpoint it found");
+    if (status == STATUS_OK && !leads) {
+        memcpy(&found, told.data, sizeof found);
+        status = open_told(resume, fs, &found, error);
+    }
+    free(told.data);
+    return status;
+}
+
+int resume_find(struct resume *resume, const struct file_system *fs, const struct config *given, const char *run_folder,
+                const struct checkpoint_ranks *ranks, struct error *error)
+{
+    int status;
+
+    *resume = (struct resume){.config = *given, .files = *given, .fs = checkpoint_files_anywhere(), .ranks = ranks};
+    status = find_together(resume, fs, run_folder, error);
+    if (status == STATUS_OK && resume->resumed)
+        status = compare_config(resume, error);
+    if (status == STATUS_OK && resume->resumed)
         status = locate_files(resume, error);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && resume->resumed)
         resume->fs = checkpoint_files(&resume->checkpoint);
-    else
+    status = ranks_agree(ranks, status, error);
+    if (status != STATUS_OK)
         resume_close(resume);
     return status;
 }

@@ -19,12 +19,29 @@ static int make_snapshot_memory(struct saver *saver, struct error *error)
         return error_set(error, STATUS_MEMORY, "no memory for a snapshot of %lld bytes", (long long)saver->list.bytes);
     at = saver->snapshot;
     for (int64_t i = 0; i < saver->list.count; i++) {
-        const struct value *value = &executor_compiled(saver->engine->executor)->program.values[saver->list.values[i]];
-
         saver->data[i] = at;
-        at += value_bytes(value);
+        at += state_dict_box_bytes(&saver->list, i);
     }
     return STATUS_OK;
+}
+
+static int find_folder(struct saver *saver, const char *run_folder, const struct resume *resume, struct error *error)
+{
+    if (!file_join(saver->folder, sizeof saver->folder, run_folder, SAVER_FOLDER))
+        return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
+    if (!resume->resumed || (resume->ranks != NULL && resume->ranks->rank != 0))
+        return STATUS_OK;
+    return checkpoint_branch_of_run(saver->fs, saver->folder, &resume->checkpoint.manifest, &saver->branch, error);
+}
+
+static int make_list(struct saver *saver, struct error *error)
+{
+    const struct compiled *compiled = executor_compiled(saver->engine->executor);
+    int status = state_dict_make(&compiled->program, &saver->list, error);
+
+    if (status == STATUS_OK && saver->ranks != NULL)
+        state_dict_own(&saver->list, &compiled->program, &compiled->mesh);
+    return status == STATUS_OK ? make_snapshot_memory(saver, error) : status;
 }
 
 int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct resume *resume,
@@ -35,27 +52,22 @@ int saver_create(struct saver *saver, const struct file_system *fs, const char *
 
     memset(saver, 0, sizeof *saver);
     saver->fs = fs;
+    saver->ranks = resume->ranks;
     saver->engine = engine;
     saver->keep = config->checkpoint.keep;
     saver->new_run = config_new_run(config);
     saver->last_step = -1;
     saver->unreported = -1;
-    if (!file_join(saver->folder, sizeof saver->folder, run_folder, SAVER_FOLDER))
-        return error_set(error, STATUS_USAGE, "run.dir: the path is too long");
-    if (resume->resumed) {
-        status = checkpoint_branch_of_run(fs, saver->folder, &resume->checkpoint.manifest, &saver->branch, error);
-        if (status != STATUS_OK)
-            return status;
-    }
-    status = state_dict_make(&executor_compiled(engine->executor)->program, &saver->list, error);
+    status = find_folder(saver, run_folder, resume, error);
     if (status == STATUS_OK)
-        status = make_snapshot_memory(saver, error);
+        status = make_list(saver, error);
     if (status == STATUS_OK)
         status = config_to_text(config, false, &saver->config_text, error);
     if (status == STATUS_OK)
         status = model_files_read(resume->fs, &resume->files, &saver->model, error);
     if (status == STATUS_OK && config->checkpoint.async)
         status = checkpoint_async_create(&saver->async, error);
+    status = ranks_agree(saver->ranks, status, error);
     if (status != STATUS_OK) {
         saver_destroy(saver);
         return status;
@@ -97,7 +109,9 @@ static int describe_state(const struct train_state *state, int64_t branch, struc
     return status;
 }
 
-static int start_save(struct saver *saver, const struct train_state *state, struct error *error)
+/* With a refusal there is nothing to save, which other ranks have to learn. */
+static int start_save(struct saver *saver, const struct train_state *state, const struct error *refusal,
+                      struct error *error)
 {
     const struct checkpoint_snapshot snapshot = {
         .target = {.fs = saver->fs, .folder = saver->folder, .step = state->step, .run_id = state->run_id},
@@ -108,6 +122,9 @@ static int start_save(struct saver *saver, const struct train_state *state, stru
         .file_count = 1 + saver->model.count,
         .state = &saver->described,
         .keep = saver->keep,
+        .ranks = saver->ranks,
+        .slices = saver->ranks != NULL ? saver->list.slices : NULL,
+        .refusal = *refusal,
     };
 
     return saver->async != NULL ? checkpoint_async_start(saver->async, &snapshot, error)
@@ -116,13 +133,16 @@ static int start_save(struct saver *saver, const struct train_state *state, stru
 
 int saver_save(struct saver *saver, const struct train_state *state, struct error *error)
 {
-    int status = state_dict_snapshot(saver->engine->executor, &saver->list, saver->snapshot, error);
+    struct error refusal = {0};
+    int status = state_dict_snapshot(saver->engine->executor, &saver->list, saver->snapshot, &refusal);
+
     if (status == STATUS_OK)
-        status = state_dict_check_finite(&saver->list, saver->snapshot, error);
+        status = state_dict_check_finite(&saver->list, saver->snapshot, &refusal);
     if (status == STATUS_OK)
-        status = describe_state(state, saver->branch, &saver->described, error);
-    if (status == STATUS_OK)
-        status = start_save(saver, state, error);
+        status = describe_state(state, saver->branch, &saver->described, &refusal);
+    if (status != STATUS_OK && saver->ranks == NULL)
+        return error_set(error, status, "%s", refusal.message);
+    status = start_save(saver, state, &refusal, error);
     if (status == STATUS_OK)
         saver->last_step = saver->unreported = state->step;
     return status;
@@ -159,7 +179,7 @@ static int compare_hash(const struct checkpoint *checkpoint, const char *key, co
     return STATUS_OK;
 }
 
-int saver_restore(struct saver *saver, struct checkpoint *checkpoint, struct train_state *state, struct error *error)
+static int load(struct saver *saver, struct checkpoint *checkpoint, struct train_state *state, struct error *error)
 {
     int status = compare_hash(checkpoint, "tokenizer", "data.tokenizer", state->tokenizer_hash, saver->new_run, error);
 
@@ -170,8 +190,13 @@ int saver_restore(struct saver *saver, struct checkpoint *checkpoint, struct tra
         status = error_set(error, STATUS_INPUT, "%s: its manifest has no step and tokens", checkpoint->folder);
     if (status == STATUS_OK)
         status = resume_damaged(state_dict_load(saver->engine->executor, &saver->list, checkpoint, error), error);
-    if (status == STATUS_OK)
-        status = engine_cast_weights(saver->engine, error);
+    return status == STATUS_OK ? engine_cast_weights(saver->engine, error) : status;
+}
+
+int saver_restore(struct saver *saver, struct checkpoint *checkpoint, struct train_state *state, struct error *error)
+{
+    int status = ranks_agree(saver->ranks, load(saver, checkpoint, state, error), error);
+
     if (status == STATUS_OK) {
         snprintf(state->run_id, sizeof state->run_id, "%.63s", checkpoint->manifest.run_id);
         saver->last_step = state->step;

@@ -22,12 +22,13 @@ struct train_state {
 
 struct saver {
     const struct file_system *fs;
+    const struct checkpoint_ranks *ranks; /* NULL: one */
     struct engine *engine;
     struct state_dict list;
     char folder[4096];        /* RUN_DIR/ckpt */
     char *config_text;        /* the resolved config, stored with each checkpoint */
     struct model_files model; /* and these */
-    void *snapshot;           /* list.bytes */
+    void *snapshot;           /* list.bytes: what this rank has */
     const void **data;
     struct checkpoint_blob files[1 + MODEL_FILES]; /* the config, and the model's files */
     struct checkpoint_state described;
@@ -39,17 +40,22 @@ struct saver {
     int64_t unreported; /* step of a started save whose result nobody asked for yet, -1: none */
 };
 
-/* The small files of the model are read from where resume->files says. */
+/* The small files of the model are read from where resume->files says. Of several ranks (resume->ranks; the mesh is
+ * that of the engine's program) all call it, and get the same status. */
 int saver_create(struct saver *saver, const struct file_system *fs, const char *run_folder, const struct resume *resume,
                  struct engine *engine, struct error *error);
 void saver_destroy(struct saver *saver); /* accepts a zeroed struct */
 
 /* Starts a save; its result comes from saver_wait, which must have given that of the save before. Nothing may be
  * pending on the executor. A snapshot with a number that is not finite is STATUS_NONFINITE and not saved. Blocks until
- * all is stored where saving is not async, else for the copy of the weights. */
+ * all is stored where saving is not async, else for the copy of the weights.
+ *
+ * All ranks call it for the same steps. What is wrong with the snapshot of one of them is then the result of all: that
+ * of saver_wait where saving is async. */
 int saver_save(struct saver *saver, const struct train_state *state, struct error *error);
 
-/* Does not block. */
+/* Does not block. Ranks need not see the end of a save at the same time: who acts on it, agrees with the others first.
+ */
 bool saver_busy(const struct saver *saver);
 
 /* Waits for the started save and gives its result, once. *step (may be NULL) is its step, -1 when there was none. */
@@ -57,7 +63,7 @@ int saver_wait(struct saver *saver, int64_t *step, struct error *error);
 
 /* Loads weights, optimizer state and *state from the checkpoint that resume_find opened, after comparing its data and
  * tokenizer with this run's: STATUS_USAGE names what differs. state->data_hash and tokenizer_hash hold this run's on
- * entry. */
+ * entry. All ranks call it; each reads what it has, and all get the same status. */
 int saver_restore(struct saver *saver, struct checkpoint *checkpoint, struct train_state *state, struct error *error);
 
 #endif

@@ -2,29 +2,77 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "checkpoint/find.h"
 #include "checkpointing/saver.h"
 
-/* As checkpoint/writer.c counts them: manifest and headers. */
-#define BYTES_BESIDE        65536
-#define BYTES_BESIDE_TENSOR 600
-#define SHARD_BYTES         ((int64_t)2 << 30)
+#define SHARD_BYTES ((int64_t)2 << 30)
 
-static int checkpoint_size(const struct program *program, int64_t *bytes, struct error *error)
+/* What a tensor takes, and a hash of its name: each rank has some, and several have the same. */
+struct taken {
+    uint64_t name;
+    int64_t bytes;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct taken *x = a, *y = b;
+
+    return (x->name > y->name) - (x->name < y->name);
+}
+
+static int list_taken(const struct program *program, struct ranks_message *message, struct error *error)
 {
     struct state_dict list;
+    struct taken *taken;
     int status = state_dict_make(program, &list, error);
 
     if (status != STATUS_OK)
         return status;
-    *bytes = list.bytes + BYTES_BESIDE;
-    for (int64_t i = 0; i < list.count; i++)
-        *bytes += BYTES_BESIDE_TENSOR + (int64_t)strlen(list.forms[i].name);
+    taken = malloc((size_t)(list.count + 1) * sizeof *taken);
+    for (int64_t i = 0; i < list.count && taken != NULL; i++) {
+        const int64_t bytes = safetensors_form_bytes(&list.forms[i]);
+
+        taken[i] =
+            (struct taken){hash_text(list.forms[i].name), bytes + partial_bytes_beside(list.forms[i].name, bytes)};
+    }
+    *message = (struct ranks_message){(char *)taken, taken != NULL ? list.count * (int64_t)sizeof *taken : 0};
+    if (taken == NULL)
+        status = error_set(error, STATUS_MEMORY, "no memory for the list of weights");
     state_dict_finish(&list);
+    return status;
+}
+
+/* Each tensor once, whichever ranks have it. */
+static int checkpoint_size(const struct ranks_message *given, int32_t ranks, int64_t *bytes, struct error *error)
+{
+    int64_t count = 0, all = 0;
+    char *joined;
+    struct taken *taken;
+
+    for (int32_t i = 0; i < ranks; i++)
+        all += given[i].bytes;
+    joined = malloc((size_t)all + 1);
+    if (joined == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the list of weights");
+    for (int32_t i = 0; i < ranks; i++) {
+        if (given[i].bytes > 0)
+            memcpy(joined + count, given[i].data, (size_t)given[i].bytes);
+        count += given[i].bytes;
+    }
+    taken = (struct taken *)(void *)joined;
+    count /= (int64_t)sizeof *taken;
+    qsort(taken, (size_t)count, sizeof *taken, compare_names);
+    *bytes = PARTIAL_BYTES_BESIDE;
+    for (int64_t i = 0; i < count; i++)
+        if (i == 0 || taken[i].name != taken[i - 1].name)
+            *bytes += taken[i].bytes;
+    free(joined);
     return STATUS_OK;
 }
 
@@ -104,21 +152,29 @@ static bool one_fits(const char *folder, int64_t bytes, int64_t room, struct err
     return true;
 }
 
-int space_check(const struct file_system *fs, const struct resume *resume, const char *run_folder,
-                const struct program *program, struct error *error)
-{
-    const int64_t saves = saves_ahead(resume);
-    struct error problem;
-    char folder[PATH_MAX];
-    int64_t bytes, room, most;
-    int status = checkpoint_size(program, &bytes, error);
+/* What rank 0 looks at. */
+struct space {
+    const struct file_system *fs;
+    const struct resume *resume;
+    const char *folder;
+};
 
-    if (status != STATUS_OK || saves == 0 || !file_join(folder, sizeof folder, run_folder, SAVER_FOLDER))
+static int check(void *context, const struct ranks_message *given, struct ranks_message *answer, struct error *error)
+{
+    const struct space *space = context;
+    const struct config *config = &space->resume->config;
+    const int64_t saves = saves_ahead(space->resume);
+    struct error problem;
+    int64_t bytes = 0, room, most;
+    int status = checkpoint_size(given, space->resume->ranks != NULL ? space->resume->ranks->ranks : 1, &bytes, error);
+
+    (void)answer;
+    if (status != STATUS_OK || saves == 0)
         return status;
-    room = room_for(fs, folder);
-    most = most_at_once(resume, complete_ones(fs, folder), saves);
-    if (!one_fits(folder, bytes, room, &problem)) {
-        if (resume->config.train.on_save_error != CONFIG_ON_SAVE_ERROR_CONTINUE)
+    room = room_for(space->fs, space->folder);
+    most = most_at_once(space->resume, complete_ones(space->fs, space->folder), saves);
+    if (!one_fits(space->folder, bytes, room, &problem)) {
+        if (config->train.on_save_error != CONFIG_ON_SAVE_ERROR_CONTINUE)
             return error_set(error, STATUS_STORAGE,
                              "%.600s, or set train.on_save_error to continue, and what can be saved later is saved",
                              problem.message);
@@ -127,7 +183,23 @@ int space_check(const struct file_system *fs, const struct resume *resume, const
         log_line(LOG_WARNING,
                  "%s: %lld more checkpoints of %lld bytes will be there at once (checkpoint.keep %lld), and %lld bytes "
                  "are free; make room or keep fewer",
-                 folder, (long long)most, (long long)bytes, (long long)resume->config.checkpoint.keep, (long long)room);
+                 space->folder, (long long)most, (long long)bytes, (long long)config->checkpoint.keep, (long long)room);
     }
     return STATUS_OK;
+}
+
+int space_check(const struct file_system *fs, const struct resume *resume, const char *run_folder,
+                const struct program *program, struct error *error)
+{
+    char folder[PATH_MAX];
+    struct space space = {fs, resume, folder};
+    struct ranks_message taken = {NULL, 0};
+    int status = list_taken(program, &taken, error);
+
+    if (!file_join(folder, sizeof folder, run_folder, SAVER_FOLDER))
+        folder[0] = '\0';
+    /* Where the path is too long, others say so. */
+    status = ranks_meet(resume->ranks, status, &taken, folder[0] != '\0' ? check : NULL, &space, NULL, error);
+    free(taken.data);
+    return status;
 }

@@ -6,26 +6,68 @@
 #include "program/part.h"
 #include "tensor/dtype.h"
 
+static int box_of(const struct value *value, struct box *box, struct error *error)
+{
+    int status = STATUS_OK;
+
+    *box = (struct box){{0}, {0}};
+    for (int i = 0; i < value->rank && status == STATUS_OK; i++) {
+        status = value_part_begins(value, i, &box->first[i], error);
+        box->extent[i] = value->shape[i];
+    }
+    return status;
+}
+
+static int add_value(struct state_dict *list, const struct value *value, int32_t id, struct error *error)
+{
+    struct checkpoint_slice *slice = &list->slices[list->count];
+    int status = box_of(value, &slice->box, error);
+
+    slice->stored = true;
+    list->values[list->count] = id;
+    list->forms[list->count++] =
+        (struct safetensors_form){value->name, value->dtype, shape_of(value->rank, value->full)};
+    list->bytes += value_bytes(value);
+    return status;
+}
+
 int state_dict_make(const struct program *program, struct state_dict *list, struct error *error)
 {
+    int status = STATUS_OK;
+
     memset(list, 0, sizeof *list);
     list->values = malloc((size_t)(program->value_count + 1) * sizeof *list->values);
     list->forms = malloc((size_t)(program->value_count + 1) * sizeof *list->forms);
-    if (list->values == NULL || list->forms == NULL) {
-        state_dict_finish(list);
-        return error_set(error, STATUS_MEMORY, "no memory for the list of weights");
-    }
-    for (int64_t i = 0; i < program->value_count; i++) {
+    list->slices = malloc((size_t)(program->value_count + 1) * sizeof *list->slices);
+    if (list->values == NULL || list->forms == NULL || list->slices == NULL)
+        status = error_set(error, STATUS_MEMORY, "no memory for the list of weights");
+    for (int64_t i = 0; i < program->value_count && status == STATUS_OK; i++) {
         const struct value *value = &program->values[i];
 
-        if (value->kind != VALUE_PARAMETER && value->kind != VALUE_STATE)
-            continue;
-        list->values[list->count] = (int32_t)i;
-        list->forms[list->count++] =
-            (struct safetensors_form){value->name, value->dtype, shape_of(value->rank, value->full)};
-        list->bytes += value_whole_bytes(value);
+        /* A view is of a value that is in the list itself. */
+        if ((value->kind == VALUE_PARAMETER || value->kind == VALUE_STATE) && (value->flags & VALUE_VIEW) == 0)
+            status = add_value(list, value, (int32_t)i, error);
     }
-    return STATUS_OK;
+    if (status != STATUS_OK)
+        state_dict_finish(list);
+    return status;
+}
+
+void state_dict_own(struct state_dict *list, const struct program *program, const struct mesh *mesh)
+{
+    for (int64_t i = 0; i < list->count; i++) {
+        const struct value *value = &program->values[list->values[i]];
+        uint32_t divided = 1u << MESH_PP;
+
+        for (int j = 0; j < value->split_count; j++)
+            divided |= 1u << value->splits[j].axis;
+        list->slices[i].stored = mesh_is_owner(mesh, divided);
+    }
+}
+
+int64_t state_dict_box_bytes(const struct state_dict *list, int64_t i)
+{
+    return box_elements(&list->slices[i].box, list->forms[i].shape.rank) * dtype_bytes(list->forms[i].dtype);
 }
 
 int state_dict_of_model(const struct model_config *model, struct program *program, struct state_dict *list,
@@ -45,6 +87,7 @@ void state_dict_finish(struct state_dict *list)
 {
     free(list->values);
     free(list->forms);
+    free(list->slices);
     memset(list, 0, sizeof *list);
 }
 
@@ -98,17 +141,6 @@ int state_dict_check_surplus(const struct checkpoint *checkpoint, const struct m
     return status;
 }
 
-static int load_one(struct executor *executor, int32_t value, const struct safetensors_form *form,
-                    struct checkpoint *checkpoint, void *memory, struct error *error)
-{
-    const struct manifest_tensor *tensor;
-    int status = state_dict_find(checkpoint, form, &tensor, error);
-
-    if (status == STATUS_OK)
-        status = checkpoint_read(checkpoint, tensor, memory, tensor->bytes, error);
-    return status == STATUS_OK ? executor_write_whole(executor, value, memory, error) : status;
-}
-
 int state_dict_load(struct executor *executor, const struct state_dict *list, struct checkpoint *checkpoint,
                     struct error *error)
 {
@@ -117,28 +149,34 @@ int state_dict_load(struct executor *executor, const struct state_dict *list, st
     void *memory;
 
     for (int64_t i = 0; i < list->count; i++)
-        largest = safetensors_form_bytes(&list->forms[i]) > largest ? safetensors_form_bytes(&list->forms[i]) : largest;
+        largest = state_dict_box_bytes(list, i) > largest ? state_dict_box_bytes(list, i) : largest;
     memory = malloc((size_t)largest);
     if (memory == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for a tensor of %lld bytes", (long long)largest);
-    for (int64_t i = 0; status == STATUS_OK && i < list->count; i++)
-        status = load_one(executor, list->values[i], &list->forms[i], checkpoint, memory, error);
+    for (int64_t i = 0; status == STATUS_OK && i < list->count; i++) {
+        const struct manifest_tensor *tensor;
+
+        status = state_dict_find(checkpoint, &list->forms[i], &tensor, error);
+        if (status == STATUS_OK)
+            status = checkpoint_read_box(checkpoint, tensor, &list->slices[i].box, memory, error);
+        if (status == STATUS_OK && state_dict_box_bytes(list, i) > 0)
+            status = executor_write(executor, list->values[i], memory, error);
+    }
     free(memory);
     return status;
 }
 
 int state_dict_snapshot(struct executor *executor, const struct state_dict *list, void *memory, struct error *error)
 {
-    const struct program *program = &executor_compiled(executor)->program;
     char *at = memory;
     int status = STATUS_OK;
 
     for (int64_t i = 0; status == STATUS_OK && i < list->count; i++) {
-        if (value_is_split(&program->values[list->values[i]]))
-            status = error_set(error, STATUS_BUG, "other ranks have parts of %s", list->forms[i].name);
-        else
+        const int64_t bytes = state_dict_box_bytes(list, i);
+
+        if (bytes > 0)
             status = executor_read(executor, list->values[i], at, error);
-        at += safetensors_form_bytes(&list->forms[i]);
+        at += bytes;
     }
     return status;
 }
@@ -158,7 +196,7 @@ int state_dict_check_finite(const struct state_dict *list, const void *memory, s
     const char *at = memory;
 
     for (int64_t i = 0; i < list->count; i++) {
-        int64_t bytes = safetensors_form_bytes(&list->forms[i]);
+        const int64_t bytes = state_dict_box_bytes(list, i);
 
         if (list->forms[i].dtype == LLMRUN_F32 && !all_finite((const uint32_t *)(const void *)at, bytes / 4))
             return error_set(error, STATUS_NONFINITE,

@@ -174,7 +174,8 @@ static int find_resume(struct trainer *trainer, struct error *error)
     if (status == STATUS_OK && folder_exists(trainer->folder))
         status = run_lock_acquire(trainer->folder, &trainer->lock, error);
     if (status == STATUS_OK)
-        status = resume_find(&trainer->resume, trainer->options.fs, trainer->options.config, trainer->folder, error);
+        status =
+            resume_find(&trainer->resume, trainer->options.fs, trainer->options.config, trainer->folder, NULL, error);
     trainer->config = &trainer->resume.config;
     return status;
 }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "checkpoint/rank_threads.h"
 #include "checkpoint/save.h"
 #include "checkpointing/resume.h"
 #include "checkpointing/saver.h"
@@ -64,7 +65,7 @@ static int resume(const char *flag, enum config_data_special *special, struct er
     int status;
 
     assert_int_equal(config_load(&config, &inputs, error), STATUS_OK);
-    status = resume_find(&resume, &file_system_real, &config, folder, error);
+    status = resume_find(&resume, &file_system_real, &config, folder, NULL, error);
     *special = resume.config.data.special;
     if (status == STATUS_OK)
         assert_true(resume.resumed);
@@ -110,7 +111,7 @@ static int find(const char *run_folder, const char *from, bool *resumed, struct 
     int status;
 
     assert_int_equal(config_load(&config, &inputs, error), STATUS_OK);
-    status = resume_find(&resume, &file_system_real, &config, run_folder, error);
+    status = resume_find(&resume, &file_system_real, &config, run_folder, NULL, error);
     *resumed = resume.resumed;
     if (status == STATUS_OK && resume.resumed)
         assert_int_equal(resume.checkpoint.manifest.step, 1);
@@ -175,6 +176,64 @@ static void a_sentence_about_a_stored_config_begins_with_its_checkpoint(void **s
     checkpoint_close(&checkpoint);
 }
 
+static const char *folders[RANKS_MOST]; /* of the run, as each rank sees it */
+
+static int find_on_rank(struct rank_thread *rank, struct error *error)
+{
+    struct config config;
+    struct resume resume = {0};
+    int status = config_load(&config, rank->task, error);
+
+    if (status != STATUS_OK)
+        return status;
+    status = resume_find(&resume, &file_system_real, &config, folders[rank->ranks.rank], &rank->ranks, error);
+    if (status == STATUS_OK && (!resume.resumed || resume.checkpoint.manifest.step != 1))
+        status = error_set(error, STATUS_BUG, "found nothing");
+    resume_close(&resume);
+    config_finish(&config);
+    return status;
+}
+
+static void expect_on_ranks(const struct config_inputs *inputs, const struct config_inputs *of_rank_2, int status,
+                            const char *sentence)
+{
+    struct rank_threads group;
+
+    rank_threads_init(&group, 3);
+    for (int r = 0; r < 3; r++)
+        group.threads[r].task = r == 2 ? of_rank_2 : inputs;
+    rank_threads_run(&group, find_on_rank);
+    for (int r = 0; r < 3; r++) {
+        if (group.threads[r].status != status)
+            fail_msg("rank %d: %d, %s", r, group.threads[r].status, group.threads[r].error.message);
+        assert_non_null(strstr(group.threads[r].error.message, sentence));
+    }
+    rank_threads_finish(&group);
+}
+
+/* The others need not see what rank 0 looked at: only the checkpoint that it found. */
+static void ranks_go_on_from_the_checkpoint_that_rank_0_found(void **state)
+{
+    const struct config_inputs inputs = {.flag_count = 0};
+
+    (void)state;
+    save("data: {special: find}\n");
+    folders[0] = folder;
+    folders[1] = folders[2] = "/nowhere";
+    expect_on_ranks(&inputs, &inputs, STATUS_OK, "");
+}
+
+static void what_one_rank_finds_wrong_ends_all(void **state)
+{
+    const struct config_flag flags[] = {{"data.special", "text"}};
+    const struct config_inputs inputs = {.flag_count = 0}, other = {.flags = flags, .flag_count = 1};
+
+    (void)state;
+    save("data: {special: find}\n");
+    folders[0] = folders[1] = folders[2] = folder;
+    expect_on_ranks(&inputs, &other, STATUS_USAGE, "rank 2: data.special is text, but the run to resume has find");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +241,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_run_goes_on_from_what_is_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_sentence_about_a_stored_config_begins_with_its_checkpoint, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ranks_go_on_from_the_checkpoint_that_rank_0_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_one_rank_finds_wrong_ends_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(data_special_that_nobody_sets_is_what_the_run_began_with, set_up, tear_down),
     };
 

@@ -17,7 +17,7 @@
 static int64_t free_now;
 static char warning[1024];
 static struct program program;
-static int64_t one; /* bytes of a checkpoint, as checkpoint/writer.c wants them free */
+static int64_t one; /* bytes of a checkpoint, as checkpoint/partial.h wants them free */
 
 static int64_t say_free(const struct file_system *fs, const char *folder)
 {
@@ -46,7 +46,8 @@ static int make_program(void **state)
         return -1;
     one = 65536;
     for (int64_t i = 0; i < list.count; i++)
-        one += shape_elements(&list.forms[i].shape) * 4 + 600 + (int64_t)strlen(list.forms[i].name);
+        one += shape_elements(&list.forms[i].shape) * 4 +
+               partial_bytes_beside(list.forms[i].name, shape_elements(&list.forms[i].shape) * 4);
     state_dict_finish(&list);
     return 0;
 }
