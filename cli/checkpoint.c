@@ -2,6 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "checkpoint/checksum.h"
+#include "checkpoint/content_hash.h"
+#include "checkpoint/contents.h"
 #include "checkpoint/find.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/verify.h"
@@ -10,6 +14,7 @@
 #include "conversion/import.h"
 #include "llmrun/types.h"
 #include "options.h"
+#include "tensor/dtype.h"
 
 static const char *condition_name(enum checkpoint_condition condition)
 {
@@ -63,7 +68,54 @@ static void print_problem(void *context, const char *file, const char *tensor, c
     printf("%s%s%s: %s\n", file, tensor != NULL ? ", tensor " : "", tensor != NULL ? tensor : "", sentence);
 }
 
-static int verify(const char *given, struct error *error)
+static void add_contents(struct text *line, const struct checkpoint *checkpoint, const uint64_t *contents, uint64_t all)
+{
+    const struct manifest *manifest = &checkpoint->manifest;
+    char content[CONTENT_TEXT_BYTES], sum[CHECKSUM_TEXT_BYTES], shape[SHAPE_TEXT_BYTES];
+
+    text_add(line, ",\"step\":%lld,\"contents\":\"%s\",\"tensors\":{", (long long)manifest->step,
+             checksum_print(all, sum));
+    for (int64_t i = 0; i < manifest->tensor_count; i++) {
+        const struct manifest_tensor *tensor = &manifest->tensors[i];
+
+        text_add(line, "%s", i > 0 ? "," : "");
+        text_add_json(line, tensor->name);
+        text_add(line, ":{\"dtype\":\"%s\",\"shape\":%s,\"content\":\"%s\"}", dtype_name(tensor->dtype),
+                 shape_print(&tensor->shape, shape), content_print(contents[i], content));
+    }
+    text_add(line, "}}");
+}
+
+/* One object, of a checkpoint that was verified. */
+static int print_contents(const char *folder, int64_t bytes, struct error *error)
+{
+    struct checkpoint checkpoint;
+    struct text line = {0};
+    uint64_t *contents = NULL, all;
+    int status = checkpoint_open(&file_system_real, folder, &checkpoint, error);
+
+    if (status == STATUS_OK &&
+        (contents = malloc((size_t)(checkpoint.manifest.tensor_count + 1) * sizeof *contents)) == NULL)
+        status = error_set(error, STATUS_MEMORY, "no memory for a list of tensors");
+    if (status == STATUS_OK)
+        status = checkpoint_contents(&checkpoint, contents, &all, error);
+    if (status == STATUS_OK) {
+        text_add(&line, "{\"checkpoint\":");
+        text_add_json(&line, folder);
+        text_add(&line, ",\"bytes\":%lld", (long long)bytes);
+        add_contents(&line, &checkpoint, contents, all);
+        if (line.failed)
+            status = error_set(error, STATUS_MEMORY, "no memory for a line of text");
+        else
+            puts(line.data);
+    }
+    text_finish(&line);
+    free(contents);
+    checkpoint_close(&checkpoint);
+    return status;
+}
+
+static int verify(const char *given, bool json, struct error *error)
 {
     char folder[PATH_MAX];
     int64_t bytes;
@@ -73,9 +125,11 @@ static int verify(const char *given, struct error *error)
         status = checkpoint_resolve(&file_system_real, given, folder, error);
         if (status != STATUS_OK)
             return status;
-        status = checkpoint_verify(&file_system_real, folder, print_problem, NULL, &bytes, error);
+        status = checkpoint_verify(&file_system_real, folder, json ? NULL : print_problem, NULL, &bytes, error);
+        if (status == STATUS_OK && json)
+            status = print_contents(folder, bytes, error);
     } while (status == STATUS_INPUT && checkpoint_moved_on(&file_system_real, given, folder));
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !json)
         printf("%s: every byte of %.1f MB is as it was saved\n", folder, (double)bytes / 1e6);
     return status;
 }
@@ -149,13 +203,17 @@ static int export(const struct arguments *arguments, const char *dtype, const ch
 int command_checkpoint(int argc, char **argv, struct error *error)
 {
     const char *dtype = NULL, *size = "5GB";
+    bool json = false;
+    const struct command_option verify_options[] = {
+        {"json", OPTION_SWITCH, NULL, "print one JSON object, with a content hash of each tensor", .target = &json}};
     const struct command_option options[] = {
         {"dtype", OPTION_TEXT, "D", "fp32, bf16 or fp16; else as imported", .target = &dtype},
         {"shard-size", OPTION_TEXT, "SIZE", "largest file of tensors, 5GB", .target = &size},
     };
     const struct usage usages[] = {
         {"checkpoint list", "The checkpoints of a run", .words = "RUN_DIR", .least_words = 1, .most_words = 1},
-        {"checkpoint verify", "Checks every byte of a checkpoint", .words = "CKPT", .least_words = 1, .most_words = 1},
+        {"checkpoint verify", "Checks every byte of a checkpoint", .words = "CKPT", .least_words = 1, .most_words = 1,
+         .options = verify_options, .option_count = 1},
         {"checkpoint import", "Makes a checkpoint of a Hugging Face directory", .words = "HF_DIR CKPT_DIR",
          .least_words = 2, .most_words = 2, .takes_keys = true, .keys_of = CONFIG_COMMAND_IMPORT},
         {"checkpoint export", "Makes a Hugging Face directory of a checkpoint", .words = "CKPT HF_DIR",
@@ -168,7 +226,7 @@ int command_checkpoint(int argc, char **argv, struct error *error)
         if (strcmp(argv[1], strchr(usages[i].command, ' ') + 1) == 0)
             chosen = i;
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        puts("usage: llmrun checkpoint list RUN_DIR\n       llmrun checkpoint verify CKPT\n"
+        puts("usage: llmrun checkpoint list RUN_DIR\n       llmrun checkpoint verify CKPT [--json]\n"
              "       llmrun checkpoint import HF_DIR CKPT_DIR [--model.ignore FIELD]\n"
              "       llmrun checkpoint export CKPT HF_DIR [--dtype D] [--shard-size 5GB]");
         return STATUS_OK;
@@ -181,7 +239,7 @@ int command_checkpoint(int argc, char **argv, struct error *error)
         if (chosen == 0)
             status = list(arguments.words[0], error);
         else if (chosen == 1)
-            status = verify(arguments.words[0], error);
+            status = verify(arguments.words[0], json, error);
         else if (chosen == 2)
             status = import(&arguments, error);
         else

@@ -36,6 +36,11 @@ sed -n '/"tensors"/,$p' run/ckpt/step_00000010.branch-0/manifest.json >weights.a
 same 'a checkpoint that was moved aside' weights.old weights.a
 expect 0 out '*/step_00000010.branch-0: every byte*' -- checkpoint verify run/ckpt/step_00000010.branch-0
 expect 0 out '*step_00000010 (branch 1)' -- checkpoint list run
+# One hash over all tensors, as JSON.
+contents() {
+    "$llmrun" checkpoint verify "$1" --json | sed 's/.*"step":10,"contents":"\(xxh3:[0-9a-f]*\)","tensors":{"wte.weight":{"dtype":"f32","shape":.*/\1/'
+}
+[ "$(contents run/ckpt/step_00000010 | wc -c)" = 22 ] || complain "verify --json: $(contents run/ckpt/step_00000010)"
 expect 0 out 'run/ckpt/step_00000010 at step 10 *' -- eval --model run --data text.txt
 # Back to the first line: a branch of its own again.
 go_on --steps 22 --checkpoint.every 1 --run.resume run/ckpt/step_00000020
