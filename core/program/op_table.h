@@ -41,15 +41,36 @@ struct op_addition {
 #define OP_CHEAP         1u /* recomputing beats keeping */
 #define OP_RESIDUAL      2u /* sum = x (+ residual); the other outputs follow from sum alone */
 #define OP_JOIN          4u /* y = a + b: may join two terms of one sum */
-#define OP_COMMUNICATION 8u /* x and y are one value in two types of sharding */
+#define OP_COMMUNICATION 8u /* x and y are one value, in two types of sharding or on two ranks */
 
 /* Rows that stay in the core: no plugin sees them. */
-enum core_op { OP_ALL_GATHER = 128, OP_REDUCE_SCATTER, OP_ALL_REDUCE, OP_ALL_TO_ALL, OP_SLICE, OPS_END };
+enum core_op {
+    OP_ALL_GATHER = 128,
+    OP_REDUCE_SCATTER,
+    OP_ALL_REDUCE,
+    OP_ALL_TO_ALL,
+    OP_SLICE,
+    OP_SEND,
+    OP_RECEIVE,
+    OPS_END
+};
 
 struct communication_attributes {
     uint32_t axis; /* enum mesh_axis */
     uint32_t reserved;
 };
+
+/* Of send and receive: begins as that of the others. */
+struct transfer_attributes {
+    uint32_t axis; /* MESH_PP */
+    uint32_t peer; /* index along it */
+    uint32_t link; /* passes/pipeline_parallel.h */
+    uint32_t reserved;
+};
+
+/* Operands of send and of receive. */
+enum { SEND_X, SEND_BUFFER, SEND_OPERANDS };
+enum { RECEIVE_BUFFER, RECEIVE_Y, RECEIVE_OPERANDS };
 
 struct op_info {
     const char *name;

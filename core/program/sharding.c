@@ -381,6 +381,9 @@ static int check_output(const struct check *check, uint32_t i)
     const enum reduction reduction = removal.reduction;
     int status = STATUS_OK;
 
+    /* What one stage alone makes: the ranks of the others hold zeros and have no such op. */
+    if (check->axis == MESH_PP && operand_value(check, i)->partial[MESH_PP].reduction == REDUCTION_SLOT)
+        return STATUS_OK;
     if (!split || has_letter(&check->annotations[i], check->letter) || removal.same)
         return operand_value(check, i)->partial[check->axis].reduction == REDUCTION_NONE
                    ? STATUS_OK
@@ -459,6 +462,27 @@ static enum type type_over(const struct value *value, enum mesh_axis axis)
                                                               : REPLICATED;
 }
 
+/* Over pp, x and buffer are on one rank, or buffer and y. */
+static int check_transfer(struct check *check)
+{
+    const struct transfer_attributes *attributes = check->attributes;
+    const struct value *a = operand_value(check, 0), *b = operand_value(check, 1);
+
+    if (attributes->axis != MESH_PP)
+        return error_set(check->error, STATUS_BUG, "axis %u has no neighbours that send and receive, pp has",
+                         attributes->axis);
+    if (a == NULL || b == NULL)
+        return STATUS_OK;
+    if (a->dtype != b->dtype)
+        return error_set(check->error, STATUS_BUG, "the buffer has another element type");
+    for (int i = 0; i < MESH_AXES; i++) {
+        check->axis = (enum mesh_axis)i;
+        if (!same_type(a, b, check->axis))
+            return refuse(check, 1, "the op changes no type");
+    }
+    return STATUS_OK;
+}
+
 static int check_communication(struct check *check)
 {
     static const enum type types[][2] = {[OP_ALL_GATHER - OP_ALL_GATHER] = {SPLIT, REPLICATED},
@@ -507,6 +531,8 @@ int sharding_check_op(const struct program *program, const struct op *op, struct
     bool sharded = false;
     int status = STATUS_OK;
 
+    if (op->op == OP_SEND || op->op == OP_RECEIVE)
+        return check_transfer(&check);
     if ((check.info->flags & OP_COMMUNICATION) != 0)
         return check_communication(&check);
     for (uint32_t i = 0; check.info->operands[i].name != NULL; i++)

@@ -486,6 +486,29 @@ static const struct rule rules[] = {
     {"other reductions have no parts", BEGIN "%0 = input f32[8,3] \"x\" tp partial max 0:0\n",
      BEGIN "%0 = input f32[8,3] \"x\" tp partial max 0:1\n",
      "value x has parts 0:1 of a reduction over tp, which is no subtree"},
+    {"what is sent lies in its buffer as it is",
+     BEGIN "%0 = input f32[8,4] \"x\" full [8,8] tp split 1.0 1/2\n"
+           "%1 = scratch f32[8,4] \"b\" full [8,8] tp split 1.0 1/2\n" FORWARD
+           "  send(%0 -> %1) {axis: 3, peer: 0, link: 0, reserved: 0} F\n",
+     BEGIN "%0 = input f32[8,4] \"x\" full [8,8] tp split 1.0 1/2\n%1 = scratch f32[8,8] \"b\"\n" FORWARD
+           "  send(%0 -> %1) {axis: 3, peer: 0, link: 0, reserved: 0} F\n",
+     "operand buffer (value b) is replicated over tp: the op changes no type"},
+    {"a buffer has the type of what it receives",
+     BEGIN "%0 = scratch bf16[8,4] \"b\"\n%1 = activation bf16[8,4] \"y\"\n" FORWARD
+           "  receive(%0 -> %1) {axis: 3, peer: 0, link: 0, reserved: 0} F\n",
+     BEGIN "%0 = scratch f32[8,4] \"b\"\n%1 = activation bf16[8,4] \"y\"\n" FORWARD
+           "  receive(%0 -> %1) {axis: 3, peer: 0, link: 0, reserved: 0} F\n",
+     "the buffer has another element type"},
+    {"neighbours of a pipeline send to each other",
+     BEGIN "%0 = input f32[8,4] \"x\"\n" FORWARD "  send(%0 -> _) {axis: 3, peer: 0, link: 0, reserved: 0} F\n",
+     BEGIN "%0 = input f32[8,4] \"x\"\n" FORWARD "  send(%0 -> _) {axis: 1, peer: 0, link: 0, reserved: 0} F\n",
+     "axis 1 has no neighbours that send and receive, pp has"},
+    {"what one stage alone makes is a slot over pp",
+     BEGIN "%0 = input f32[8,4] \"x\"\n%1 = scratch f32[8,4] \"y\" pp partial slot 0:0\n" FORWARD
+           "  gelu(%0 -> %1) F\n",
+     BEGIN "%0 = input f32[8,4] \"x\"\n%1 = scratch f32[8,4] \"y\" pp partial select 0:0\n" FORWARD
+           "  gelu(%0 -> %1) F\n",
+     "operand y (value y) is partial select 0:0 over pp: the op makes no term of it"},
 };
 
 static int verify(const char *text, struct error *error)
