@@ -136,9 +136,9 @@ static void zero(struct listing *listing, int32_t accumulators)
         }
 }
 
-static void list_step(struct listing *listing, const struct pipeline *pipeline, int32_t microbatch_losses)
+static void list_step(struct listing *listing, const struct pipeline_shape *shape, const struct pipeline_rank *rank,
+                      int32_t microbatch_losses)
 {
-    const struct pipeline_rank *rank = &pipeline->ranks[0];
     const int64_t losses_section = writer(listing->program, microbatch_losses);
     int32_t begun = 0; /* microbatches whose inputs were taken in */
 
@@ -160,7 +160,7 @@ static void list_step(struct listing *listing, const struct pipeline *pipeline, 
         default:
             if (entry->microbatch == begun) {
                 put(listing, &(struct command){.kind = COMMAND_COPY_IN, .microbatch = begun++, .entry = i});
-                if (begun == pipeline->shape.microbatches)
+                if (begun == shape->microbatches)
                     put_plain(listing, COMMAND_RECORD, LANE_COMPUTE, POINT_CONSUMED);
             }
             launch_entry(listing, entry, i, microbatch_losses, losses_section);
@@ -171,12 +171,24 @@ static void list_step(struct listing *listing, const struct pipeline *pipeline, 
     end(listing);
 }
 
+/* What stages make for all ranks is zero on those that have no such stage (passes/pipeline_parallel.h). */
+static void zero_slots(struct listing *listing)
+{
+    for (int64_t i = 0; i < listing->program->value_count; i++)
+        if (listing->program->values[i].kind == VALUE_SCRATCH &&
+            listing->program->values[i].partial[MESH_PP].reduction == REDUCTION_SLOT) {
+            put_plain(listing, COMMAND_FILL, LANE_COMPUTE, REGION_SCRATCH);
+            return;
+        }
+}
+
 static void list_init(struct listing *listing)
 {
     begin(listing);
     put_plain(listing, COMMAND_RECORD, LANE_COMPUTE, POINT_CONSUMED);
     /* Device memory holds anything at first; the optimizer's moments start from zero. */
     put_plain(listing, COMMAND_FILL, LANE_COMPUTE, REGION_STATE);
+    zero_slots(listing);
     launch_all(listing, SECTION_INIT);
     launch_all(listing, SECTION_CAST_WEIGHTS);
     end(listing);
@@ -187,14 +199,17 @@ static void list_kind(struct listing *listing, enum section_kind kind, bool alwa
 {
     begin(listing);
     put_plain(listing, COMMAND_RECORD, LANE_COMPUTE, POINT_CONSUMED);
+    /* After loading, which is no init. */
+    if (kind == SECTION_CAST_WEIGHTS)
+        zero_slots(listing);
     if (launch_all(listing, kind) == 0 && !always)
         listing->list->count = 0;
     else
         end(listing);
 }
 
-int commands_make(const struct program *program, const struct pipeline *pipeline, const struct flow *flow,
-                  int32_t microbatch_losses, struct commands *commands, struct error *error)
+int commands_make(const struct program *program, const struct pipeline_shape *shape, const struct pipeline_rank *rank,
+                  const struct flow *flow, int32_t microbatch_losses, struct commands *commands, struct error *error)
 {
     struct listing listing = {.program = program, .flow = flow, .error = error};
 
@@ -209,8 +224,8 @@ int commands_make(const struct program *program, const struct pipeline *pipeline
             list_kind(&listing, SECTION_CAST_WEIGHTS, true);
             break;
         case JOB_STEP:
-            if (pipeline->ranks != NULL)
-                list_step(&listing, pipeline, microbatch_losses);
+            if (rank != NULL)
+                list_step(&listing, shape, rank, microbatch_losses);
             break;
         case JOB_EVALUATE:
             list_kind(&listing, SECTION_EVALUATE, false);
@@ -250,7 +265,7 @@ static void print_collective(const struct program *program, const struct section
     const struct communication_attributes *attributes = program_attributes(program, op);
 
     text_add(text, " %s %s %s in ", op_info_find(op->op)->name, mesh_axis_name((enum mesh_axis)attributes->axis),
-             program->values[program_operands(program, op)[1]].name);
+             program->values[program_operands(program, op)[op->op == OP_SEND ? SEND_X : 1]].name);
     program_print_section(section, text);
 }
 

@@ -56,11 +56,11 @@ struct commands {
     struct command_list jobs[JOBS]; /* empty for what the program cannot do */
 };
 
-/* `pipeline` has no ranks without a step; else the table of rank 0 is turned into the job of a step.
+/* `rank` is this rank's table of a schedule of `shape`, which is turned into the job of a step; NULL without one.
  * `microbatch_losses`: the value that COPY_OUT copies, NO_VALUE for none. STATUS_BUG names an entry of the schedule
  * whose sections do not exist. */
-int commands_make(const struct program *program, const struct pipeline *pipeline, const struct flow *flow,
-                  int32_t microbatch_losses, struct commands *commands, struct error *error);
+int commands_make(const struct program *program, const struct pipeline_shape *shape, const struct pipeline_rank *rank,
+                  const struct flow *flow, int32_t microbatch_losses, struct commands *commands, struct error *error);
 void commands_finish(struct commands *commands);
 
 /* One line a command. */

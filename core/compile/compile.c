@@ -8,6 +8,7 @@
 #include "passes/combine.h"
 #include "passes/cut.h"
 #include "passes/flops.h"
+#include "passes/pipeline_parallel.h"
 #include "passes/precision.h"
 #include "passes/reduction_order.h"
 #include "passes/segments.h"
@@ -21,6 +22,17 @@ static struct mesh mesh_of(const struct compile_request *request)
 static int32_t chunks_of(const struct compile_request *request)
 {
     return request->chunks != 0 ? request->chunks : 1;
+}
+
+/* Chunks of a rank that trains; evaluation and generation alone have one. */
+static int32_t step_chunks(const struct compile_request *request)
+{
+    return request->train ? chunks_of(request) : 1;
+}
+
+static int32_t pipeline_ranks(const struct compile_request *request)
+{
+    return mesh_of(request).sizes[MESH_PP];
 }
 
 static int build(const struct compile_request *request, struct program *program, struct io_values *io,
@@ -45,14 +57,42 @@ static int build(const struct compile_request *request, struct program *program,
     return builder.status;
 }
 
+static int run_cut(const struct compile_request *request, struct program *program, struct error *error)
+{
+    struct stages stages;
+    const struct cut_form cut = {
+        .stages = &stages, .split = pipeline_splits(request->schedule), .pipeline = pipeline_ranks(request) > 1};
+    int status = stages_make(program, (int32_t)request->model.n_layer, pipeline_ranks(request) * step_chunks(request),
+                             &stages, error);
+
+    if (status == STATUS_OK)
+        status = pass_cut(program, &cut, error);
+    stages_finish(&stages);
+    return status;
+}
+
+/* The ids of `io` are those of values that the pass gives new numbers. */
+static int run_pipeline(const struct compile_request *request, struct program *program, struct io_values *io,
+                        struct error *error)
+{
+    const struct pipeline layout = {.shape = {.ranks = pipeline_ranks(request), .chunks = step_chunks(request)},
+                                    .placement = pipeline_placement_of(request->schedule, step_chunks(request))};
+    const struct pipeline_parallel_form form = {.pipeline = &layout, .rank = request->mesh.index[MESH_PP]};
+    int32_t *new_ids = malloc(((size_t)program->value_count + 1) * sizeof *new_ids);
+    int status = new_ids != NULL ? pass_pipeline_parallel(program, &form, new_ids, error)
+                                 : error_set(error, STATUS_MEMORY, "no memory for the values of the program");
+
+    if (status == STATUS_OK)
+        values_renumber(io, new_ids);
+    free(new_ids);
+    return status;
+}
+
 /* The passes in their order; the first one, backward, ran when forward was built. Sharding comes after precision, data
  * parallelism and ZeRO after recompute. */
 static int run_passes(const struct compile_request *request, const struct reduction_form *form, struct program *program,
-                      struct error *error)
+                      struct io_values *io, struct error *error)
 {
-    const struct cut_form cut = {.layers = (int32_t)request->model.n_layer,
-                                 .chunks = request->train ? chunks_of(request) : 1,
-                                 .split = pipeline_splits(request->schedule)};
     struct update_policy update = request->update;
     int status;
 
@@ -67,9 +107,11 @@ static int run_passes(const struct compile_request *request, const struct reduct
     if (status == STATUS_OK)
         status = pass_recompute(program, request->recompute, error);
     if (status == STATUS_OK)
-        status = pass_cut(program, &cut, error);
+        status = run_cut(request, program, error);
     if (status == STATUS_OK && request->train)
         status = pass_combine(program, form, error);
+    if (status == STATUS_OK)
+        status = run_pipeline(request, program, io, error);
     if (status == STATUS_OK)
         status = program_verify(program, error);
     if (status == STATUS_OK)
@@ -90,7 +132,7 @@ static void find_added(const struct program *program, struct io_values *io)
 
 static int make_schedule(const struct compile_request *request, struct compiled *compiled, struct error *error)
 {
-    const struct pipeline_shape shape = {.ranks = 1,
+    const struct pipeline_shape shape = {.ranks = pipeline_ranks(request),
                                          .chunks = chunks_of(request),
                                          .microbatches = compiled->microbatches,
                                          .groups = (int32_t)compiled->form.groups,
@@ -141,17 +183,19 @@ static int make_exchanges(const struct compile_request *request, struct compiled
 
 int compile_plan(const struct compile_request *request, struct compiled *compiled, struct error *error)
 {
+    const struct pipeline_rank *rank = NULL;
     int64_t workspace = 0, asked = 0;
     int status = make_exchanges(request, compiled, &workspace, error);
 
     if (status == STATUS_OK && request->train)
         status = make_schedule(request, compiled, error);
+    if (compiled->pipeline.ranks != NULL)
+        rank = &compiled->pipeline.ranks[compiled->mesh.index[MESH_PP]];
     if (status == STATUS_OK)
-        status =
-            flow_make(&compiled->program, &compiled->pipeline.shape, compiled->pipeline.ranks, &compiled->flow, error);
+        status = flow_make(&compiled->program, &compiled->pipeline.shape, rank, &compiled->flow, error);
     if (status == STATUS_OK)
-        status = commands_make(&compiled->program, &compiled->pipeline, &compiled->flow, compiled->io.microbatch_losses,
-                               &compiled->commands, error);
+        status = commands_make(&compiled->program, &compiled->pipeline.shape, rank, &compiled->flow,
+                               compiled->io.microbatch_losses, &compiled->commands, error);
     if (status == STATUS_OK && request->query != NULL)
         status = request->query(request->query_context, compiled, &asked, error);
     workspace = asked > workspace || asked < 0 ? asked : workspace;
@@ -180,6 +224,12 @@ static int check_sizes(const struct compile_request *request, struct error *erro
     if (request->train && request->global_batch / dp / request->micro_batch > INT32_MAX)
         return error_set(error, STATUS_USAGE, "train.global_batch %lld has more than %d microbatches of %lld",
                          (long long)request->global_batch, INT32_MAX, (long long)request->micro_batch);
+    if (pipeline_ranks(request) > 1 &&
+        (step_chunks(request) < 1 || step_chunks(request) > request->model.n_layer / pipeline_ranks(request)))
+        return error_set(error, STATUS_USAGE,
+                         "parallel.pp %d with parallel.chunks %d has more stages than the model's %lld layers; fewer "
+                         "ranks or chunks are needed",
+                         pipeline_ranks(request), step_chunks(request), (long long)request->model.n_layer);
     if (request->train && (chunks_of(request) < 1 || chunks_of(request) > request->model.n_layer))
         return error_set(error, STATUS_USAGE, "parallel.chunks is %d; a model of %lld layers has 1 to %lld",
                          request->chunks, (long long)request->model.n_layer, (long long)request->model.n_layer);
@@ -197,8 +247,8 @@ static int check_sizes(const struct compile_request *request, struct error *erro
 static int make_form(const struct compile_request *request, struct reduction_form *form, struct error *error)
 {
     const struct reduction_request sums = {.exact = request->exact,
-                                           .one_backward =
-                                               chunks_of(request) == 1 && !pipeline_splits(request->schedule),
+                                           .one_backward = pipeline_ranks(request) * chunks_of(request) == 1 &&
+                                                           !pipeline_splits(request->schedule),
                                            .sequence = request->sequence,
                                            .global_batch = request->train ? request->global_batch : 1,
                                            .micro_batch = request->train ? request->micro_batch : 1,
@@ -236,7 +286,7 @@ int compile_step(const struct compile_request *request, struct compiled *compile
     values_none(&compiled->io);
     status = build(request, &compiled->program, &compiled->io, error);
     if (status == STATUS_OK)
-        status = run_passes(request, &compiled->form, &compiled->program, error);
+        status = run_passes(request, &compiled->form, &compiled->program, &compiled->io, error);
     if (status == STATUS_OK) {
         find_added(&compiled->program, &compiled->io);
         status = compile_plan(request, compiled, error);

@@ -239,9 +239,57 @@ static int make_all_reduce(struct making *making, enum reduction reduction)
     return STATUS_OK;
 }
 
+static void add_copy(struct making *making, int64_t bytes)
+{
+    struct exchange_step *step = add(making, EXCHANGE_COPY);
+
+    step->send = side(EXCHANGE_X, 0, bytes);
+    step->receive = side(EXCHANGE_Y, 0, bytes);
+}
+
+/* x and y of a send are what is sent and the buffer, those of a receive the buffer and what is received. */
+static void make_send(struct making *making)
+{
+    const int64_t bytes = value_bytes(making->x);
+    struct exchange_step *step;
+
+    making->exchange->buffered = making->y != NULL;
+    if (making->y != NULL)
+        add_copy(making, bytes);
+    step = add(making, EXCHANGE_SEND);
+    step->send = side(making->y != NULL ? EXCHANGE_Y : EXCHANGE_X, 0, bytes);
+    step->sent_bytes = bytes;
+}
+
+static void make_receive(struct making *making)
+{
+    const int64_t bytes = value_bytes(making->y);
+    struct exchange_step *step = add(making, EXCHANGE_RECEIVE);
+
+    making->exchange->buffered = making->x != NULL;
+    step->receive = side(making->x != NULL ? EXCHANGE_X : EXCHANGE_Y, 0, bytes);
+    if (making->x != NULL)
+        add_copy(making, bytes);
+}
+
+static int make_transfer(struct making *making, const struct op *op, const struct transfer_attributes *attributes)
+{
+    making->exchange->peer = (int32_t)attributes->peer;
+    making->exchange->link = attributes->link;
+    if (attributes->peer >= (uint32_t)making->exchange->ranks || making->exchange->peer == own_index(making))
+        return error_set(making->error, STATUS_BUG, "%s is exchanged with rank %u of %d over %s, from rank %lld",
+                         (making->x != NULL ? making->x : making->y)->name, attributes->peer, making->exchange->ranks,
+                         mesh_axis_name((enum mesh_axis)making->exchange->axis), (long long)own_index(making));
+    if (op->op == OP_SEND)
+        make_send(making);
+    else
+        make_receive(making);
+    return STATUS_OK;
+}
+
 static int check_contiguous(const struct making *making, const struct value *value)
 {
-    if (!(value->flags & VALUE_VIEW) || value->rank == 0 || value->shape[0] <= 1 ||
+    if (value == NULL || !(value->flags & VALUE_VIEW) || value->rank == 0 || value->shape[0] <= 1 ||
         value->view.pitch == value_row_elements(value))
         return STATUS_OK;
     return error_set(making->error, STATUS_BUG, "%s is exchanged and is a view with gaps", value->name);
@@ -262,19 +310,20 @@ int exchange_make(const struct program *program, const struct op *op, const stru
 {
     const struct communication_attributes *attributes = program_attributes(program, op);
     const int32_t *operands = program_operands(program, op);
-    struct making making = {.x = &program->values[operands[0]],
-                            .y = &program->values[operands[1]],
+    struct making making = {.x = operands[0] != NO_VALUE ? &program->values[operands[0]] : NULL,
+                            .y = operands[1] != NO_VALUE ? &program->values[operands[1]] : NULL,
                             .exchange = exchange,
                             .mesh = mesh,
                             .batch = batch,
                             .exact = exact,
                             .error = error};
-    enum reduction reduction;
+    enum reduction reduction = REDUCTION_NONE;
     int status;
 
     *exchange =
         (struct exchange){.axis = (uint8_t)attributes->axis, .ranks = mesh->sizes[attributes->axis], .peer = -1};
-    reduction = (enum reduction)making.x->partial[attributes->axis].reduction;
+    if (making.x != NULL)
+        reduction = (enum reduction)making.x->partial[attributes->axis].reduction;
     status = check_contiguous(&making, making.x);
     if (status == STATUS_OK)
         status = check_contiguous(&making, making.y);
@@ -294,6 +343,10 @@ int exchange_make(const struct program *program, const struct op *op, const stru
         break;
     case OP_ALL_REDUCE:
         status = make_all_reduce(&making, reduction);
+        break;
+    case OP_SEND:
+    case OP_RECEIVE:
+        status = make_transfer(&making, op, program_attributes(program, op));
         break;
     default:
         status = error_set(error, STATUS_BUG, "%s is no exchange", op_info_find(op->op)->name);

@@ -6,7 +6,8 @@
  *  - reduce_scatter: all_to_all of the terms, then the tree: 4 N (n - 1) / n.
  *  - all_reduce, small: all_gather of the terms, then the tree: 4 N (n - 1).
  *  - all_reduce, large: the reduce_scatter of equal runs of elements, then an all_gather: 8 N (n - 1) / n.
- * What one rank alone has (select, slot), and any sum without exact numerics, is the plugin's to add. */
+ * What one rank alone has (select, slot), and any sum without exact numerics, is the plugin's to add.
+ * A send copies x to its buffer and sends that, a receive fills its buffer and copies it to y. */
 #ifndef LLMRUN_COMPILE_EXCHANGE_H
 #define LLMRUN_COMPILE_EXCHANGE_H
 
@@ -53,6 +54,8 @@ struct exchange {
     uint8_t axis; /* enum mesh_axis: its ranks take part */
     int32_t ranks;
     int32_t peer;        /* of send and receive: index along the axis; else -1 */
+    uint32_t link;       /* theirs (passes/pipeline_parallel.h) */
+    bool buffered;       /* a send from a buffer, which ends later; without one it ends with the receive behind it */
     int64_t terms_bytes; /* scratch */
     int64_t *parts;      /* of the sides; owned */
 };

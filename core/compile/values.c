@@ -36,6 +36,16 @@ void values_none(struct io_values *io)
     memset(io, 0xff, sizeof *io); /* NO_VALUE is -1, and all members are int32_t */
 }
 
+void values_renumber(struct io_values *io, const int32_t *new_ids)
+{
+    int32_t ids[sizeof *io / sizeof(int32_t)];
+
+    memcpy(ids, io, sizeof *io);
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        ids[i] = ids[i] != NO_VALUE ? new_ids[ids[i]] : NO_VALUE;
+    memcpy(io, ids, sizeof *io);
+}
+
 /* Inputs with targets, of training and of evaluation. */
 static struct model_batch batch_inputs(struct builder *builder, const struct compile_request *request,
                                        const char *prefix, uint32_t flags, int64_t sequences, int64_t sequence,

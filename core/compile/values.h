@@ -16,4 +16,7 @@ void values_fill_random(uint32_t *rows, int64_t draws, uint64_t seed, int64_t st
 /* No values at all: every id is NO_VALUE. */
 void values_none(struct io_values *io);
 
+/* Each value that is there becomes new_ids of it. */
+void values_renumber(struct io_values *io, const int32_t *new_ids);
+
 #endif

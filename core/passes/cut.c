@@ -11,13 +11,6 @@ struct cut {
     int status;
 };
 
-int32_t cut_chunk(const struct cut_form *form, int32_t layer)
-{
-    if (layer < 0)
-        return 0;
-    return layer >= form->layers ? form->chunks - 1 : (int32_t)((int64_t)layer * form->chunks / form->layers);
-}
-
 /* Layers of forward ascend, those of backward descend. What is recomputed counts to the op that it is made for. */
 static void find_layers(struct cut *cut, const struct section *section, bool descend)
 {
@@ -48,11 +41,11 @@ static void copy_op(struct cut *cut, const struct op *op)
         cut->status = error_set(cut->error, STATUS_MEMORY, "no memory for the sections of the program");
 }
 
-/* The ops of `section` whose role is among `roles` (bits), as sections of `kind`, chunk by chunk. */
+/* The ops of `section` whose role is among `roles` (bits), as sections of `kind`, stage by stage. */
 static void cut_section(struct cut *cut, const struct section *section, enum section_kind kind, uint32_t roles,
-                        bool descend)
+                        const struct stages *stages, bool descend)
 {
-    const int32_t chunks = cut->form->chunks;
+    const int32_t chunks = stages->count;
     int32_t at = 0;
 
     find_layers(cut, section, descend);
@@ -61,7 +54,7 @@ static void cut_section(struct cut *cut, const struct section *section, enum sec
         bool begun = false;
         int16_t layer = -1;
 
-        for (; at < section->op_count && cut_chunk(cut->form, cut->layers[at]) == chunk; at++) {
+        for (; at < section->op_count && stages_of_layer(stages, cut->layers[at]) == chunk; at++) {
             const struct op *op = &cut->program->ops[section->first_op + at];
 
             if (!(roles >> op->role & 1))
@@ -87,25 +80,24 @@ static void copy_section(struct cut *cut, const struct section *section)
 
 static void cut_one(struct cut *cut, const struct section *section)
 {
-    const struct cut_form *form = cut->form, whole = {.layers = form->layers, .chunks = 1};
+    const struct cut_form *form = cut->form;
+    const struct stages whole = {.layers = form->stages->layers, .count = 1};
     const uint32_t weight = 1u << ROLE_BACKWARD_WEIGHT;
 
     switch (section->kind) {
     case SECTION_FORWARD:
-        cut_section(cut, section, SECTION_FORWARD, ~0u, false);
+        cut_section(cut, section, SECTION_FORWARD, ~0u, form->stages, false);
         break;
     case SECTION_BACKWARD:
         cut_section(cut, section, form->split ? SECTION_BACKWARD_INPUT : SECTION_BACKWARD, form->split ? ~weight : ~0u,
-                    true);
+                    form->stages, true);
         if (form->split)
-            cut_section(cut, section, SECTION_BACKWARD_WEIGHT, weight, true);
+            cut_section(cut, section, SECTION_BACKWARD_WEIGHT, weight, form->stages, true);
         break;
     case SECTION_EVALUATE:
     case SECTION_PREFILL:
     case SECTION_DECODE:
-        cut->form = &whole;
-        cut_section(cut, section, (enum section_kind)section->kind, ~0u, false);
-        cut->form = form;
+        cut_section(cut, section, (enum section_kind)section->kind, ~0u, form->pipeline ? form->stages : &whole, false);
         break;
     default:
         copy_section(cut, section);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "passes/flow_links.h"
 #include "program/op_table.h"
 
 enum step_line { LINE_F, LINE_B, LINE_W, STEP_LINES };
@@ -25,29 +26,9 @@ struct making {
     struct use *uses;   /* [values] */
     struct use *ends;   /* [pools] */
     int64_t *positions; /* [line][microbatch]: the entry that runs it */
+    int32_t links;      /* the first pool that is the buffers of a link */
     struct error *error;
 };
-
-enum section_kind flow_section_kind(const struct pipeline_entry *entry)
-{
-    switch (entry->action) {
-    case PIPELINE_F:
-        return SECTION_FORWARD;
-    case PIPELINE_B:
-        return SECTION_BACKWARD_INPUT;
-    case PIPELINE_W:
-        return SECTION_BACKWARD_WEIGHT;
-    case PIPELINE_BW:
-        return SECTION_BACKWARD;
-    default:
-        return SECTION_KINDS;
-    }
-}
-
-int32_t flow_accumulators(int32_t chunk, bool weight)
-{
-    return 2 * chunk + weight;
-}
 
 static int32_t line_of(const struct making *making, enum section_kind kind, int32_t chunk)
 {
@@ -331,7 +312,7 @@ static void make_groups(struct making *making)
 
     flow->group[POOL_INPUT] = 0;
     flow->groups = 1;
-    for (int32_t i = POOL_INPUT + 1; i < flow->pools; i++) {
+    for (int32_t i = POOL_INPUT + 1; i < making->links; i++) {
         const struct use mine = relative(making, making->ends[i]);
         int32_t group = flow->groups;
 
@@ -344,6 +325,8 @@ static void make_groups(struct making *making)
         flow->group[i] = group;
         flow->groups += group == flow->groups;
     }
+    for (int32_t i = making->links; i < flow->pools; i++)
+        flow->group[i] = flow->groups++;
 }
 
 static int64_t position(const struct making *making, int32_t line, int32_t microbatch)
@@ -395,7 +378,7 @@ static void walk(struct making *making, int32_t *held, uint8_t *taken)
             int64_t first, last;
 
             row[p] = -1;
-            if (line_of(making, flow_section_kind(entry), entry->chunk) == NO_LINE)
+            if (p >= making->links || line_of(making, flow_section_kind(entry), entry->chunk) == NO_LINE)
                 continue;
             hold(making, p, entry->microbatch, &first, &last);
             if (first == i) {
@@ -486,8 +469,12 @@ int flow_make(const struct program *program, const struct pipeline_shape *shape,
         status = find_uses(&making);
     if (status == STATUS_OK && rank != NULL) {
         make_pools(&making);
+        making.links = flow->pools;
+        flow_add_links(program, flow);
         make_groups(&making);
         status = give_slots(&making);
+        if (status == STATUS_OK)
+            flow_fill_links(program, rank, flow);
     }
     free(making.uses);
     free(making.ends);

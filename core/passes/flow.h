@@ -8,7 +8,8 @@
  * An activation that another line uses lives in a slot of a pool: taken by the first entry that uses it, for its
  * microbatch, and given back when the last one has run. Values that live equally long share a pool. Pools of different
  * chunks that live equally long, as seen from their chunk, form a group and share its slots. Pool 0 holds the inputs of
- * a microbatch, from its first entry on. */
+ * a microbatch, from its first entry on. The buffers of each link of a pipeline are a pool of two slots, which are used
+ * in turn (passes/pipeline_parallel.h). */
 #ifndef LLMRUN_PASSES_FLOW_H
 #define LLMRUN_PASSES_FLOW_H
 

@@ -29,7 +29,8 @@ enum value_kind {
                       `source` is the gradient */
     VALUE_INPUT,        /* written by the host before a step */
     VALUE_RESULT,       /* read by the host after a step */
-    VALUE_SCRATCH,      /* written and read within one step, there once for all microbatches */
+    VALUE_SCRATCH,      /* written and read within one step, there once for all microbatches; two buffers of a link
+                           (passes/pipeline_parallel.h) */
     VALUE_PENDING,      /* fp32; a sum of batch parts of an accumulator, `source`, until others are added to it */
     VALUE_ACTIVATION,   /* between ops of one microbatch, or of an update */
     VALUE_CACHE, /* keys and values of earlier tokens: lives as long as the run, made zero by nobody, not saved */

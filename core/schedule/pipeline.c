@@ -29,6 +29,11 @@ int32_t pipeline_holder(const struct pipeline *pipeline, int32_t stage)
     return pipeline->placement == PIPELINE_V && stage >= ranks ? 2 * ranks - 1 - stage : stage % ranks;
 }
 
+enum pipeline_placement pipeline_placement_of(enum pipeline_kind kind, int32_t chunks)
+{
+    return kind == PIPELINE_ZERO_BUBBLE && chunks == 2 ? PIPELINE_V : PIPELINE_LOOP;
+}
+
 const char *pipeline_action_name(int action)
 {
     static const char *const names[] = {"F", "B", "W", "BW", "ZERO_B", "ZERO_W", "COMBINE_B", "COMBINE_W"};

@@ -85,6 +85,8 @@ enum pipeline_kind { PIPELINE_ONE_F_ONE_B, PIPELINE_GPIPE, PIPELINE_INTERLEAVED,
 int pipeline_of_kind(enum pipeline_kind kind, const struct pipeline_shape *shape, struct pipeline *pipeline,
                      struct error *error);
 bool pipeline_splits(enum pipeline_kind kind);
+/* Where a schedule of this kind has its stages, for a program without a step, which has no tables. */
+enum pipeline_placement pipeline_placement_of(enum pipeline_kind kind, int32_t chunks);
 const char *pipeline_kind_name(enum pipeline_kind kind); /* "1f1b" ... */
 
 pipeline_make pipeline_gpipe;       /* chunks 1 */

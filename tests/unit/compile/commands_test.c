@@ -53,7 +53,6 @@ static void plan_rank(struct compiled *compiled, enum pipeline_kind kind, int32_
                       struct pipeline *tables)
 {
     struct pipeline_shape shape = compiled->pipeline.shape;
-    struct pipeline own;
     struct error error;
     int status;
 
@@ -62,14 +61,11 @@ static void plan_rank(struct compiled *compiled, enum pipeline_kind kind, int32_
     commands_finish(&compiled->commands);
     memory_plan_finish(&compiled->plan);
     status = pipeline_of_kind(kind, &shape, tables, &error);
-    if (status == STATUS_OK) {
-        own = *tables;
-        own.ranks = &tables->ranks[rank];
-        status = flow_make(&compiled->program, &shape, own.ranks, &compiled->flow, &error);
-    }
     if (status == STATUS_OK)
-        status = commands_make(&compiled->program, &own, &compiled->flow, compiled->io.microbatch_losses,
-                               &compiled->commands, &error);
+        status = flow_make(&compiled->program, &shape, &tables->ranks[rank], &compiled->flow, &error);
+    if (status == STATUS_OK)
+        status = commands_make(&compiled->program, &shape, &tables->ranks[rank], &compiled->flow,
+                               compiled->io.microbatch_losses, &compiled->commands, &error);
     if (status == STATUS_OK)
         status = memory_plan_make(&compiled->program, &compiled->flow, compiled->microbatches, 0, false, 0,
                                   &compiled->plan, &error);

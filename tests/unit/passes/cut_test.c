@@ -17,11 +17,15 @@
 
 static void cut(struct program *program, int32_t layers, int32_t chunks, bool split)
 {
-    const struct cut_form form = {.layers = layers, .chunks = chunks, .split = split};
+    double flops[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    struct stages stages;
+    const struct cut_form form = {.stages = &stages, .split = split};
     struct error error;
 
-    if (pass_cut(program, &form, &error) != STATUS_OK || program_verify(program, &error) != STATUS_OK)
+    if (stages_balance(flops, layers, chunks, &stages, &error) != STATUS_OK ||
+        pass_cut(program, &form, &error) != STATUS_OK || program_verify(program, &error) != STATUS_OK)
         fail_msg("%s", error.message);
+    stages_finish(&stages);
 }
 
 /* One line a section, and the values that its ops write: "backward 1 layer 2: a b". */
@@ -122,12 +126,12 @@ static void chunks_are_of_whole_layers_and_backward_comes_from_the_last_one(void
     becomes(VALUES FORWARD BACKWARD, 3, 2, false,
             "forward 0: e\n"
             "forward 0 layer 0: x0\n"
-            "forward 0 layer 1: x1\n"
+            "forward 1 layer 1: x1\n"
             "forward 1 layer 2: x2\n"
             "forward 1 layer 3: h\n"
             "backward 1 layer 3: dh d2\n"
             "backward 1 layer 2: g2 d1\n"
-            "backward 0 layer 1: g1 d0\n"
+            "backward 1 layer 1: g1 d0\n"
             "backward 0 layer 0: g0\n"
             "backward 0: ge\n");
 }
@@ -235,25 +239,6 @@ static void other_sections_are_cut_by_layers_only_or_stay_whole(void **state)
             2, 2, false, "init 0: e x0\ncast_weights 0:\ncombine_input 0 level 2: x1\nupdate 0: x2\n");
 }
 
-static void layers_are_shared_out_to_chunks_evenly_and_in_order(void **state)
-{
-    (void)state;
-    for (int32_t layers = 1; layers <= 12; layers++)
-        for (int32_t chunks = 1; chunks <= layers; chunks++) {
-            const struct cut_form form = {.layers = layers, .chunks = chunks};
-            int32_t count[12] = {0};
-
-            assert_int_equal(cut_chunk(&form, -1), 0);
-            assert_int_equal(cut_chunk(&form, layers), chunks - 1);
-            for (int32_t layer = 0; layer < layers; layer++) {
-                assert_in_range(cut_chunk(&form, layer), cut_chunk(&form, layer - 1), cut_chunk(&form, layer - 1) + 1);
-                count[cut_chunk(&form, layer)]++;
-            }
-            for (int32_t chunk = 0; chunk < chunks; chunk++)
-                assert_in_range(count[chunk], layers / chunks, (layers + chunks - 1) / chunks);
-        }
-}
-
 static void print_ops(const struct program *program, uint32_t kinds, uint32_t roles, struct text *text)
 {
     for (int64_t s = 0; s < program->section_count; s++)
@@ -348,7 +333,6 @@ int main(void)
         cmocka_unit_test(what_is_recomputed_goes_to_the_op_that_it_is_made_for),
         cmocka_unit_test(chunks_without_ops_get_an_empty_section),
         cmocka_unit_test(other_sections_are_cut_by_layers_only_or_stay_whole),
-        cmocka_unit_test(layers_are_shared_out_to_chunks_evenly_and_in_order),
         cmocka_unit_test(no_op_is_lost_doubled_or_moved),
         cmocka_unit_test(values_keep_their_numbers_and_all_that_they_are),
     };

@@ -525,9 +525,51 @@ static void a_program_and_a_schedule_that_do_not_fit_are_refused(void **state)
             "F0 BW0", 1, "y is used by sections that do not run together, like prefill");
 }
 
+/* The second of three ranks receives and sends both ways, the last one runs its microbatches one after the other. */
+static void the_two_buffers_of_a_link_are_used_in_turn(void **state)
+{
+    static const char text[] =
+        "llmrun-program 1\n"
+        "%0 = activation f32[4] \"x\"\n%1 = activation f32[4] \"d\"\n"
+        "%2 = scratch f32[4] \"x.received\"\n%3 = scratch f32[4] \"d.sent\"\n"
+        "section forward 0\n  receive(%2 -> %0) {axis: 3, peer: 0, link: 0, reserved: 0} F\n"
+        "section backward 0\n  gelu(%0 -> %1) B\n  send(%1 -> %3) {axis: 3, peer: 0, link: 1, reserved: 0} B\n";
+    const struct pipeline_shape shape = {.ranks = 3, .chunks = 1, .microbatches = 5, .groups = 1};
+    struct pipeline pipeline;
+    struct program program;
+
+    (void)state;
+    parse(text, &program);
+    make_table(PIPELINE_ONE_F_ONE_B, &shape, &pipeline);
+    for (int32_t r = 1; r < 3; r++) {
+        const struct pipeline_rank *rank = &pipeline.ranks[r];
+        struct flow flow;
+
+        make_flow(&program, &shape, rank, &flow);
+        assert_int_equal(flow.serial, r == 2);
+        for (int32_t value = 2; value < 4; value++) {
+            const int32_t pool = flow.pool[value], other = flow.pool[5 - value];
+
+            assert_true(pool > POOL_INPUT);
+            assert_int_not_equal(flow.group[pool], flow.group[other]);
+            assert_int_equal(flow.group_slots[flow.group[pool]], 2);
+            for (int64_t i = 0; i < rank->count; i++) {
+                const struct pipeline_entry *entry = &rank->entries[i];
+                const bool uses_link = entry->action == (value == 2 ? PIPELINE_F : PIPELINE_BW);
+
+                assert_int_equal(flow.slots[i * flow.pools + pool], uses_link ? entry->microbatch % 2 : -1);
+            }
+        }
+        flow_finish(&flow);
+    }
+    pipeline_finish(&pipeline);
+    program_finish(&program);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_two_buffers_of_a_link_are_used_in_turn),
         cmocka_unit_test(slots_are_as_many_as_those_of_the_table),
         cmocka_unit_test(values_that_live_equally_long_share_a_pool_and_pools_of_chunks_a_group),
         cmocka_unit_test(a_value_of_another_chunk_lives_until_its_last_use),

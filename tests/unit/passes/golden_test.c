@@ -11,7 +11,9 @@
 
 #include "passes/backward.h"
 #include "passes/combine.h"
+#include "passes/cut.h"
 #include "passes/optimizer.h"
+#include "passes/pipeline_parallel.h"
 #include "passes/precision.h"
 #include "passes/recompute.h"
 #include "passes/reduction_order.h"
@@ -80,6 +82,41 @@ static int run_full(struct program *program, struct error *error)
     return pass_recompute(program, RECOMPUTE_FULL, error);
 }
 
+/* Two sequences of three positions in two batch parts, on two ranks with a layer each. */
+static int run_rank(struct program *program, int32_t rank, struct error *error)
+{
+    const struct reduction_request request = {true, false, 3, 4, 2, 4, 0};
+    const struct pipeline pipeline = {.shape = {.ranks = 2, .chunks = 1}};
+    const struct pipeline_parallel_form form = {.pipeline = &pipeline, .rank = rank};
+    struct reduction_form sums;
+    struct stages stages = {0};
+    const struct cut_form cut = {.stages = &stages, .pipeline = true};
+    int status = reduction_form_make(&request, &sums, error);
+
+    if (status == STATUS_OK)
+        status = pass_reduction_order(program, &sums, error);
+    if (status == STATUS_OK)
+        status = pass_optimizer(program, &policy, error);
+    if (status == STATUS_OK)
+        status = stages_make(program, 2, 2, &stages, error);
+    if (status == STATUS_OK)
+        status = pass_cut(program, &cut, error);
+    if (status == STATUS_OK)
+        status = pass_combine(program, &sums, error);
+    stages_finish(&stages);
+    return status == STATUS_OK ? pass_pipeline_parallel(program, &form, NULL, error) : status;
+}
+
+static int run_first_rank(struct program *program, struct error *error)
+{
+    return run_rank(program, 0, error);
+}
+
+static int run_last_rank(struct program *program, struct error *error)
+{
+    return run_rank(program, 1, error);
+}
+
 static const struct golden {
     const char *from, *to;
     int (*pass)(struct program *program, struct error *error);
@@ -95,6 +132,8 @@ static const struct golden {
     {"block", "block_backward", run_backward},
     {"block_backward", "block_selective", run_selective},
     {"block_backward", "block_full", run_full},
+    {"block_backward", "block_first_rank", run_first_rank},
+    {"block_backward", "block_last_rank", run_last_rank},
 };
 
 static void a_pass_makes_of_a_program_the_committed_one(void **state)

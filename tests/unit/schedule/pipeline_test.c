@@ -288,6 +288,76 @@ static void schedules_of_512_ranks_are_made_and_checked(void **state)
     }
 }
 
+/* What passes on one way from rank `from` to rank `to`, as stage * microbatches + microbatch of the receiver, in the
+ * order of the table of `teller`, which is one of them. Returns how much. */
+static int64_t passed(const struct pipeline *pipeline, bool down, int32_t from, int32_t to, int32_t teller,
+                      int64_t *order)
+{
+    const struct pipeline_rank *table = &pipeline->ranks[teller];
+    const int32_t stages = pipeline->shape.ranks * pipeline->shape.chunks;
+    int64_t count = 0;
+
+    for (int64_t i = 0; i < table->count; i++) {
+        const struct pipeline_entry *entry = &table->entries[i];
+        const bool is_down = entry->action == PIPELINE_F;
+        const int32_t stage = pipeline_stage(pipeline, teller, entry->chunk), step = down ? 1 : -1;
+        const int32_t sender = teller == from ? stage : stage - step, receiver = sender + step;
+
+        if ((!is_down && entry->action != PIPELINE_B && entry->action != PIPELINE_BW) || is_down != down ||
+            sender < 0 || receiver < 0 || sender >= stages || receiver >= stages ||
+            pipeline_holder(pipeline, sender) != from || pipeline_holder(pipeline, receiver) != to)
+            continue;
+        order[count++] = (int64_t)receiver * pipeline->shape.microbatches + entry->microbatch;
+    }
+    return count;
+}
+
+/* Several links may go from one rank to another; those down, and those up, are used in one order at both ends, so one
+ * channel each way is enough (passes/pipeline_parallel.h). */
+static void between_two_ranks_the_links_of_one_way_have_one_order(void **state)
+{
+    static int64_t sent[1024], received[1024];
+    int64_t all = 0;
+
+    (void)state;
+    for (int32_t ranks = 2; ranks <= 4; ranks++)
+        for (int k = 0; k < SCHEDULES; k++) {
+            struct pipeline pipeline = make(schedules[k].function, ranks, schedules[k].chunks, 12, 1, false);
+
+            for (int32_t pair = 0; pair < ranks * ranks; pair++)
+                for (int down = 0; down < 2; down++) {
+                    const int32_t from = pair / ranks, to = pair % ranks;
+                    int64_t count;
+
+                    if (from == to)
+                        continue;
+                    count = passed(&pipeline, down, from, to, from, sent);
+                    assert_int_equal(passed(&pipeline, down, from, to, to, received), count);
+                    assert_memory_equal(received, sent, (size_t)count * sizeof *sent);
+                    all += count;
+                }
+            pipeline_finish(&pipeline);
+        }
+    assert_true(all > 0);
+}
+
+static void stages_are_placed_without_tables_as_with_them(void **state)
+{
+    (void)state;
+    for (int kind = PIPELINE_ONE_F_ONE_B; kind <= PIPELINE_ZERO_BUBBLE; kind++)
+        for (int32_t chunks = 1; chunks <= 2; chunks++) {
+            const struct pipeline_shape shape = {2, chunks, 4, 1, false};
+            struct pipeline pipeline;
+            struct error error;
+
+            if (pipeline_of_kind((enum pipeline_kind)kind, &shape, &pipeline, &error) != STATUS_OK)
+                continue;
+            assert_int_equal(pipeline.placement, pipeline_placement_of((enum pipeline_kind)kind, chunks));
+            assert_int_equal(pipeline.placement == PIPELINE_V, kind == PIPELINE_ZERO_BUBBLE && chunks == 2);
+            pipeline_finish(&pipeline);
+        }
+}
+
 static void a_shape_that_a_schedule_cannot_have_is_refused(void **state)
 {
     static const struct {
@@ -340,6 +410,8 @@ int main(void)
         cmocka_unit_test(transfers_overlap_with_sections),
         cmocka_unit_test(every_schedule_keeps_all_rules_with_the_published_counts_in_flight),
         cmocka_unit_test(schedules_of_512_ranks_are_made_and_checked),
+        cmocka_unit_test(between_two_ranks_the_links_of_one_way_have_one_order),
+        cmocka_unit_test(stages_are_placed_without_tables_as_with_them),
         cmocka_unit_test(a_shape_that_a_schedule_cannot_have_is_refused),
     };
 
