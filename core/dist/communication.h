@@ -8,6 +8,7 @@
 /* Along each axis of the mesh; NULL where there is one rank. */
 struct communication {
     struct communicator *axes[MESH_AXES];
+    struct communicator *upward; /* of the odd links of pp, which have an order of their own */
 };
 
 #endif

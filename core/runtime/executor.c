@@ -217,9 +217,9 @@ void executor_destroy(struct executor *executor)
     captures_destroy(&executor->captures);
     for (int64_t i = 0; executor->sections != NULL && i < executor->compiled->program.section_count; i++)
         prepared_section_destroy(&executor->sections[i]);
+    exchange_host_destroy(&executor->exchange_host); /* its thread uses the exchanges */
     for (int64_t i = 0; executor->exchanges != NULL && i < executor->compiled->program.section_count; i++)
         prepared_exchange_destroy(&executor->exchanges[i]);
-    exchange_host_destroy(&executor->exchange_host);
     free(executor->sections);
     free(executor->exchanges);
     free(executor->section_seconds);

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "hal/stream.h"
+#include "program/op_table.h"
 
 static bool is_transfer(enum exchange_kind kind)
 {
@@ -83,6 +84,49 @@ void exchange_host_destroy(struct exchange_host *host)
     host_buffer_destroy(&host->receive);
 }
 
+static struct communicator *communicator_of(const struct exchange_host *host, const struct exchange *exchange)
+{
+    if (host->communication == NULL)
+        return NULL;
+    return exchange->peer >= 0 && exchange->link % 2 != 0 ? host->communication->upward
+                                                          : host->communication->axes[exchange->axis];
+}
+
+static bool is_send(const struct exchange *exchange)
+{
+    return exchange->count > 0 && exchange->steps[exchange->count - 1].kind == EXCHANGE_SEND;
+}
+
+/* Sends that are on their way have host memory of their own. */
+static int make_send_staging(const struct exchange_host *host, struct prepared_exchange *prepared, struct error *error)
+{
+    const struct exchange *exchange = prepared->exchange;
+    int status = STATUS_OK;
+
+    for (int i = 0; status == STATUS_OK && host->staged && is_send(exchange) && i < EXCHANGE_SENDS; i++)
+        status = host_buffer_create(host->device, exchange->steps[exchange->count - 1].send.bytes,
+                                    &prepared->staging[i], error);
+    return status;
+}
+
+/* A send or receive has no buffer where it needs none. */
+static bool find_places(const struct exchange_host *host, const struct compiled *compiled, const int32_t *operands,
+                        struct prepared_exchange *prepared)
+{
+    bool placed = true;
+
+    for (int i = 0; i < 2; i++) {
+        struct binding *place = &prepared->places[i == 0 ? EXCHANGE_X : EXCHANGE_Y];
+
+        *place = (struct binding){.pool = NO_POOL};
+        if (operands[i] == NO_VALUE)
+            continue;
+        *place = binding_of(compiled, operands[i], host->arena);
+        placed = placed && place->address != 0;
+    }
+    return placed;
+}
+
 int prepared_exchange_create(const struct exchange_host *host, const struct compiled *compiled, int64_t section,
                              struct prepared_exchange *prepared, struct error *error)
 {
@@ -92,18 +136,18 @@ int prepared_exchange_create(const struct exchange_host *host, const struct comp
     const int64_t workspace = compiled->plan.region_offset[REGION_WORKSPACE];
     int status = STATUS_OK;
 
-    *prepared = (struct prepared_exchange){.exchange = exchange, .name = compiled->program.values[operands[1]].name};
-    prepared->places[EXCHANGE_X] = binding_of(compiled, operands[0], host->arena);
-    prepared->places[EXCHANGE_Y] = binding_of(compiled, operands[1], host->arena);
+    *prepared = (struct prepared_exchange){
+        .exchange = exchange, .name = compiled->program.values[operands[is_send(exchange) ? SEND_X : 1]].name};
     prepared->places[EXCHANGE_TERMS] =
         (struct binding){.address = arena_address(host->arena, workspace), .offset = workspace, .pool = NO_POOL};
     prepared->workspace = prepared->places[EXCHANGE_TERMS].address +
                           (uint64_t)round_up(exchange->terms_bytes, compiled_alignment(compiled));
-    if (prepared->places[EXCHANGE_X].address == 0 || prepared->places[EXCHANGE_Y].address == 0)
+    if (!find_places(host, compiled, operands, prepared))
         return error_set(error, STATUS_BUG, "%s is exchanged and has no place in the memory plan", prepared->name);
-    if (host->communication == NULL || host->communication->axes[exchange->axis] == NULL)
+    if (communicator_of(host, exchange) == NULL)
         return error_set(error, STATUS_BUG, "%s is exchanged over %s, and there is no communicator", prepared->name,
                          mesh_axis_name((enum mesh_axis)exchange->axis));
+    status = make_send_staging(host, prepared, error);
     for (int i = 0; status == STATUS_OK && i < exchange->count; i++)
         status =
             exchange_reduction_create(host->device, compiled, exchange, i,
@@ -117,15 +161,20 @@ void prepared_exchange_destroy(struct prepared_exchange *prepared)
 {
     for (int i = 0; i < EXCHANGE_STEPS; i++)
         exchange_reduction_destroy(&prepared->reductions[i]);
+    for (int i = 0; i < EXCHANGE_SENDS; i++) {
+        communicator_cancel(&prepared->sends[i]);
+        host_buffer_destroy(&prepared->staging[i]);
+    }
     *prepared = (struct prepared_exchange){.exchange = NULL};
 }
 
 /* A run of an exchange that has begun. */
 struct running {
-    const struct prepared_exchange *prepared;
+    struct prepared_exchange *prepared;
     struct exchange_host *host;
     const struct stream *stream;
     int64_t offsets[EXCHANGE_PLACES]; /* in the arena */
+    int32_t slot;                     /* of the buffer of a send */
     double seconds;
     struct error *error;
 };
@@ -181,7 +230,7 @@ static struct transfer_job job_of(const struct running *running, const struct ex
                                                    [EXCHANGE_RECEIVE] = CALL_RECEIVE};
     const struct exchange *exchange = running->prepared->exchange;
 
-    return (struct transfer_job){.communicator = running->host->communication->axes[exchange->axis],
+    return (struct transfer_job){.communicator = communicator_of(running->host, exchange),
                                  .call = (uint8_t)calls[step->kind],
                                  .transfer = {.size = sizeof(struct llmrun_transfer),
                                               .peer = exchange->peer,
@@ -236,8 +285,73 @@ static int transfer(const struct running *running, const struct exchange_step *s
     return running->host->staged ? transfer_staged(running, step) : carry_out(running, &job);
 }
 
-int prepared_exchange_run(const struct prepared_exchange *prepared, struct exchange_host *host,
-                          const struct stream *stream, const int32_t *slots, double seconds, struct error *error)
+/* Nothing of the device has to be done before. */
+static int end_send(const struct running *running, struct posted *posted)
+{
+    const struct transfer_job job = {.awaited = posted, .name = running->prepared->name, .seconds = running->seconds};
+
+    if (running->host->queue != NULL)
+        return transfer_queue_put(running->host->queue, running->stream, &job, running->error);
+    return transfer_run(&job, running->error);
+}
+
+static int send(const struct running *running, const struct exchange_step *step)
+{
+    struct exchange_host *host = running->host;
+    struct prepared_exchange *prepared = running->prepared;
+    const struct host_buffer *staging = &prepared->staging[running->slot];
+    struct transfer_job job = job_of(running, step, address_of(running, &step->send), 0);
+    int status = STATUS_OK;
+
+    if (host->staged) {
+        job.transfer.send.address = (uint64_t)(uintptr_t)staging->memory;
+        status = arena_download(running->stream, staging, 0, host->arena, offset_of(running, &step->send),
+                                step->send.bytes, running->error);
+    }
+    job.kept = &prepared->sends[running->slot];
+    if (status == STATUS_OK)
+        status = carry_out(running, &job);
+    if (status == STATUS_OK && !prepared->exchange->buffered) {
+        prepared->next_open = host->open;
+        host->open = prepared;
+    }
+    return status;
+}
+
+static int receive(const struct running *running, const struct exchange_step *step)
+{
+    struct exchange_host *host = running->host;
+    int status = transfer(running, step);
+
+    if (running->prepared->exchange->buffered)
+        return status;
+    for (; status == STATUS_OK && host->open != NULL; host->open = host->open->next_open)
+        status = end_send(running, &host->open->sends[0]);
+    return status;
+}
+
+static int run_step(const struct running *running, int i)
+{
+    const struct prepared_exchange *prepared = running->prepared;
+    const struct exchange_step *step = &prepared->exchange->steps[i];
+
+    switch ((enum exchange_kind)step->kind) {
+    case EXCHANGE_COPY:
+        return copy(running, step);
+    case EXCHANGE_REDUCE:
+        return exchange_reduction_launch(&prepared->reductions[i], running->stream, address_of(running, &step->send),
+                                         address_of(running, &step->receive), prepared->workspace, running->error);
+    case EXCHANGE_SEND:
+        return send(running, step);
+    case EXCHANGE_RECEIVE:
+        return receive(running, step);
+    default:
+        return transfer(running, step);
+    }
+}
+
+int prepared_exchange_run(struct prepared_exchange *prepared, struct exchange_host *host, const struct stream *stream,
+                          const int32_t *slots, double seconds, struct error *error)
 {
     struct running running = {.prepared = prepared, .host = host, .stream = stream, .seconds = seconds, .error = error};
     int status = STATUS_OK;
@@ -247,16 +361,13 @@ int prepared_exchange_run(const struct prepared_exchange *prepared, struct excha
 
         running.offsets[i] = binding->offset + (binding->pool != NO_POOL ? binding->steps[slots[binding->pool]] : 0);
     }
-    for (int i = 0; status == STATUS_OK && i < prepared->exchange->count; i++) {
-        const struct exchange_step *step = &prepared->exchange->steps[i];
+    if (is_send(prepared->exchange)) {
+        const struct binding *buffer = &prepared->places[EXCHANGE_Y];
 
-        if (step->kind == EXCHANGE_COPY)
-            status = copy(&running, step);
-        else if (step->kind == EXCHANGE_REDUCE)
-            status = exchange_reduction_launch(&prepared->reductions[i], stream, address_of(&running, &step->send),
-                                               address_of(&running, &step->receive), prepared->workspace, error);
-        else
-            status = transfer(&running, step);
+        running.slot = buffer->pool != NO_POOL ? slots[buffer->pool] : 0;
+        status = end_send(&running, &prepared->sends[running.slot]);
     }
+    for (int i = 0; status == STATUS_OK && i < prepared->exchange->count; i++)
+        status = run_step(&running, i);
     return status;
 }

@@ -3,7 +3,11 @@
  *
  * Where the host can signal events of the device, transfers run on a thread of their own (runtime/transfer_queue.h),
  * and the walker goes on. Else it blocks: the device does what was enqueued, the ranks exchange, and what depends on it
- * is enqueued then. */
+ * is enqueued then.
+ *
+ * A send is only posted. It ends before its buffer is used again or, without one, behind the receive that ends its
+ * group (passes/pipeline_parallel.h). Receives are posted when their turn comes; two sends on their way are as much
+ * room as one that is, and one receive that is posted ahead. */
 #ifndef LLMRUN_RUNTIME_PREPARED_EXCHANGE_H
 #define LLMRUN_RUNTIME_PREPARED_EXCHANGE_H
 
@@ -14,6 +18,8 @@
 #include "runtime/exchange_reduction.h"
 #include "runtime/transfer_queue.h"
 
+#define EXCHANGE_SENDS 2 /* of a link that may be on their way */
+
 /* What all exchanges of an executor share. */
 struct exchange_host {
     struct device *device;
@@ -23,6 +29,7 @@ struct exchange_host {
     struct event reached;             /* without a queue: the device has done what was enqueued */
     struct host_buffer send, receive; /* staging, where the device's memory is not the host's */
     bool staged;
+    struct prepared_exchange *open; /* sends without a buffer that have not ended, by their next_open */
 };
 
 int exchange_host_create(struct device *device, const struct compiled *compiled, const struct arena *arena,
@@ -35,6 +42,9 @@ struct prepared_exchange {
     struct binding places[EXCHANGE_PLACES];
     struct exchange_reduction reductions[EXCHANGE_STEPS];
     uint64_t workspace;
+    struct posted sends[EXCHANGE_SENDS]; /* of a send: by the slot of its buffer */
+    struct host_buffer staging[EXCHANGE_SENDS];
+    struct prepared_exchange *next_open;
 };
 
 int prepared_exchange_create(const struct exchange_host *host, const struct compiled *compiled, int64_t section,
@@ -43,7 +53,7 @@ void prepared_exchange_destroy(struct prepared_exchange *prepared);
 
 /* Carries it out; `slots` as in prepared_section_launch, `seconds` what the device may take for what was enqueued since
  * the host last waited for it. */
-int prepared_exchange_run(const struct prepared_exchange *prepared, struct exchange_host *host,
-                          const struct stream *stream, const int32_t *slots, double seconds, struct error *error);
+int prepared_exchange_run(struct prepared_exchange *prepared, struct exchange_host *host, const struct stream *stream,
+                          const int32_t *slots, double seconds, struct error *error);
 
 #endif

@@ -28,12 +28,15 @@ struct transfer_queue {
 int transfer_run(const struct transfer_job *job, struct error *error)
 {
     const enum communicator_call call = (enum communicator_call)job->call;
-    struct posted posted;
-    int status = call == CALL_ALL_REDUCE || call == CALL_REDUCE_SCATTER
-                     ? communicator_post_reduction(job->communicator, call, &job->reduction, job->name, &posted, error)
-                     : communicator_post_transfer(job->communicator, call, &job->transfer, job->name, &posted, error);
+    struct posted here, *posted = job->kept != NULL ? job->kept : &here;
+    int status;
 
-    return status == STATUS_OK ? communicator_wait(&posted, error) : status;
+    if (job->awaited != NULL)
+        return communicator_wait(job->awaited, error);
+    status = call == CALL_ALL_REDUCE || call == CALL_REDUCE_SCATTER
+                 ? communicator_post_reduction(job->communicator, call, &job->reduction, job->name, posted, error)
+                 : communicator_post_transfer(job->communicator, call, &job->transfer, job->name, posted, error);
+    return status == STATUS_OK && job->kept == NULL ? communicator_wait(posted, error) : status;
 }
 
 static int carry_out(const struct transfer_queue *queue, const struct entry *entry, struct error *error)

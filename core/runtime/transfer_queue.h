@@ -13,8 +13,12 @@
 #include "hal/stream.h"
 
 /* One transfer; `reduction` is looked at where the call takes one. Copied when it is enqueued, with the arrays that it
- * names living as long as the queue. */
+ * names living as long as the queue.
+ *
+ * With `kept` it is only posted, there, and ends in a later job that has it as `awaited`, and which does nothing else.
+ * A `kept` of zeros has ended. */
 struct transfer_job {
+    struct posted *kept, *awaited; /* live as long as the queue; NULL: not so */
     struct communicator *communicator;
     uint8_t call; /* enum communicator_call */
     struct llmrun_transfer transfer;
@@ -23,7 +27,7 @@ struct transfer_job {
     double seconds;   /* that the device may take for what was enqueued before */
 };
 
-/* Posts a transfer and waits for its end. */
+/* Posts a transfer and, unless it is kept, waits for its end. */
 int transfer_run(const struct transfer_job *job, struct error *error);
 
 struct transfer_queue;
