@@ -47,10 +47,11 @@ static int64_t token_limit(const struct config *config)
 }
 
 /* The weights are loaded once the text is known: no window is longer than it. */
-static int measure(struct stored_model *model, const struct token_set *set, double *loss, int64_t *tokens,
-                   struct error *error)
+static int measure(struct stored_model *model, const struct token_set *set, struct ranks *ranks, double *loss,
+                   int64_t *tokens, struct error *error)
 {
-    const struct request_work work = {.uses = USE_EVALUATE, .eval = set, .eval_tokens = token_limit(&model->config)};
+    const struct request_work work = {
+        .uses = USE_EVALUATE, .eval = set, .eval_tokens = token_limit(&model->config), .ranks = ranks};
     struct sampler_options sampling = {.pack = model->config.data.pack};
     struct sampler sampler;
     int status = stored_model_load(model, &work, error);
@@ -66,7 +67,7 @@ static int measure(struct stored_model *model, const struct token_set *set, doub
     return status;
 }
 
-static int evaluate(struct stored_model *model, const char *data, bool json, struct error *error)
+static int evaluate(struct stored_model *model, const char *data, bool json, struct ranks *ranks, struct error *error)
 {
     struct corpus_options corpus = {.train = &data, .train_count = 1, .vocabulary = (int32_t)model->extents.vocab_size};
     struct token_set set, none;
@@ -78,7 +79,7 @@ static int evaluate(struct stored_model *model, const char *data, bool json, str
     status = corpus_load(&corpus, model->tokenizer, &set, &none, error);
     if (status != STATUS_OK)
         return status;
-    status = measure(model, &set, &loss, &tokens, error);
+    status = measure(model, &set, ranks, &loss, &tokens, error);
     if (status == STATUS_OK && tokens == 0)
         status =
             error_set(error, STATUS_INPUT, "%s: there is no token to predict in %s of it%s", data,
@@ -86,9 +87,9 @@ static int evaluate(struct stored_model *model, const char *data, bool json, str
                       model->config.data.mask == CONFIG_MASK_PROMPT ? "; data.mask prompt leaves prompts out" : "");
     if (status == STATUS_OK && !isfinite(loss))
         status = error_set(error, STATUS_NONFINITE, "the loss of %s on %s is not finite", model->folder, data);
-    if (status == STATUS_OK && json)
+    if (status == STATUS_OK && json && ranks_is_first(ranks))
         status = print_json(model, data, loss, tokens, error);
-    else if (status == STATUS_OK)
+    else if (status == STATUS_OK && ranks_is_first(ranks))
         print_sentence(model, data, loss, tokens);
     token_set_finish(&set);
     token_set_finish(&none);
@@ -121,8 +122,14 @@ int command_eval(int argc, char **argv, struct error *error)
 
         status = stored_model_open(&model, &file_system_real, &source, error);
         if (status == STATUS_OK) {
-            status = evaluate(&model, data, json, error);
+            struct ranks *ranks = NULL;
+
+            status = ranks_open(environ, model.config.parallel.timeout * INT64_C(1000000000), &ranks, error);
+            if (status == STATUS_OK)
+                status = evaluate(&model, data, json, ranks, error);
+            status = ranks_fail(ranks, status, error);
             stored_model_close(&model);
+            ranks_close(ranks);
         }
     }
     arguments_finish(&arguments);

@@ -18,13 +18,14 @@ struct printer {
     struct text_stream stream;
     struct byte_list token, shown; /* kept from token to token for their memory */
     int64_t tokens;
+    struct ranks *ranks; /* of the job; rank 0 shows the text */
     int status;
     struct error *error;
 };
 
 static void print_shown(struct printer *printer)
 {
-    if (printer->shown.count > 0)
+    if (printer->shown.count > 0 && ranks_is_first(printer->ranks))
         fwrite(printer->shown.bytes, 1, (size_t)printer->shown.count, stdout);
     fflush(stdout);
     printer->shown.count = 0;
@@ -34,6 +35,7 @@ static void print_shown(struct printer *printer)
 static bool print_token(void *context, int32_t token)
 {
     struct printer *printer = context;
+    bool goes_on;
 
     printer->tokens++;
     printer->token.count = 0;
@@ -42,7 +44,10 @@ static bool print_token(void *context, int32_t token)
         printer->status = text_stream_push(&printer->stream, printer->token.bytes, printer->token.count,
                                            &printer->shown, printer->error);
     print_shown(printer);
-    return printer->status == STATUS_OK && !printer->stream.stopped && stop_requested() == NULL;
+    goes_on = printer->status == STATUS_OK && !printer->stream.stopped && stop_requested() == NULL;
+    if (ranks_share(printer->ranks, &goes_on, sizeof goes_on, printer->error) != STATUS_OK)
+        printer->status = STATUS_PEER;
+    return goes_on && printer->status == STATUS_OK;
 }
 
 static void printer_end(struct printer *printer)
@@ -50,23 +55,30 @@ static void printer_end(struct printer *printer)
     if (printer->status == STATUS_OK)
         printer->status = text_stream_end(&printer->stream, &printer->shown, printer->error);
     print_shown(printer);
-    putchar('\n');
+    if (ranks_is_first(printer->ranks))
+        putchar('\n');
     fflush(stdout); /* what follows on standard error does not stand inside the text, where both go to one place */
     text_stream_finish(&printer->stream);
     free(printer->token.bytes);
     free(printer->shown.bytes);
 }
 
+/* Where rank 0 cannot be asked, the next exchange finds it out. */
 static bool ask_stop(void *context)
 {
-    (void)context;
-    return stop_asked();
+    struct ranks *ranks = context;
+    bool asked = stop_asked();
+    struct error ignored;
+
+    ranks_share(ranks, &asked, sizeof asked, &ignored);
+    return asked;
 }
 
 static int print_text(struct stored_model *model, const char *prompt, const struct token_list *tokens,
-                      const struct generate_options *options, const struct option_texts *stops, struct error *error)
+                      const struct generate_options *options, const struct option_texts *stops, struct ranks *ranks,
+                      struct error *error)
 {
-    struct printer printer = {.tokenizer = model->tokenizer, .error = error};
+    struct printer printer = {.tokenizer = model->tokenizer, .ranks = ranks, .error = error};
     const int64_t start = clock_system.monotonic_ns(&clock_system);
     double seconds;
     int status;
@@ -75,12 +87,14 @@ static int print_text(struct stored_model *model, const char *prompt, const stru
     printer.stream.stop_count = stops->count;
     stop_listen(NULL, 0);
     model->engine.stop = ask_stop;
-    fputs(prompt, stdout);
+    model->engine.stop_context = ranks;
+    if (ranks_is_first(ranks))
+        fputs(prompt, stdout);
     fflush(stdout);
     status = generate(&model->engine, tokens->ids, tokens->count, options, print_token, &printer, error);
     seconds = (double)(clock_system.monotonic_ns(&clock_system) - start) * 1e-9;
     printer_end(&printer);
-    if (status == STATUS_OK && printer.status == STATUS_OK && printer.tokens > 0)
+    if (status == STATUS_OK && printer.status == STATUS_OK && printer.tokens > 0 && ranks_is_first(ranks))
         fprintf(stderr, "%lld tokens in %.2f s: %.1f tokens/s\n", (long long)printer.tokens, seconds,
                 (double)printer.tokens / seconds);
     return status != STATUS_OK ? status : printer.status;
@@ -90,6 +104,7 @@ static int run(const struct stored_model_options *source, const char *prompt, st
                const struct option_texts *stops, struct error *error)
 {
     struct token_list tokens = {0};
+    struct ranks *ranks = NULL;
     struct stored_model model;
     int status = stored_model_open(&model, &file_system_real, source, error);
 
@@ -103,18 +118,22 @@ static int run(const struct stored_model_options *source, const char *prompt, st
             error_set(error, STATUS_USAGE,
                       "--prompt is empty, and the tokenizer has no token that begins a text; at least one is needed "
                       "to go on from");
+    if (status == STATUS_OK)
+        status = ranks_open(environ, model.config.parallel.timeout * INT64_C(1000000000), &ranks, error);
     if (status == STATUS_OK) {
         /* The caches have room for the text, not for the whole context. */
-        const struct request_work work = {.uses = USE_GENERATE, .text = tokens.count + options->tokens};
+        const struct request_work work = {.uses = USE_GENERATE, .text = tokens.count + options->tokens, .ranks = ranks};
 
         status = stored_model_load(&model, &work, error);
     }
     options->stops = model.stops;
     options->stop_count = model.stop_count;
     if (status == STATUS_OK)
-        status = print_text(&model, prompt, &tokens, options, stops, error);
+        status = print_text(&model, prompt, &tokens, options, stops, ranks, error);
     free(tokens.ids);
+    status = ranks_fail(ranks, status, error);
     stored_model_close(&model);
+    ranks_close(ranks);
     return status;
 }
 

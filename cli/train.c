@@ -7,23 +7,32 @@
 #include "options.h"
 #include "progress.h"
 
+extern char **environ;
+
 static int run(const struct config *config, struct progress *progress, struct error *error)
 {
     struct trainer_options options = {.config = config, .fs = &file_system_real, .clock = &clock_system};
     struct trainer *trainer;
-    int status;
+    int status = ranks_open(environ, config->parallel.timeout * INT64_C(1000000000), &options.ranks, error);
 
-    options.builtin = builtin_text(&options.builtin_bytes);
-    options.observer = progress_observer(progress);
-    status = trainer_create(&options, &trainer, error);
     if (status != STATUS_OK)
         return status;
-    if (trainer_first_step(trainer) >= trainer_steps(trainer))
-        printf("%s is at step %lld of %lld already: nothing to do\n", trainer_folder(trainer),
-               (long long)trainer_first_step(trainer), (long long)trainer_steps(trainer));
-    else
-        status = trainer_run(trainer, error);
-    trainer_destroy(trainer);
+    options.builtin = builtin_text(&options.builtin_bytes);
+    if (ranks_is_first(options.ranks))
+        options.observer = progress_observer(progress);
+    status = trainer_create(&options, &trainer, error);
+    if (status == STATUS_OK) {
+        if (trainer_first_step(trainer) < trainer_steps(trainer))
+            status = trainer_run(trainer, error);
+        else if (ranks_is_first(options.ranks))
+            printf("%s is at step %lld of %lld already: nothing to do\n", trainer_folder(trainer),
+                   (long long)trainer_first_step(trainer), (long long)trainer_steps(trainer));
+        status = ranks_fail(options.ranks, status, error);
+        trainer_destroy(trainer);
+    } else {
+        status = ranks_fail(options.ranks, status, error);
+    }
+    ranks_close(options.ranks);
     return status;
 }
 

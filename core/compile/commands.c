@@ -77,7 +77,7 @@ static int64_t launch_all(struct listing *listing, enum section_kind kind)
     return count;
 }
 
-/* The section of a step that writes the value; -1 where none does. */
+/* A section of a step that writes the value, or a view of it; -1 where none does. */
 static int64_t writer(const struct program *program, int32_t value)
 {
     for (int64_t s = 0; value != NO_VALUE && s < program->section_count; s++)
@@ -85,9 +85,13 @@ static int64_t writer(const struct program *program, int32_t value)
             const struct op *op = &program->ops[program->sections[s].first_op + i];
             const struct op_info *info = op_info_find(op->op);
 
-            for (uint32_t k = 0; info->operands[k].name != NULL; k++)
-                if (info->operands[k].direction == OPERAND_OUT && program_operands(program, op)[k] == value)
+            for (uint32_t k = 0; info->operands[k].name != NULL; k++) {
+                const int32_t output = program_operands(program, op)[k];
+
+                if (info->operands[k].direction == OPERAND_OUT && output != NO_VALUE &&
+                    program_root(program, output) == value)
                     return s;
+            }
         }
     return -1;
 }
@@ -171,12 +175,19 @@ static void list_step(struct listing *listing, const struct pipeline_shape *shap
     end(listing);
 }
 
-/* What stages make for all ranks is zero on those that have no such stage (passes/pipeline_parallel.h). */
+static bool is_slots(const struct value *value)
+{
+    for (int i = 0; i < MESH_AXES; i++)
+        if (value->kind == VALUE_SCRATCH && value->partial[i].reduction == REDUCTION_SLOT)
+            return true;
+    return false;
+}
+
+/* Slots that other ranks write are zero here, and stay it. */
 static void zero_slots(struct listing *listing)
 {
     for (int64_t i = 0; i < listing->program->value_count; i++)
-        if (listing->program->values[i].kind == VALUE_SCRATCH &&
-            listing->program->values[i].partial[MESH_PP].reduction == REDUCTION_SLOT) {
+        if (is_slots(&listing->program->values[i])) {
             put_plain(listing, COMMAND_FILL, LANE_COMPUTE, REGION_SCRATCH);
             return;
         }
@@ -199,8 +210,7 @@ static void list_kind(struct listing *listing, enum section_kind kind, bool alwa
 {
     begin(listing);
     put_plain(listing, COMMAND_RECORD, LANE_COMPUTE, POINT_CONSUMED);
-    /* After loading, which is no init. */
-    if (kind == SECTION_CAST_WEIGHTS)
+    if (kind == SECTION_CAST_WEIGHTS) /* after loading, which is no init */
         zero_slots(listing);
     if (launch_all(listing, kind) == 0 && !always)
         listing->list->count = 0;

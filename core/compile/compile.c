@@ -7,11 +7,14 @@
 #include "passes/backward.h"
 #include "passes/combine.h"
 #include "passes/cut.h"
+#include "passes/data_parallel.h"
 #include "passes/flops.h"
 #include "passes/pipeline_parallel.h"
 #include "passes/precision.h"
 #include "passes/reduction_order.h"
 #include "passes/segments.h"
+#include "passes/shard.h"
+#include "program/text.h"
 #include "program/verify.h"
 
 static struct mesh mesh_of(const struct compile_request *request)
@@ -88,15 +91,27 @@ static int run_pipeline(const struct compile_request *request, struct program *p
     return status;
 }
 
-/* The passes in their order; the first one, backward, ran when forward was built. Sharding comes after precision, data
- * parallelism and ZeRO after recompute. */
-static int run_passes(const struct compile_request *request, const struct reduction_form *form, struct program *program,
-                      struct io_values *io, struct error *error)
+static int run_shard(const struct compile_request *request, const struct reduction_form *sums, struct program *program,
+                     struct error *error)
 {
+    const struct shard_form form = {.mesh = mesh_of(request),
+                                    .sequence_parallel = request->sequence_parallel,
+                                    .loss_chunk = request->loss_chunk,
+                                    .sums = sums};
+
+    return pass_shard(program, &form, error);
+}
+
+/* The passes in their order; the first one, backward, ran when forward was built. */
+static int run_passes(const struct compile_request *request, struct compiled *compiled, struct error *error)
+{
+    const struct reduction_form *form = &compiled->form;
+    struct program *program = &compiled->program;
     struct update_policy update = request->update;
     int status;
 
-    update.exact = form->exact;
+    /* Ranks that share a tensor have slots of their own in its norm. */
+    update.exact = form->exact || mesh_of(request).sizes[MESH_TP] > 1 || request->zero > 0;
     status = pass_reduction_order(program, form, error);
     if (status == STATUS_OK && request->train)
         status = pass_optimizer(program, &update, error);
@@ -105,13 +120,23 @@ static int run_passes(const struct compile_request *request, const struct reduct
     if (status == STATUS_OK && request->no_f64)
         pass_narrow(program);
     if (status == STATUS_OK)
+        compiled->logical_hash = program_hash(program);
+    if (status == STATUS_OK)
+        status = run_shard(request, form, program, error);
+    if (status == STATUS_OK)
         status = pass_recompute(program, request->recompute, error);
+    if (status == STATUS_OK)
+        status = pass_data_parallel(
+            program,
+            &(const struct data_parallel_form){
+                .mesh = compiled->mesh, .zero = request->zero, .zero_group = request->zero_group, .sums = form},
+            error);
     if (status == STATUS_OK)
         status = run_cut(request, program, error);
     if (status == STATUS_OK && request->train)
         status = pass_combine(program, form, error);
     if (status == STATUS_OK)
-        status = run_pipeline(request, program, io, error);
+        status = run_pipeline(request, program, &compiled->io, error);
     if (status == STATUS_OK)
         status = program_verify(program, error);
     if (status == STATUS_OK)
@@ -128,6 +153,8 @@ static void find_added(const struct program *program, struct io_values *io)
     io->bias_correction = program_find(program, "bias_correction");
     io->grad_norm = program_find(program, "grad_norm");
     io->found_inf = program_find(program, "found_inf");
+    if (program_find(program, "eval.losses." DATA_PARALLEL_ALL) != NO_VALUE)
+        io->evaluate_losses = program_find(program, "eval.losses." DATA_PARALLEL_ALL);
 }
 
 static int make_schedule(const struct compile_request *request, struct compiled *compiled, struct error *error)
@@ -249,6 +276,7 @@ static int make_form(const struct compile_request *request, struct reduction_for
     const struct reduction_request sums = {.exact = request->exact,
                                            .one_backward = pipeline_ranks(request) * chunks_of(request) == 1 &&
                                                            !pipeline_splits(request->schedule),
+                                           .dp = request->train ? mesh_of(request).sizes[MESH_DP] : 1,
                                            .sequence = request->sequence,
                                            .global_batch = request->train ? request->global_batch : 1,
                                            .micro_batch = request->train ? request->micro_batch : 1,
@@ -286,7 +314,7 @@ int compile_step(const struct compile_request *request, struct compiled *compile
     values_none(&compiled->io);
     status = build(request, &compiled->program, &compiled->io, error);
     if (status == STATUS_OK)
-        status = run_passes(request, &compiled->form, &compiled->program, &compiled->io, error);
+        status = run_passes(request, compiled, error);
     if (status == STATUS_OK) {
         find_added(&compiled->program, &compiled->io);
         status = compile_plan(request, compiled, error);

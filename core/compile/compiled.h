@@ -48,6 +48,7 @@ struct compiled {
     struct exchange *exchanges; /* [sections], of those that are communication; owned. NULL: there are none */
     struct io_values io;
     struct reduction_form form; /* where sums are cut */
+    uint64_t logical_hash;      /* of the program before it is divided over ranks: the same on all */
     int64_t alignment;          /* of the addresses of the arena's buffers */
     int32_t microbatches;
     bool workspace_known; /* a device answered for every op */

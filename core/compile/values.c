@@ -127,12 +127,14 @@ void values_fill_random(uint32_t *rows, int64_t draws, uint64_t seed, int64_t st
 void values_build_evaluate(struct builder *builder, const struct compile_request *request, struct io_values *io)
 {
     const int64_t sequence = compile_eval_sequence(request);
+    const int64_t dp = request->mesh.sizes[0] > 0 ? request->mesh.sizes[MESH_DP] : 1;
+    const int64_t sequences = request->eval_batch / dp; /* of this rank */
     struct model_batch batch;
 
     builder_section(builder, SECTION_EVALUATE);
-    batch = batch_inputs(builder, request, "eval.", 0, request->eval_batch, sequence, &io->evaluate);
+    batch = batch_inputs(builder, request, "eval.", 0, sequences, sequence, &io->evaluate);
     io->inverse_tokens = inverse_tokens(builder);
-    io->evaluate_losses = build_value(builder, "eval.losses", VALUE_RESULT, 0, LLMRUN_F64, 1, &request->eval_batch);
+    io->evaluate_losses = build_value(builder, "eval.losses", VALUE_RESULT, 0, LLMRUN_F64, 1, &sequences);
     build_loss(builder, request, model_build_hidden(builder, &request->model, &batch), &io->evaluate,
                io->inverse_tokens, io->evaluate_losses, sequence);
 }

@@ -7,7 +7,8 @@
 #include "plugin/guard.h"
 
 /* Of a wait in the plugin: an abort, and a watchdog that looks at calls, need it to return now and then. */
-#define SLICE_NS INT64_C(200000000)
+#define SLICE_NS        INT64_C(200000000)
+#define DESCRIBED_BYTES 256
 
 const char *communicator_call_name(enum communicator_call call)
 {
@@ -16,11 +17,26 @@ const char *communicator_call_name(enum communicator_call call)
     return names[call];
 }
 
-static int fail(const struct communicator *communicator, const char *call, const char *what,
+/* "all_reduce of layers.3.attn.out over tp in step 7": what failed. */
+static void describe(const struct communicator *communicator, const char *call, const struct purpose *purpose,
+                     char text[DESCRIBED_BYTES])
+{
+    const char *what = purpose != NULL ? purpose->what : NULL;
+    char step[32] = "";
+
+    if (purpose != NULL && purpose->step > 0)
+        snprintf(step, sizeof step, " in step %lld", (long long)purpose->step);
+    snprintf(text, DESCRIBED_BYTES, "%s%s%.120s over %s%s", call, what != NULL ? " of " : "", what != NULL ? what : "",
+             communicator->name, step);
+}
+
+static int fail(const struct communicator *communicator, const char *call, const struct purpose *purpose,
                 const struct llmrun_error *from, struct error *error)
 {
-    return error_set(error, STATUS_PEER, "%s%s%s over %s (rank %d of %d, collective %s) failed: %s", call,
-                     what != NULL ? " of " : "", what != NULL ? what : "", communicator->name, communicator->rank,
+    char text[DESCRIBED_BYTES];
+
+    describe(communicator, call, purpose, text);
+    return error_set(error, STATUS_PEER, "%s (rank %d of %d, collective %s) failed: %s", text, communicator->rank,
                      communicator->ranks, communicator->collective->name,
                      from->message[0] != '\0' ? from->message : "no reason was given");
 }
@@ -46,6 +62,9 @@ int communicator_create(const struct communicator_options *options, struct commu
     communicator->rank = options->rank;
     communicator->ranks = options->ranks;
     communicator->timeout_ns = options->timeout_ns;
+    communicator->control = options->control;
+    communicator->recorder = options->recorder;
+    communicator->group = options->group;
     snprintf(communicator->name, sizeof communicator->name, "%s", options->name);
     if (options->collective->mode != LLMRUN_COLLECTIVE_HOST_DRIVEN)
         return error_set(error, STATUS_BACKEND, "collective %s is stream-ordered; host-driven ones can be used",
@@ -72,15 +91,49 @@ void communicator_abort(struct communicator *communicator)
         communicator->collective->table.abort(communicator->handle);
 }
 
+static void begin(struct communicator *communicator, enum communicator_call call, int32_t peer,
+                  const struct purpose *purpose, struct posted *posted)
+{
+    const char *name = communicator_call_name(call);
+
+    *posted = (struct posted){.communicator = communicator, .call = (uint8_t)call, .purpose = *purpose};
+    if (communicator->control != NULL)
+        control_note(communicator->control, purpose->step, name);
+    if (communicator->recorder != NULL)
+        posted->record =
+            call == CALL_SEND || call == CALL_RECEIVE
+                ? recorder_post_pair(communicator->recorder, communicator->group, name, peer, purpose->bytes,
+                                     purpose->step)
+                : recorder_post(communicator->recorder, communicator->group, name, purpose->bytes, purpose->step);
+}
+
+static void end(struct posted *posted, bool done)
+{
+    const struct communicator *communicator = posted->communicator;
+
+    posted->request = NULL;
+    if (communicator->recorder != NULL)
+        recorder_end(communicator->recorder, posted->record, done ? RECORD_DONE : RECORD_FAILED);
+}
+
+static int posted_or_failed(struct posted *posted, int32_t code, const struct llmrun_error *from, struct error *error)
+{
+    if (code == LLMRUN_OK)
+        return STATUS_OK;
+    end(posted, false);
+    return fail(posted->communicator, communicator_call_name((enum communicator_call)posted->call), &posted->purpose,
+                from, error);
+}
+
 int communicator_post_transfer(struct communicator *communicator, enum communicator_call call,
-                               const struct llmrun_transfer *transfer, const char *what, struct posted *posted,
-                               struct error *error)
+                               const struct llmrun_transfer *transfer, const struct purpose *purpose,
+                               struct posted *posted, struct error *error)
 {
     const struct collective *collective = communicator->collective;
     struct llmrun_error from = {0};
     int32_t code;
 
-    *posted = (struct posted){.communicator = communicator, .call = (uint8_t)call, .what = what};
+    begin(communicator, call, transfer->peer, purpose, posted);
     switch (call) {
     case CALL_ALL_GATHER:
         code = GUARDED(collective, table, all_gather, communicator->handle, transfer, &posted->request, &from);
@@ -97,66 +150,67 @@ int communicator_post_transfer(struct communicator *communicator, enum communica
     default:
         return error_set(error, STATUS_BUG, "%s takes a reduction", communicator_call_name(call));
     }
-    if (code == LLMRUN_OK)
-        return STATUS_OK;
-    posted->request = NULL;
-    return fail(communicator, communicator_call_name(call), what, &from, error);
+    return posted_or_failed(posted, code, &from, error);
 }
 
 int communicator_post_reduction(struct communicator *communicator, enum communicator_call call,
-                                const struct llmrun_reduction *reduction, const char *what, struct posted *posted,
-                                struct error *error)
+                                const struct llmrun_reduction *reduction, const struct purpose *purpose,
+                                struct posted *posted, struct error *error)
 {
     const struct collective *collective = communicator->collective;
     struct llmrun_error from = {0};
     int32_t code;
 
-    *posted = (struct posted){.communicator = communicator, .call = (uint8_t)call, .what = what};
+    begin(communicator, call, -1, purpose, posted);
     if (call == CALL_ALL_REDUCE)
         code = GUARDED(collective, table, all_reduce, communicator->handle, reduction, &posted->request, &from);
     else if (call == CALL_REDUCE_SCATTER)
         code = GUARDED(collective, table, reduce_scatter, communicator->handle, reduction, &posted->request, &from);
     else
         return error_set(error, STATUS_BUG, "%s takes a transfer", communicator_call_name(call));
-    if (code == LLMRUN_OK)
-        return STATUS_OK;
-    posted->request = NULL;
-    return fail(communicator, communicator_call_name(call), what, &from, error);
+    return posted_or_failed(posted, code, &from, error);
 }
 
 void communicator_cancel(struct posted *posted)
 {
     struct llmrun_error ignored = {0};
 
-    if (posted->request != NULL)
-        GUARDED(posted->communicator->collective, table, cancel, posted->request, &ignored);
-    posted->request = NULL;
+    if (posted->request == NULL)
+        return;
+    GUARDED(posted->communicator->collective, table, cancel, posted->request, &ignored);
+    end(posted, false);
+}
+
+static int too_late(struct posted *posted, struct error *error)
+{
+    const struct communicator *communicator = posted->communicator;
+    char text[DESCRIBED_BYTES];
+
+    describe(communicator, communicator_call_name((enum communicator_call)posted->call), &posted->purpose, text);
+    communicator_cancel(posted);
+    return error_set(error, STATUS_PEER,
+                     "%s (rank %d of %d) did not end within %lld s (parallel.timeout): another rank does not take part "
+                     "in it",
+                     text, communicator->rank, communicator->ranks, (long long)(communicator->timeout_ns / 1000000000));
 }
 
 int communicator_wait(struct posted *posted, struct error *error)
 {
     struct communicator *communicator = posted->communicator;
-    const char *call = communicator_call_name(posted->call);
     const int64_t start = clock_system.monotonic_ns(&clock_system);
-    int32_t code = LLMRUN_ERROR_TIMEOUT;
     struct llmrun_error from;
+    int32_t code = LLMRUN_ERROR_TIMEOUT;
 
     if (posted->request == NULL)
         return STATUS_OK;
     while (code == LLMRUN_ERROR_TIMEOUT) {
         from = (struct llmrun_error){0};
         code = GUARDED(communicator->collective, table, wait, posted->request, SLICE_NS, &from);
-        if (code == LLMRUN_ERROR_TIMEOUT &&
-            clock_system.monotonic_ns(&clock_system) - start > communicator->timeout_ns) {
-            communicator_cancel(posted);
-            return error_set(error, STATUS_PEER,
-                             "%s%s%s over %s (rank %d of %d) did not end within %lld s (parallel.timeout): another "
-                             "rank does not take part in it",
-                             call, posted->what != NULL ? " of " : "", posted->what != NULL ? posted->what : "",
-                             communicator->name, communicator->rank, communicator->ranks,
-                             (long long)(communicator->timeout_ns / 1000000000));
-        }
+        if (code == LLMRUN_ERROR_TIMEOUT && clock_system.monotonic_ns(&clock_system) - start > communicator->timeout_ns)
+            return too_late(posted, error);
     }
-    posted->request = NULL;
-    return code == LLMRUN_OK ? STATUS_OK : fail(communicator, call, posted->what, &from, error);
+    end(posted, code == LLMRUN_OK);
+    return code == LLMRUN_OK ? STATUS_OK
+                             : fail(communicator, communicator_call_name((enum communicator_call)posted->call),
+                                    &posted->purpose, &from, error);
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "dist/control.h"
 #include "plugin/collective.h"
 
 struct communicator {
@@ -16,7 +17,10 @@ struct communicator {
     int32_t rank, ranks;                /* in the group */
     int64_t timeout_ns;                 /* for an operation */
     atomic_bool aborted;
-    char name[16]; /* "tp", for messages */
+    char name[16];             /* "tp", for messages */
+    struct control *control;   /* told what this rank does; NULL: nobody is */
+    struct recorder *recorder; /* of the operations; NULL: none */
+    int32_t group;             /* of it */
 };
 
 struct communicator_options {
@@ -29,6 +33,9 @@ struct communicator_options {
     void *context;
     const struct llmrun_option *options;
     int64_t option_count;
+    struct control *control; /* these may be NULL; else they outlive the communicator */
+    struct recorder *recorder;
+    int32_t group; /* recorder_group */
 };
 
 /* All ranks of the group call it. The domain is "host": other memory is staged (runtime/transfer.h). */
@@ -48,21 +55,29 @@ enum communicator_call {
     CALL_REDUCE_SCATTER /* a reduction */
 };
 
+/* What an operation is for, in messages and records. */
+struct purpose {
+    const char *what; /* the value: "layers.3.attn.out"; lives until the operation has ended. NULL: not told */
+    int64_t step;     /* 0: of none */
+    int64_t bytes;    /* that this rank sends */
+};
+
 /* An operation that was posted. Ended by communicator_wait, or with its communicator. */
 struct posted {
     struct communicator *communicator;
     struct llmrun_request *request; /* NULL: none */
     uint8_t call;                   /* enum communicator_call */
-    const char *what;               /* "reduce_scatter of layer 3"; lives until it has ended */
+    struct purpose purpose;
+    int64_t record; /* in the recorder */
 };
 
-/* The first kind takes a transfer, the second a reduction. `what` may be NULL. */
+/* The first kind takes a transfer, the second a reduction. */
 int communicator_post_transfer(struct communicator *communicator, enum communicator_call call,
-                               const struct llmrun_transfer *transfer, const char *what, struct posted *posted,
-                               struct error *error);
+                               const struct llmrun_transfer *transfer, const struct purpose *purpose,
+                               struct posted *posted, struct error *error);
 int communicator_post_reduction(struct communicator *communicator, enum communicator_call call,
-                                const struct llmrun_reduction *reduction, const char *what, struct posted *posted,
-                                struct error *error);
+                                const struct llmrun_reduction *reduction, const struct purpose *purpose,
+                                struct posted *posted, struct error *error);
 
 /* Blocks until it has ended, at most communicator->timeout_ns: then it is cancelled, and the communicator has failed.
  * Nothing to do for one that has ended. */

@@ -1,10 +1,69 @@
 #include "engine/engine.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "engine/agreement.h"
 #include "engine/memory_advice.h"
 #include "runtime/constants.h"
 #include "runtime/device_compile.h"
+
+/* Another rank is lost: nothing is waited for any more. */
+static void abandon(void *context, const struct error *error)
+{
+    struct engine *engine = context;
+
+    device_abandon(engine->chosen.device, error->status, error->message);
+}
+
+#define MOST_OPTIONS 16
+
+static int connect_ranks(struct engine *engine, const struct config *config, struct ranks *ranks, struct error *error)
+{
+    static const char *const names[] = {[CONFIG_COLLECTIVE_AUTO] = "host",
+                                        [CONFIG_COLLECTIVE_HOST] = "host",
+                                        [CONFIG_COLLECTIVE_UCX] = "ucx",
+                                        [CONFIG_COLLECTIVE_NCCL] = "nccl"};
+    const struct config_map *given = &config->parallel.collective_options;
+    const int64_t timeout_ns = config->parallel.timeout * INT64_C(1000000000);
+    struct llmrun_option options[MOST_OPTIONS];
+    const struct collective *collective;
+    int status;
+
+    if (ranks == NULL)
+        return STATUS_OK;
+    if (given->count > MOST_OPTIONS)
+        return error_set(error, STATUS_USAGE, "parallel.collective_options has %lld options, at most %d are passed on",
+                         (long long)given->count, MOST_OPTIONS);
+    for (int64_t i = 0; i < given->count; i++)
+        options[i] = (struct llmrun_option){given->pairs[i].name, given->pairs[i].text};
+    /* A device may wait for other ranks as long as these are waited for. */
+    engine->chosen.device->timeout_ns += timeout_ns;
+    status = registry_open_collective(&engine->chosen.registry, names[config->parallel.collective], &collective, error);
+    if (status == STATUS_OK)
+        status = ranks_connect(ranks, &engine->request.mesh, collective, options, given->count, timeout_ns, error);
+    if (status == STATUS_OK)
+        ranks_on_failure(ranks, abandon, engine);
+    return status;
+}
+
+void *engine_input(struct engine *engine, int32_t value, int32_t microbatch)
+{
+    return value != NO_VALUE ? executor_input(engine->executor, value, microbatch) : engine->spare;
+}
+
+/* For the largest of the inputs: four bytes a position. */
+static int make_spare(struct engine *engine, struct error *error)
+{
+    const struct compile_request *request = &engine->request;
+    const int64_t steps = request->micro_batch * request->sequence;
+    const int64_t evaluations = request->eval_batch * compile_eval_sequence(request);
+    const int64_t draws = RANDOM_ROW * (3 * request->model.n_layer + 8),
+                  most = steps > evaluations ? steps : evaluations;
+
+    engine->spare = malloc((size_t)(4 * (most > draws ? most : draws)));
+    return engine->spare != NULL ? STATUS_OK : error_set(error, STATUS_MEMORY, "no memory for the inputs of a batch");
+}
 
 int engine_open(struct engine *engine, const struct file_system *fs, const struct config *config, int64_t vocabulary,
                 const struct request_work *work, struct error *error)
@@ -12,14 +71,24 @@ int engine_open(struct engine *engine, const struct file_system *fs, const struc
     int status;
 
     memset(engine, 0, sizeof *engine);
+    engine->ranks = work->ranks;
     status = request_make(fs, config, vocabulary, work, &engine->request, error);
     if (status == STATUS_OK)
         status = chosen_device_open(&engine->chosen, config, error);
+    status = ranks_together(work->ranks, status, error);
     if (status == STATUS_OK) {
         engine->request.exact = engine->chosen.exact;
         status = device_compile(engine->chosen.device, &engine->request, &engine->compiled, error);
         if (status == STATUS_OK)
-            status = executor_create(engine->chosen.device, &engine->compiled, NULL, &engine->executor, error);
+            status = make_spare(engine, error);
+        status = ranks_together(work->ranks, status, error);
+        if (status == STATUS_OK)
+            status = agreement_reach(work->ranks, engine, config, &work->hashes, error);
+        if (status == STATUS_OK)
+            status = connect_ranks(engine, config, work->ranks, error);
+        if (status == STATUS_OK)
+            status = executor_create(engine->chosen.device, &engine->compiled, ranks_communication(work->ranks),
+                                     &engine->executor, error);
         if (status == STATUS_MEMORY && error != NULL)
             status = memory_advice_add(engine->chosen.device, &engine->request, error);
     }
@@ -30,9 +99,11 @@ int engine_open(struct engine *engine, const struct file_system *fs, const struc
 
 void engine_close(struct engine *engine)
 {
+    ranks_on_failure(engine->ranks, NULL, NULL);
     executor_destroy(engine->executor);
     compiled_finish(&engine->compiled);
     chosen_device_close(&engine->chosen);
+    free(engine->spare);
     memset(engine, 0, sizeof *engine);
 }
 
@@ -82,11 +153,11 @@ static struct batch batch_of(struct engine *engine, const struct batch_values *v
 {
     return (struct batch){.sequences = sequences,
                           .seq_len = seq_len,
-                          .tokens = executor_input(engine->executor, values->tokens, microbatch),
-                          .targets = executor_input(engine->executor, values->targets, microbatch),
-                          .weights = executor_input(engine->executor, values->weights, microbatch),
-                          .positions = executor_input(engine->executor, values->positions, microbatch),
-                          .segment_starts = executor_input(engine->executor, values->segment_starts, microbatch)};
+                          .tokens = engine_input(engine, values->tokens, microbatch),
+                          .targets = engine_input(engine, values->targets, microbatch),
+                          .weights = engine_input(engine, values->weights, microbatch),
+                          .positions = engine_input(engine, values->positions, microbatch),
+                          .segment_starts = engine_input(engine, values->segment_starts, microbatch)};
 }
 
 struct batch engine_batch(struct engine *engine, int32_t microbatch)
@@ -113,7 +184,7 @@ int64_t engine_fill_step(struct engine *engine, const struct sampler *sampler, i
 
         batch_fill(&batch, sampler, mine + m * each, each);
     }
-    *(float *)executor_input(engine->executor, io->inverse_tokens, 0) = tokens > 0 ? (float)(1.0 / (double)tokens) : 0;
+    *(float *)engine_input(engine, io->inverse_tokens, 0) = tokens > 0 ? (float)(1.0 / (double)tokens) : 0;
     return tokens;
 }
 
@@ -145,7 +216,7 @@ int engine_evaluate(struct engine *engine, const struct sampler *sampler, double
             break;
         batch = batch_of(engine, &io->evaluate, 0, each, compile_eval_sequence(&engine->request));
         batch_fill(&batch, sampler, first + mine, each);
-        *(float *)executor_input(engine->executor, io->inverse_tokens, 0) = 1;
+        *(float *)engine_input(engine, io->inverse_tokens, 0) = 1;
         *tokens += batch_valid_tokens(sampler, first, rows);
         status = run_written(engine, JOB_EVALUATE, error);
         for (int64_t i = 0; status == STATUS_OK && i < rows; i++)
@@ -166,14 +237,14 @@ static int prefill_part(struct engine *engine, const int32_t *tokens, int64_t co
 
     if (status != STATUS_OK)
         return status;
-    row_tokens = executor_input(engine->executor, io->prefill.tokens, 0);
-    positions = executor_input(engine->executor, io->prefill.positions, 0);
+    row_tokens = engine_input(engine, io->prefill.tokens, 0);
+    positions = engine_input(engine, io->prefill.positions, 0);
     for (int64_t i = 0; i < rows; i++) {
         row_tokens[i] = i < count ? tokens[i] : 0;
         positions[i] = (int32_t)(engine->cached + i < last ? engine->cached + i : last);
     }
-    *(int32_t *)executor_input(engine->executor, io->prefill_cached, 0) = (int32_t)engine->cached;
-    *(int32_t *)executor_input(engine->executor, io->prefill_row, 0) = (int32_t)count - 1;
+    *(int32_t *)engine_input(engine, io->prefill_cached, 0) = (int32_t)engine->cached;
+    *(int32_t *)engine_input(engine, io->prefill_row, 0) = (int32_t)count - 1;
     status = run_written(engine, JOB_PREFILL, error);
     if (status == STATUS_OK)
         engine->cached += count;
@@ -210,8 +281,8 @@ int engine_decode(struct engine *engine, int32_t token, const float **logits, st
     if (engine->cached < 1 || engine->cached >= engine->request.sequence)
         return error_set(error, STATUS_BUG, "a token after %lld, 1 to %lld are possible", (long long)engine->cached,
                          (long long)engine->request.sequence - 1);
-    *(int32_t *)executor_input(engine->executor, io->decode.tokens, 0) = token;
-    *(int32_t *)executor_input(engine->executor, io->decode.positions, 0) = (int32_t)engine->cached;
+    *(int32_t *)engine_input(engine, io->decode.tokens, 0) = token;
+    *(int32_t *)engine_input(engine, io->decode.positions, 0) = (int32_t)engine->cached;
     status = run_written(engine, JOB_DECODE, error);
     if (status != STATUS_OK)
         return status;

@@ -17,6 +17,8 @@ struct engine {
     struct compile_request request;
     struct compiled compiled; /* from the request, for the device */
     int64_t cached;           /* tokens in the caches */
+    struct ranks *ranks;      /* of the job, borrowed; NULL: this process is alone */
+    void *spare;              /* for inputs that this rank does not have; owned */
     /* Asked between the batches of an evaluation and the parts of a prefill; NULL: nobody is. Once it says true, these
      * end with STATUS_STOPPED. */
     bool (*stop)(void *context);
@@ -33,6 +35,10 @@ int engine_initialise(struct engine *engine, struct error *error);
 
 /* After parameters were written: makes what is derived from them and marks the run as finite. */
 int engine_cast_weights(struct engine *engine, struct error *error);
+
+/* The host's memory of an input, as executor_input gives it; for one that this rank does not have (another stage of the
+ * pipeline does) memory that nobody reads. */
+void *engine_input(struct engine *engine, int32_t value, int32_t microbatch);
 
 /* The host's memory of a microbatch of a training step, in the submission to come. */
 struct batch engine_batch(struct engine *engine, int32_t microbatch);

@@ -5,6 +5,20 @@ int64_t layout_smallest_world(const struct config *config)
     return config->parallel.tp * config->parallel.pp;
 }
 
+void layout_forget_stored(struct config *config)
+{
+    if (!config_is_given(config, CONFIG_KEY_parallel_tp))
+        config->parallel.tp = 1;
+    if (!config_is_given(config, CONFIG_KEY_parallel_pp))
+        config->parallel.pp = 1;
+    if (!config_is_given(config, CONFIG_KEY_parallel_sp))
+        config->parallel.sp = CONFIG_SP_AUTO;
+    config->parallel.zero = 0;
+    config->parallel.zero_group = 0;
+    config->parallel.chunks = 1;
+    config->parallel.schedule = CONFIG_SCHEDULE_1F1B;
+}
+
 int layout_mesh(const struct config *config, int32_t world, int32_t rank, struct mesh *mesh, struct error *error)
 {
     const int64_t each = layout_smallest_world(config);

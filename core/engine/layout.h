@@ -10,6 +10,10 @@
  * where the world is no multiple of tp x pp, which names both and the nearest world that is. */
 int layout_mesh(const struct config *config, int32_t world, int32_t rank, struct mesh *mesh, struct error *error);
 
+/* The layout that a stored config was trained in is not that of who reads the model: what no flag or variable sets
+ * becomes one rank's. */
+void layout_forget_stored(struct config *config);
+
 /* The smallest world of the config: tp x pp. */
 int64_t layout_smallest_world(const struct config *config);
 

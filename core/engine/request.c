@@ -163,7 +163,8 @@ int request_make(const struct file_system *fs, const struct config *config, int6
     memset(request, 0, sizeof *request);
     status = request_model(fs, config, vocabulary, &request->model, error);
     if (status == STATUS_OK)
-        status = layout_mesh(config, work->world > 0 ? work->world : 1, work->rank, &request->mesh, error);
+        status = layout_mesh(config, work->world > 0 ? work->world : ranks_world(work->ranks),
+                             work->world > 0 ? work->rank : ranks_rank(work->ranks), &request->mesh, error);
     if (status == STATUS_OK)
         status = layout_sequence_parallel(config, &request->mesh, &request->sequence_parallel, error);
     if (status != STATUS_OK)

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "data/corpus.h"
 #include "data/encode_pieces.h"
+#include "dist/ranks.h"
 
 enum use { USE_TRAIN = 1, USE_EVALUATE = 2, USE_GENERATE = 4 };
 
@@ -22,6 +23,14 @@ bool request_keeps_ids(const struct config *config);
 /* data.special */
 enum special_tokens request_special_tokens(const struct config *config);
 
+/* What all ranks must have alike beside the config (engine/agreement.h); 0: nothing. */
+struct work_hashes {
+    uint64_t tokenizer;
+    uint64_t train, eval; /* the tokens */
+    uint64_t weights;     /* what they are read from */
+    int64_t first_step;   /* steps done before */
+};
+
 /* What is going to be computed. Where the texts are known, no sequence is longer than they fill and no batch holds more
  * of them than there are: padding costs nothing. */
 struct request_work {
@@ -30,7 +39,9 @@ struct request_work {
     const struct token_set *eval;  /* NULL: not known */
     int64_t eval_tokens;           /* bound of an evaluation, as in sampler_start_evaluation */
     int64_t text;                  /* tokens of a text to generate, its prompt among them; 0: not known */
-    int32_t world, rank;           /* of the ranks that share the work, and this one; world 0: one rank */
+    struct ranks *ranks;           /* that share the work; NULL: this process is alone */
+    struct work_hashes hashes;
+    int32_t world, rank; /* of a plan, in place of them; world 0: one rank */
 };
 
 /* Everything but `exact` and the device's part. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "checkpoint/find.h"
+#include "engine/layout.h"
 #include "engine/model_files.h"
 #include "engine/path_defaults.h"
 #include "engine/state_dict.h"
@@ -125,6 +126,8 @@ static int open_checkpoint(struct stored_model *model, const struct file_system 
     memcpy(model->folder, checkpoint->folder, sizeof model->folder);
     if (status == STATUS_OK)
         status = stored_model_config(checkpoint, &above, &model->config, error);
+    if (status == STATUS_OK)
+        layout_forget_stored(&model->config);
     if (status == STATUS_OK)
         config_set_log_level(&model->config);
     if (status == STATUS_OK)

@@ -21,6 +21,9 @@ struct data_parallel_form {
     const struct reduction_form *sums; /* of this rank */
 };
 
+/* What an evaluation makes of this rank's sequences is gathered: the result of all ranks is "<its name>.all". */
+#define DATA_PARALLEL_ALL "all"
+
 /* Leaves a program alone whose mesh has one rank. */
 int pass_data_parallel(struct program *program, const struct data_parallel_form *form, struct error *error);
 

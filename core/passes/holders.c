@@ -8,7 +8,8 @@
 
 int32_t parameter_of(const struct program *program, int32_t value)
 {
-    while (value != NO_VALUE && program->values[value].kind != VALUE_PARAMETER)
+    while (value != NO_VALUE &&
+           (program->values[value].kind != VALUE_PARAMETER || (program->values[value].flags & VALUE_VIEW) != 0))
         value = program->values[value].source;
     return value;
 }

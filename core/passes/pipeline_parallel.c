@@ -113,7 +113,7 @@ static void project_others(struct projection *projection, const struct section *
 
     projection_begin(projection, section);
     if (update)
-        terms_exchange_rest(projection);
+        terms_exchange_rest(projection, section);
     for (int32_t i = 0; i < section->op_count; i++) {
         const struct op *op = &program->ops[section->first_op + i];
         const int32_t parameter = op_parameter(program, op);

@@ -190,6 +190,8 @@ static int32_t clone_value(struct recompute_state *state, int32_t value)
         clone = program_add_value(state->out, name.data, from->kind, from->dtype, from->rank, from->shape);
     if (clone == NO_VALUE)
         state->status = error_set(state->error, STATUS_MEMORY, "no memory for the recompute pass");
+    else
+        value_copy_type(&state->out->values[clone], from);
     text_finish(&name);
     return clone;
 }

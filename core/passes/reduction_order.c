@@ -37,9 +37,11 @@ static bool is_power_of_two(int64_t number, int64_t most)
 
 int reduction_form_make(const struct reduction_request *request, struct reduction_form *form, struct error *error)
 {
-    const int64_t microbatches = request->global_batch / request->micro_batch;
+    const int64_t dp = request->dp > 0 ? request->dp : 1;
+    const int64_t microbatches = request->global_batch / dp / request->micro_batch;
     const int64_t parts =
         request->batch_parts > 0 ? request->batch_parts : reduction_parts(request->global_batch, BATCH_PARTS);
+    const int64_t mine = parts / dp; /* of this rank */
     const int64_t position_parts = request->position_parts > 0 ? request->position_parts : POSITION_PARTS;
 
     *form = (struct reduction_form){
@@ -56,7 +58,15 @@ int reduction_form_make(const struct reduction_request *request, struct reductio
     if (!is_power_of_two(position_parts, POSITION_PARTS_MOST))
         return error_set(error, STATUS_USAGE, "numerics.position_parts is %lld; expected a power of two up to %d",
                          (long long)position_parts, POSITION_PARTS_MOST);
-    if (microbatches % parts != 0 && parts % microbatches != 0)
+    if (parts % dp != 0)
+        return error_set(
+            error, STATUS_USAGE,
+            "numerics.batch_parts is %lld, and data parallelism has %lld ranks: with numerics.exact each has "
+            "as many whole batch parts; %lld ranks work, or a numerics.batch_parts that %lld divides (a "
+            "power of two that divides train.global_batch %lld)",
+            (long long)parts, (long long)dp, (long long)(dp > parts ? parts : reduction_parts(dp, parts)),
+            (long long)dp, (long long)request->global_batch);
+    if (microbatches % mine != 0 && mine % microbatches != 0)
         return error_set(error, STATUS_USAGE,
                          "train.micro_batch %lld is neither a part nor a multiple of a batch part: "
                          "train.global_batch %lld in %lld batch parts has parts of %lld sequences; with "
@@ -66,8 +76,8 @@ int reduction_form_make(const struct reduction_request *request, struct reductio
     form->exact = true;
     form->feature_parts = FEATURE_PARTS;
     form->position_parts = reduction_parts(request->sequence, position_parts);
-    form->batch_parts = parts > microbatches ? parts / microbatches : 1;
-    form->groups = parts / form->batch_parts;
+    form->batch_parts = mine > microbatches ? mine / microbatches : 1;
+    form->groups = mine / form->batch_parts;
     form->accumulate = microbatches > form->groups;
     return STATUS_OK;
 }

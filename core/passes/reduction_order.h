@@ -16,6 +16,7 @@
 
 #include "program/program.h"
 
+/* Of one rank, but for position and feature parts. */
 struct reduction_form {
     bool exact;
     int64_t sequence; /* positions of one */
@@ -32,10 +33,11 @@ struct reduction_request {
     bool exact;
     bool one_backward;      /* one section of one chunk adds up all gradients (passes/cut.h) */
     int64_t sequence;       /* positions of one */
-    int64_t global_batch;   /* sequences of a step */
-    int64_t micro_batch;    /* divides it */
+    int64_t global_batch;   /* sequences of a step, of all ranks */
+    int64_t micro_batch;    /* of one rank; times dp it divides global_batch */
     int64_t batch_parts;    /* of a step, a power of two that divides global_batch; 0: the largest one up to 8 */
     int64_t position_parts; /* a power of two up to 64, of which the largest that divides `sequence` is taken; 0: 8 */
+    int32_t dp;             /* ranks of data parallelism, each with a run of the batch parts; 0: one */
 };
 
 /* STATUS_USAGE names the key of a number that cannot be, or a microbatch that is neither a part nor a multiple of a

@@ -1,15 +1,33 @@
 /* Tensor and sequence parallelism (Megatron's: Shoeybi et al., arXiv 1909.08053; Korthikanti et al., arXiv 2205.05198):
- * gives the values of a program their types over the axis tp of the mesh, and puts communication ops where the type at
- * hand is not the type that an op takes. Runs after the precision pass and before recomputation; the program is the
- * same on each rank but for what `mesh` says.
+ * makes of the whole model's program that of one rank of the axis tp. Values get their types over it
+ * (program/sharding.h), and where the type at hand is not the one that an op takes stands a communication op. Runs
+ * after the precision pass and before recomputation. Ranks' programs have the same ops and values in the same order;
+ * parts and origins differ.
  *
- * One walk over the forward ops in their order picks one letter an op from the annotations of ops.def alone: no model
- * and no table of names is known here. Gradients follow from the same types. Parameters are split where the ops that
- * use them split them, and with them their gradients, moments and casts.
+ * One letter an op is split, chosen from its row of ops.def and the types of its operands alone: no model and no table
+ * of names is known here. In this order:
+ *  1. that on which a parameter, its cast or gradient, or a cache was split before;
+ *  2. that on which an activation is split, but for positions: so a product over split features is row parallel;
+ *  3. of a matrix of parameters that nothing has split, in a section of no gradients, its outputs (column parallel),
+ *     where a later op sums over them before one needs them whole, or the host reads them; else rows that are looked
+ * up;
+ *  4. with sequence parallelism, positions, where an input is split on them.
+ * An op that can lose none of these is the same on each rank. Parameters are split where the ops that use them split
+ * them, and with them gradients, moments and casts; every factor that is split has equal parts.
  *
- * Where the op needs it, it is taken apart: bias and activation of a split sum go to `finish`, the addend of a split
- * look-up to `add`, and linear_cross_entropy over a split vocabulary becomes matmul, loss_statistics, loss_gradient and
- * the gradient matmuls, one token chunk after the other. */
+ * A sum over what is split is an f32 term, `<value>.partial`, with aligned parts of the sum. all_reduce, or with
+ * sequence parallelism reduce_scatter over positions, makes of it `<value>.reduced`; `finish` then adds the bias,
+ * rounds and activates. Where nothing of it is to be done the value itself is what the communication makes. A look-up
+ * in split rows is a selection in the compute type; its addend is added behind. linear_cross_entropy:
+ * passes/shard_loss.h.
+ *
+ * Other values it makes: `<value>.gathered` (whole), `<value>.part` (split). Rows of channels are split over positions,
+ * or heads, and pass_combine makes a term of them and all_reduces it. Slots of norms are terms, zero where other ranks
+ * write, and one all_reduce joins them, `grad_squares.joined`, before slot_tree. Without exact sums a rank's part of a
+ * sum is one chain.
+ *
+ * Positions are split in forward and backward, in evaluation where its sequences divide, and never in prefill and
+ * decode. */
 #ifndef LLMRUN_PASSES_SHARD_H
 #define LLMRUN_PASSES_SHARD_H
 
@@ -20,13 +38,17 @@
 struct shard_form {
     struct mesh mesh;
     bool sequence_parallel; /* what lies between blocks is split over positions */
-    int64_t loss_chunk;     /* tokens whose logits are there at once; 0: chosen here */
+    /* Tokens whose logits are there at once: whole sequences or equal pieces of one (an even number in bf16) that
+     * divide a batch part of the microbatch, or all of it. 0: the most of which a rank's logits take 64 MiB, at
+     * least 64. */
+    int64_t loss_chunk;
     const struct reduction_form
         *sums; /* where sums are cut; with sums->exact ranks hold whole, aligned parts of them */
 };
 
-/* Leaves a program alone whose mesh has tp 1. STATUS_USAGE names the axis, its parts and the nearest layout that
- * works. */
+/* Leaves a program alone whose mesh has tp 1. STATUS_USAGE names what the ranks cannot share equally, its extent or
+ * parts, and the nearest tp that works; the program is then as it was. The optimizer pass must have given norms the
+ * slots of exact sums (update_policy.exact): ranks that share a tensor write slots of their own. */
 int pass_shard(struct program *program, const struct shard_form *form, struct error *error);
 
 #endif

@@ -64,19 +64,30 @@ void terms_project(struct projection *projection, const struct section *section)
     }
 }
 
-void terms_exchange_rest(struct projection *projection)
+static void exchange_gradients(struct projection *projection, const struct op *op)
 {
     const struct program *program = projection->program;
+    const struct op_info *info = op_info_find(op->op);
+    const int32_t *operands = program_operands(program, op);
 
-    for (int32_t i = 0; i < program->value_count; i++) {
-        const int32_t parameter = program->values[i].kind == VALUE_GRADIENT ? parameter_of(program, i) : NO_VALUE;
+    for (uint32_t i = 0; info->operands[i].name != NULL; i++) {
+        const int32_t value = info->operands[i].direction == OPERAND_IN ? operands[i] : NO_VALUE;
+        const int32_t parameter = value != NO_VALUE && program->values[value].kind == VALUE_GRADIENT
+                                      ? parameter_of(program, value)
+                                      : NO_VALUE;
 
-        if (parameter == NO_VALUE || projection->holders.second[parameter] < 0 || !is_apart(projection, i))
+        if (parameter == NO_VALUE || projection->holders.second[parameter] < 0 || !is_apart(projection, value))
             continue;
-        exchange(projection, i, projection->next_link, true);
-        exchange(projection, i, projection->next_link++, false);
-        projection->holders.home[i] = HOME_BOTH;
+        exchange(projection, value, projection->next_link, true);
+        exchange(projection, value, projection->next_link++, false);
+        projection->holders.home[value] = HOME_BOTH;
     }
+}
+
+void terms_exchange_rest(struct projection *projection, const struct section *update)
+{
+    for (int32_t i = 0; i < update->op_count; i++)
+        exchange_gradients(projection, &projection->program->ops[update->first_op + i]);
 }
 
 void terms_set_replica(struct projection *projection, int32_t parameter, const struct op *op)

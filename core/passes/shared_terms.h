@@ -9,7 +9,7 @@
 void terms_project(struct projection *projection, const struct section *section);
 
 /* Behind all of these, in the update: gradients that have one term, and so nothing to meet. */
-void terms_exchange_rest(struct projection *projection);
+void terms_exchange_rest(struct projection *projection, const struct section *update);
 
 /* Of two holders the second one does not count its copy in the norm: `op` is the copy of an op, which may be NULL. */
 void terms_set_replica(struct projection *projection, int32_t parameter, const struct op *op);

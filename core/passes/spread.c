@@ -35,6 +35,16 @@ static void add_slots(struct projection *projection, int32_t id, enum way way)
     projection->slots[id] = made;
 }
 
+/* A result, or the slots of one that a pass before has made. */
+static bool is_of_all_ranks(const struct value *value)
+{
+    bool slots = value->kind == VALUE_RESULT;
+
+    for (int axis = 0; axis < MESH_AXES; axis++)
+        slots = slots || value->partial[axis].reduction == REDUCTION_SLOT;
+    return slots;
+}
+
 static void find_slots_of_op(struct projection *projection, const struct op *op, enum way way)
 {
     const struct program *program = projection->program;
@@ -44,18 +54,20 @@ static void find_slots_of_op(struct projection *projection, const struct op *op,
     if (way == WAYS && op->op == LLMRUN_OP_SUM_SQUARES)
         add_slots(projection, operands[LLMRUN_SUM_SQUARES_SUMS], WAYS);
     for (uint32_t i = 0; way < WAYS && info->operands[i].name != NULL; i++) {
-        const struct value *value = operands[i] != NO_VALUE ? &program->values[operands[i]] : NULL;
+        /* Chunks of losses are views. */
+        const int32_t root = operands[i] != NO_VALUE ? program_root(program, operands[i]) : NO_VALUE;
+        const struct value *value = root != NO_VALUE ? &program->values[root] : NULL;
 
         if (value == NULL || info->operands[i].direction == OPERAND_IN)
             continue;
         if (value->kind == VALUE_RESULT)
-            add_slots(projection, operands[i], way);
+            add_slots(projection, root, way);
         /* Those of a microbatch, which are copied to where they belong. */
         if (value->kind == VALUE_SCRATCH && value->source != NO_VALUE &&
-            program->values[value->source].kind != VALUE_ACTIVATION) {
+            is_of_all_ranks(&program->values[value->source])) {
             add_slots(projection, value->source, WAYS);
             if (projection->slots[value->source] != NO_VALUE)
-                projection->out->values[operands[i]].source = projection->slots[value->source];
+                projection->out->values[root].source = projection->slots[value->source];
         }
     }
 }

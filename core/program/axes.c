@@ -132,6 +132,63 @@ bool axes_are_open(const struct annotation *annotation)
     return annotation->count > 0 && strcmp(annotation->axes[annotation->count - 1].name, "...") == 0;
 }
 
+int axes_letter(const struct annotation *annotation, int dimension, int factor)
+{
+    const struct axis *axis = &annotation->axes[dimension];
+    int letter;
+
+    if (axes_are_open(annotation))
+        return AXES_OPEN_LETTER + dimension * AXIS_MAX_FACTORS + factor;
+    letter = dimension < annotation->count && factor < axis->factor_count ? axis->factors[factor].letter : 0;
+    return letter == 0 || isdigit(letter) ? 0 : axis->factors[factor].tied;
+}
+
+bool axes_find_letter(const struct annotation *annotation, int letter, int *dimension, int *factor)
+{
+    if (axes_are_open(annotation)) {
+        *dimension = (letter - AXES_OPEN_LETTER) / AXIS_MAX_FACTORS;
+        *factor = (letter - AXES_OPEN_LETTER) % AXIS_MAX_FACTORS;
+        return letter >= AXES_OPEN_LETTER;
+    }
+    for (int d = 0; d < annotation->count; d++)
+        for (int f = 0; f < annotation->axes[d].factor_count; f++)
+            if (annotation->axes[d].factors[f].tied == letter) {
+                *dimension = d;
+                *factor = f;
+                return true;
+            }
+    return false;
+}
+
+bool axes_has_letter(const struct annotation *annotation, int letter)
+{
+    int dimension, factor;
+
+    return axes_find_letter(annotation, letter, &dimension, &factor);
+}
+
+bool axes_is_whole(const struct annotation *annotation, int letter)
+{
+    if (axes_are_open(annotation))
+        return false;
+    for (int d = 0; d < annotation->count; d++)
+        for (int f = 0; f < annotation->axes[d].factor_count; f++)
+            if (annotation->axes[d].factors[f].tied == letter && annotation->axes[d].factors[f].whole)
+                return true;
+    return false;
+}
+
+struct removal axes_removal(const struct annotation *annotation, int letter)
+{
+    for (int i = 0; i < annotation->removal_count; i++) {
+        int removed = annotation->removals[i].letter;
+
+        if (removed == letter || (removed == '.' && letter >= AXES_OPEN_LETTER))
+            return annotation->removals[i];
+    }
+    return (struct removal){0};
+}
+
 static const int64_t *binding_find(const struct axes_binding *binding, const char *name)
 {
     for (int i = 0; i < binding->count; i++)

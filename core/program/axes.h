@@ -52,6 +52,21 @@ void axes_parse_op(const struct program *program, const struct op_info *info, co
 /* The last axis is "...". */
 bool axes_are_open(const struct annotation *annotation);
 
+/* A letter of a split: its character, that of the letter it is tied to, or, in an open operand, its place from
+ * AXES_OPEN_LETTER on. 0 where the annotation has no letter there, or a fixed extent. */
+#define AXES_OPEN_LETTER 256
+int axes_letter(const struct annotation *annotation, int dimension, int factor);
+
+/* Where the operand has the letter; of several places the first one. False where it has not. */
+bool axes_find_letter(const struct annotation *annotation, int letter, int *dimension, int *factor);
+bool axes_has_letter(const struct annotation *annotation, int letter);
+
+/* The operand has the letter and needs it whole. */
+bool axes_is_whole(const struct annotation *annotation, int letter);
+
+/* How an output loses the letter; all 0 where it does not. */
+struct removal axes_removal(const struct annotation *annotation, int letter);
+
 #define AXES_MAX 32
 
 /* Extents by axis name, for one op; parts of a letter as "b/". */

@@ -195,6 +195,14 @@ int64_t program_root_offset(const struct program *program, int32_t value)
     return offset;
 }
 
+void value_copy_type(struct value *to, const struct value *from)
+{
+    memcpy(to->full, from->full, sizeof to->full);
+    memcpy(to->splits, from->splits, sizeof to->splits);
+    memcpy(to->partial, from->partial, sizeof to->partial);
+    to->split_count = from->split_count;
+}
+
 int64_t value_row_elements(const struct value *value)
 {
     int64_t elements = 1;

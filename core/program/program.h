@@ -189,6 +189,9 @@ int32_t program_root(const struct program *program, int32_t value);
 /* Elements of the root's memory before a value's first one; 0 for one that is no view. */
 int64_t program_root_offset(const struct program *program, int32_t value);
 
+/* Splits and partials of `from`, and its logical shape, for a value that has its local shape. */
+void value_copy_type(struct value *to, const struct value *from);
+
 /* Elements of one row of a value: of all dimensions but the first. */
 int64_t value_row_elements(const struct value *value);
 int64_t value_elements(const struct value *value);

@@ -93,9 +93,6 @@ int sharding_check_value(const struct value *value, struct error *error)
     return status;
 }
 
-/* Letters of open operands are named by their place, behind all characters. */
-#define OPEN_LETTER 256
-
 /* One op over one axis of the mesh. */
 struct check {
     const struct program *program;
@@ -146,39 +143,14 @@ static int split_letter(const struct check *check, uint32_t i, int *status)
 {
     const struct annotation *annotation = &check->annotations[i];
     const struct split *split = split_over(operand_value(check, i), check->axis);
-    const struct axis *axis = &annotation->axes[split->dimension];
+    const int letter = axes_letter(annotation, split->dimension, split->factor);
 
-    if (axes_are_open(annotation))
-        return OPEN_LETTER + split->dimension * AXIS_MAX_FACTORS + split->factor;
-    if (split->factor >= axis->factor_count) {
-        *status = refuse(check, i, "the op takes the dimension as one factor, whose outermost part alone can be split");
-        return 0;
-    }
-    if (axis->factors[split->factor].letter >= '0' && axis->factors[split->factor].letter <= '9') {
-        *status = refuse(check, i, "the op takes a fixed extent there");
-        return 0;
-    }
-    return axis->factors[split->factor].tied;
-}
-
-static bool has_letter(const struct annotation *annotation, int letter)
-{
-    if (axes_are_open(annotation))
-        return letter >= OPEN_LETTER;
-    for (int d = 0; d < annotation->count; d++)
-        for (int f = 0; f < annotation->axes[d].factor_count; f++)
-            if (annotation->axes[d].factors[f].tied == letter)
-                return true;
-    return false;
-}
-
-static bool is_whole(const struct annotation *annotation, int letter)
-{
-    for (int d = 0; d < annotation->count; d++)
-        for (int f = 0; f < annotation->axes[d].factor_count; f++)
-            if (annotation->axes[d].factors[f].tied == letter && annotation->axes[d].factors[f].whole)
-                return true;
-    return false;
+    if (letter == 0)
+        *status = refuse(check, i,
+                         split->factor >= annotation->axes[split->dimension].factor_count
+                             ? "the op takes the dimension as one factor, whose outermost part alone can be split"
+                             : "the op takes a fixed extent there");
+    return letter;
 }
 
 /* Finds leader and letter, and holds the other operands to them. */
@@ -207,26 +179,14 @@ static int check_splits(struct check *check)
     for (uint32_t i = 0; lead != NULL && check->info->operands[i].name != NULL; i++) {
         const struct value *value = operand_value(check, i);
 
-        if (value == NULL || !has_letter(&check->annotations[i], check->letter))
+        if (value == NULL || !axes_has_letter(&check->annotations[i], check->letter))
             continue;
         if (split_over(value, check->axis) == NULL)
             return refuse_beside(check, i);
-        if (is_whole(&check->annotations[i], check->letter))
+        if (axes_is_whole(&check->annotations[i], check->letter))
             return refuse(check, i, "the op needs it whole");
     }
     return STATUS_OK;
-}
-
-/* How an output loses the letter; {0} where it does not. */
-static struct removal removal_of(const struct annotation *annotation, int letter)
-{
-    for (int i = 0; i < annotation->removal_count; i++) {
-        int removed = annotation->removals[i].letter;
-
-        if (removed == letter || (removed == '.' && letter >= OPEN_LETTER))
-            return annotation->removals[i];
-    }
-    return (struct removal){0};
 }
 
 static bool has_attribute(const struct check *check, const char *role, int64_t *number)
@@ -292,7 +252,8 @@ static int64_t origin_of(const struct check *check, uint32_t i, int64_t *full)
 {
     const struct value *value = operand_value(check, i);
     const struct split *mine = split_over(value, check->axis);
-    const bool alone = check->letter >= OPEN_LETTER || check->annotations[i].axes[mine->dimension].factor_count == 1;
+    const bool alone =
+        check->letter >= AXES_OPEN_LETTER || check->annotations[i].axes[mine->dimension].factor_count == 1;
     int64_t left = value->full[mine->dimension], origin = 0;
 
     if (!alone) {
@@ -316,8 +277,8 @@ static int64_t origin_of(const struct check *check, uint32_t i, int64_t *full)
  * attribute has, for an inner factor of an open operand. */
 static const char *letter_role(const struct check *check, const char *word, char role[16])
 {
-    const bool open = check->letter >= OPEN_LETTER;
-    const int place = check->letter - OPEN_LETTER;
+    const bool open = check->letter >= AXES_OPEN_LETTER;
+    const int place = check->letter - AXES_OPEN_LETTER;
 
     snprintf(role, 16, "-");
     if (!open || place % AXIS_MAX_FACTORS == 0)
@@ -351,7 +312,7 @@ static bool in_inputs(const struct check *check)
 {
     for (uint32_t i = 0; check->info->operands[i].name != NULL; i++)
         if (check->info->operands[i].direction != OPERAND_OUT && operand_value(check, i) != NULL &&
-            has_letter(&check->annotations[i], check->letter))
+            axes_has_letter(&check->annotations[i], check->letter))
             return true;
     return false;
 }
@@ -377,14 +338,18 @@ static bool needs_origin(const struct check *check)
 static int check_output(const struct check *check, uint32_t i)
 {
     const bool split = check->letter != 0;
-    const struct removal removal = removal_of(&check->annotations[i], check->letter);
+    const struct removal removal = axes_removal(&check->annotations[i], check->letter);
     const enum reduction reduction = removal.reduction;
     int status = STATUS_OK;
 
     /* What one stage alone makes: the ranks of the others hold zeros and have no such op. */
     if (check->axis == MESH_PP && operand_value(check, i)->partial[MESH_PP].reduction == REDUCTION_SLOT)
         return STATUS_OK;
-    if (!split || has_letter(&check->annotations[i], check->letter) || removal.same)
+    /* Of an x that all ranks have, one rank writes the slots and the others zeros. */
+    if (!split && axes_removal(&check->annotations[i], AXES_OPEN_LETTER).reduction == REDUCTION_SLOT &&
+        operand_value(check, i)->partial[check->axis].reduction == REDUCTION_SLOT)
+        return STATUS_OK;
+    if (!split || axes_has_letter(&check->annotations[i], check->letter) || removal.same)
         return operand_value(check, i)->partial[check->axis].reduction == REDUCTION_NONE
                    ? STATUS_OK
                    : refuse(check, i, "the op makes no term of it, so it would count once a rank");
@@ -397,6 +362,19 @@ static int check_output(const struct check *check, uint32_t i)
     return status == STATUS_OK ? check_term(check, i, reduction) : status;
 }
 
+static bool accumulates(const struct value *value)
+{
+    return value->kind == VALUE_GRADIENT || value->kind == VALUE_PARTIAL_ROWS;
+}
+
+/* Terms of the same rank of dp, of other sequences: a sum that waits, and what comes after it. Of two accumulators one
+ * is another use of a parameter, and they meet when the terms of all ranks have. */
+static bool waits(const struct check *check, uint32_t a, uint32_t b)
+{
+    return operand_value(check, b) != NULL && check->axis == MESH_DP &&
+           !(accumulates(operand_value(check, a)) && accumulates(operand_value(check, b)));
+}
+
 /* y = a + b of two terms: neighbours that make a larger subtree. y = a: the same term. */
 static int check_join(const struct check *check, uint32_t a, uint32_t b, uint32_t y)
 {
@@ -404,11 +382,13 @@ static int check_join(const struct check *check, uint32_t a, uint32_t b, uint32_
     const struct partial *right =
         operand_value(check, b) == NULL ? NULL : &operand_value(check, b)->partial[check->axis];
     const struct partial *joined = &operand_value(check, y)->partial[check->axis];
-    const int32_t parts = right == NULL ? left->parts : 2 * left->parts;
+    const int32_t parts = right == NULL || waits(check, a, b) ? left->parts : 2 * left->parts;
 
     if (right != NULL && left->reduction == REDUCTION_NONE && right->reduction == REDUCTION_NONE)
         return joined->reduction == REDUCTION_NONE ? STATUS_OK : refuse(check, y, "its terms are none");
-    if (right != NULL &&
+    if (right != NULL && waits(check, a, b) && (left->reduction != right->reduction || right->first != left->first))
+        return refuse(check, b, "it is not the same rank's term of other microbatches");
+    if (right != NULL && !waits(check, a, b) &&
         (left->reduction != REDUCTION_SUM || right->reduction != REDUCTION_SUM || right->parts != left->parts ||
          right->first != left->first + left->parts || left->first % parts != 0))
         return refuse(check, b, "it is not the other half of a subtree of one sum");
@@ -483,6 +463,12 @@ static int check_transfer(struct check *check)
     return STATUS_OK;
 }
 
+/* What one stage alone makes: the ranks of the others hold zeros and have no such op. */
+static bool is_slot_of_stage(const struct value *value, enum mesh_axis axis)
+{
+    return axis == MESH_PP && value->partial[MESH_PP].reduction == REDUCTION_SLOT;
+}
+
 static int check_communication(struct check *check)
 {
     static const enum type types[][2] = {[OP_ALL_GATHER - OP_ALL_GATHER] = {SPLIT, REPLICATED},
@@ -499,7 +485,7 @@ static int check_communication(struct check *check)
         return error_set(check->error, STATUS_BUG, "x and y differ in their element type");
     for (int i = 0; i < MESH_AXES; i++) {
         check->axis = (enum mesh_axis)i;
-        if (check->axis != attributes->axis && !same_type(x, y, check->axis))
+        if (check->axis != attributes->axis && !same_type(x, y, check->axis) && !is_slot_of_stage(y, check->axis))
             return refuse(check, 1, "the op changes the type over another axis");
     }
     check->axis = (enum mesh_axis)attributes->axis;

@@ -46,6 +46,7 @@ struct executor {
     int64_t step;     /* for messages: number of the step that is submitted next */
     double unmarked;  /* seconds of the launches since the last mark */
     double unsettled; /* seconds of those since the last communication */
+    int64_t naming;   /* the step of the job that is enqueued, 0: it is of none */
     struct timeline *timeline;
 };
 
@@ -217,7 +218,7 @@ void executor_destroy(struct executor *executor)
     captures_destroy(&executor->captures);
     for (int64_t i = 0; executor->sections != NULL && i < executor->compiled->program.section_count; i++)
         prepared_section_destroy(&executor->sections[i]);
-    exchange_host_destroy(&executor->exchange_host); /* its thread uses the exchanges */
+    exchange_host_destroy(&executor->exchange_host); /* its thread may be at one of these */
     for (int64_t i = 0; executor->exchanges != NULL && i < executor->compiled->program.section_count; i++)
         prepared_exchange_destroy(&executor->exchanges[i]);
     free(executor->sections);
@@ -318,9 +319,11 @@ static int copy_out(struct executor *executor, const struct command *command, co
                     struct error *error)
 {
     const struct value *value = &executor->compiled->program.values[command->what];
-    const int64_t bytes = value_bytes(value);
+    const int64_t bytes = value_bytes(value),
+                  first = executor->compiled->mesh.index[MESH_DP] * (int64_t)executor->compiled->microbatches;
 
-    return arena_copy(stream, &executor->arena, arena_offset(executor, value->source) + command->microbatch * bytes,
+    return arena_copy(stream, &executor->arena,
+                      arena_offset(executor, value->source) + (first + command->microbatch) * bytes,
                       arena_offset(executor, command->what), bytes, error);
 }
 
@@ -368,6 +371,7 @@ static int exchange(struct executor *executor, const struct command *command, co
     const double seconds = executor->unsettled;
 
     executor->unsettled = 0;
+    executor->exchange_host.step = executor->naming;
     return prepared_exchange_run(&executor->exchanges[command->what], &executor->exchange_host,
                                  &executor->streams[LANE_COMPUTE], slots, seconds, error);
 }
@@ -515,6 +519,7 @@ int executor_submit_first(struct executor *executor, enum job job, struct error 
     if (executor->timeline != NULL)
         executor->timeline->count = 0;
     executor->unmarked = 0;
+    executor->naming = job == JOB_STEP ? executor->step : 0;
     progress_begin(&current(executor)->progress, executor->marks[job], job == JOB_STEP ? executor->step : 0);
     return walk(executor, job, 0, executor->first_commands[job], error);
 }

@@ -98,9 +98,9 @@ static bool is_send(const struct exchange *exchange)
 }
 
 /* Sends that are on their way have host memory of their own. */
-static int make_send_staging(const struct exchange_host *host, struct prepared_exchange *prepared, struct error *error)
+static int make_send_staging(const struct exchange_host *host, const struct exchange *exchange,
+                             struct prepared_exchange *prepared, struct error *error)
 {
-    const struct exchange *exchange = prepared->exchange;
     int status = STATUS_OK;
 
     for (int i = 0; status == STATUS_OK && host->staged && is_send(exchange) && i < EXCHANGE_SENDS; i++)
@@ -109,22 +109,9 @@ static int make_send_staging(const struct exchange_host *host, struct prepared_e
     return status;
 }
 
-/* A send or receive has no buffer where it needs none. */
-static bool find_places(const struct exchange_host *host, const struct compiled *compiled, const int32_t *operands,
-                        struct prepared_exchange *prepared)
+static struct binding place_of(const struct compiled *compiled, int32_t value, const struct arena *arena)
 {
-    bool placed = true;
-
-    for (int i = 0; i < 2; i++) {
-        struct binding *place = &prepared->places[i == 0 ? EXCHANGE_X : EXCHANGE_Y];
-
-        *place = (struct binding){.pool = NO_POOL};
-        if (operands[i] == NO_VALUE)
-            continue;
-        *place = binding_of(compiled, operands[i], host->arena);
-        placed = placed && place->address != 0;
-    }
-    return placed;
+    return value != NO_VALUE ? binding_of(compiled, value, arena) : (struct binding){.address = 1, .pool = NO_POOL};
 }
 
 int prepared_exchange_create(const struct exchange_host *host, const struct compiled *compiled, int64_t section,
@@ -138,16 +125,18 @@ int prepared_exchange_create(const struct exchange_host *host, const struct comp
 
     *prepared = (struct prepared_exchange){
         .exchange = exchange, .name = compiled->program.values[operands[is_send(exchange) ? SEND_X : 1]].name};
+    prepared->places[EXCHANGE_X] = place_of(compiled, operands[0], host->arena);
+    prepared->places[EXCHANGE_Y] = place_of(compiled, operands[1], host->arena);
     prepared->places[EXCHANGE_TERMS] =
         (struct binding){.address = arena_address(host->arena, workspace), .offset = workspace, .pool = NO_POOL};
     prepared->workspace = prepared->places[EXCHANGE_TERMS].address +
                           (uint64_t)round_up(exchange->terms_bytes, compiled_alignment(compiled));
-    if (!find_places(host, compiled, operands, prepared))
+    if (prepared->places[EXCHANGE_X].address == 0 || prepared->places[EXCHANGE_Y].address == 0)
         return error_set(error, STATUS_BUG, "%s is exchanged and has no place in the memory plan", prepared->name);
     if (communicator_of(host, exchange) == NULL)
         return error_set(error, STATUS_BUG, "%s is exchanged over %s, and there is no communicator", prepared->name,
                          mesh_axis_name((enum mesh_axis)exchange->axis));
-    status = make_send_staging(host, prepared, error);
+    status = make_send_staging(host, exchange, prepared, error);
     for (int i = 0; status == STATUS_OK && i < exchange->count; i++)
         status =
             exchange_reduction_create(host->device, compiled, exchange, i,
@@ -230,22 +219,23 @@ static struct transfer_job job_of(const struct running *running, const struct ex
                                                    [EXCHANGE_RECEIVE] = CALL_RECEIVE};
     const struct exchange *exchange = running->prepared->exchange;
 
-    return (struct transfer_job){.communicator = communicator_of(running->host, exchange),
-                                 .call = (uint8_t)calls[step->kind],
-                                 .transfer = {.size = sizeof(struct llmrun_transfer),
-                                              .peer = exchange->peer,
-                                              .send = blocks(&step->send, send),
-                                              .receive = blocks(&step->receive, receive),
-                                              .send_bytes = sends_parts(step) ? step->send.parts : NULL,
-                                              .receive_bytes = receives_parts(step) ? step->receive.parts : NULL},
-                                 .reduction = {.size = sizeof(struct llmrun_reduction),
-                                               .dtype = step->dtype,
-                                               .operation = step->operation,
-                                               .send = send,
-                                               .receive = receive,
-                                               .count = step->count},
-                                 .name = running->prepared->name,
-                                 .seconds = running->seconds};
+    return (struct transfer_job){
+        .communicator = communicator_of(running->host, exchange),
+        .call = (uint8_t)calls[step->kind],
+        .transfer = {.size = sizeof(struct llmrun_transfer),
+                     .peer = exchange->peer,
+                     .send = blocks(&step->send, send),
+                     .receive = blocks(&step->receive, receive),
+                     .send_bytes = sends_parts(step) ? step->send.parts : NULL,
+                     .receive_bytes = receives_parts(step) ? step->receive.parts : NULL},
+        .reduction = {.size = sizeof(struct llmrun_reduction),
+                      .dtype = step->dtype,
+                      .operation = step->operation,
+                      .send = send,
+                      .receive = receive,
+                      .count = step->count},
+        .purpose = {.what = running->prepared->name, .step = running->host->step, .bytes = step->sent_bytes},
+        .seconds = running->seconds};
 }
 
 /* On the communication thread, where the device can wait for it; else here and now. */
@@ -285,17 +275,8 @@ static int transfer(const struct running *running, const struct exchange_step *s
     return running->host->staged ? transfer_staged(running, step) : carry_out(running, &job);
 }
 
-/* Nothing of the device has to be done before. */
-static int end_send(const struct running *running, struct posted *posted)
-{
-    const struct transfer_job job = {.awaited = posted, .name = running->prepared->name, .seconds = running->seconds};
-
-    if (running->host->queue != NULL)
-        return transfer_queue_put(running->host->queue, running->stream, &job, running->error);
-    return transfer_run(&job, running->error);
-}
-
-static int send(const struct running *running, const struct exchange_step *step)
+/* Posts it: its buffer, and what stages that, are free. */
+static int start_send(const struct running *running, const struct exchange_step *step)
 {
     struct exchange_host *host = running->host;
     struct prepared_exchange *prepared = running->prepared;
@@ -303,12 +284,12 @@ static int send(const struct running *running, const struct exchange_step *step)
     struct transfer_job job = job_of(running, step, address_of(running, &step->send), 0);
     int status = STATUS_OK;
 
+    job.keep = &prepared->sends[running->slot];
     if (host->staged) {
-        job.transfer.send.address = (uint64_t)(uintptr_t)staging->memory;
         status = arena_download(running->stream, staging, 0, host->arena, offset_of(running, &step->send),
                                 step->send.bytes, running->error);
+        job.transfer.send.address = (uint64_t)(uintptr_t)staging->memory;
     }
-    job.kept = &prepared->sends[running->slot];
     if (status == STATUS_OK)
         status = carry_out(running, &job);
     if (status == STATUS_OK && !prepared->exchange->buffered) {
@@ -318,22 +299,35 @@ static int send(const struct running *running, const struct exchange_step *step)
     return status;
 }
 
-static int receive(const struct running *running, const struct exchange_step *step)
+/* Waits for the transfer before, from the same buffer. */
+static int end_send(const struct running *running)
 {
-    struct exchange_host *host = running->host;
-    int status = transfer(running, step);
+    const struct transfer_job job = {.ends = {&running->prepared->sends[running->slot]},
+                                     .purpose = {.what = running->prepared->name},
+                                     .seconds = running->seconds};
 
-    if (running->prepared->exchange->buffered)
-        return status;
-    for (; status == STATUS_OK && host->open != NULL; host->open = host->open->next_open)
-        status = end_send(running, &host->open->sends[0]);
-    return status;
+    return carry_out(running, &job);
+}
+
+static int end_open_sends(const struct running *running)
+{
+    struct transfer_job job = {.purpose = {.what = running->prepared->name}, .seconds = running->seconds};
+    int count = 0;
+
+    for (; running->host->open != NULL; running->host->open = running->host->open->next_open) {
+        if (count == TRANSFER_ENDS)
+            return error_set(running->error, STATUS_BUG, "more than %d sends without a buffer before %s", TRANSFER_ENDS,
+                             running->prepared->name);
+        job.ends[count++] = &running->host->open->sends[0];
+    }
+    return carry_out(running, &job);
 }
 
 static int run_step(const struct running *running, int i)
 {
     const struct prepared_exchange *prepared = running->prepared;
     const struct exchange_step *step = &prepared->exchange->steps[i];
+    int status;
 
     switch ((enum exchange_kind)step->kind) {
     case EXCHANGE_COPY:
@@ -342,9 +336,10 @@ static int run_step(const struct running *running, int i)
         return exchange_reduction_launch(&prepared->reductions[i], running->stream, address_of(running, &step->send),
                                          address_of(running, &step->receive), prepared->workspace, running->error);
     case EXCHANGE_SEND:
-        return send(running, step);
+        return start_send(running, step);
     case EXCHANGE_RECEIVE:
-        return receive(running, step);
+        status = transfer(running, step);
+        return status == STATUS_OK && !prepared->exchange->buffered ? end_open_sends(running) : status;
     default:
         return transfer(running, step);
     }
@@ -365,7 +360,7 @@ int prepared_exchange_run(struct prepared_exchange *prepared, struct exchange_ho
         const struct binding *buffer = &prepared->places[EXCHANGE_Y];
 
         running.slot = buffer->pool != NO_POOL ? slots[buffer->pool] : 0;
-        status = end_send(&running, &prepared->sends[running.slot]);
+        status = end_send(&running);
     }
     for (int i = 0; status == STATUS_OK && i < prepared->exchange->count; i++)
         status = run_step(&running, i);

@@ -3,11 +3,8 @@
  *
  * Where the host can signal events of the device, transfers run on a thread of their own (runtime/transfer_queue.h),
  * and the walker goes on. Else it blocks: the device does what was enqueued, the ranks exchange, and what depends on it
- * is enqueued then.
- *
- * A send is only posted. It ends before its buffer is used again or, without one, behind the receive that ends its
- * group (passes/pipeline_parallel.h). Receives are posted when their turn comes; two sends on their way are as much
- * room as one that is, and one receive that is posted ahead. */
+ * is enqueued then. A send is only posted: it ends before its buffer is used again, or, without one, before the receive
+ * behind it has ended (passes/pipeline_parallel.h). */
 #ifndef LLMRUN_RUNTIME_PREPARED_EXCHANGE_H
 #define LLMRUN_RUNTIME_PREPARED_EXCHANGE_H
 
@@ -28,8 +25,9 @@ struct exchange_host {
     struct transfer_queue *queue;     /* NULL: the device's events cannot be signalled, the walker transfers */
     struct event reached;             /* without a queue: the device has done what was enqueued */
     struct host_buffer send, receive; /* staging, where the device's memory is not the host's */
+    struct prepared_exchange *open;   /* sends without a buffer that have not ended, and their next_open */
     bool staged;
-    struct prepared_exchange *open; /* sends without a buffer that have not ended, by their next_open */
+    int64_t step; /* for messages and records: of what is enqueued; 0: none */
 };
 
 int exchange_host_create(struct device *device, const struct compiled *compiled, const struct arena *arena,

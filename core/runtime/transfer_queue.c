@@ -25,23 +25,30 @@ struct transfer_queue {
     bool failed; /* transfers are passed over from now on */
 };
 
-int transfer_run(const struct transfer_job *job, struct error *error)
+static int post(const struct transfer_job *job, struct posted *posted, struct error *error)
 {
     const enum communicator_call call = (enum communicator_call)job->call;
-    struct posted here, *posted = job->kept != NULL ? job->kept : &here;
-    int status;
 
-    if (job->awaited != NULL)
-        return communicator_wait(job->awaited, error);
-    status = call == CALL_ALL_REDUCE || call == CALL_REDUCE_SCATTER
-                 ? communicator_post_reduction(job->communicator, call, &job->reduction, job->name, posted, error)
-                 : communicator_post_transfer(job->communicator, call, &job->transfer, job->name, posted, error);
-    return status == STATUS_OK && job->kept == NULL ? communicator_wait(posted, error) : status;
+    return call == CALL_ALL_REDUCE || call == CALL_REDUCE_SCATTER
+               ? communicator_post_reduction(job->communicator, call, &job->reduction, &job->purpose, posted, error)
+               : communicator_post_transfer(job->communicator, call, &job->transfer, &job->purpose, posted, error);
+}
+
+int transfer_run(const struct transfer_job *job, struct error *error)
+{
+    struct posted own, *posted = job->keep != NULL ? job->keep : &own;
+    int status = job->communicator != NULL ? post(job, posted, error) : STATUS_OK;
+
+    if (status == STATUS_OK && job->communicator != NULL && job->keep == NULL)
+        status = communicator_wait(posted, error);
+    for (int i = 0; status == STATUS_OK && i < TRANSFER_ENDS && job->ends[i] != NULL; i++)
+        status = communicator_wait(job->ends[i], error);
+    return status;
 }
 
 static int carry_out(const struct transfer_queue *queue, const struct entry *entry, struct error *error)
 {
-    const struct awaited awaited = {.what = "the work before the exchange of", .name = entry->job.name};
+    const struct awaited awaited = {.what = "the work before the exchange of", .name = entry->job.purpose.what};
     int status =
         event_finish(&entry->reached, queue->device->timeout_ns + (int64_t)(entry->job.seconds * 1e9), &awaited, error);
 

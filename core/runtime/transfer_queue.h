@@ -12,22 +12,23 @@
 #include "dist/communicator.h"
 #include "hal/stream.h"
 
+#define TRANSFER_ENDS 4
+
 /* One transfer; `reduction` is looked at where the call takes one. Copied when it is enqueued, with the arrays that it
- * names living as long as the queue.
- *
- * With `kept` it is only posted, there, and ends in a later job that has it as `awaited`, and which does nothing else.
- * A `kept` of zeros has ended. */
+ * names living as long as the queue. */
 struct transfer_job {
-    struct posted *kept, *awaited; /* live as long as the queue; NULL: not so */
-    struct communicator *communicator;
-    uint8_t call; /* enum communicator_call */
+    struct communicator *communicator; /* NULL: nothing is transferred, `ends` are */
+    /* A send is posted here and not waited for; the owner has it ended by a later job. NULL: the job ends it. */
+    struct posted *keep;
+    struct posted *ends[TRANSFER_ENDS]; /* transfers that are waited for too, last; NULL behind them */
+    uint8_t call;                       /* enum communicator_call */
     struct llmrun_transfer transfer;
     struct llmrun_reduction reduction;
-    const char *name; /* for messages; lives as long as the queue */
-    double seconds;   /* that the device may take for what was enqueued before */
+    struct purpose purpose; /* its text lives as long as the queue */
+    double seconds;         /* that the device may take for what was enqueued before */
 };
 
-/* Posts a transfer and, unless it is kept, waits for its end. */
+/* Posts a transfer, and waits for its end and that of `ends`. */
 int transfer_run(const struct transfer_job *job, struct error *error);
 
 struct transfer_queue;

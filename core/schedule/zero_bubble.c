@@ -59,7 +59,7 @@ int pipeline_zero_bubble(const struct pipeline_shape *shape, struct pipeline *pi
 {
     int status = pipeline_begin(shape, "zero-bubble", 1, 2, true, pipeline, error);
 
-    pipeline->placement = pipeline_placement_of(PIPELINE_ZERO_BUBBLE, shape->chunks);
+    pipeline->placement = shape->chunks == 2 ? PIPELINE_V : PIPELINE_LOOP; /* as pipeline_placement_of says */
     for (int32_t rank = 0; status == STATUS_OK && rank < shape->ranks; rank++) {
         struct pipeline_builder builder;
 

@@ -14,7 +14,7 @@ static void fill_random(struct trainer *trainer, int64_t step)
     const int32_t id = engine->compiled.io.random;
 
     for (int32_t m = 0; id != NO_VALUE && m < engine->compiled.microbatches; m++)
-        values_fill_random(executor_input(engine->executor, id, m), engine->compiled.program.values[id].shape[0],
+        values_fill_random(engine_input(engine, id, m), engine->compiled.program.values[id].shape[0],
                            engine->request.seed, step, engine_first_sequence(engine) + m * engine->request.micro_batch);
 }
 
@@ -22,14 +22,14 @@ static void fill_step(struct trainer *trainer, struct pending_step *pending)
 {
     struct engine *engine = &trainer->engine;
     const struct io_values *io = &engine->compiled.io;
-    float *correction = executor_input(engine->executor, io->bias_correction, 0);
+    float *correction = engine_input(engine, io->bias_correction, 0);
     const double t = (double)pending->step;
 
     pending->trained_tokens =
         engine_fill_step(engine, &trainer->train_sampler, (pending->step - 1) * engine->request.global_batch);
     fill_random(trainer, pending->step);
     pending->learning_rate = learning_rate_at(&trainer->schedule, pending->step);
-    *(float *)executor_input(engine->executor, io->learning_rate, 0) = (float)pending->learning_rate;
+    *(float *)engine_input(engine, io->learning_rate, 0) = (float)pending->learning_rate;
     /* From the betas as adamw has them, in fp32: 1 - 0.999f is 13 parts in a million off 0.001. */
     correction[0] = (float)(1 - pow((float)trainer->config->optim.beta1, t));
     correction[1] = (float)sqrt(1 - pow((float)trainer->config->optim.beta2, t));
@@ -170,15 +170,27 @@ static bool due(int64_t step, int64_t every, int64_t last)
     return step == last || (every > 0 && step % every == 0);
 }
 
-/* Why the run should end before this step is submitted; NULL: it should not. One step at least is done, or a job that
- * is started again and again would get nowhere. */
-static const char *reason_to_stop(struct trainer *trainer, int64_t step)
-{
-    bool asked = stop_before(step), late = time_limit_reached(&trainer->limit, now_ns(trainer));
+enum stop_reason { STOP_NOT, STOP_REQUESTED, STOP_TIME_LIMIT };
 
-    if (step == trainer->first_step + 1)
-        return NULL;
-    return asked ? "requested" : late ? "time_limit" : NULL;
+static const char *reason_name(int32_t reason)
+{
+    return reason == STOP_REQUESTED ? "requested" : reason == STOP_TIME_LIMIT ? "time_limit" : NULL;
+}
+
+/* Sets trainer->stop_reason where the run should end before this step is submitted, as rank 0 sees it. One step at
+ * least is done, or a job that is started again and again would get nowhere. */
+static int look_for_stop(struct trainer *trainer, int64_t step, struct error *error)
+{
+    const bool asked = stop_before(step), late = time_limit_reached(&trainer->limit, now_ns(trainer));
+    int32_t reason = step == trainer->first_step + 1 ? STOP_NOT
+                     : asked                         ? STOP_REQUESTED
+                     : late                          ? STOP_TIME_LIMIT
+                                                     : STOP_NOT;
+    int status = ranks_share(trainer->options.ranks, &reason, sizeof reason, error);
+
+    if (status == STATUS_OK)
+        trainer->stop_reason = reason_name(reason);
+    return status;
 }
 
 /* All steps are collected. */
@@ -242,11 +254,10 @@ static int run_steps(struct trainer *trainer, struct error *error)
 
     for (int64_t step = trainer->state.step + 1;
          status == STATUS_OK && trainer->stop_reason == NULL && step <= trainer->config->train.steps; step++) {
-        trainer->stop_reason = reason_to_stop(trainer, step);
-        if (trainer->stop_reason != NULL)
-            break;
-        status = submit_step(trainer, step, error);
-        if (status == STATUS_OK)
+        status = look_for_stop(trainer, step, error);
+        if (status == STATUS_OK && trainer->stop_reason == NULL)
+            status = submit_step(trainer, step, error);
+        if (status == STATUS_OK && trainer->stop_reason == NULL)
             status = settle(trainer, step, error);
     }
     if (status == STATUS_OK)
@@ -260,11 +271,14 @@ static int run_steps(struct trainer *trainer, struct error *error)
 static bool ends_evaluation(void *context)
 {
     struct trainer *trainer = context;
+    int32_t reason = stop_asked()                                           ? STOP_REQUESTED
+                     : time_limit_reached(&trainer->limit, now_ns(trainer)) ? STOP_TIME_LIMIT
+                                                                            : STOP_NOT;
+    struct error ignored;
 
-    if (stop_asked())
-        trainer->stop_reason = "requested";
-    else if (time_limit_reached(&trainer->limit, now_ns(trainer)))
-        trainer->stop_reason = "time_limit";
+    /* Where the others cannot be asked, the evaluation finds it out too. */
+    if (ranks_share(trainer->options.ranks, &reason, sizeof reason, &ignored) == STATUS_OK)
+        trainer->stop_reason = reason_name(reason);
     return trainer->stop_reason != NULL;
 }
 

@@ -3,6 +3,7 @@
 #define LLMRUN_TRAIN_RUN_H
 
 #include "checkpoint/run_lock.h"
+#include "checkpointing/channel.h"
 #include "checkpointing/resume.h"
 #include "checkpointing/saver.h"
 #include "data/corpus.h"
@@ -23,6 +24,7 @@ struct trainer {
     struct trainer_options options;
     const struct config *config; /* that of `resume` */
     struct resume resume;        /* its checkpoint is open until the first weights are there */
+    struct checkpoint_channel channel;
     struct tokenizer *tokenizer;
     struct token_set train_set, valid_set;
     struct sampler train_sampler, valid_sampler;

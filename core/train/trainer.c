@@ -65,10 +65,16 @@ static int load_data(struct trainer *trainer, struct error *error)
 
 static int start_engine(struct trainer *trainer, struct error *error)
 {
-    const struct request_work work = {.uses = USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0),
-                                      .train = &trainer->train_set,
-                                      .eval = trainer->has_valid ? &trainer->valid_set : NULL,
-                                      .eval_tokens = trainer->config->train.eval_tokens};
+    const struct request_work work = {
+        .uses = USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0),
+        .train = &trainer->train_set,
+        .eval = trainer->has_valid ? &trainer->valid_set : NULL,
+        .eval_tokens = trainer->config->train.eval_tokens,
+        .ranks = trainer->options.ranks,
+        .hashes = {.tokenizer = trainer->state.tokenizer_hash,
+                   .train = trainer->state.data_hash,
+                   .eval = token_set_hash(&trainer->valid_set),
+                   .weights = trainer->resume.resumed ? trainer->resume.checkpoint.manifest.checksum : 0}};
 
     return engine_open(&trainer->engine, trainer->resume.fs, &trainer->resume.files,
                        tokenizer_vocabulary(trainer->tokenizer), &work, error);
@@ -167,15 +173,29 @@ static int write_configs(struct trainer *trainer, struct error *error)
 }
 
 /* Nobody else saves into a folder or removes from it while its checkpoints are looked at. */
-static int find_resume(struct trainer *trainer, struct error *error)
+static int take_folder(struct trainer *trainer, struct error *error)
 {
     int status = name_folder(trainer, error);
 
-    if (status == STATUS_OK && folder_exists(trainer->folder))
-        status = run_lock_acquire(trainer->folder, &trainer->lock, error);
+    return status == STATUS_OK && folder_exists(trainer->folder)
+               ? run_lock_acquire(trainer->folder, &trainer->lock, error)
+               : status;
+}
+
+/* The folder is rank 0's. */
+static int find_resume(struct trainer *trainer, struct error *error)
+{
+    struct ranks *ranks = trainer->options.ranks;
+    int status = checkpoint_channel_init(&trainer->channel, ranks, error);
+
+    if (status == STATUS_OK && ranks_is_first(ranks))
+        status = take_folder(trainer, error);
+    status = ranks_together(ranks, status, error);
     if (status == STATUS_OK)
-        status =
-            resume_find(&trainer->resume, trainer->options.fs, trainer->options.config, trainer->folder, NULL, error);
+        status = ranks_share(ranks, trainer->folder, sizeof trainer->folder, error);
+    if (status == STATUS_OK)
+        status = resume_find(&trainer->resume, trainer->options.fs, trainer->options.config, trainer->folder,
+                             checkpoint_channel_ranks(&trainer->channel), error);
     trainer->config = &trainer->resume.config;
     return status;
 }
@@ -258,7 +278,8 @@ static int start_weights(struct trainer *trainer, struct error *error)
 
     if (!trainer->resume.resumed) {
         make_run_id(trainer);
-        return first_weights(trainer, error);
+        status = ranks_share(trainer->options.ranks, trainer->state.run_id, sizeof trainer->state.run_id, error);
+        return status == STATUS_OK ? first_weights(trainer, error) : status;
     }
     status = saver_restore(&trainer->saver, checkpoint, &trainer->state, error);
     if (status == STATUS_OK)
@@ -296,6 +317,49 @@ static void say_schedule(const struct trainer *trainer)
     free(decay);
 }
 
+/* What is made of data and device, by each rank for itself. */
+static int start(struct trainer *trainer, struct error *error)
+{
+    int status = load_data(trainer, error);
+
+    if (status == STATUS_OK)
+        status = open_pretrained(trainer, error);
+    status = ranks_together(trainer->options.ranks, status, error);
+    if (status == STATUS_OK)
+        status = start_engine(trainer, error);
+    if (status == STATUS_OK)
+        status = start_samplers(trainer, error);
+    return ranks_together(trainer->options.ranks, status, error);
+}
+
+/* The run folder, which is rank 0's. */
+static int start_folder(struct trainer *trainer, struct error *error)
+{
+    struct ranks *ranks = trainer->options.ranks;
+    int status = ranks_together(ranks, ranks_is_first(ranks) ? tell_resume(trainer, error) : STATUS_OK, error);
+
+    if (status == STATUS_OK)
+        status = space_check(trainer->options.fs, &trainer->resume, trainer->folder,
+                             &executor_compiled(trainer->engine.executor)->program, error);
+    if (status == STATUS_OK && ranks_is_first(ranks))
+        status = open_folder(trainer, error);
+    return ranks_together(ranks, status, error);
+}
+
+static int start_state(struct trainer *trainer, struct error *error)
+{
+    int status =
+        saver_create(&trainer->saver, trainer->options.fs, trainer->folder, &trainer->resume, &trainer->engine, error);
+
+    if (status == STATUS_OK)
+        status = start_weights(trainer, error);
+    pretrained_close(&trainer->pretrained);
+    resume_close(&trainer->resume);
+    if (status == STATUS_OK && ranks_is_first(trainer->options.ranks))
+        status = write_configs(trainer, error);
+    return ranks_together(trainer->options.ranks, status, error);
+}
+
 int trainer_create(const struct trainer_options *options, struct trainer **out, struct error *error)
 {
     struct trainer *trainer = calloc(1, sizeof *trainer);
@@ -311,28 +375,11 @@ int trainer_create(const struct trainer_options *options, struct trainer **out, 
     learning_rate_of_config(trainer->config, &trainer->schedule);
     status = find_resume(trainer, error);
     if (status == STATUS_OK)
-        status = load_data(trainer, error);
+        status = start(trainer, error);
     if (status == STATUS_OK)
-        status = open_pretrained(trainer, error);
+        status = start_folder(trainer, error);
     if (status == STATUS_OK)
-        status = start_engine(trainer, error);
-    if (status == STATUS_OK)
-        status = start_samplers(trainer, error);
-    if (status == STATUS_OK)
-        status = tell_resume(trainer, error);
-    if (status == STATUS_OK)
-        status = space_check(options->fs, &trainer->resume, trainer->folder,
-                             &executor_compiled(trainer->engine.executor)->program, error);
-    if (status == STATUS_OK)
-        status = open_folder(trainer, error);
-    if (status == STATUS_OK)
-        status = saver_create(&trainer->saver, options->fs, trainer->folder, &trainer->resume, &trainer->engine, error);
-    if (status == STATUS_OK)
-        status = start_weights(trainer, error);
-    pretrained_close(&trainer->pretrained);
-    resume_close(&trainer->resume);
-    if (status == STATUS_OK)
-        status = write_configs(trainer, error);
+        status = start_state(trainer, error);
     trainer->first_step = trainer->state.step;
     if (status == STATUS_OK)
         *out = trainer;
@@ -346,11 +393,14 @@ void trainer_destroy(struct trainer *trainer)
     if (trainer == NULL)
         return;
     saver_destroy(&trainer->saver);
+    pretrained_close(&trainer->pretrained);
+    resume_close(&trainer->resume);
     metrics_close(&trainer->metrics);
     run_lock_release(&trainer->lock);
     sampler_finish(&trainer->train_sampler);
     sampler_finish(&trainer->valid_sampler);
     engine_close(&trainer->engine);
+    checkpoint_channel_finish(&trainer->channel);
     token_set_finish(&trainer->train_set);
     token_set_finish(&trainer->valid_set);
     tokenizer_close(trainer->tokenizer);
@@ -362,7 +412,8 @@ int trainer_run(struct trainer *trainer, struct error *error)
 {
     int status;
 
-    stop_listen(trainer->folder, trainer->first_step + 1);
+    /* Rank 0 answers a signal; the others hear from it when to stop. */
+    stop_listen(ranks_is_first(trainer->options.ranks) ? trainer->folder : NULL, trainer->first_step + 1);
     report_start(trainer);
     say_schedule(trainer);
     status = loop_run(trainer, error);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "config/config.h"
+#include "dist/ranks.h"
 #include "engine/engine.h"
 #include "train/metrics.h"
 
@@ -28,9 +29,12 @@ struct trainer_options {
     const struct file_system *fs;
     const struct clock *clock;
     struct trainer_observer observer;
+    struct ranks *ranks; /* of the job, borrowed; NULL: this process is alone */
 };
 
-/* Reads the data, opens the device, makes or resumes the run folder. */
+/* Reads the data, opens the device, makes or resumes the run folder. In a job of several ranks all of them call it, and
+ * what follows; rank 0 alone locks and writes the run folder, and decides what the run starts from and when it stops.
+ */
 int trainer_create(const struct trainer_options *options, struct trainer **trainer, struct error *error);
 void trainer_destroy(struct trainer *trainer); /* NULL is accepted */
 

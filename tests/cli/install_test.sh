@@ -13,10 +13,10 @@ llmrun="$prefix/bin/llmrun"
 here=$(cd "$prefix" && pwd -P)
 
 "$llmrun" backends --no-probe >list
-for name in cpu cpu-ref null; do
+for name in cpu cpu-ref host null; do
     grep -q "^$name .*usable .* $here/lib.*/llmrun/libllmrun-$name.so\$" list || fail "$name was not found: $(cat list)"
 done
-[ "$(wc -l <list)" -eq 3 ] || fail "more was installed than the three backends: $(cat list)"
+[ "$(wc -l <list)" -eq 4 ] || fail "more was installed than three backends and a collective: $(cat list)"
 expect 0 out '*step 2/2  loss *' -- --backend cpu --model.preset gpt2-tiny --steps 2 --log.every 1 --run.dir run
 
 for header in types backend collective ops random; do

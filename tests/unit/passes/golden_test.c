@@ -31,7 +31,7 @@ static int run_backward(struct program *program, struct error *error)
 static int run_batch_parts(struct program *program, struct error *error)
 {
     struct reduction_form form;
-    const struct reduction_request request = {true, true, 3, 2, 2, 2, 0};
+    const struct reduction_request request = {true, true, 3, 2, 2, 2, 0, 1};
     int status = reduction_form_make(&request, &form, error);
 
     if (status == STATUS_OK)
@@ -43,7 +43,7 @@ static int run_batch_parts(struct program *program, struct error *error)
 static int run_waiting_parts(struct program *program, struct error *error)
 {
     struct reduction_form form;
-    const struct reduction_request request = {true, true, 3, 16, 2, 4, 0};
+    const struct reduction_request request = {true, true, 3, 16, 2, 4, 0, 1};
     int status = reduction_form_make(&request, &form, error);
 
     if (status == STATUS_OK)
@@ -54,7 +54,7 @@ static int run_waiting_parts(struct program *program, struct error *error)
 static int run_unordered(struct program *program, struct error *error)
 {
     struct reduction_form form;
-    const struct reduction_request request = {false, true, 3, 16, 2, 4, 0};
+    const struct reduction_request request = {false, true, 3, 16, 2, 4, 0, 1};
     int status = reduction_form_make(&request, &form, error);
 
     if (status == STATUS_OK)
@@ -85,7 +85,7 @@ static int run_full(struct program *program, struct error *error)
 /* Two sequences of three positions in two batch parts, on two ranks with a layer each. */
 static int run_rank(struct program *program, int32_t rank, struct error *error)
 {
-    const struct reduction_request request = {true, false, 3, 4, 2, 4, 0};
+    const struct reduction_request request = {true, false, 3, 4, 2, 4, 0, 1};
     const struct pipeline pipeline = {.shape = {.ranks = 2, .chunks = 1}};
     const struct pipeline_parallel_form form = {.pipeline = &pipeline, .rank = rank};
     struct reduction_form sums;

@@ -25,7 +25,7 @@ static void run_passes(struct program *program)
     const struct update_policy policy = {0.9f, 0.95f, 1e-8f, 0.1f, 1.0f, 8};
     struct reduction_form form;
     struct error error;
-    const struct reduction_request request = {true, true, 3, 8, 2, 4, 0};
+    const struct reduction_request request = {true, true, 3, 8, 2, 4, 0, 1};
     int status = reduction_form_make(&request, &form, &error);
 
     if (status == STATUS_OK)

@@ -263,11 +263,46 @@ static void ranks_of_an_open_annotation_must_be_equal(void **state)
     program_finish(&program);
 }
 
+static void a_letter_is_found_by_its_place_and_a_place_by_its_letter(void **state)
+{
+    int dimension = -1, factor = -1;
+    struct annotation a;
+
+    (void)state;
+    axes_parse("(b s) (g r^ d^)", &a);
+    assert_int_equal(axes_letter(&a, 0, 1), 's');
+    assert_int_equal(axes_letter(&a, 1, 0), 'g');
+    assert_int_equal(axes_letter(&a, 0, 2), 0); /* one factor too many */
+    assert_true(axes_find_letter(&a, 'r', &dimension, &factor));
+    assert_int_equal(dimension, 1);
+    assert_int_equal(factor, 1);
+    assert_false(axes_has_letter(&a, 'k'));
+    assert_true(axes_is_whole(&a, 'd'));
+    assert_false(axes_is_whole(&a, 'g'));
+    axes_parse("p~n 3", &a); /* by the letter that it splits together with; a fixed extent is none */
+    assert_int_equal(axes_letter(&a, 0, 0), 'n');
+    assert_false(axes_has_letter(&a, 'p'));
+    assert_int_equal(axes_letter(&a, 1, 0), 0);
+    axes_parse("n ...", &a); /* by its place alone */
+    assert_int_equal(axes_letter(&a, 2, 0), AXES_OPEN_LETTER + 2 * AXIS_MAX_FACTORS);
+    assert_true(axes_find_letter(&a, AXES_OPEN_LETTER + AXIS_MAX_FACTORS + 1, &dimension, &factor));
+    assert_int_equal(dimension, 1);
+    assert_int_equal(factor, 1);
+    assert_false(axes_has_letter(&a, 'n'));
+    axes_parse("(b s) n | + k", &a);
+    assert_int_equal(axes_removal(&a, 'k').reduction, REDUCTION_SUM);
+    assert_int_equal(axes_removal(&a, 'n').reduction, REDUCTION_NONE);
+    axes_parse("t | slot .", &a);
+    assert_int_equal(axes_removal(&a, AXES_OPEN_LETTER + 5).reduction, REDUCTION_SLOT);
+    assert_int_equal(axes_removal(&a, 't').reduction, REDUCTION_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_factor_keeps_its_letter_and_marks),
         cmocka_unit_test(open_and_fixed_extents_are_no_letters),
+        cmocka_unit_test(a_letter_is_found_by_its_place_and_a_place_by_its_letter),
         cmocka_unit_test(an_output_says_how_it_loses_letters),
         cmocka_unit_test(outputs_get_their_shape_from_inputs_and_attributes),
         cmocka_unit_test(extents_that_disagree_are_named),

@@ -324,13 +324,12 @@ static const struct rule rules[] = {
      BEGIN "%0 = input f32[8,4] \"x\"\n%1 = activation f32[8,4] \"y\" tp partial + 0:1\n" FORWARD
            "  gelu(%0 -> %1) F\n",
      "operand y (value y) is partial + 0:1 over tp: the op makes no term of it"},
-    {"a slot has one writer",
-     BEGIN
-     "%0 = gradient f32[8,4] \"g\" full [8,8] tp split 1.0 1/2\n%1 = scratch f64[4] \"sums\" tp partial slot 0:0\n"
-     "section update 0\n  sum_squares(%0, %1) {slot: 1, row_parts: 1, column_parts: 1} U\n",
+    {"what all ranks have may write a slot, as one rank's, and no other term",
      BEGIN "%0 = gradient f32[8,8] \"g\"\n%1 = scratch f64[4] \"sums\" tp partial slot 0:0\n"
-           "section update 0\n  sum_squares(%0, %1) {slot: 1, row_parts: 1, column_parts: 1} U\n",
-     "operand sums (value sums) is partial slot 0:0 over tp: the op makes no term of it"},
+           "section update 0\n  sum_squares(%0, %1) {slot: 1, row_parts: 1, column_parts: 1, replica: 1} U\n",
+     BEGIN "%0 = gradient f32[8,8] \"g\"\n%1 = scratch f64[4] \"sums\" tp partial + 0:1\n"
+           "section update 0\n  sum_squares(%0, %1) {slot: 1, row_parts: 1, column_parts: 1, replica: 1} U\n",
+     "operand sums (value sums) is partial + 0:1 over tp: the op makes no term of it"},
     {"slots of a split tensor are a term",
      BEGIN
      "%0 = gradient f32[8,4] \"g\" full [8,8] tp split 1.0 1/2\n%1 = scratch f64[4] \"sums\" tp partial slot 0:0\n"

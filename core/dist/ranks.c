@@ -1,0 +1,222 @@
+#include "dist/ranks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dist/secret.h"
+
+#define SENTENCE_BYTES 500
+#define UPWARD         MESH_AXES /* the second communicator of pp */
+#define COMMUNICATORS  (MESH_AXES + 1)
+
+struct ranks {
+    struct rank_environment environment;
+    struct control *control;
+    struct recorder *recorder;
+    struct communicator communicators[COMMUNICATORS];
+    struct control_exchange_context exchanges[COMMUNICATORS]; /* their groups; the ranks are owned */
+    struct communication communication;
+    void (*failed)(void *context, const struct error *error);
+    void *failed_context;
+};
+
+static void on_failure(void *context, const struct error *error)
+{
+    struct ranks *ranks = context;
+
+    for (int i = 0; i < COMMUNICATORS; i++)
+        if (ranks->communicators[i].handle != NULL)
+            communicator_abort(&ranks->communicators[i]);
+    if (ranks->failed != NULL)
+        ranks->failed(ranks->failed_context, error);
+}
+
+static int connect_control(struct ranks *ranks, char *const *variables, int64_t timeout_ns, struct error *error)
+{
+    char secret[SECRET_TEXT_BYTES];
+    const struct control_options options = {
+        .environment = &ranks->environment, .secret = secret, .timeout_ns = timeout_ns, .recorder = ranks->recorder};
+    int status = secret_find(variables, NULL, secret, error);
+
+    return status == STATUS_OK ? control_open(&options, &ranks->control, error) : status;
+}
+
+int ranks_open(char *const *variables, int64_t timeout_ns, struct ranks **out, struct error *error)
+{
+    struct rank_environment environment;
+    struct ranks *ranks;
+    int status = rank_environment_read(variables, &environment, error);
+
+    *out = NULL;
+    if (status != STATUS_OK || environment.world == 1)
+        return status;
+    ranks = calloc(1, sizeof *ranks);
+    if (ranks == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the ranks of a job");
+    ranks->environment = environment;
+    status = recorder_create(&clock_system, &ranks->recorder, error);
+    if (status == STATUS_OK)
+        status = connect_control(ranks, variables, timeout_ns, error);
+    if (status != STATUS_OK)
+        ranks_close(ranks);
+    else
+        *out = ranks;
+    return status;
+}
+
+void ranks_close(struct ranks *ranks)
+{
+    if (ranks == NULL)
+        return;
+    if (ranks->control != NULL)
+        control_on_failure(ranks->control, NULL, NULL);
+    for (int i = COMMUNICATORS - 1; i >= 0; i--)
+        communicator_destroy(&ranks->communicators[i]);
+    control_close(ranks->control);
+    for (int i = 0; i < COMMUNICATORS; i++)
+        free((void *)ranks->exchanges[i].group.ranks);
+    recorder_destroy(ranks->recorder);
+    free(ranks);
+}
+
+static int make_group(struct ranks *ranks, const struct mesh *mesh, enum mesh_axis axis, int number,
+                      struct error *error)
+{
+    int32_t *members = calloc((size_t)mesh->sizes[axis], sizeof *members);
+
+    if (members == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for the ranks of a job");
+    for (int32_t i = 0; i < mesh->sizes[axis]; i++)
+        members[i] = mesh_neighbour(mesh, axis, i);
+    ranks->exchanges[number] = (struct control_exchange_context){
+        .control = ranks->control, .group = {.ranks = members, .count = mesh->sizes[axis]}};
+    return STATUS_OK;
+}
+
+int ranks_connect(struct ranks *ranks, const struct mesh *mesh, const struct collective *collective,
+                  const struct llmrun_option *options, int64_t option_count, int64_t timeout_ns, struct error *error)
+{
+    int status = STATUS_OK;
+
+    if (ranks == NULL)
+        return STATUS_OK;
+    for (int i = 0; status == STATUS_OK && i < COMMUNICATORS; i++) {
+        const enum mesh_axis axis = i == UPWARD ? MESH_PP : (enum mesh_axis)i;
+        struct communicator_options own = {.collective = collective,
+                                           .name = i == UPWARD ? "pp upward" : mesh_axis_name(axis),
+                                           .rank = mesh->index[axis],
+                                           .ranks = mesh->sizes[axis],
+                                           .timeout_ns = timeout_ns,
+                                           .exchange = control_exchange_callback,
+                                           .context = &ranks->exchanges[i],
+                                           .options = options,
+                                           .option_count = option_count,
+                                           .control = ranks->control,
+                                           .recorder = ranks->recorder};
+
+        if (mesh->sizes[axis] == 1)
+            continue;
+        status = make_group(ranks, mesh, axis, i, error);
+        if (status != STATUS_OK)
+            break;
+        own.group = recorder_group(ranks->recorder, own.name, ranks->exchanges[i].group.ranks, own.ranks);
+        status = communicator_create(&own, &ranks->communicators[i], error);
+        if (i == UPWARD)
+            ranks->communication.upward = &ranks->communicators[i];
+        else
+            ranks->communication.axes[axis] = &ranks->communicators[i];
+    }
+    if (status == STATUS_OK)
+        control_on_failure(ranks->control, on_failure, ranks);
+    return status;
+}
+
+int32_t ranks_rank(const struct ranks *ranks)
+{
+    return ranks != NULL ? ranks->environment.rank : 0;
+}
+
+int32_t ranks_world(const struct ranks *ranks)
+{
+    return ranks != NULL ? ranks->environment.world : 1;
+}
+
+bool ranks_is_first(const struct ranks *ranks)
+{
+    return ranks_rank(ranks) == 0;
+}
+
+const struct communication *ranks_communication(const struct ranks *ranks)
+{
+    return ranks != NULL ? &ranks->communication : NULL;
+}
+
+struct control *ranks_control(struct ranks *ranks)
+{
+    return ranks != NULL ? ranks->control : NULL;
+}
+
+int ranks_share(struct ranks *ranks, void *data, int64_t bytes, struct error *error)
+{
+    return ranks != NULL ? control_broadcast(ranks->control, NULL, data, bytes, error) : STATUS_OK;
+}
+
+/* What a rank tells the others of its part. */
+struct outcome {
+    int32_t status;
+    char sentence[SENTENCE_BYTES];
+};
+
+int ranks_together(struct ranks *ranks, int status, struct error *error)
+{
+    struct outcome own = {.status = status}, *all;
+    struct error lost;
+
+    if (ranks == NULL)
+        return status;
+    all = calloc((size_t)ranks_world(ranks), sizeof *all);
+    if (all == NULL)
+        return error_set(error, STATUS_MEMORY, "no memory for what the ranks of a job tell");
+    if (status != STATUS_OK)
+        snprintf(own.sentence, sizeof own.sentence, "%.*s", SENTENCE_BYTES - 1, error->message);
+    if (control_exchange(ranks->control, NULL, &own, all, sizeof own, &lost) != STATUS_OK) {
+        if (status == STATUS_OK) {
+            *error = lost;
+            status = lost.status;
+        }
+    }
+    for (int32_t i = 0; status == STATUS_OK && i < ranks_world(ranks); i++)
+        if (all[i].status != STATUS_OK) {
+            all[i].sentence[SENTENCE_BYTES - 1] = '\0';
+            status = error_set(error, STATUS_PEER, "rank %d ended: %s", i, all[i].sentence);
+        }
+    free(all);
+    return status;
+}
+
+void ranks_on_failure(struct ranks *ranks, void (*callback)(void *context, const struct error *error), void *context)
+{
+    if (ranks == NULL)
+        return;
+    control_on_failure(ranks->control, NULL, NULL);
+    ranks->failed = callback;
+    ranks->failed_context = context;
+    control_on_failure(ranks->control, on_failure, ranks);
+}
+
+int ranks_fail(struct ranks *ranks, int status, struct error *error)
+{
+    char sentence[SENTENCE_BYTES];
+
+    if (ranks == NULL || status == STATUS_OK || status == STATUS_STOPPED)
+        return status;
+    snprintf(sentence, sizeof sentence, "%.*s", SENTENCE_BYTES - 1, error->message);
+    return control_fail(ranks->control, status, sentence, error);
+}
+
+int ranks_write_record(struct ranks *ranks, const struct file_system *fs, const char *path, struct error *error)
+{
+    return ranks != NULL && recorder_count(ranks->recorder) > 0 ? recorder_write(ranks->recorder, fs, path, error)
+                                                                : STATUS_OK;
+}

@@ -1,0 +1,46 @@
+/* The ranks of a job, as one of them sees them: who it is, the control channel to the others, its communicators. All
+ * entries take a NULL for a process that is alone: then it is rank 0 of 1, and what is shared is its own. */
+#ifndef LLMRUN_DIST_RANKS_H
+#define LLMRUN_DIST_RANKS_H
+
+#include "dist/communication.h"
+#include "dist/control.h"
+
+struct ranks;
+
+/* From the variables of a launcher (dist/environment.h); *ranks stays NULL for a process that is alone. Blocks until
+ * all ranks are there, at most timeout_ns. */
+int ranks_open(char *const *variables, int64_t timeout_ns, struct ranks **ranks, struct error *error);
+void ranks_close(struct ranks *ranks);
+
+/* Makes the communicators of a mesh, for each axis that has several ranks. All ranks call it, once. */
+int ranks_connect(struct ranks *ranks, const struct mesh *mesh, const struct collective *collective,
+                  const struct llmrun_option *options, int64_t option_count, int64_t timeout_ns, struct error *error);
+
+int32_t ranks_rank(const struct ranks *ranks);
+int32_t ranks_world(const struct ranks *ranks);
+bool ranks_is_first(const struct ranks *ranks);
+
+/* NULL where nobody else takes part. */
+const struct communication *ranks_communication(const struct ranks *ranks);
+struct control *ranks_control(struct ranks *ranks); /* likewise */
+
+/* `bytes` bytes of rank 0's become everyone's. All ranks call it. */
+int ranks_share(struct ranks *ranks, void *data, int64_t bytes, struct error *error);
+
+/* The status of a part that each rank does by itself, before all go on: where one has failed, all fail, those that did
+ * not with STATUS_PEER and the sentence of the first that did. */
+int ranks_together(struct ranks *ranks, int status, struct error *error);
+
+/* When a rank is lost, the communicators are aborted, so that nothing blocks in them, and then `callback` is called, on
+ * a thread of its own: it must not block. NULL: none. */
+void ranks_on_failure(struct ranks *ranks, void (*callback)(void *context, const struct error *error), void *context);
+
+/* Tells the others that this rank ends with `status`, which is no STATUS_OK: *error becomes the root cause, as all
+ * ranks are told it, and its status is returned. What a run is stopped by is no failure and stays. */
+int ranks_fail(struct ranks *ranks, int status, struct error *error);
+
+/* After a failure: writes what the rank last did with others to `path`. */
+int ranks_write_record(struct ranks *ranks, const struct file_system *fs, const char *path, struct error *error);
+
+#endif
