@@ -82,7 +82,9 @@ int64_t step_clock_read(struct step_clock *clock)
 
     if (!clock->doubtful && !device_time(clock, &ns)) {
         clock->doubtful = true;
-        log_line(LOG_WARNING, "the device's clock gives no time of a step that can be true; step_ms is the host's");
+        /* Of a run that ends because another rank is lost there is nothing to say. */
+        if (atomic_load(&clock->stream->device->abandoned) == STATUS_OK)
+            log_line(LOG_WARNING, "the device's clock gives no time of a step that can be true; step_ms is the host's");
     }
     now = host_ns(clock);
     if (by_host || clock->doubtful)
