@@ -9,7 +9,7 @@
 #   weights RUN STEP       names, shapes and checksums of all tensors of a checkpoint
 #   same WHAT A B          the two files hold the same
 #   wants CODE [PATTERN]   the last exit code, and a shell pattern for what stands in err
-. "$(dirname "$0")/harness.sh"
+. "$(dirname "$0")/../cli/harness.sh"
 plugins=$2
 helpers=$3
 : "$plugins" "$helpers"
