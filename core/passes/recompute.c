@@ -91,6 +91,8 @@ static void keep_what_is_dear(struct recompute_state *state, const struct op *op
 {
     const struct op_info *info = op_info_find(op->op);
     const int32_t *operands = program_operands(state->program, op);
+    /* Without recomputation only what ranks have parts of is made whole again. */
+    const uint32_t cheap = state->mode == RECOMPUTE_NONE ? OP_CHEAP | OP_COMMUNICATION : OP_CHEAP;
     struct op_residual at;
     int64_t bytes = 0, cost;
     bool dear;
@@ -99,7 +101,7 @@ static void keep_what_is_dear(struct recompute_state *state, const struct op *op
         if (is_output(info, i) && operands[i] != NO_VALUE && state->fates[operands[i]].in_backward)
             bytes += value_bytes(&state->program->values[operands[i]]);
     cost = bytes_kept_for(state, op);
-    dear = !(info->flags & OP_CHEAP) || (cost > 0 && cost >= bytes);
+    dear = (info->flags & cheap) != cheap || (cost > 0 && cost >= bytes);
     for (uint32_t i = 0; dear && info->operands[i].name != NULL; i++)
         if (is_output(info, i) && operands[i] != NO_VALUE)
             state->fates[operands[i]].kept = true;
@@ -254,6 +256,14 @@ static void rewrite(struct recompute_state *state)
     }
 }
 
+static bool communicates(const struct program *program, const struct section *forward)
+{
+    for (int32_t i = 0; i < forward->op_count; i++)
+        if ((op_info_find(program->ops[forward->first_op + i].op)->flags & OP_COMMUNICATION) != 0)
+            return true;
+    return false;
+}
+
 int pass_recompute(struct program *program, enum recompute mode, struct error *error)
 {
     const struct section *forward = program_section(program, SECTION_FORWARD);
@@ -261,7 +271,7 @@ int pass_recompute(struct program *program, enum recompute mode, struct error *e
     struct recompute_state state = {
         .program = program, .out = &out, .mode = mode, .values = program->value_count, .error = error};
 
-    if (mode == RECOMPUTE_NONE || forward == NULL)
+    if (forward == NULL || (mode == RECOMPUTE_NONE && !communicates(program, forward)))
         return STATUS_OK;
     program_init(&out);
     state.fates = malloc((size_t)(state.values + 1) * sizeof *state.fates);
