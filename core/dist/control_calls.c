@@ -34,7 +34,7 @@ void gathered_finish(struct gathered *gathered)
 /* Of a result frame: {call, count, sizes, parts}. */
 static int open_result(struct frame *frame, int32_t count, struct gathered *gathered, struct error *error)
 {
-    struct wire_reader reader = {frame->data, frame->data + frame->bytes, frame->data == NULL};
+    struct wire_reader reader = wire_read(frame->data, frame->bytes);
     int64_t total = 0;
 
     gathered->memory = frame->data;

@@ -8,7 +8,7 @@
 /* The frame is an answer to a call that waits: it takes the frame over. */
 static void take_result(struct control *control, struct frame *frame)
 {
-    struct wire_reader reader = {frame->data, frame->data + frame->bytes, frame->data == NULL};
+    struct wire_reader reader = wire_read(frame->data, frame->bytes);
     const uint64_t number = wire_take_u64(&reader);
 
     for (struct call *call = control->calls; call != NULL; call = call->next)
@@ -80,7 +80,7 @@ static void send_join(struct control *control)
 
 static void take_frame(struct control *control, struct frame *frame)
 {
-    struct wire_reader reader = {frame->data, frame->data + frame->bytes, frame->data == NULL};
+    struct wire_reader reader = wire_read(frame->data, frame->bytes);
 
     switch (frame->type) {
     case FRAME_WELCOME:

@@ -95,7 +95,7 @@ static int read_group(struct wire_reader *reader, int32_t rank, int32_t world, s
 static int read_request(const struct frame *frame, int32_t rank, int32_t world, struct request *request,
                         struct error *error)
 {
-    struct wire_reader reader = {frame->data, frame->data + frame->bytes, frame->data == NULL};
+    struct wire_reader reader = wire_read(frame->data, frame->bytes);
     int status;
 
     *request = (struct request){.call = wire_take_u64(&reader)};

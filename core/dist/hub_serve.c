@@ -175,7 +175,7 @@ static void take_leave(struct hub *hub, int32_t rank, int64_t now_ns)
 static void take_frame(struct hub *hub, int32_t rank, struct frame *frame, int64_t now_ns)
 {
     struct member *member = &hub->members[rank];
-    struct wire_reader reader = {frame->data, frame->data + frame->bytes, frame->data == NULL};
+    struct wire_reader reader = wire_read(frame->data, frame->bytes);
     struct error error;
 
     switch (frame->type) {

@@ -56,7 +56,7 @@ static void read_record(struct wire_reader *reader, int32_t rank, struct record 
 
 static void read_rank(struct records *records, const struct record_bytes *bytes, int32_t rank)
 {
-    struct wire_reader reader = {bytes->data, bytes->data + bytes->bytes, false};
+    struct wire_reader reader = wire_read(bytes->data, bytes->bytes);
     const uint32_t groups = bytes->data != NULL ? wire_take_u32(&reader) : 0;
 
     for (uint32_t g = 0; g < groups && g < RECORDER_GROUPS && !reader.failed; g++) {

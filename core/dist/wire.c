@@ -65,6 +65,14 @@ void wire_put_text(struct wire *wire, const char *text)
     wire_put(wire, text, (int64_t)length);
 }
 
+struct wire_reader wire_read(const uint8_t *data, int64_t bytes)
+{
+    static const uint8_t nothing[1];
+
+    return data != NULL ? (struct wire_reader){data, data + bytes, false}
+                        : (struct wire_reader){nothing, nothing, false};
+}
+
 const uint8_t *wire_take(struct wire_reader *reader, uint64_t bytes)
 {
     const uint8_t *at = reader->at;

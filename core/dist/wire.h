@@ -23,6 +23,9 @@ struct wire_reader {
     bool failed;
 };
 
+/* From the front of `data`, which may be NULL for no bytes. */
+struct wire_reader wire_read(const uint8_t *data, int64_t bytes);
+
 /* The next bytes in place; NULL where there are fewer. */
 const uint8_t *wire_take(struct wire_reader *reader, uint64_t bytes);
 uint32_t wire_take_u32(struct wire_reader *reader);
