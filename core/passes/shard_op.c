@@ -1,6 +1,5 @@
 #include "passes/shard_op.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "passes/shard_role.h"
@@ -136,26 +135,26 @@ static void place_outputs(struct writing *writing, uint32_t term)
 /* sum_squares: the slots of this rank's part among those of the whole, or zeros for what the first rank counts. */
 static void place_slots(struct writing *writing)
 {
-    struct llmrun_sum_squares_attributes *squares = (void *)writing->attributes.bytes;
+    struct llmrun_sum_squares_attributes squares;
     struct shard *shard = writing->shard;
     const int32_t x = program_operands(shard->program, &writing->op)[LLMRUN_SUM_SQUARES_X];
     const struct place place = shard_place(shard, x);
     const bool columns = place.dimension + 1 == shard->program->values[x].rank;
-    uint32_t *parts = columns ? &squares->column_parts : &squares->row_parts;
+    uint32_t *parts = columns ? &squares.column_parts : &squares.row_parts;
 
+    memcpy(&squares, writing->attributes.bytes, sizeof squares);
     if (place.kind != PLACE_SPLIT) {
-        squares->replica = shard->index != 0;
+        squares.replica = shard->index != 0;
         if (shard_place(shard, writing->operands[LLMRUN_SUM_SQUARES_SUMS]).kind == PLACE_OPEN)
             shard_decide(shard, writing->operands[LLMRUN_SUM_SQUARES_SUMS], (struct place){.kind = PLACE_SLOTS});
-        return;
-    }
-    if (*parts % (uint32_t)shard->ranks != 0) {
+    } else if (*parts % (uint32_t)shard->ranks != 0) {
         shard_refuse(shard, shard->program->values[x].name, *parts, "parts of its norm");
-        return;
+    } else {
+        squares.slot_stride = squares.column_parts;
+        *parts /= (uint32_t)shard->ranks;
+        squares.slot += (int64_t)shard->index * *parts * (columns ? 1 : squares.slot_stride);
     }
-    squares->slot_stride = squares->column_parts;
-    *parts /= (uint32_t)shard->ranks;
-    squares->slot += (int64_t)shard->index * *parts * (columns ? 1 : squares->slot_stride);
+    memcpy(writing->attributes.bytes, &squares, sizeof squares);
 }
 
 static void begin(struct writing *writing, struct shard *shard, int32_t op, int letter)

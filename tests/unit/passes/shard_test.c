@@ -45,7 +45,8 @@ static void build(const struct compile_request *request, struct program *program
                                            .one_backward = true,
                                            .sequence = request->sequence,
                                            .global_batch = request->global_batch,
-                                           .micro_batch = request->micro_batch};
+                                           .micro_batch = request->micro_batch,
+                                           .position_parts = request->position_parts};
     struct io_values io;
     struct builder builder;
     struct error error;
@@ -58,8 +59,9 @@ static void build(const struct compile_request *request, struct program *program
     builder.role = ROLE_UPDATE;
     model_build_init(&builder, &request->model, request->seed);
     builder.role = ROLE_FORWARD;
-    values_build_train(&builder, request, &io);
-    status = builder.status == STATUS_OK ? pass_backward(program, &error) : builder.status;
+    if (request->train)
+        values_build_train(&builder, request, &io);
+    status = builder.status == STATUS_OK && request->train ? pass_backward(program, &error) : builder.status;
     if (status == STATUS_OK && request->eval_batch > 0)
         values_build_evaluate(&builder, request, &io);
     if (status == STATUS_OK && request->generate)
@@ -68,7 +70,7 @@ static void build(const struct compile_request *request, struct program *program
         status = reduction_form_make(&sums, form, &error);
     if (status == STATUS_OK)
         status = pass_reduction_order(program, form, &error);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && request->train)
         status = pass_optimizer(program, &request->update, &error);
     if (status == STATUS_OK)
         status = pass_precision(program, request->compute_dtype, &error);
@@ -211,6 +213,12 @@ static void what_cannot_be_split_is_named_with_the_nearest_layout(void **state)
     wrong(&request, 8,
           "parallel.tp is 8: matmul (model.layers.0.mlp.gate_proj.weight) has 44 features, which 8 ranks cannot "
           "share equally; use parallel.tp 4");
+    request = request_of("llama-8", 1, 8, LLMRUN_F32);
+    request.sequence_parallel = true;
+    request.position_parts = 2;
+    wrong(&request, 4,
+          "parallel.tp is 4: rmsnorm_grad (model.norm.weight) has 2 parts of positions in exact sums "
+          "(numerics.position_parts), which 4 ranks cannot share equally; use parallel.tp 2");
     request = request_of("llama-7b", 1, 64, LLMRUN_F32); /* 32 heads, and sums in 8 parts */
     wrong(&request, 16,
           "parallel.tp is 16: matmul (model.layers.0.self_attn.o_proj.weight) has 8 parts of features in exact sums, "
@@ -230,6 +238,27 @@ static void a_chunk_of_the_loss_divides_a_batch_part(void **state)
         error.message,
         "a chunk of the loss is 3 tokens; expected whole sequences of 8 tokens, or equal pieces of one of even "
         "length, that divide the 8 tokens of a batch part");
+    program_finish(&program);
+}
+
+/* LLaMA's head is a matrix of its own; what it makes goes to the host. */
+static void a_program_that_only_generates_splits_its_head_too(void **state)
+{
+    struct compile_request request = request_of("llama-8", 1, 8, LLMRUN_BF16);
+    const struct value *head;
+    struct program program;
+    struct error error;
+
+    (void)state;
+    request.train = false;
+    request.generate = true;
+    request.sequence_parallel = true;
+    assert_int_equal(shard(&request, 2, 1, &program, &error), STATUS_OK);
+    if (program_verify(&program, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    head = &program.values[program_find(&program, MODEL_HEAD_NAME)];
+    assert_int_equal(head->shape[0], head->full[0] / 2);
+    assert_int_equal(program.values[program_find(&program, "logits")].shape[1], head->full[0]);
     program_finish(&program);
 }
 
@@ -312,6 +341,7 @@ int main(void)
         cmocka_unit_test(every_preset_verifies_in_every_layout_that_its_heads_allow),
         cmocka_unit_test(what_cannot_be_split_is_named_with_the_nearest_layout),
         cmocka_unit_test(a_chunk_of_the_loss_divides_a_batch_part),
+        cmocka_unit_test(a_program_that_only_generates_splits_its_head_too),
         cmocka_unit_test(logits_of_a_chunk_fill_64_mib_at_most),
         cmocka_unit_test(recomputation_gathers_again_what_ranks_have_parts_of),
     };
