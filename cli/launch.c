@@ -110,13 +110,13 @@ static int start(const struct request *request, struct error *error)
 
 int command_launch(int argc, char **argv, struct error *error)
 {
-    struct request request = {.grace = 10};
+    struct request request = {.grace = 4};
     const struct command_option options[] = {
         {"n", OPTION_INTEGER, "N", "how many ranks, on each machine", "[1, 1024]", .required = true,
          .target = &request.ranks},
         {"log-dir", OPTION_TEXT, "DIR", "where rank_N.log go; default: RUN_DIR/logs, or a temporary folder",
          .target = &request.logs},
-        {"grace", OPTION_NUMBER, "SECONDS", "that ranks have to end by themselves after one failed; default 10",
+        {"grace", OPTION_NUMBER, "SECONDS", "that ranks have to end by themselves after one failed; default 4",
          "[0, 86400]", .target = &request.grace},
     };
     const struct usage usage = {"launch", "Starts several ranks of a command on this machine",

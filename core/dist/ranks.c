@@ -1,9 +1,11 @@
 #include "dist/ranks.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "dist/secret.h"
 
 #define SENTENCE_BYTES 500
@@ -17,6 +19,8 @@ struct ranks {
     struct communicator communicators[COMMUNICATORS];
     struct control_exchange_context exchanges[COMMUNICATORS]; /* their groups; the ranks are owned */
     struct communication communication;
+    const struct file_system *fs; /* of the run's folder; NULL: it is not known */
+    char record[PATH_MAX];
     void (*failed)(void *context, const struct error *error);
     void *failed_context;
 };
@@ -42,6 +46,16 @@ static int connect_control(struct ranks *ranks, char *const *variables, int64_t 
     return status == STATUS_OK ? control_open(&options, &ranks->control, error) : status;
 }
 
+/* Once for all ranks. */
+static void tell_source(const struct rank_environment *environment)
+{
+    char text[RANK_ENVIRONMENT_TEXT];
+
+    rank_environment_describe(environment, text);
+    if (environment->rank == 0)
+        log_line(LOG_INFO, "%s", text);
+}
+
 int ranks_open(char *const *variables, int64_t timeout_ns, struct ranks **out, struct error *error)
 {
     struct rank_environment environment;
@@ -58,11 +72,13 @@ int ranks_open(char *const *variables, int64_t timeout_ns, struct ranks **out, s
     status = recorder_create(&clock_system, &ranks->recorder, error);
     if (status == STATUS_OK)
         status = connect_control(ranks, variables, timeout_ns, error);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
         ranks_close(ranks);
-    else
-        *out = ranks;
-    return status;
+        return status;
+    }
+    tell_source(&environment);
+    *out = ranks;
+    return STATUS_OK;
 }
 
 void ranks_close(struct ranks *ranks)
@@ -205,18 +221,36 @@ void ranks_on_failure(struct ranks *ranks, void (*callback)(void *context, const
     control_on_failure(ranks->control, on_failure, ranks);
 }
 
+void ranks_name_folder(struct ranks *ranks, const struct file_system *fs, const char *run_folder)
+{
+    struct error error;
+
+    if (ranks == NULL)
+        return;
+    ranks->fs = fs;
+    snprintf(ranks->record, sizeof ranks->record, "%.3900s/logs/rank_%d.collectives.txt", run_folder,
+             ranks->environment.rank);
+    if (control_serve_status(ranks->control, run_folder, &error) != STATUS_OK)
+        log_line(LOG_WARNING, "llmrun status is not answered: %s", error.message);
+}
+
+/* What cannot be written is a warning: the failure itself is told. */
+static void write_record(struct ranks *ranks)
+{
+    struct error error;
+
+    if (ranks->fs != NULL && recorder_count(ranks->recorder) > 0 &&
+        recorder_write(ranks->recorder, ranks->fs, ranks->record, &error) != STATUS_OK)
+        log_line(LOG_WARNING, "%s", error.message);
+}
+
 int ranks_fail(struct ranks *ranks, int status, struct error *error)
 {
     char sentence[SENTENCE_BYTES];
 
     if (ranks == NULL || status == STATUS_OK || status == STATUS_STOPPED)
         return status;
+    write_record(ranks);
     snprintf(sentence, sizeof sentence, "%.*s", SENTENCE_BYTES - 1, error->message);
     return control_fail(ranks->control, status, sentence, error);
-}
-
-int ranks_write_record(struct ranks *ranks, const struct file_system *fs, const char *path, struct error *error)
-{
-    return ranks != NULL && recorder_count(ranks->recorder) > 0 ? recorder_write(ranks->recorder, fs, path, error)
-                                                                : STATUS_OK;
 }

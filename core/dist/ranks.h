@@ -40,7 +40,8 @@ void ranks_on_failure(struct ranks *ranks, void (*callback)(void *context, const
  * ranks are told it, and its status is returned. What a run is stopped by is no failure and stays. */
 int ranks_fail(struct ranks *ranks, int status, struct error *error);
 
-/* After a failure: writes what the rank last did with others to `path`. */
-int ranks_write_record(struct ranks *ranks, const struct file_system *fs, const char *path, struct error *error);
+/* The run's folder is known: `llmrun status` is answered there, where it can be, and after a failure ranks_fail writes
+ * what this rank last did with others to RUN_DIR/logs/rank_N.collectives.txt. */
+void ranks_name_folder(struct ranks *ranks, const struct file_system *fs, const char *run_folder);
 
 #endif

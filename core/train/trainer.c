@@ -343,7 +343,10 @@ static int start_folder(struct trainer *trainer, struct error *error)
                              &executor_compiled(trainer->engine.executor)->program, error);
     if (status == STATUS_OK && ranks_is_first(ranks))
         status = open_folder(trainer, error);
-    return ranks_together(ranks, status, error);
+    status = ranks_together(ranks, status, error);
+    if (status == STATUS_OK)
+        ranks_name_folder(ranks, trainer->options.fs, trainer->folder);
+    return status;
 }
 
 static int start_state(struct trainer *trainer, struct error *error)
