@@ -21,6 +21,7 @@ struct ranks {
     struct communication communication;
     const struct file_system *fs; /* of the run's folder; NULL: it is not known */
     char record[PATH_MAX];
+    bool told; /* all ranks know why they end */
     void (*failed)(void *context, const struct error *error);
     void *failed_context;
 };
@@ -208,6 +209,15 @@ int ranks_together(struct ranks *ranks, int status, struct error *error)
             status = error_set(error, STATUS_PEER, "rank %d ended: %s", i, all[i].sentence);
         }
     free(all);
+    ranks->told = ranks->told || status != STATUS_OK;
+    return status;
+}
+
+int ranks_compare(struct ranks *ranks, const struct control_item *items, int32_t count, struct error *error)
+{
+    int status = control_agree(ranks->control, items, count, error);
+
+    ranks->told = ranks->told || status == STATUS_USAGE;
     return status;
 }
 
@@ -248,7 +258,7 @@ int ranks_fail(struct ranks *ranks, int status, struct error *error)
 {
     char sentence[SENTENCE_BYTES];
 
-    if (ranks == NULL || status == STATUS_OK || status == STATUS_STOPPED)
+    if (ranks == NULL || status == STATUS_OK || status == STATUS_STOPPED || ranks->told)
         return status;
     write_record(ranks);
     snprintf(sentence, sizeof sentence, "%.*s", SENTENCE_BYTES - 1, error->message);

@@ -32,6 +32,9 @@ int ranks_share(struct ranks *ranks, void *data, int64_t bytes, struct error *er
  * not with STATUS_PEER and the sentence of the first that did. */
 int ranks_together(struct ranks *ranks, int status, struct error *error);
 
+/* control_agree over all ranks. What they differ in is known to all then: ranks_fail tells nobody. */
+int ranks_compare(struct ranks *ranks, const struct control_item *items, int32_t count, struct error *error);
+
 /* When a rank is lost, the communicators are aborted, so that nothing blocks in them, and then `callback` is called, on
  * a thread of its own: it must not block. NULL: none. */
 void ranks_on_failure(struct ranks *ranks, void (*callback)(void *context, const struct error *error), void *context);

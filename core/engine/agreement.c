@@ -2,12 +2,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "base/text.h"
+#include "config/keys.h"
 #include "model/family.h"
 
-#define ITEMS_MOST 24
+#define ITEMS_MOST (CONFIG_KEYS + 32)
 #define TEXT_BYTES 64
 
 struct listing {
@@ -37,13 +39,29 @@ static void add_text(struct listing *listing, const char *key, const char *text)
     add(listing, key, hash_text(text), text);
 }
 
-/* One value of the config, as it prints: keys that a resumed run may change count here too. */
-static void add_key(struct listing *listing, const struct config *config, const char *name, enum config_key_id key)
+static bool starts_with(const char *text, const char *prefix)
 {
-    char *text = config_value_text(config, key);
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
 
-    add_text(listing, name, text != NULL ? text : "?");
-    free(text);
+/* Keys that decide what is computed, and when ranks meet. Others may differ: where files are, threads, the log. */
+static bool must_agree(const struct config_key *key)
+{
+    return key->resume == CONFIG_FIXED || starts_with(key->dotted, "optim.") || starts_with(key->dotted, "train.") ||
+           starts_with(key->dotted, "parallel.collective") || strcmp(key->dotted, "checkpoint.every") == 0 ||
+           strcmp(key->dotted, "checkpoint.async") == 0;
+}
+
+/* Each value of the config by its key, as it prints. */
+static void add_config(struct listing *listing, const struct config *config)
+{
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        char *text = must_agree(&config_keys[key]) ? config_value_text(config, (enum config_key_id)key) : NULL;
+
+        if (text != NULL)
+            add_text(listing, config_keys[key].dotted, text);
+        free(text);
+    }
 }
 
 static uint64_t schedule_hash(const struct pipeline *pipeline)
@@ -73,39 +91,30 @@ static void add_layout(struct listing *listing, const struct engine *engine)
     add_number(listing, "parallel.zero_group", engine->request.zero_group);
     add_number(listing, "parallel.sp", engine->request.sequence_parallel);
     add_number(listing, "parallel.recompute", engine->request.recompute);
-    add(listing, "schedule tables", schedule_hash(&engine->compiled.pipeline),
-        pipeline_kind_name(engine->request.schedule));
 }
 
 int agreement_reach(struct ranks *ranks, const struct engine *engine, const struct config *config,
                     const struct work_hashes *hashes, struct error *error)
 {
+    const struct compile_request *request = &engine->request;
     struct listing listing = {.count = 0};
-    uint64_t fixed = 0;
-    int status;
 
     if (ranks == NULL)
         return STATUS_OK;
-    status = config_hash(config, &fixed, error);
-    if (status != STATUS_OK)
-        return status;
     add_text(&listing, "version", LLMRUN_VERSION);
-    add_layout(&listing, engine);
-    add_key(&listing, config, "train.steps", CONFIG_KEY_train_steps);
-    add_key(&listing, config, "train.eval_every", CONFIG_KEY_train_eval_every);
-    add_key(&listing, config, "checkpoint.every", CONFIG_KEY_checkpoint_every);
-    add_key(&listing, config, "optim.lr", CONFIG_KEY_optim_lr);
-    add(&listing, "config", fixed, "");
-    add_number(&listing, "numerics.exact", engine->request.exact);
-    if (!engine->request.exact)
+    add_number(&listing, "plugin contract", LLMRUN_ABI_MAJOR * 1000 + LLMRUN_ABI_MINOR);
+    add_number(&listing, "numerics.exact", request->exact);
+    if (!request->exact)
         add_text(&listing, "architecture of the device", engine->chosen.device->info.architecture);
-    add_text(&listing, "model family", engine->request.model.family->name);
-    add_number(&listing, "model parameters", model_parameters(&engine->request.model));
-    add(&listing, "logical program", engine->compiled.logical_hash, "");
+    add_config(&listing, config);
+    add_layout(&listing, engine);
+    add_text(&listing, "model family", request->model.family->name);
+    add_number(&listing, "model parameters", model_parameters(&request->model));
     add(&listing, "tokenizer", hashes->tokenizer, "");
     add(&listing, "training data", hashes->train, "");
     add(&listing, "validation data", hashes->eval, "");
     add(&listing, "weights read", hashes->weights, "");
-    add_number(&listing, "steps done before", hashes->first_step);
-    return control_agree(ranks_control(ranks), listing.items, listing.count, error);
+    add(&listing, "schedule tables", schedule_hash(&engine->compiled.pipeline), pipeline_kind_name(request->schedule));
+    add(&listing, "logical program", engine->compiled.logical_hash, "");
+    return ranks_compare(ranks, listing.items, listing.count, error);
 }
