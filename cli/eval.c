@@ -1,5 +1,6 @@
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "command.h"
@@ -22,12 +23,15 @@ static int print_json(const struct stored_model *model, const char *data, double
 {
     struct text line = {0};
     int status = STATUS_OK;
+    uint64_t bits;
 
     text_add(&line, "{\"model\":");
     text_add_json(&line, model->folder);
     text_add(&line, ",\"step\":%lld,\"data\":", (long long)model->step);
     text_add_json(&line, data);
-    text_add(&line, ",\"tokens\":%lld,\"loss\":%.9g,\"perplexity\":", (long long)tokens, loss);
+    memcpy(&bits, &loss, sizeof bits);
+    text_add(&line, ",\"tokens\":%lld,\"loss\":%.9g,\"loss_bits\":\"0x%016llx\",\"perplexity\":", (long long)tokens,
+             loss, (unsigned long long)bits);
     if (isfinite(exp(loss)))
         text_add(&line, "%.9g}", exp(loss));
     else

@@ -16,6 +16,7 @@ void layout_forget_stored(struct config *config)
     config->parallel.zero = 0;
     config->parallel.zero_group = 0;
     config->parallel.chunks = 1;
+    config->parallel.loss_chunk = 0;
     config->parallel.schedule = CONFIG_SCHEDULE_1F1B;
 }
 

@@ -189,6 +189,7 @@ int request_make(const struct file_system *fs, const struct config *config, int6
     request->chunks = (int32_t)config->parallel.chunks;
     request->zero = (int32_t)config->parallel.zero;
     request->zero_group = (int32_t)config->parallel.zero_group;
+    request->loss_chunk = config->parallel.loss_chunk;
     request->update = (struct update_policy){.beta1 = (float)config->optim.beta1,
                                              .beta2 = (float)config->optim.beta2,
                                              .epsilon = (float)config->optim.eps,

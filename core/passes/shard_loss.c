@@ -38,13 +38,15 @@ static void choose_chunk(struct loss *loss)
 {
     struct shard *shard = loss->shard;
     const int64_t wanted = shard->form->loss_chunk, row_bytes = loss->rows / shard->ranks * 4;
-    const int64_t most = LOGITS_BYTES / row_bytes > CHUNK_LEAST ? LOGITS_BYTES / row_bytes : CHUNK_LEAST;
+    const bool trains = loss->dx != NO_VALUE || loss->dw != NO_VALUE, exactly = wanted > 0 && trains;
+    const int64_t least = wanted > 0 ? 1 : CHUNK_LEAST, fitting = LOGITS_BYTES / row_bytes;
+    const int64_t most = wanted > 0 ? wanted : fitting > least ? fitting : least;
 
-    loss->chunk = wanted > 0 && wanted < loss->tokens ? wanted : most < loss->tokens ? most : loss->tokens;
-    while (wanted <= 0 && loss->chunk > 0 && !can_be_chunk(loss, loss->chunk))
+    loss->chunk = most < loss->tokens ? most : loss->tokens;
+    while (!exactly && loss->chunk > 0 && !can_be_chunk(loss, loss->chunk))
         loss->chunk--;
-    if (wanted <= 0 && loss->chunk < CHUNK_LEAST)
-        for (loss->chunk = CHUNK_LEAST < loss->tokens ? CHUNK_LEAST : loss->tokens; !can_be_chunk(loss, loss->chunk);)
+    if (!exactly && loss->chunk < least)
+        for (loss->chunk = least < loss->tokens ? least : loss->tokens; !can_be_chunk(loss, loss->chunk);)
             loss->chunk++;
     if (!can_be_chunk(loss, loss->chunk) && shard->builder.status == STATUS_OK)
         shard->builder.status = error_set(

@@ -1,5 +1,6 @@
 #include "passes/spread.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "program/op_table.h"
@@ -35,6 +36,24 @@ static void add_slots(struct projection *projection, int32_t id, enum way way)
     projection->slots[id] = made;
 }
 
+/* What is written to a part of a result goes to the same part of its slots. */
+static void add_view(struct projection *projection, int32_t view, int32_t root)
+{
+    const struct value *from = &projection->program->values[view];
+    char suffix[32];
+    int32_t made;
+
+    if (view == root || projection->slots[root] == NO_VALUE || projection->slots[view] != NO_VALUE)
+        return;
+    snprintf(suffix, sizeof suffix, "at%lld", (long long)program_root_offset(projection->program, view));
+    made = build_view(&projection->builder, projection->slots[root], suffix,
+                      program_root_offset(projection->program, view), from->rank, from->shape);
+    if (made == NO_VALUE)
+        return;
+    projection->out->values[made].partial[MESH_PP] = (struct partial){.reduction = REDUCTION_SLOT};
+    projection->slots[view] = made;
+}
+
 /* A result, or the slots of one that a pass before has made. */
 static bool is_of_all_ranks(const struct value *value)
 {
@@ -60,8 +79,10 @@ static void find_slots_of_op(struct projection *projection, const struct op *op,
 
         if (value == NULL || info->operands[i].direction == OPERAND_IN)
             continue;
-        if (value->kind == VALUE_RESULT)
+        if (value->kind == VALUE_RESULT) {
             add_slots(projection, root, way);
+            add_view(projection, operands[i], root);
+        }
         /* Those of a microbatch, which are copied to where they belong. */
         if (value->kind == VALUE_SCRATCH && value->source != NO_VALUE &&
             is_of_all_ranks(&program->values[value->source])) {

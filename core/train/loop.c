@@ -18,6 +18,18 @@ static void fill_random(struct trainer *trainer, int64_t step)
                            engine->request.seed, step, engine_first_sequence(engine) + m * engine->request.micro_batch);
 }
 
+/* For whoever asks which rank trained on what: each sequence of this rank with the first token of its window. */
+static void tell_samples(const struct trainer *trainer, int64_t step)
+{
+    const struct engine *engine = &trainer->engine;
+    const int64_t first = (step - 1) * engine->request.global_batch + engine_first_sequence(engine);
+    const int64_t count = engine->compiled.microbatches * engine->request.micro_batch;
+
+    for (int64_t sample = first; sample < first + count; sample++)
+        log_line(LOG_DEBUG, "step %lld: sample %lld begins at token %lld", (long long)step, (long long)sample,
+                 (long long)sampler_window(&trainer->train_sampler, sample).start);
+}
+
 static void fill_step(struct trainer *trainer, struct pending_step *pending)
 {
     struct engine *engine = &trainer->engine;
@@ -27,6 +39,7 @@ static void fill_step(struct trainer *trainer, struct pending_step *pending)
 
     pending->trained_tokens =
         engine_fill_step(engine, &trainer->train_sampler, (pending->step - 1) * engine->request.global_batch);
+    tell_samples(trainer, pending->step);
     fill_random(trainer, pending->step);
     pending->learning_rate = learning_rate_at(&trainer->schedule, pending->step);
     *(float *)engine_input(engine, io->learning_rate, 0) = (float)pending->learning_rate;

@@ -122,6 +122,14 @@ static uint32_t bits_of(float value)
     return bits;
 }
 
+static unsigned long long wide_bits_of(double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 void metrics_step(struct metrics *metrics, const struct step_metrics *step)
 {
     struct text *line = &metrics->lines;
@@ -151,6 +159,7 @@ void metrics_evaluation(struct metrics *metrics, int64_t step, double loss, int6
 
     text_add(line, "{\"event\":\"eval\",\"step\":%lld", (long long)step);
     add_number(line, "loss", loss, "%.9g");
+    text_add(line, ",\"loss_bits\":\"0x%016llx\"", wide_bits_of(loss));
     add_number(line, "perplexity", exp(loss), "%.9g");
     text_add(line, ",\"tokens\":%lld", (long long)tokens);
     add_number(line, "eval_ms", eval_ms, "%.3f");

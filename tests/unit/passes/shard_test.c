@@ -241,6 +241,24 @@ static void a_chunk_of_the_loss_divides_a_batch_part(void **state)
     program_finish(&program);
 }
 
+/* Three sequences of 8 tokens: 16 do not divide them, 8 do. */
+static void an_evaluation_takes_the_next_smaller_chunk(void **state)
+{
+    struct compile_request request = request_of("llama-8", 3, 8, LLMRUN_F32);
+    struct program program;
+    struct error error;
+
+    (void)state;
+    request.train = false;
+    request.eval_batch = 3;
+    request.loss_chunk = 16;
+    if (shard(&request, 2, 0, &program, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(program.values[program_find(&program, "eval.targets.chunk2")].shape[0], 8);
+    assert_int_equal(program_find(&program, "eval.targets.chunk3"), NO_VALUE);
+    program_finish(&program);
+}
+
 /* LLaMA's head is a matrix of its own; what it makes goes to the host. */
 static void a_program_that_only_generates_splits_its_head_too(void **state)
 {
@@ -277,19 +295,20 @@ static int64_t rows_of_logits(const char *preset, int64_t sequence, uint32_t dty
     return rows;
 }
 
-/* Of LLaMA 3 a rank has 64128 columns, 256512 bytes a token: 261 tokens fill 64 MiB. */
-static void logits_of_a_chunk_fill_64_mib_at_most(void **state)
+/* Of LLaMA 3 a rank has 64128 columns, 256512 bytes a token: 65 tokens fill 16 MiB. */
+static void logits_of_a_chunk_fill_16_mib_or_are_of_64_tokens(void **state)
 {
     (void)state;
-    assert_int_equal(rows_of_logits("llama3-8b", 1024, LLMRUN_BF16), 256);
-    assert_int_equal(rows_of_logits("llama3-8b", 64, LLMRUN_BF16), 128); /* the microbatch */
-    assert_int_equal(rows_of_logits("llama3-8b", 254, LLMRUN_F32), 254); /* a sequence */
+    assert_int_equal(rows_of_logits("llama3-8b", 1024, LLMRUN_BF16), 64);
+    assert_int_equal(rows_of_logits("llama3-8b", 32, LLMRUN_BF16), 64);  /* the microbatch */
+    assert_int_equal(rows_of_logits("llama3-8b", 65, LLMRUN_F32), 65);   /* a sequence */
+    assert_int_equal(rows_of_logits("llama3-8b", 254, LLMRUN_F32), 127); /* 65 to 64 do not divide one */
     assert_int_equal(rows_of_logits("llama3-8b", 5 * 131, LLMRUN_F32), 131);
     assert_int_equal(rows_of_logits("llama-8", 256, LLMRUN_F32), 512);
 }
 
-/* Bytes of an activation of the forward section that the backward section reads. */
-static int64_t gathered_bytes_kept(enum recompute mode)
+/* Bytes of gathered activations of the forward section that the backward section reads, before the pass or after it. */
+static int64_t gathered_bytes_kept(bool after, enum recompute mode)
 {
     struct compile_request request = request_of("llama-8", 2, 16, LLMRUN_BF16);
     const struct section *backward;
@@ -299,7 +318,8 @@ static int64_t gathered_bytes_kept(enum recompute mode)
 
     request.sequence_parallel = true;
     assert_int_equal(shard(&request, 2, 0, &program, &error), STATUS_OK);
-    assert_int_equal(pass_recompute(&program, mode, &error), STATUS_OK);
+    if (after)
+        assert_int_equal(pass_recompute(&program, mode, &error), STATUS_OK);
     if (program_verify(&program, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     backward = program_section(&program, SECTION_BACKWARD);
@@ -328,9 +348,10 @@ static int64_t gathered_bytes_kept(enum recompute mode)
 static void recomputation_gathers_again_what_ranks_have_parts_of(void **state)
 {
     (void)state;
-    assert_int_equal(gathered_bytes_kept(RECOMPUTE_NONE), 4 * 32 * 64 * 2);
-    assert_int_equal(gathered_bytes_kept(RECOMPUTE_SELECTIVE), 0);
-    assert_int_equal(gathered_bytes_kept(RECOMPUTE_FULL), 0);
+    assert_int_equal(gathered_bytes_kept(false, RECOMPUTE_NONE), 4 * 32 * 64 * 2);
+    assert_int_equal(gathered_bytes_kept(true, RECOMPUTE_NONE), 0);
+    assert_int_equal(gathered_bytes_kept(true, RECOMPUTE_SELECTIVE), 0);
+    assert_int_equal(gathered_bytes_kept(true, RECOMPUTE_FULL), 0);
 }
 
 int main(void)
@@ -341,8 +362,9 @@ int main(void)
         cmocka_unit_test(every_preset_verifies_in_every_layout_that_its_heads_allow),
         cmocka_unit_test(what_cannot_be_split_is_named_with_the_nearest_layout),
         cmocka_unit_test(a_chunk_of_the_loss_divides_a_batch_part),
+        cmocka_unit_test(an_evaluation_takes_the_next_smaller_chunk),
         cmocka_unit_test(a_program_that_only_generates_splits_its_head_too),
-        cmocka_unit_test(logits_of_a_chunk_fill_64_mib_at_most),
+        cmocka_unit_test(logits_of_a_chunk_fill_16_mib_or_are_of_64_tokens),
         cmocka_unit_test(recomputation_gathers_again_what_ranks_have_parts_of),
     };
     struct CMUnitTest tests[COUNT + sizeof others / sizeof others[0]];

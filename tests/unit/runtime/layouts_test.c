@@ -513,6 +513,7 @@ static void all_three_together_have_the_bits_of_one_rank(void **state)
         {.tp = 2, .pp = 1, .dp = 4, .micro_batch = 1, .zero = 1},
         {.tp = 2, .pp = 2, .dp = 1, .micro_batch = 2, .sp = true},
         {.tp = 2, .pp = 2, .dp = 1, .micro_batch = 2, .recompute = RECOMPUTE_FULL},
+        {.tp = 2, .pp = 2, .dp = 1, .micro_batch = 4, .loss_chunk = 16},
         {.tp = 4, .pp = 2, .dp = 1, .micro_batch = 2, .sp = true, .schedule = PIPELINE_ZERO_BUBBLE},
         {.tp = 2, .pp = 2, .dp = 2, .micro_batch = 1},
         {.tp = 2, .pp = 2, .dp = 2, .micro_batch = 2, .sp = true, .zero = 1, .loss_chunk = 16},

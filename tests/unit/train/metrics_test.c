@@ -166,6 +166,7 @@ static void what_is_not_finite_or_not_known_is_null(void **state)
     line = last_line();
     assert_string_equal(json_string_value(json_object_get(line, "event")), "eval");
     assert_true(json_number_value(json_object_get(line, "loss")) == 800);
+    assert_string_equal(json_string_value(json_object_get(line, "loss_bits")), "0x4089000000000000");
     assert_true(json_is_null(json_object_get(line, "perplexity")));
     json_decref(line);
     metrics_close(&metrics);
