@@ -93,6 +93,9 @@ struct step {
     struct offer offer;
 };
 
+/* Set in numbers of operations between two ranks, which are counted apart from those of all. */
+#define BETWEEN_TWO (UINT64_C(1) << 39)
+
 struct llmrun_request {
     struct llmrun_request *next; /* of the communicator */
     struct llmrun_communicator *communicator;

@@ -26,8 +26,9 @@ enum frame_kind {
 /* In the byte order of both ends, which are alike (connect.c). A message has the tag that both ends derive from their
  * calls. */
 struct frame {
-    uint32_t kind;
-    uint32_t bytes; /* that follow */
+    uint16_t kind;
+    uint16_t operation; /* enum operation of a message, OPERATION_SEND on both sides */
+    uint32_t bytes;     /* that follow */
     uint64_t context;
     uint64_t tag;
     int64_t total;  /* bytes of the message */

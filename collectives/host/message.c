@@ -44,6 +44,13 @@ static struct step *find(struct step *list, const struct frame *frame)
     return list;
 }
 
+static uint16_t operation_of(const struct step *step)
+{
+    const enum operation operation = step->request->operation;
+
+    return (uint16_t)(operation == OPERATION_RECEIVE ? OPERATION_SEND : operation);
+}
+
 static struct link *link_of(const struct step *step)
 {
     return communicator_link(step->request->communicator, step->peer);
@@ -75,8 +82,11 @@ static void enqueue_step(struct link *link, struct step *step, enum frame_kind k
 {
     step->out.step = step;
     step->out.payload = payload;
-    step->out.frame = (struct frame){
-        .kind = kind, .context = step->request->communicator->context, .tag = tag_of(step), .total = step->span.bytes};
+    step->out.frame = (struct frame){.kind = (uint16_t)kind,
+                                     .operation = operation_of(step),
+                                     .context = step->request->communicator->context,
+                                     .tag = tag_of(step),
+                                     .total = step->span.bytes};
     enqueue(link, &step->out);
 }
 
@@ -123,7 +133,7 @@ void message_tell(struct link *link, enum frame_kind kind, uint64_t context, int
     if (item == NULL)
         return;
     memcpy(item + 1, text, bytes);
-    *item = (struct outgoing){.frame = {.kind = kind, .context = context, .tag = (uint64_t)code},
+    *item = (struct outgoing){.frame = {.kind = (uint16_t)kind, .context = context, .tag = (uint64_t)code},
                               .payload = span_of_memory(item + 1, (int64_t)bytes)};
     enqueue(link, item);
     flush(link);
@@ -179,14 +189,23 @@ void message_recall(struct llmrun_communicator *communicator)
     }
 }
 
-static bool sizes_agree(const struct step *step, const struct frame *frame)
+/* Is it the message that `step` expects? The communicator fails where it is not. */
+static bool fits(const struct step *step, const struct frame *frame)
 {
-    if (frame->total == step->span.bytes)
+    struct llmrun_communicator *communicator = step->request->communicator;
+    const char *own = operation_name(step->request->operation);
+
+    if (frame->operation != operation_of(step))
+        communicator_fail(communicator, LLMRUN_ERROR_ARGUMENT,
+                          "rank %d calls %s where rank %d calls %s: their operation number %lld", step->peer,
+                          frame->operation < OPERATIONS ? operation_name((enum operation)frame->operation) : "another",
+                          communicator->rank, own, (long long)(step->request->number & ~BETWEEN_TWO));
+    else if (frame->total != step->span.bytes)
+        communicator_fail(communicator, LLMRUN_ERROR_ARGUMENT,
+                          "%s: rank %d sends %lld bytes where rank %d receives %lld", own, step->peer,
+                          (long long)frame->total, communicator->rank, (long long)step->span.bytes);
+    else
         return true;
-    communicator_fail(step->request->communicator, LLMRUN_ERROR_ARGUMENT,
-                      "%s: rank %d sends %lld bytes where rank %d receives %lld",
-                      operation_name(step->request->operation), step->peer, (long long)frame->total,
-                      step->request->communicator->rank, (long long)step->span.bytes);
     return false;
 }
 
@@ -248,7 +267,7 @@ bool message_release(struct mesh *mesh, int64_t now_ns, int64_t *next_ns)
 /* The sender has offered what `step` is to receive. */
 static void fetch(struct link *link, struct step *step, const struct frame *frame, const struct offer *offer)
 {
-    if (!sizes_agree(step, frame))
+    if (!fits(step, frame))
         return;
     step->offer = *offer;
     if (link->shared.direct) {
@@ -302,7 +321,7 @@ void message_receive(struct step *step)
     if (arrival->frame.kind == FRAME_OFFER) {
         memcpy(&offer, arrival->payload, sizeof offer);
         fetch(link, step, &arrival->frame, &offer);
-    } else if (sizes_agree(step, &arrival->frame)) {
+    } else if (fits(step, &arrival->frame)) {
         store(step, arrival->payload, arrival->frame.bytes);
         end(step);
     }
@@ -348,7 +367,7 @@ static void begin_frame(struct link *link)
         return;
     }
     step = frame->kind == FRAME_EAGER ? find(link->posted, frame) : NULL;
-    if (step != NULL && frame->bytes == frame->total && sizes_agree(step, frame)) {
+    if (step != NULL && frame->bytes == frame->total && fits(step, frame)) {
         take(step);
         put(&link->accepted, step);
         link->to = step;

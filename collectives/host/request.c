@@ -8,9 +8,6 @@
 #include "fault.h"
 #include "schedule.h"
 
-/* Beside the numbers of operations of all ranks. */
-#define BETWEEN_TWO (UINT64_C(1) << 39)
-
 static void destroy(struct llmrun_request *request)
 {
     free(request->steps);

@@ -83,7 +83,7 @@ static int run_process(const struct run *run, int32_t own)
     return rank.failed_line != 0;
 }
 
-static void set_up(int32_t ranks)
+static void set_up(const struct run *run)
 {
     pthread_barrierattr_t attributes;
 
@@ -91,9 +91,11 @@ static void set_up(int32_t ranks)
         munmap(shared, sizeof *shared);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(shared != MAP_FAILED);
+    for (int i = 0; i < WORDS; i++)
+        atomic_store(&shared->words[i], run->words[i]);
     pthread_barrierattr_init(&attributes);
     pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_barrier_init(&shared->meeting, &attributes, (unsigned)ranks);
+    pthread_barrier_init(&shared->meeting, &attributes, (unsigned)run->ranks);
     pthread_barrierattr_destroy(&attributes);
 }
 
@@ -102,7 +104,7 @@ void processes_run(const struct run *run)
     pid_t processes[RANKS_MOST];
     int endings[RANKS_MOST];
 
-    set_up(run->ranks);
+    set_up(run);
     fflush(NULL);
     for (int32_t i = 0; i < run->ranks; i++) {
         processes[i] = fork();

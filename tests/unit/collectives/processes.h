@@ -18,7 +18,8 @@ struct run {
     void (*body)(struct rank *rank); /* in each process, with a communicator */
     /* In the parent, when all have one. May be NULL. */
     void (*disturb)(const pid_t *processes, int32_t ranks);
-    int32_t victim; /* a rank that may end by a signal; -1: none */
+    int words[WORDS]; /* what processes_words begins with */
+    int32_t victim;   /* a rank that may end by a signal; -1: none */
     /* In place of the usual meeting, in each process. May be NULL. */
     int32_t (*exchange)(void *context, const void *mine, void *all, int64_t bytes, struct llmrun_error *error);
 };
@@ -26,7 +27,7 @@ struct run {
 /* Fails the test with the first note of a process, or with what a process ended by. */
 void processes_run(const struct run *run);
 
-/* Words that all processes and the parent share; 0 when a run begins. */
+/* Words that all processes and the parent share. */
 atomic_int *processes_words(void);
 /* All processes of the run. */
 void processes_meet(void);
