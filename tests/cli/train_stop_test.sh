@@ -48,8 +48,8 @@ for steps in 2 100000; do
 done
 
 # Asked twice: ends at once, and the checkpoint before it stays. A step of cpu-ref with these shapes
-# takes most of a second.
-begin twice --backend cpu-ref --model.overrides '{n_layer: 4, n_positions: 64}' --steps 100000 --checkpoint.every 1
+# takes a second or more.
+begin twice --backend cpu-ref --model.overrides '{n_layer: 12, n_positions: 64}' --steps 100000 --checkpoint.every 1
 await twice 3
 sleep 0.2
 kill -TERM "$process"

@@ -26,8 +26,8 @@ go 16 4 "$@" --train.micro_batch 2 --parallel.tp 2 --parallel.pp 2
 train pieces "$@" --steps 20 --backend cpu-ref
 wants 0
 go 24 8 "$@" --train.micro_batch 1 --parallel.tp 2 --parallel.pp 2 --parallel.schedule zero-bubble --parallel.zero 1
-bits pieces >pieces.bits
-same "losses of a run in pieces" whole.bits pieces.bits
+results pieces >pieces.results
+same "losses of a run in pieces" whole.results pieces.results
 contents pieces 24 >pieces.contents
 same "weights and moments of a run in pieces" whole.contents pieces.contents
 
