@@ -15,7 +15,8 @@
 static void print_sums(const struct compiled *compiled, const struct compile_request *request)
 {
     const struct reduction_form *form = &compiled->form;
-    int64_t parts = form->batch_parts * form->groups;
+    /* Those of all ranks. */
+    const int64_t parts = form->batch_parts * form->groups * request->mesh.sizes[MESH_DP];
 
     if (form->exact)
         printf("sums       exact: %lld batch parts of %lld sequences, %lld position parts, up to %lld feature parts\n",

@@ -127,9 +127,7 @@ static int run_passes(const struct compile_request *request, struct compiled *co
         status = pass_recompute(program, request->recompute, error);
     if (status == STATUS_OK)
         status = pass_data_parallel(
-            program,
-            &(const struct data_parallel_form){
-                .mesh = compiled->mesh, .zero = request->zero, .zero_group = request->zero_group, .sums = form},
+            program, &(const struct data_parallel_form){.mesh = compiled->mesh, .zero = request->zero, .sums = form},
             error);
     if (status == STATUS_OK)
         status = run_cut(request, program, error);

@@ -36,7 +36,6 @@ struct compile_request {
     int32_t chunks;         /* pipeline chunks of a rank; 0: 1 */
     bool sequence_parallel; /* what lies between blocks is split over positions, with tp */
     int32_t zero;           /* ZeRO stage, 0 or 1 */
-    int32_t zero_group;     /* ranks of dp that share one optimizer state; 0: all */
     int64_t loss_chunk;     /* tokens whose logits are there at once, with tp, in an evaluation at most; 0: chosen */
     struct update_policy update;
     bool exact;                 /* sums are cut as docs/numerics.md says, and ops carry LLMRUN_OP_EXACT */

@@ -16,6 +16,7 @@ struct making {
     const struct value *x, *y;
     struct exchange *exchange;
     const struct mesh *mesh;
+    int group; /* whose ranks take part in the steps that are added */
     int64_t batch;
     bool exact;
     struct error *error;
@@ -39,20 +40,35 @@ static const struct split *split_over(const struct value *value, int axis)
 
 static int64_t own_index(const struct making *making)
 {
-    return making->mesh->index[making->exchange->axis];
+    return mesh_group_index(making->mesh, making->group);
+}
+
+static int32_t ranks_of(const struct making *making)
+{
+    return mesh_group_size(making->mesh, making->group);
 }
 
 /* Parts of `units` units each rank, the last ones shorter or empty, `unit` bytes each. */
 static const int64_t *make_parts(struct making *making, int64_t all, int64_t units, int64_t unit)
 {
-    int64_t *parts = making->exchange->parts = malloc((size_t)making->exchange->ranks * sizeof *parts);
+    int64_t *parts = making->exchange->parts = malloc((size_t)ranks_of(making) * sizeof *parts);
 
-    for (int32_t i = 0; parts != NULL && i < making->exchange->ranks; i++) {
+    for (int32_t i = 0; parts != NULL && i < ranks_of(making); i++) {
         const int64_t left = all - i * units;
 
         parts[i] = (left < 0 ? 0 : left < units ? left : units) * unit;
     }
     return parts;
+}
+
+/* The ranks among which the parts of x or y are. */
+static int group_of(const struct making *making)
+{
+    const enum mesh_axis axis = (enum mesh_axis)making->exchange->axis;
+    const struct split *x = making->x != NULL ? split_over(making->x, axis) : NULL,
+                       *y = making->y != NULL ? split_over(making->y, axis) : NULL;
+
+    return (x == NULL) != (y == NULL) ? mesh_group_of_split(making->mesh, axis, (x != NULL ? x : y)->parts) : (int)axis;
 }
 
 static int cut_of(struct making *making, const struct value *whole, const struct value *part, struct cut *cut)
@@ -68,7 +84,7 @@ static int cut_of(struct making *making, const struct value *whole, const struct
     cut->runs = split->factor == 0 ? before : before * making->batch;
     cut->bytes = before * whole->shape[split->dimension] * inner / cut->runs;
     cut->part = before * part->shape[split->dimension] * inner / cut->runs;
-    if (cut->part * making->exchange->ranks == cut->bytes)
+    if (cut->part * ranks_of(making) == cut->bytes)
         return STATUS_OK;
     /* Only a factor that is a whole dimension is cut unevenly. */
     cut->parts = make_parts(making, whole->shape[split->dimension],
@@ -80,7 +96,7 @@ static struct exchange_step *add(struct making *making, enum exchange_kind kind)
 {
     struct exchange_step *step = &making->exchange->steps[making->exchange->count++];
 
-    *step = (struct exchange_step){.kind = (uint8_t)kind};
+    *step = (struct exchange_step){.kind = (uint8_t)kind, .group = (uint8_t)making->group, .ranks = ranks_of(making)};
     return step;
 }
 
@@ -109,7 +125,7 @@ static int64_t parts_before(const struct cut *cut, int64_t index)
 /* Every rank sends its own bytes to all others. */
 static int64_t gathered(const struct making *making, int64_t bytes)
 {
-    return bytes * (making->exchange->ranks - 1);
+    return bytes * (ranks_of(making) - 1);
 }
 
 static int make_all_gather(struct making *making)
@@ -147,20 +163,26 @@ static void add_tree(struct making *making, int64_t offset, int64_t elements)
 {
     struct exchange_step *step = add(making, EXCHANGE_REDUCE);
 
-    step->send = side(EXCHANGE_TERMS, 0, making->exchange->ranks * elements * 4);
+    step->send = side(EXCHANGE_TERMS, 0, ranks_of(making) * elements * 4);
     step->receive = side(EXCHANGE_Y, offset, elements * 4);
     step->count = elements;
 }
 
+static void need_terms(struct making *making, int64_t bytes)
+{
+    if (bytes > making->exchange->terms_bytes)
+        making->exchange->terms_bytes = bytes;
+}
+
 /* Each rank gets all terms of its part. */
-static void add_terms(struct making *making, const struct cut *cut)
+static void add_terms(struct making *making, enum exchange_place from, const struct cut *cut)
 {
     struct exchange_step *step = add(making, EXCHANGE_ALL_TO_ALL);
 
-    step->send = in_place(EXCHANGE_X, cut);
+    step->send = in_place(from, cut);
     step->receive = side(EXCHANGE_TERMS, 0, cut->runs * cut->part);
     step->sent_bytes = cut->runs * (cut->bytes - cut->part);
-    making->exchange->terms_bytes = making->exchange->ranks * cut->runs * cut->part;
+    need_terms(making, ranks_of(making) * cut->runs * cut->part);
 }
 
 /* Reductions that a plugin makes: in any order, of a type that it has. */
@@ -169,17 +191,79 @@ static bool is_native(const struct making *making, enum reduction reduction)
     return reduction == REDUCTION_SELECT || reduction == REDUCTION_SLOT || !making->exact;
 }
 
-static void add_native(struct making *making, enum exchange_place to, enum reduction reduction)
+/* The plugin's sum of what lies at `from`. */
+static void add_native(struct making *making, enum exchange_place from, enum exchange_place to, int64_t bytes,
+                       enum reduction reduction)
 {
     struct exchange_step *step = add(making, EXCHANGE_ALL_REDUCE);
-    const int64_t bytes = value_bytes(making->x), n = making->exchange->ranks;
+    const int64_t n = ranks_of(making);
 
-    step->send = side(EXCHANGE_X, 0, bytes);
+    step->send = side(from, 0, bytes);
     step->receive = side(to, 0, bytes);
     step->dtype = reduction == REDUCTION_SLOT ? LLMRUN_U32 : making->x->dtype;
     step->operation = LLMRUN_REDUCE_SUM;
     step->count = bytes / dtype_bytes(step->dtype);
     step->sent_bytes = 2 * bytes * (n - 1) / n;
+}
+
+/* Parts of which each is one run go where they belong at once; others are cut out of the sum of all. */
+static void add_native_scatter(struct making *making, const struct cut *cut, enum reduction reduction)
+{
+    struct exchange_step *step;
+
+    if (cut->runs > 1 || cut->parts != NULL) {
+        add_native(making, EXCHANGE_X, EXCHANGE_TERMS, value_bytes(making->x), reduction);
+        add_slice(making, EXCHANGE_TERMS, cut);
+        need_terms(making, value_bytes(making->x));
+        return;
+    }
+    step = add(making, EXCHANGE_REDUCE_SCATTER);
+    step->send = side(EXCHANGE_X, 0, cut->bytes);
+    step->receive = side(EXCHANGE_Y, 0, cut->part);
+    step->dtype = reduction == REDUCTION_SLOT ? LLMRUN_U32 : making->x->dtype;
+    step->operation = LLMRUN_REDUCE_SUM;
+    step->count = cut->part / dtype_bytes(step->dtype);
+    step->sent_bytes = cut->bytes - cut->part;
+}
+
+static int make_large_sum(struct making *making, enum exchange_place from, int64_t elements)
+{
+    const int64_t n = ranks_of(making), each = round_up((elements + n - 1) / n, PART_ELEMENTS);
+    struct exchange_step *step;
+    struct cut cut = {.runs = 1, .bytes = 4 * elements};
+
+    cut.parts = make_parts(making, elements, each, 4);
+    if (cut.parts == NULL)
+        return error_set(making->error, STATUS_MEMORY, "no memory for an exchange");
+    cut.part = cut.parts[own_index(making)];
+    add_terms(making, from, &cut);
+    add_tree(making, own_index(making) * each * 4, cut.part / 4);
+    step = add(making, EXCHANGE_ALL_GATHER);
+    step->send = side(EXCHANGE_Y, own_index(making) * each * 4, cut.part);
+    step->receive = in_place(EXCHANGE_Y, &cut);
+    step->sent_bytes = gathered(making, cut.part);
+    return STATUS_OK;
+}
+
+/* y: the sum of what lies at `from`, of y's bytes. */
+static int make_sum(struct making *making, enum exchange_place from, enum reduction reduction)
+{
+    const int64_t bytes = value_bytes(making->y);
+    struct exchange_step *step;
+
+    if (is_native(making, reduction)) {
+        add_native(making, from, EXCHANGE_Y, bytes, reduction);
+        return STATUS_OK;
+    }
+    if (bytes > SMALL_BYTES)
+        return make_large_sum(making, from, bytes / 4);
+    step = add(making, EXCHANGE_ALL_GATHER);
+    step->send = side(from, 0, bytes);
+    step->receive = side(EXCHANGE_TERMS, 0, bytes);
+    step->sent_bytes = gathered(making, bytes);
+    need_terms(making, ranks_of(making) * bytes);
+    add_tree(making, 0, bytes / 4);
+    return STATUS_OK;
 }
 
 static int make_reduce_scatter(struct making *making, enum reduction reduction)
@@ -190,53 +274,15 @@ static int make_reduce_scatter(struct making *making, enum reduction reduction)
     if (status != STATUS_OK)
         return status;
     if (is_native(making, reduction)) {
-        add_native(making, EXCHANGE_TERMS, reduction);
-        add_slice(making, EXCHANGE_TERMS, &cut);
-        making->exchange->terms_bytes = value_bytes(making->x);
-        return STATUS_OK;
+        add_native_scatter(making, &cut, reduction);
+    } else {
+        add_terms(making, EXCHANGE_X, &cut);
+        add_tree(making, 0, cut.runs * cut.part / 4);
     }
-    add_terms(making, &cut);
-    add_tree(making, 0, cut.runs * cut.part / 4);
-    return STATUS_OK;
-}
-
-static int make_large_sum(struct making *making, int64_t elements)
-{
-    const int64_t n = making->exchange->ranks, each = round_up((elements + n - 1) / n, PART_ELEMENTS);
-    struct exchange_step *step;
-    struct cut cut = {.runs = 1, .bytes = 4 * elements};
-
-    cut.parts = make_parts(making, elements, each, 4);
-    if (cut.parts == NULL)
-        return error_set(making->error, STATUS_MEMORY, "no memory for an exchange");
-    cut.part = cut.parts[own_index(making)];
-    add_terms(making, &cut);
-    add_tree(making, own_index(making) * each * 4, cut.part / 4);
-    step = add(making, EXCHANGE_ALL_GATHER);
-    step->send = side(EXCHANGE_Y, own_index(making) * each * 4, cut.part);
-    step->receive = in_place(EXCHANGE_Y, &cut);
-    step->sent_bytes = gathered(making, cut.part);
-    return STATUS_OK;
-}
-
-static int make_all_reduce(struct making *making, enum reduction reduction)
-{
-    const int64_t bytes = value_bytes(making->x);
-    struct exchange_step *step;
-
-    if (is_native(making, reduction)) {
-        add_native(making, EXCHANGE_Y, reduction);
+    if (making->group != MESH_SHARDS)
         return STATUS_OK;
-    }
-    if (bytes > SMALL_BYTES)
-        return make_large_sum(making, bytes / 4);
-    step = add(making, EXCHANGE_ALL_GATHER);
-    step->send = side(EXCHANGE_X, 0, bytes);
-    step->receive = side(EXCHANGE_TERMS, 0, bytes);
-    step->sent_bytes = gathered(making, bytes);
-    making->exchange->terms_bytes = making->exchange->ranks * bytes;
-    add_tree(making, 0, bytes / 4);
-    return STATUS_OK;
+    making->group = MESH_COPIES;
+    return make_sum(making, EXCHANGE_Y, reduction);
 }
 
 static void add_copy(struct making *making, int64_t bytes)
@@ -276,9 +322,9 @@ static int make_transfer(struct making *making, const struct op *op, const struc
 {
     making->exchange->peer = (int32_t)attributes->peer;
     making->exchange->link = attributes->link;
-    if (attributes->peer >= (uint32_t)making->exchange->ranks || making->exchange->peer == own_index(making))
+    if (attributes->peer >= (uint32_t)ranks_of(making) || making->exchange->peer == own_index(making))
         return error_set(making->error, STATUS_BUG, "%s is exchanged with rank %u of %d over %s, from rank %lld",
-                         (making->x != NULL ? making->x : making->y)->name, attributes->peer, making->exchange->ranks,
+                         (making->x != NULL ? making->x : making->y)->name, attributes->peer, ranks_of(making),
                          mesh_axis_name((enum mesh_axis)making->exchange->axis), (long long)own_index(making));
     if (op->op == OP_SEND)
         make_send(making);
@@ -320,8 +366,8 @@ int exchange_make(const struct program *program, const struct op *op, const stru
     enum reduction reduction = REDUCTION_NONE;
     int status;
 
-    *exchange =
-        (struct exchange){.axis = (uint8_t)attributes->axis, .ranks = mesh->sizes[attributes->axis], .peer = -1};
+    *exchange = (struct exchange){.axis = (uint8_t)attributes->axis, .peer = -1};
+    making.group = group_of(&making);
     if (making.x != NULL)
         reduction = (enum reduction)making.x->partial[attributes->axis].reduction;
     status = check_contiguous(&making, making.x);
@@ -342,7 +388,7 @@ int exchange_make(const struct program *program, const struct op *op, const stru
         status = make_reduce_scatter(&making, reduction);
         break;
     case OP_ALL_REDUCE:
-        status = make_all_reduce(&making, reduction);
+        status = make_sum(&making, EXCHANGE_X, reduction);
         break;
     case OP_SEND:
     case OP_RECEIVE:
@@ -375,12 +421,12 @@ static struct llmrun_tensor rows_of(uint32_t rank, int64_t rows, int64_t columns
     return tensor;
 }
 
-void exchange_describe_reduce(const struct exchange *exchange, const struct exchange_step *step, int64_t alignment,
-                              bool exact, struct llmrun_tensor *tensors, struct llmrun_op *out)
+void exchange_describe_reduce(const struct exchange_step *step, int64_t alignment, bool exact,
+                              struct llmrun_tensor *tensors, struct llmrun_op *out)
 {
     const struct op_info *info = op_info_find(LLMRUN_OP_REDUCE_ROWS);
 
-    tensors[LLMRUN_REDUCE_ROWS_X] = rows_of(2, exchange->ranks, step->count, alignment);
+    tensors[LLMRUN_REDUCE_ROWS_X] = rows_of(2, step->ranks, step->count, alignment);
     tensors[LLMRUN_REDUCE_ROWS_Y] = rows_of(1, 1, step->count, alignment);
     *out = (struct llmrun_op){.size = sizeof *out,
                               .op = info->id,

@@ -6,6 +6,8 @@
  *  - reduce_scatter: all_to_all of the terms, then the tree: 4 N (n - 1) / n.
  *  - all_reduce, small: all_gather of the terms, then the tree: 4 N (n - 1).
  *  - all_reduce, large: the reduce_scatter of equal runs of elements, then an all_gather: 8 N (n - 1) / n.
+ *  - reduce_scatter to fewer shards than ranks, of which each is in c copies: the same among the s ranks of a group of
+ *    all shards, then an all_reduce of the shard among its copies: with 4 N (s - 1) / s + 8 N / s (c - 1) / c.
  * What one rank alone has (select, slot), and any sum without exact numerics, is the plugin's to add.
  * A send copies x to its buffer and sends that, a receive fills its buffer and copies it to y. */
 #ifndef LLMRUN_COMPILE_EXCHANGE_H
@@ -38,7 +40,9 @@ struct exchange_side {
 };
 
 struct exchange_step {
-    uint8_t kind; /* enum exchange_kind */
+    uint8_t kind;  /* enum exchange_kind */
+    uint8_t group; /* enum mesh_axis, or enum mesh_group: its ranks take part */
+    int32_t ranks; /* how many they are */
     struct exchange_side send, receive;
     uint32_t dtype;     /* of reductions by the plugin */
     uint32_t operation; /* LLMRUN_REDUCE_SUM ... */
@@ -46,13 +50,12 @@ struct exchange_step {
     int64_t sent_bytes; /* by this rank, as the published algorithms count them */
 };
 
-#define EXCHANGE_STEPS 3
+#define EXCHANGE_STEPS 5
 
 struct exchange {
     struct exchange_step steps[EXCHANGE_STEPS];
     int count;
-    uint8_t axis; /* enum mesh_axis: its ranks take part */
-    int32_t ranks;
+    uint8_t axis;        /* enum mesh_axis: of the op */
     int32_t peer;        /* of send and receive: index along the axis; else -1 */
     uint32_t link;       /* theirs (passes/pipeline_parallel.h) */
     bool buffered;       /* a send from a buffer, which ends later; without one it ends with the receive behind it */
@@ -68,8 +71,8 @@ void exchange_finish(struct exchange *exchange);
 
 /* The op by which the device carries out a step EXCHANGE_REDUCE; `tensors` holds LLMRUN_MAX_OPERANDS entries and lives
  * as long as *out is used. */
-void exchange_describe_reduce(const struct exchange *exchange, const struct exchange_step *step, int64_t alignment,
-                              bool exact, struct llmrun_tensor *tensors, struct llmrun_op *out);
+void exchange_describe_reduce(const struct exchange_step *step, int64_t alignment, bool exact,
+                              struct llmrun_tensor *tensors, struct llmrun_op *out);
 
 const char *exchange_kind_name(enum exchange_kind kind);
 

@@ -5,9 +5,9 @@
 #include "dist/communicator.h"
 #include "program/mesh.h"
 
-/* Along each axis of the mesh; NULL where there is one rank. */
+/* Of each group of ranks (enum mesh_axis, enum mesh_group); NULL where there is one rank, or no such group. */
 struct communication {
-    struct communicator *axes[MESH_AXES];
+    struct communicator *groups[MESH_GROUPS];
     struct communicator *upward; /* of the odd links of pp, which have an order of their own */
 };
 

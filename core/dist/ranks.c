@@ -9,8 +9,8 @@
 #include "dist/secret.h"
 
 #define SENTENCE_BYTES 500
-#define UPWARD         MESH_AXES /* the second communicator of pp */
-#define COMMUNICATORS  (MESH_AXES + 1)
+#define UPWARD         MESH_GROUPS /* the second communicator of pp */
+#define COMMUNICATORS  (MESH_GROUPS + 1)
 
 struct ranks {
     struct rank_environment environment;
@@ -97,17 +97,17 @@ void ranks_close(struct ranks *ranks)
     free(ranks);
 }
 
-static int make_group(struct ranks *ranks, const struct mesh *mesh, enum mesh_axis axis, int number,
-                      struct error *error)
+static int make_group(struct ranks *ranks, const struct mesh *mesh, int group, int number, struct error *error)
 {
-    int32_t *members = calloc((size_t)mesh->sizes[axis], sizeof *members);
+    const int32_t size = mesh_group_size(mesh, group);
+    int32_t *members = calloc((size_t)size, sizeof *members);
 
     if (members == NULL)
         return error_set(error, STATUS_MEMORY, "no memory for the ranks of a job");
-    for (int32_t i = 0; i < mesh->sizes[axis]; i++)
-        members[i] = mesh_neighbour(mesh, axis, i);
-    ranks->exchanges[number] = (struct control_exchange_context){
-        .control = ranks->control, .group = {.ranks = members, .count = mesh->sizes[axis]}};
+    for (int32_t i = 0; i < size; i++)
+        members[i] = mesh_group_member(mesh, group, i);
+    ranks->exchanges[number] =
+        (struct control_exchange_context){.control = ranks->control, .group = {.ranks = members, .count = size}};
     return STATUS_OK;
 }
 
@@ -119,11 +119,11 @@ int ranks_connect(struct ranks *ranks, const struct mesh *mesh, const struct col
     if (ranks == NULL)
         return STATUS_OK;
     for (int i = 0; status == STATUS_OK && i < COMMUNICATORS; i++) {
-        const enum mesh_axis axis = i == UPWARD ? MESH_PP : (enum mesh_axis)i;
+        const int group = i == UPWARD ? (int)MESH_PP : i;
         struct communicator_options own = {.collective = collective,
-                                           .name = i == UPWARD ? "pp upward" : mesh_axis_name(axis),
-                                           .rank = mesh->index[axis],
-                                           .ranks = mesh->sizes[axis],
+                                           .name = i == UPWARD ? "pp upward" : mesh_group_name(group),
+                                           .rank = mesh_group_index(mesh, group),
+                                           .ranks = mesh_group_size(mesh, group),
                                            .timeout_ns = timeout_ns,
                                            .exchange = control_exchange_callback,
                                            .context = &ranks->exchanges[i],
@@ -132,9 +132,9 @@ int ranks_connect(struct ranks *ranks, const struct mesh *mesh, const struct col
                                            .control = ranks->control,
                                            .recorder = ranks->recorder};
 
-        if (mesh->sizes[axis] == 1)
+        if (own.ranks == 1 || (group >= MESH_AXES && !mesh_has_shard_groups(mesh)))
             continue;
-        status = make_group(ranks, mesh, axis, i, error);
+        status = make_group(ranks, mesh, group, i, error);
         if (status != STATUS_OK)
             break;
         own.group = recorder_group(ranks->recorder, own.name, ranks->exchanges[i].group.ranks, own.ranks);
@@ -142,7 +142,7 @@ int ranks_connect(struct ranks *ranks, const struct mesh *mesh, const struct col
         if (i == UPWARD)
             ranks->communication.upward = &ranks->communicators[i];
         else
-            ranks->communication.axes[axis] = &ranks->communicators[i];
+            ranks->communication.groups[group] = &ranks->communicators[i];
     }
     if (status == STATUS_OK)
         control_on_failure(ranks->control, on_failure, ranks);

@@ -88,7 +88,7 @@ static void add_layout(struct listing *listing, const struct engine *engine)
     add_number(listing, "parallel.pp", mesh->sizes[MESH_PP]);
     add_number(listing, "data parallel size", mesh->sizes[MESH_DP]);
     add_number(listing, "parallel.zero", engine->request.zero);
-    add_number(listing, "parallel.zero_group", engine->request.zero_group);
+    add_number(listing, "parallel.zero_group", mesh->shards);
     add_number(listing, "parallel.loss_chunk", engine->request.loss_chunk);
     add_number(listing, "parallel.sp", engine->request.sequence_parallel);
     add_number(listing, "parallel.recompute", engine->request.recompute);

@@ -20,6 +20,24 @@ void layout_forget_stored(struct config *config)
     config->parallel.schedule = CONFIG_SCHEDULE_1F1B;
 }
 
+/* How many ranks of dp share one optimizer state. */
+static int set_shards(const struct config *config, struct mesh *mesh, struct error *error)
+{
+    const int64_t group = config->parallel.zero_group;
+    const int32_t dp = mesh->sizes[MESH_DP];
+
+    if (config->parallel.zero == 0 || group == 0 || group == dp)
+        return STATUS_OK;
+    for (int32_t near = dp; dp % group != 0 && near > 0; near--)
+        if (dp % near == 0 && near < group)
+            return error_set(error, STATUS_USAGE,
+                             "parallel.zero_group is %lld and does not divide the %d ranks of data parallelism; take "
+                             "%d, or 0 for all of them",
+                             (long long)group, dp, near);
+    mesh->shards = (int32_t)group;
+    return STATUS_OK;
+}
+
 int layout_mesh(const struct config *config, int32_t world, int32_t rank, struct mesh *mesh, struct error *error)
 {
     const int64_t each = layout_smallest_world(config);
@@ -36,7 +54,7 @@ int layout_mesh(const struct config *config, int32_t world, int32_t rank, struct
     mesh->sizes[MESH_PP] = (int32_t)config->parallel.pp;
     mesh->sizes[MESH_DP] = world / (int32_t)each;
     mesh_place(mesh, rank);
-    return STATUS_OK;
+    return set_shards(config, mesh, error);
 }
 
 int layout_sequence_parallel(const struct config *config, const struct mesh *mesh, bool *sequence_parallel,

@@ -187,8 +187,8 @@ int request_make(const struct file_system *fs, const struct config *config, int6
     request->recompute = recompute_mode(config);
     request->schedule = schedule_kind(config);
     request->chunks = (int32_t)config->parallel.chunks;
-    request->zero = (int32_t)config->parallel.zero;
-    request->zero_group = (int32_t)config->parallel.zero_group;
+    /* A group of one rank has the whole state. */
+    request->zero = mesh_group_size(&request->mesh, MESH_SHARDS) > 1 ? (int32_t)config->parallel.zero : 0;
     request->loss_chunk = config->parallel.loss_chunk;
     request->update = (struct update_policy){.beta1 = (float)config->optim.beta1,
                                              .beta2 = (float)config->optim.beta2,

@@ -60,7 +60,7 @@ void state_dict_own(struct state_dict *list, const struct program *program, cons
         uint32_t divided = 1u << MESH_PP;
 
         for (int j = 0; j < value->split_count; j++)
-            divided |= 1u << value->splits[j].axis;
+            divided |= 1u << mesh_group_of_split(mesh, (enum mesh_axis)value->splits[j].axis, value->splits[j].parts);
         list->slices[i].stored = mesh_is_owner(mesh, divided);
     }
 }

@@ -272,12 +272,6 @@ int pass_data_parallel(struct program *program, const struct data_parallel_form 
 
     if (form->mesh.sizes[MESH_DP] == 1)
         return STATUS_OK;
-    if (form->zero > 0 && form->zero_group != 0 && form->zero_group != form->mesh.sizes[MESH_DP])
-        return error_set(
-            error, STATUS_USAGE,
-            "parallel.zero_group is %d; groups of fewer ranks than the %d of data parallelism are not built "
-            "yet; leave it at 0",
-            form->zero_group, form->mesh.sizes[MESH_DP]);
     program_init(&out);
     builder_init(&dividing.builder, &out, error);
     dividing.builder.status = program_copy_values(&out, program, error);

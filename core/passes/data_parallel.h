@@ -23,8 +23,7 @@
 
 struct data_parallel_form {
     struct mesh mesh;
-    int32_t zero;                      /* stage: 0 or 1 */
-    int32_t zero_group;                /* ranks of dp that share one optimizer state; 0: all; fewer are refused */
+    int32_t zero;                      /* stage: 0 or 1; over the groups MESH_SHARDS of the mesh */
     const struct reduction_form *sums; /* of this rank */
 };
 

@@ -10,14 +10,15 @@ static struct value *value_of(const struct dividing *dividing, int32_t id)
     return &dividing->out->values[id];
 }
 
+/* Ranks that share one optimizer state, and this one's number among them. */
 static int32_t ranks(const struct dividing *dividing)
 {
-    return dividing->form->mesh.sizes[MESH_DP];
+    return mesh_group_size(&dividing->form->mesh, MESH_SHARDS);
 }
 
 static int32_t index_of(const struct dividing *dividing)
 {
-    return dividing->form->mesh.index[MESH_DP];
+    return mesh_group_index(&dividing->form->mesh, MESH_SHARDS);
 }
 
 /* The outermost dimension, cut for this rank; `shape` becomes the local one. */
@@ -172,12 +173,13 @@ static void divide_squares(struct dividing *dividing, const struct op *op)
     int32_t own;
 
     if (!shard.cut) {
-        squares->replica = index_of(dividing) != 0 || squares->replica != 0;
+        squares->replica = dividing->form->mesh.index[MESH_DP] != 0 || squares->replica != 0;
         own = combine_whole(&dividing->builder, operands[LLMRUN_SUM_SQUARES_X]);
     } else {
         if (squares->slot_stride == 0)
             squares->slot_stride = squares->column_parts;
         *parts /= (uint32_t)ranks(dividing);
+        squares->replica = mesh_group_index(&dividing->form->mesh, MESH_COPIES) != 0 || squares->replica != 0;
         squares->slot += index_of(dividing) * (int64_t)*parts * (gradient.rank == 1 ? 1 : squares->slot_stride);
         own = shard_of_gradient(dividing, operands[LLMRUN_SUM_SQUARES_X]);
     }

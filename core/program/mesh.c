@@ -42,12 +42,58 @@ int32_t mesh_neighbour(const struct mesh *mesh, enum mesh_axis axis, int32_t ind
     return mesh_rank(&other);
 }
 
+static int32_t shards_of(const struct mesh *mesh)
+{
+    return mesh->shards > 0 ? mesh->shards : mesh->sizes[MESH_DP];
+}
+
+int32_t mesh_group_size(const struct mesh *mesh, int group)
+{
+    return group < MESH_AXES      ? mesh->sizes[group]
+           : group == MESH_SHARDS ? shards_of(mesh)
+                                  : mesh->sizes[MESH_DP] / shards_of(mesh);
+}
+
+int32_t mesh_group_index(const struct mesh *mesh, int group)
+{
+    return group < MESH_AXES      ? mesh->index[group]
+           : group == MESH_SHARDS ? mesh->index[MESH_DP] % shards_of(mesh)
+                                  : mesh->index[MESH_DP] / shards_of(mesh);
+}
+
+int32_t mesh_group_member(const struct mesh *mesh, int group, int32_t index)
+{
+    const int32_t shards = shards_of(mesh), own = mesh->index[MESH_DP];
+
+    if (group < MESH_AXES)
+        return mesh_neighbour(mesh, (enum mesh_axis)group, index);
+    return mesh_neighbour(mesh, MESH_DP,
+                          group == MESH_SHARDS ? own / shards * shards + index : index * shards + own % shards);
+}
+
+const char *mesh_group_name(int group)
+{
+    return group == MESH_SHARDS   ? "shards of dp"
+           : group == MESH_COPIES ? "copies of dp"
+                                  : mesh_axis_name((enum mesh_axis)group);
+}
+
+bool mesh_has_shard_groups(const struct mesh *mesh)
+{
+    return shards_of(mesh) < mesh->sizes[MESH_DP];
+}
+
+int mesh_group_of_split(const struct mesh *mesh, enum mesh_axis axis, int32_t parts)
+{
+    return axis == MESH_DP && parts < mesh->sizes[MESH_DP] ? MESH_SHARDS : (int)axis;
+}
+
 bool mesh_is_owner(const struct mesh *mesh, uint32_t divided)
 {
     for (uint32_t i = 0; i < MESH_AXES; i++)
-        if (!(divided >> i & 1) && mesh->index[i] != 0)
+        if (!(divided >> i & 1) && mesh->index[i] != 0 && !(i == MESH_DP && (divided >> MESH_SHARDS & 1)))
             return false;
-    return true;
+    return !(divided >> MESH_SHARDS & 1) || mesh_group_index(mesh, MESH_COPIES) == 0;
 }
 
 const char *mesh_axis_name(enum mesh_axis axis)

@@ -12,20 +12,20 @@ static bool is_transfer(enum exchange_kind kind)
 }
 
 /* The side has a part of each rank in each of its blocks. */
-static int64_t run_bytes(const struct exchange *exchange, const struct exchange_side *side, bool all_ranks)
+static int64_t run_bytes(const struct exchange_step *step, const struct exchange_side *side, bool all_ranks)
 {
     int64_t bytes = 0;
 
     if (!all_ranks)
         return side->bytes;
-    for (int32_t i = 0; i < exchange->ranks; i++)
+    for (int32_t i = 0; i < step->ranks; i++)
         bytes += side->parts != NULL ? side->parts[i] : side->bytes;
     return bytes;
 }
 
-static int64_t span(const struct exchange *exchange, const struct exchange_side *side, bool all_ranks)
+static int64_t span(const struct exchange_step *step, const struct exchange_side *side, bool all_ranks)
 {
-    return side->blocks == 0 ? 0 : (side->blocks - 1) * side->pitch + run_bytes(exchange, side, all_ranks);
+    return side->blocks == 0 ? 0 : (side->blocks - 1) * side->pitch + run_bytes(step, side, all_ranks);
 }
 
 static bool sends_parts(const struct exchange_step *step)
@@ -45,10 +45,9 @@ static int make_staging(const struct compiled *compiled, struct exchange_host *h
 
     for (int64_t s = 0; s < compiled->program.section_count; s++)
         for (int i = 0; i < compiled->exchanges[s].count; i++) {
-            const struct exchange *exchange = &compiled->exchanges[s];
-            const struct exchange_step *step = &exchange->steps[i];
-            const int64_t spans[2] = {span(exchange, &step->send, sends_parts(step)),
-                                      span(exchange, &step->receive, receives_parts(step))};
+            const struct exchange_step *step = &compiled->exchanges[s].steps[i];
+            const int64_t spans[2] = {span(step, &step->send, sends_parts(step)),
+                                      span(step, &step->receive, receives_parts(step))};
 
             for (int k = 0; is_transfer(step->kind) && k < 2; k++)
                 most[k] = spans[k] > most[k] ? spans[k] : most[k];
@@ -84,12 +83,13 @@ void exchange_host_destroy(struct exchange_host *host)
     host_buffer_destroy(&host->receive);
 }
 
-static struct communicator *communicator_of(const struct exchange_host *host, const struct exchange *exchange)
+static struct communicator *communicator_of(const struct exchange_host *host, const struct exchange *exchange,
+                                            const struct exchange_step *step)
 {
     if (host->communication == NULL)
         return NULL;
     return exchange->peer >= 0 && exchange->link % 2 != 0 ? host->communication->upward
-                                                          : host->communication->axes[exchange->axis];
+                                                          : host->communication->groups[step->group];
 }
 
 static bool is_send(const struct exchange *exchange)
@@ -133,9 +133,10 @@ int prepared_exchange_create(const struct exchange_host *host, const struct comp
                           (uint64_t)round_up(exchange->terms_bytes, compiled_alignment(compiled));
     if (prepared->places[EXCHANGE_X].address == 0 || prepared->places[EXCHANGE_Y].address == 0)
         return error_set(error, STATUS_BUG, "%s is exchanged and has no place in the memory plan", prepared->name);
-    if (communicator_of(host, exchange) == NULL)
-        return error_set(error, STATUS_BUG, "%s is exchanged over %s, and there is no communicator", prepared->name,
-                         mesh_axis_name((enum mesh_axis)exchange->axis));
+    for (int i = 0; i < exchange->count; i++)
+        if (is_transfer(exchange->steps[i].kind) && communicator_of(host, exchange, &exchange->steps[i]) == NULL)
+            return error_set(error, STATUS_BUG, "%s is exchanged over %s, and there is no communicator", prepared->name,
+                             mesh_group_name(exchange->steps[i].group));
     status = make_send_staging(host, exchange, prepared, error);
     for (int i = 0; status == STATUS_OK && i < exchange->count; i++)
         status =
@@ -220,7 +221,7 @@ static struct transfer_job job_of(const struct running *running, const struct ex
     const struct exchange *exchange = running->prepared->exchange;
 
     return (struct transfer_job){
-        .communicator = communicator_of(running->host, exchange),
+        .communicator = communicator_of(running->host, exchange, step),
         .call = (uint8_t)calls[step->kind],
         .transfer = {.size = sizeof(struct llmrun_transfer),
                      .peer = exchange->peer,
@@ -253,17 +254,16 @@ static int carry_out(const struct running *running, const struct transfer_job *j
 static int transfer_staged(const struct running *running, const struct exchange_step *step)
 {
     const struct exchange_host *host = running->host;
-    const struct exchange *exchange = running->prepared->exchange;
     const int64_t from = offset_of(running, &step->send), to = offset_of(running, &step->receive);
     const struct transfer_job job =
         job_of(running, step, (uint64_t)(uintptr_t)host->send.memory, (uint64_t)(uintptr_t)host->receive.memory);
     int status = arena_download(running->stream, &host->send, 0, host->arena, from,
-                                span(exchange, &step->send, sends_parts(step)), running->error);
+                                span(step, &step->send, sends_parts(step)), running->error);
 
     if (status == STATUS_OK)
         status = carry_out(running, &job);
     return status == STATUS_OK ? arena_upload(running->stream, host->arena, to, &host->receive, 0,
-                                              span(exchange, &step->receive, receives_parts(step)), running->error)
+                                              span(step, &step->receive, receives_parts(step)), running->error)
                                : status;
 }
 

@@ -27,12 +27,14 @@ text() {
     esac
 }
 
+# ZERO is a stage, or stage:ranks of a group.
 # way LAYOUT ZERO SP SCHEDULE RECOMPUTE MICRO_BATCH CHUNK TRANSPORT: sets $world to the ranks and $way to the flags.
 way() {
     tp=$(echo "$1" | sed -n 's/.*tp\([0-9]\).*/\1/p') pp=$(echo "$1" | sed -n 's/.*pp\([0-9]\).*/\1/p')
     dp=$(echo "$1" | sed -n 's/.*dp\([0-9]\).*/\1/p')
     world=$((${tp:-1} * ${pp:-1} * ${dp:-1}))
-    way="--parallel.tp ${tp:-1} --parallel.pp ${pp:-1} --parallel.zero $2 --parallel.recompute $5 --train.micro_batch $6"
+    way="--parallel.tp ${tp:-1} --parallel.pp ${pp:-1} --parallel.zero ${2%:*} --parallel.recompute $5 --train.micro_batch $6"
+    [ "$2" = "${2#*:}" ] || way="$way --parallel.zero_group ${2#*:}"
     [ "$3" = - ] || way="$way --parallel.sp $3"
     case $4 in
     -) ;;

@@ -38,8 +38,10 @@ function possible(row, layout, each) {
         return 1
     layout = get(row, "layout")
     each = 16 / size(layout, "dp")
-    if (has(row, "zero") && get(row, "zero") == 1 && size(layout, "dp") == 1)
+    if (has(row, "zero") && get(row, "zero") != 0 && size(layout, "dp") == 1)
         return 0
+    if (has(row, "zero") && get(row, "zero") == "1:2" && size(layout, "dp") < 4)
+        return 0 # groups of two are all ranks
     if (has(row, "sp") && (get(row, "sp") == "-") != (size(layout, "tp") == 1))
         return 0
     if (has(row, "chunk") && get(row, "chunk") != "-" && size(layout, "tp") == 1)
@@ -216,7 +218,7 @@ BEGIN {
     levels("family", "gpt2-8 llama-8 qwen3-8")
     levels("type", "fp32 bf16")
     levels("layout", "dp2 dp4 dp8 tp2 tp4 tp8 pp2 pp3 pp4 tp2dp2 pp2dp2 tp2pp2 tp2pp2dp2")
-    levels("zero", "0 1")
+    levels("zero", "0 1 1:2")
     levels("sp", "- true false")
     levels("schedule", "- gpipe 1f1b interleaved zero-bubble zero-bubble-v")
     levels("recompute", "none selective full")

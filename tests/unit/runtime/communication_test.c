@@ -119,7 +119,7 @@ static int fill(struct rank *rank, const struct compiled *compiled, struct execu
 
 static int run_product(struct rank *rank, struct compiled *compiled)
 {
-    const struct communication communication = {.axes = {[MESH_TP] = &rank->communicator}};
+    const struct communication communication = {.groups = {[MESH_TP] = &rank->communicator}};
     const int32_t y = program_find(&compiled->program, "y");
     struct executor *executor = NULL;
     int status =

@@ -26,12 +26,13 @@
 #define STEPS          3
 #define SEQUENCE       16
 #define VOCABULARY     150 /* stored as 192, which 8 ranks do not cut at a token */
-#define COMMUNICATORS  (MESH_AXES + 1)
+#define COMMUNICATORS  (MESH_GROUPS + 1)
 
 struct layout {
     int tp, pp, dp;
     bool sp;
     int zero;
+    int shards;      /* ranks of dp that share one optimizer state; 0: all */
     int micro_batch; /* of a rank */
     enum pipeline_kind schedule;
     int chunks;
@@ -64,10 +65,10 @@ static const struct collective *collective;
 static pthread_barrier_t meeting;
 static char exchanged[RANKS_MOST][EXCHANGE_BYTES];
 
-/* Of one axis of the mesh, which all ranks come to at the same time. */
+/* Of one group of the mesh, which all ranks come to at the same time. */
 struct bootstrap {
     const struct rank *rank;
-    enum mesh_axis axis;
+    int group;
 };
 
 static int32_t exchange(void *context, const void *mine, void *all, int64_t bytes, struct llmrun_error *error)
@@ -78,8 +79,8 @@ static int32_t exchange(void *context, const void *mine, void *all, int64_t byte
     (void)error;
     memcpy(exchanged[bootstrap->rank->index], mine, (size_t)bytes);
     pthread_barrier_wait(&meeting);
-    for (int32_t i = 0; i < mesh->sizes[bootstrap->axis]; i++)
-        memcpy((char *)all + i * bytes, exchanged[mesh_neighbour(mesh, bootstrap->axis, i)], (size_t)bytes);
+    for (int32_t i = 0; i < mesh_group_size(mesh, bootstrap->group); i++)
+        memcpy((char *)all + i * bytes, exchanged[mesh_group_member(mesh, bootstrap->group, i)], (size_t)bytes);
     pthread_barrier_wait(&meeting);
     return LLMRUN_OK;
 }
@@ -90,20 +91,20 @@ static int connect_rank(struct rank *rank)
     int status = STATUS_OK;
 
     for (int i = 0; status == STATUS_OK && i < COMMUNICATORS; i++) {
-        struct bootstrap bootstrap = {rank, i < MESH_AXES ? (enum mesh_axis)i : MESH_PP};
+        struct bootstrap bootstrap = {rank, i < MESH_GROUPS ? i : (int)MESH_PP};
         const struct communicator_options options = {.collective = collective,
-                                                     .name = mesh_axis_name(bootstrap.axis),
-                                                     .rank = mesh->index[bootstrap.axis],
-                                                     .ranks = mesh->sizes[bootstrap.axis],
+                                                     .name = mesh_group_name(bootstrap.group),
+                                                     .rank = mesh_group_index(mesh, bootstrap.group),
+                                                     .ranks = mesh_group_size(mesh, bootstrap.group),
                                                      .timeout_ns = INT64_C(60000000000),
                                                      .exchange = exchange,
                                                      .context = &bootstrap};
 
-        if (mesh->sizes[bootstrap.axis] == 1)
+        if (options.ranks == 1 || (i >= MESH_AXES && i < MESH_GROUPS && !mesh_has_shard_groups(mesh)))
             continue;
         status = communicator_create(&options, &rank->communicators[i], &rank->error);
-        if (i < MESH_AXES)
-            rank->communication.axes[i] = &rank->communicators[i];
+        if (i < MESH_GROUPS)
+            rank->communication.groups[i] = &rank->communicators[i];
         else
             rank->communication.upward = &rank->communicators[i];
     }
@@ -296,6 +297,7 @@ static struct compile_request request_of(const struct model_config *model, uint3
     request.mesh.sizes[MESH_TP] = layout->tp;
     request.mesh.sizes[MESH_PP] = layout->pp;
     request.mesh.sizes[MESH_DP] = layout->dp;
+    request.mesh.shards = layout->shards;
     return request;
 }
 
@@ -381,8 +383,8 @@ static void same_outcome(const struct rank *rank, const struct rank *one, const 
 
 static void describe(const struct layout *layout, const char *what, char text[200])
 {
-    snprintf(text, 200, "%s tp %d pp %d dp %d sp %d zero %d micro_batch %d %s chunks %d recompute %d", what, layout->tp,
-             layout->pp, layout->dp, layout->sp, layout->zero, layout->micro_batch,
+    snprintf(text, 200, "%s tp %d pp %d dp %d sp %d zero %d shards %d micro_batch %d %s chunks %d recompute %d", what,
+             layout->tp, layout->pp, layout->dp, layout->sp, layout->zero, layout->shards, layout->micro_batch,
              pipeline_kind_name(layout->schedule), layout->chunks, (int)layout->recompute);
 }
 
@@ -484,6 +486,9 @@ static void a_sharded_optimizer_has_the_bits_of_one_rank(void **state)
         {.tp = 1, .pp = 1, .dp = 2, .micro_batch = 2, .zero = 1},
         {.tp = 1, .pp = 1, .dp = 4, .micro_batch = 1, .zero = 1},
         {.tp = 1, .pp = 1, .dp = 8, .micro_batch = 1, .zero = 1},
+        {.tp = 1, .pp = 1, .dp = 4, .micro_batch = 2, .zero = 1, .shards = 2},
+        {.tp = 1, .pp = 1, .dp = 8, .micro_batch = 1, .zero = 1, .shards = 2},
+        {.tp = 1, .pp = 1, .dp = 8, .micro_batch = 1, .zero = 1, .shards = 4},
         {.tp = 1, .pp = 2, .dp = 2, .micro_batch = 1, .zero = 1},
         {.tp = 1, .pp = 2, .dp = 4, .micro_batch = 1, .zero = 1, .schedule = PIPELINE_ZERO_BUBBLE}};
 
@@ -511,6 +516,7 @@ static void all_three_together_have_the_bits_of_one_rank(void **state)
         {.tp = 2, .pp = 1, .dp = 2, .micro_batch = 2},
         {.tp = 2, .pp = 1, .dp = 2, .micro_batch = 2, .sp = true, .zero = 1},
         {.tp = 2, .pp = 1, .dp = 4, .micro_batch = 1, .zero = 1},
+        {.tp = 2, .pp = 1, .dp = 4, .micro_batch = 1, .sp = true, .zero = 1, .shards = 2},
         {.tp = 2, .pp = 2, .dp = 1, .micro_batch = 2, .sp = true},
         {.tp = 2, .pp = 2, .dp = 1, .micro_batch = 2, .recompute = RECOMPUTE_FULL},
         {.tp = 2, .pp = 2, .dp = 1, .micro_batch = 4, .loss_chunk = 16},

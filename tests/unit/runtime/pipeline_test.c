@@ -199,7 +199,7 @@ static int read_parameters(struct rank *rank)
 static int run_jobs(struct rank *rank)
 {
     struct compile_request request = *rank->request;
-    const struct communication communication = {.axes = {[MESH_PP] = &rank->down}, .upward = &rank->up};
+    const struct communication communication = {.groups = {[MESH_PP] = &rank->down}, .upward = &rank->up};
     int status;
 
     request.mesh = mesh_single();

@@ -193,7 +193,7 @@ static int read_weights(struct rank *rank)
 static int run_jobs(struct rank *rank)
 {
     struct compile_request request = *rank->request;
-    const struct communication communication = {.axes = {[MESH_TP] = &rank->communicator}};
+    const struct communication communication = {.groups = {[MESH_TP] = &rank->communicator}};
     int status;
 
     request.mesh = mesh_single();
