@@ -266,6 +266,13 @@ static int make_sum(struct making *making, enum exchange_place from, enum reduct
     return STATUS_OK;
 }
 
+/* What the device adds though any order would do: a plugin's reduce_scatter takes no rows with gaps, and its all_reduce
+ * sends twice the bytes. */
+static bool has_tree(const struct making *making, const struct cut *cut, enum reduction reduction)
+{
+    return cut->runs > 1 && making->x->dtype == LLMRUN_F32 && reduction != REDUCTION_SLOT;
+}
+
 static int make_reduce_scatter(struct making *making, enum reduction reduction)
 {
     struct cut cut;
@@ -273,7 +280,7 @@ static int make_reduce_scatter(struct making *making, enum reduction reduction)
 
     if (status != STATUS_OK)
         return status;
-    if (is_native(making, reduction)) {
+    if (is_native(making, reduction) && !has_tree(making, &cut, reduction)) {
         add_native_scatter(making, &cut, reduction);
     } else {
         add_terms(making, EXCHANGE_X, &cut);

@@ -8,7 +8,8 @@
  *  - all_reduce, large: the reduce_scatter of equal runs of elements, then an all_gather: 8 N (n - 1) / n.
  *  - reduce_scatter to fewer shards than ranks, of which each is in c copies: the same among the s ranks of a group of
  *    all shards, then an all_reduce of the shard among its copies: with 4 N (s - 1) / s + 8 N / s (c - 1) / c.
- * What one rank alone has (select, slot), and any sum without exact numerics, is the plugin's to add.
+ * What one rank alone has (select, slot), and any sum without exact numerics, is the plugin's to add, but for a
+ * reduce_scatter in f32 to parts of several runs, which is exchanged like exact ones.
  * A send copies x to its buffer and sends that, a receive fills its buffer and copies it to y. */
 #ifndef LLMRUN_COMPILE_EXCHANGE_H
 #define LLMRUN_COMPILE_EXCHANGE_H
