@@ -14,6 +14,9 @@
 static const char *const reserved[] = {"LLMRUN_BACKEND_PATH", "LLMRUN_RENDEZVOUS", "LLMRUN_RENDEZVOUS_FD",
                                        "LLMRUN_SECRET", "LLMRUN_TEST_DATA"};
 
+/* Those of the collective plugin `host`, which reads them itself: its addresses are not those of other machines. */
+#define RESERVED_PREFIX "LLMRUN_HOST_"
+
 /* Whether a value is taken as it is. Defaults are as in a config file. */
 static bool is_verbatim(const struct config_key *key, const char *text, enum config_level level)
 {
@@ -207,7 +210,7 @@ static bool is_reserved(const char *name)
     for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
         if (strcmp(reserved[i], name) == 0)
             return true;
-    return false;
+    return strncmp(name, RESERVED_PREFIX, strlen(RESERVED_PREFIX)) == 0;
 }
 
 int precedence_environment(struct config *config, enum config_command command, char *const *environment,

@@ -205,7 +205,7 @@ static void reserved_variables_are_no_keys_and_any_other_is_refused(void **state
 {
     struct config config = load_well(NULL,
                                      ENVIRONMENT("LLMRUN_BACKEND_PATH=/x", "LLMRUN_SECRET=s", "LLMRUN_RENDEZVOUS=h:1",
-                                                 "LLMRUN_TEST_DATA=d", "LLMRUNNER=1"),
+                                                 "LLMRUN_TEST_DATA=d", "LLMRUN_HOST_ADDRESS=10.0.0.1", "LLMRUNNER=1"),
                                      NULL);
 
     (void)state;
