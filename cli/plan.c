@@ -9,6 +9,7 @@
 #include "engine/request.h"
 #include "options.h"
 #include "passes/flops.h"
+#include "plan_ranks.h"
 #include "program/text.h"
 #include "runtime/device_compile.h"
 
@@ -88,7 +89,8 @@ static void print_flops(const struct compiled *compiled, const struct compile_re
     double again = program_step_flops(program, false) * compiled->microbatches - step;
     double tokens = (double)(request->global_batch * request->sequence);
 
-    puts("arithmetic of one step, a multiply-add counted as two; attention over its causal half");
+    printf("arithmetic of one step%s, a multiply-add counted as two; attention over its causal half\n",
+           mesh_world(&compiled->mesh) > 1 ? " on this rank" : "");
     printf("  %-16s %16.6g\n  %-16s %16.6g\n  %-16s %16.6g   (not counted in MFU)\n", "forward", forward, "backward",
            step - forward, "recompute", again);
     printf("  %-16s %16.6g   %.6g a token\n", "step", step, step / tokens);
@@ -132,21 +134,13 @@ static int print_text(const struct compiled *compiled, bool commands, struct err
 }
 
 /* With a backend at hand its workspace is known; without one the plan stands all the same. */
-static int plan_of_config(const struct config *config, struct compile_request *request, struct compiled *compiled,
-                          struct error *error)
+static int compile_for(void *context, const struct compile_request *request, struct compiled *compiled,
+                       struct error *error)
 {
-    struct chosen_device chosen;
-    struct error none;
-    int status;
+    const struct chosen_device *chosen = context;
 
-    if (chosen_device_open(&chosen, config, &none) != STATUS_OK) {
-        request->exact = config->numerics.exact == CONFIG_EXACT_TRUE;
-        return compile_step(request, compiled, error);
-    }
-    request->exact = chosen.exact;
-    status = device_compile(chosen.device, request, compiled, error);
-    chosen_device_close(&chosen);
-    return status;
+    return chosen != NULL ? device_compile(chosen->device, request, compiled, error)
+                          : compile_step(request, compiled, error);
 }
 
 struct plan_options {
@@ -154,6 +148,24 @@ struct plan_options {
     int64_t world;    /* ranks; 0: as few as the config's layout has */
     int64_t rank;
 };
+
+static int plan_for(const struct chosen_device *chosen, const struct compile_request *request, const char *dump,
+                    struct error *error)
+{
+    struct compiled compiled;
+    int status = compile_for((void *)chosen, request, &compiled, error);
+
+    if (status != STATUS_OK)
+        return status;
+    if (dump != NULL) {
+        status = print_text(&compiled, strcmp(dump, "commands") == 0, error);
+    } else {
+        print_plan(&compiled, request);
+        status = plan_ranks_print(request, compile_for, (void *)chosen, error);
+    }
+    compiled_finish(&compiled);
+    return status;
+}
 
 static int plan(const struct config *config, const struct plan_options *options, struct error *error)
 {
@@ -163,22 +175,23 @@ static int plan(const struct config *config, const struct plan_options *options,
                                       .world = (int32_t)(world <= INT32_MAX ? world : INT32_MAX),
                                       .rank = (int32_t)options->rank};
     struct compile_request request;
-    struct compiled compiled;
+    struct chosen_device chosen;
+    struct error none;
     int status = options->rank < world ? STATUS_OK
                                        : error_set(error, STATUS_USAGE, "--rank is %lld; there are ranks 0 to %lld",
                                                    (long long)options->rank, (long long)world - 1);
 
     if (status == STATUS_OK)
         status = request_make(checkpoint_files_anywhere(), config, 0, &work, &request, error);
-    if (status == STATUS_OK)
-        status = plan_of_config(config, &request, &compiled, error);
     if (status != STATUS_OK)
         return status;
-    if (options->dump != NULL)
-        status = print_text(&compiled, strcmp(options->dump, "commands") == 0, error);
-    else
-        print_plan(&compiled, &request);
-    compiled_finish(&compiled);
+    if (chosen_device_open(&chosen, config, &none) != STATUS_OK) {
+        request.exact = config->numerics.exact == CONFIG_EXACT_TRUE;
+        return plan_for(NULL, &request, options->dump, error);
+    }
+    request.exact = chosen.exact;
+    status = plan_for(&chosen, &request, options->dump, error);
+    chosen_device_close(&chosen);
     return status;
 }
 
