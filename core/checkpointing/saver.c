@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "checkpoint/branch.h"
 #include "engine/stored_model.h"
 
@@ -200,6 +201,8 @@ int saver_restore(struct saver *saver, struct checkpoint *checkpoint, struct tra
     if (status == STATUS_OK) {
         snprintf(state->run_id, sizeof state->run_id, "%.63s", checkpoint->manifest.run_id);
         saver->last_step = state->step;
+        log_line(LOG_DEBUG, "%s: %lld bytes of tensors were read, of which this rank has %lld", checkpoint->folder,
+                 (long long)checkpoint->bytes_read, (long long)saver->list.bytes);
     }
     return status;
 }

@@ -63,7 +63,8 @@ int saver_wait(struct saver *saver, int64_t *step, struct error *error);
 
 /* Loads weights, optimizer state and *state from the checkpoint that resume_find opened, after comparing its data and
  * tokenizer with this run's: STATUS_USAGE names what differs. state->data_hash and tokenizer_hash hold this run's on
- * entry. All ranks call it; each reads what it has, and all get the same status. */
+ * entry. All ranks call it; each reads what it has, says with log.level debug how much that was, and all get the same
+ * status. */
 int saver_restore(struct saver *saver, struct checkpoint *checkpoint, struct train_state *state, struct error *error);
 
 #endif

@@ -38,7 +38,8 @@ struct trainer {
     struct learning_rate schedule;
     char folder[4096];
     int64_t first_step;
-    double step_flops; /* of a whole step, recompute not counted */
+    int64_t bytes_read; /* of the checkpoint's tensors, by this rank */
+    double step_flops;  /* of a whole step, recompute not counted */
     struct pending_step pending[2];
     int64_t created_ns; /* when the trainer was made */
     struct step_clock step_clock;

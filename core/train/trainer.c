@@ -282,6 +282,7 @@ static int start_weights(struct trainer *trainer, struct error *error)
         return status == STATUS_OK ? first_weights(trainer, error) : status;
     }
     status = saver_restore(&trainer->saver, checkpoint, &trainer->state, error);
+    trainer->bytes_read = checkpoint->bytes_read;
     if (status == STATUS_OK)
         log_line(LOG_INFO, "resuming from %s", checkpoint->folder);
     return status;
@@ -299,11 +300,11 @@ static void report_start(struct trainer *trainer)
     metrics_event(&trainer->metrics, "start",
                   "\"version\":\"%s\",\"config\":\"%016" PRIx64 "\",\"program\":\"%016" PRIx64
                   "\",\"step\":%lld,\"backend\":\"%s\","
-                  "\"device\":%s,\"exact\":%s,\"mem_bytes\":%lld",
+                  "\"device\":%s,\"exact\":%s,\"mem_bytes\":%lld,\"bytes_read\":%lld",
                   LLMRUN_VERSION, hash, program_hash(&executor_compiled(engine->executor)->program),
                   (long long)trainer->state.step, engine->chosen.backend->name, device.failed ? "null" : device.data,
                   engine->request.exact ? "true" : "false",
-                  (long long)executor_compiled(engine->executor)->plan.total_bytes);
+                  (long long)executor_compiled(engine->executor)->plan.total_bytes, (long long)trainer->bytes_read);
     text_finish(&device);
     if (trainer->options.observer.started != NULL)
         trainer->options.observer.started(trainer->options.observer.context, trainer);
