@@ -375,6 +375,8 @@ int exchange_make(const struct program *program, const struct op *op, const stru
 
     *exchange = (struct exchange){.axis = (uint8_t)attributes->axis, .peer = -1};
     making.group = group_of(&making);
+    if (making.y != NULL)
+        exchange->y_offset = program_root_offset(program, operands[1]) * dtype_bytes(making.y->dtype);
     if (making.x != NULL)
         reduction = (enum reduction)making.x->partial[attributes->axis].reduction;
     status = check_contiguous(&making, making.x);
@@ -428,13 +430,14 @@ static struct llmrun_tensor rows_of(uint32_t rank, int64_t rows, int64_t columns
     return tensor;
 }
 
-void exchange_describe_reduce(const struct exchange_step *step, int64_t alignment, bool exact,
-                              struct llmrun_tensor *tensors, struct llmrun_op *out)
+void exchange_describe_reduce(const struct exchange *exchange, const struct exchange_step *step, int64_t alignment,
+                              bool exact, struct llmrun_tensor *tensors, struct llmrun_op *out)
 {
     const struct op_info *info = op_info_find(LLMRUN_OP_REDUCE_ROWS);
+    const int64_t offset = exchange->y_offset + step->receive.offset, least = offset & -offset;
 
     tensors[LLMRUN_REDUCE_ROWS_X] = rows_of(2, step->ranks, step->count, alignment);
-    tensors[LLMRUN_REDUCE_ROWS_Y] = rows_of(1, 1, step->count, alignment);
+    tensors[LLMRUN_REDUCE_ROWS_Y] = rows_of(1, 1, step->count, offset != 0 && least < alignment ? least : alignment);
     *out = (struct llmrun_op){.size = sizeof *out,
                               .op = info->id,
                               .version = info->version,

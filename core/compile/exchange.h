@@ -61,6 +61,7 @@ struct exchange {
     uint32_t link;       /* theirs (passes/pipeline_parallel.h) */
     bool buffered;       /* a send from a buffer, which ends later; without one it ends with the receive behind it */
     int64_t terms_bytes; /* scratch */
+    int64_t y_offset;    /* bytes of y from the value whose memory it lies in */
     int64_t *parts;      /* of the sides; owned */
 };
 
@@ -70,10 +71,11 @@ int exchange_make(const struct program *program, const struct op *op, const stru
                   bool exact, struct exchange *exchange, struct error *error);
 void exchange_finish(struct exchange *exchange);
 
-/* The op by which the device carries out a step EXCHANGE_REDUCE; `tensors` holds LLMRUN_MAX_OPERANDS entries and lives
+/* The op by which the device carries out a step EXCHANGE_REDUCE; values have `alignment`, views what their place in
+ * these gives; `tensors` holds LLMRUN_MAX_OPERANDS entries and lives
  * as long as *out is used. */
-void exchange_describe_reduce(const struct exchange_step *step, int64_t alignment, bool exact,
-                              struct llmrun_tensor *tensors, struct llmrun_op *out);
+void exchange_describe_reduce(const struct exchange *exchange, const struct exchange_step *step, int64_t alignment,
+                              bool exact, struct llmrun_tensor *tensors, struct llmrun_op *out);
 
 const char *exchange_kind_name(enum exchange_kind kind);
 

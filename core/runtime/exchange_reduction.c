@@ -35,7 +35,8 @@ int exchange_reduction_create(struct device *device, const struct compiled *comp
     *reduction = (struct exchange_reduction){.kernel = {.handle = NULL}};
     if (exchange->steps[step].kind != EXCHANGE_REDUCE || exchange->steps[step].count == 0)
         return STATUS_OK;
-    exchange_describe_reduce(&exchange->steps[step], compiled_alignment(compiled), compiled->form.exact, tensors, &op);
+    exchange_describe_reduce(exchange, &exchange->steps[step], compiled_alignment(compiled), compiled->form.exact,
+                             tensors, &op);
     return device->backend->has_kernel ? device_kernel_create(device, &op, max_workspace, &reduction->kernel, error)
                                        : create_program(device, &op, &reduction->program, error);
 }
