@@ -1,6 +1,9 @@
-/* The CPU backend with a count of its memory: info tells 1 TiB less what is allocated. Addresses are aligned as info
- * says and no more than that, and a launch is refused where an operand is not aligned as it was described. */
+/* The CPU backend with a count of its memory: info tells 1 TiB less what is allocated, and "RANK BYTES", the most at a
+ * time, is appended to the file that COUNTING_FILE names, where there is one, when the device is closed. Addresses are
+ * aligned as info says and no more than that, and a launch is refused where an operand is not aligned as it was
+ * described. */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +19,7 @@ static struct {
     int64_t bytes;
 } allocations[MOST];
 static _Atomic int64_t used_bytes;
+static int64_t most_bytes; /* at a time; allocations are of one thread */
 
 struct llmrun_kernel {
     struct llmrun_kernel *worker;
@@ -55,6 +59,7 @@ static int32_t memory_alloc(struct llmrun_device *device, uint32_t kind, int64_t
     allocations[slot].data = data;
     allocations[slot].bytes = bytes;
     atomic_fetch_add(&used_bytes, bytes);
+    most_bytes = atomic_load(&used_bytes) > most_bytes ? atomic_load(&used_bytes) : most_bytes;
     return LLMRUN_OK;
 }
 
@@ -66,6 +71,19 @@ static void memory_free(struct llmrun_device *device, uint64_t address)
             atomic_fetch_sub(&used_bytes, allocations[slot].bytes);
             allocations[slot].address = 0;
         }
+}
+
+static void device_close(struct llmrun_device *device)
+{
+    const char *path = getenv("COUNTING_FILE"), *rank = getenv("RANK");
+    FILE *file = path != NULL && most_bytes > 0 ? fopen(path, "a") : NULL;
+
+    if (file != NULL) {
+        fprintf(file, "%s %lld\n", rank != NULL ? rank : "0", (long long)most_bytes);
+        fclose(file);
+    }
+    most_bytes = 0;
+    inner->device->close(device);
 }
 
 static int32_t kernel_prepare(struct llmrun_device *device, const struct llmrun_op *op, int64_t max_workspace,
@@ -123,6 +141,7 @@ const struct llmrun_backend *llmrun_backend_entry(const struct llmrun_host *host
         return NULL;
     device_table = *inner->device;
     device_table.info = device_info;
+    device_table.close = device_close;
     device_table.memory_alloc = memory_alloc;
     device_table.memory_free = memory_free;
     kernel_table = *inner->kernel;
