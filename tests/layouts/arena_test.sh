@@ -47,6 +47,7 @@ arena 2
 arena 2 --parallel.zero 1 --precision.compute bf16
 arena 8 --parallel.tp 2 --parallel.pp 2 --parallel.zero 1
 arena 4 --parallel.tp 2 --parallel.pp 2 --parallel.schedule zero-bubble --parallel.recompute selective --precision.compute bf16
+arena 4 --parallel.zero 1 --parallel.zero_group 2
 cp uneven.yaml tiny.yaml
 arena 2 --parallel.tp 2 --model.dropout 0.1
 arena 3 --parallel.pp 3

@@ -101,6 +101,7 @@ square=$((4 * h * h)) wide=$((16 * h * h)) place=$((4 * positions * h))
 activation=$((4 * micro_batch * positions * h)) # b s h
 microbatches=$((batch / micro_batch))
 losses=$((8 * batch))
+weights=$((table + place + layers * (4 * square + 2 * wide + 4 * 13 * h) + 2 * 4 * h))
 
 # The squares of gradients are summed in slots, f64 each: for a matrix the largest power of two of rows up to 256, times 8
 # columns, for a vector the power of two.
@@ -147,11 +148,13 @@ adds_up_to 0 1
 
 # Data parallelism: 2 N (n - 1) / n of the gradients. A table that is embedding and head has a term of each use, added
 # when those of all ranks have met; what is summed over tokens has 8 terms, of parts of the positions.
-parameters() { # HOW: of matrices
+matrices() { # HOW
     $1 $table 2
     $1 $place
     $1 $square $((4 * layers))
     $1 $wide $((2 * layers))
+}
+vectors() {
     sum $((8 * 4 * h)) $((9 * layers + 2))
     sum $((8 * 16 * h)) $layers
 }
@@ -159,19 +162,38 @@ for ranks in 2 4; do
     more=$((ranks / 4 * losses / 2))
     traffic $ranks
     begin $ranks
-    parameters sum
+    matrices sum
+    vectors
     reduce $losses
     adds_up_to $(seq 0 $((ranks - 1)))
 
     # ZeRO-1 (Rajbhandari et al. 2019, section 7.1): gradients scattered, weights gathered: the same.
     traffic $ranks --parallel.zero 1
     begin $ranks
-    parameters scatter
-    gather $((table + place + layers * (4 * square + 2 * wide + 4 * 13 * h) + 2 * 4 * h))
+    matrices scatter
+    vectors
+    gather $weights
     reduce $slots
     reduce $losses
     adds_up_to $(seq 0 $((ranks - 1)))
 done
+
+# Two groups of two ranks that each share the moments (MiCS, Zhang et al. 2022; Pax's data x fsdp): within a group
+# gradients are scattered and weights gathered, between groups the shards of gradients are summed.
+shards() {
+    sum $(($1 / 2)) "${2:-1}"
+}
+more=$((losses / 2))
+traffic 4 --parallel.zero 1 --parallel.zero_group 2
+begin 2
+matrices scatter
+matrices shards
+gather $weights
+n=4
+vectors
+reduce $slots
+reduce $losses
+adds_up_to 0 1 2 3
 
 # Pipeline: b s h a microbatch and boundary each way. The first and the last stage exchange the terms of the table.
 traffic 4 --parallel.pp 4
