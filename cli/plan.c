@@ -42,8 +42,30 @@ static void print_schedule(const struct compiled *compiled, const struct compile
         printf(", activations of up to %d wait for their backward\n", slots->f_to_b);
 }
 
+static bool is_cut(const struct value *value, enum mesh_axis axis)
+{
+    for (int i = 0; i < value->split_count; i++)
+        if (value->splits[i].axis == axis)
+            return true;
+    return false;
+}
+
+/* Optimizer state that ZeRO cuts, and what it leaves whole because rows do not divide. */
+static void print_zero(const struct compiled *compiled)
+{
+    const struct program *program = &compiled->program;
+    int64_t bytes[2] = {0, 0};
+
+    for (int64_t i = 0; i < program->value_count; i++)
+        if (program->values[i].kind == VALUE_STATE)
+            bytes[is_cut(&program->values[i], MESH_DP)] += value_bytes(&program->values[i]);
+    printf("zero       optimizer state: %lld bytes are this one's of %d ranks' parts, %lld are whole on each%s\n",
+           (long long)bytes[1], mesh_group_size(&compiled->mesh, MESH_SHARDS), (long long)bytes[0],
+           bytes[0] > bytes[1] ? "; parallel.zero_group of fewer ranks divides more" : "");
+}
+
 /* What the rank has of the mesh, and what it sends. */
-static void print_ranks(const struct compiled *compiled)
+static void print_ranks(const struct compiled *compiled, const struct compile_request *request)
 {
     const struct mesh *mesh = &compiled->mesh;
     struct traffic traffic;
@@ -53,6 +75,8 @@ static void print_ranks(const struct compiled *compiled)
     printf("ranks      %d: tp %d, pp %d, dp %d; this is rank %d (tp %d, pp %d, dp %d)\n", mesh_world(mesh),
            mesh->sizes[MESH_TP], mesh->sizes[MESH_PP], mesh->sizes[MESH_DP], mesh_rank(mesh), mesh->index[MESH_TP],
            mesh->index[MESH_PP], mesh->index[MESH_DP]);
+    if (request->zero > 0)
+        print_zero(compiled);
     puts("bytes that this rank sends in a step");
     traffic_count(compiled, JOB_STEP, &traffic);
     for (int axis = 0; axis < MESH_AXES; axis++)
@@ -111,7 +135,7 @@ static void print_plan(const struct compiled *compiled, const struct compile_req
            request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32");
     print_schedule(compiled, request);
     print_sums(compiled, request);
-    print_ranks(compiled);
+    print_ranks(compiled, request);
     print_memory(compiled);
     print_flops(compiled, request);
 }

@@ -42,6 +42,15 @@ for number in 0 1; do
     at_most "ZeRO-1, rank $number: moments" 2 0.55 one
 done
 
+# What ZeRO-1 cuts: tensors whose rows divide. A layer of 32 features has 16 rows on each of two ranks of tp.
+set -- --parallel.zero 1 --parallel.tp 2 --world 128 --train.global_batch 64 --train.micro_batch 1 --numerics.batch_parts 64
+expect 0 out '*
+zero       optimizer state: * are whole on each; parallel.zero_group of fewer ranks divides more
+*' -- plan tiny.yaml "$@"
+expect 0 out "*
+zero       optimizer state: * bytes are this one's of 8 ranks' parts, 0 are whole on each
+*" -- plan tiny.yaml "$@" --parallel.zero_group 8
+
 # Batch parts are those of the step, whoever has them; a line a stage; the bubble is (pp - 1) / (microbatches + pp - 1).
 set -- tiny.yaml --model.overrides.n_layer 4 --train.global_batch 16 --train.micro_batch 1 --world 8
 expect 0 out '*
