@@ -1,5 +1,5 @@
-# A run that goes on three times within an epoch, with another number of data parallel ranks each time, takes the samples of a run that
-# never stopped, each once, and ends with its bits. Extents are uneven, so shards differ in size from layout to layout.
+# A run that goes on three times within an epoch, in its warm-up and in its decay, with another number of data parallel ranks each time,
+# takes the samples of a run that never stopped, each once, and ends with its bits. Extents are uneven, so shards differ in size.
 #   `samples_test.sh BINARY PLUGINS HELPERS`
 . "$(dirname "$0")/layouts.sh"
 steps=20
@@ -9,7 +9,8 @@ set --
 while IFS= read -r line; do
     set -- "$@" "$line"
 done <shape
-set -- "$@" --data.train text.txt --data.seq_len 32 --train.global_batch 8 --log.level debug
+set -- "$@" --data.train text.txt --data.seq_len 32 --train.global_batch 8 --log.level debug \
+    --optim.warmup 6 --optim.decay cosine --optim.decay_steps $steps
 
 # taken COPIES FILE...: "STEP SAMPLE TOKEN" of each sample; each was told COPIES times, by the ranks that share its sequence.
 taken() {

@@ -211,10 +211,38 @@ static void a_layout_goes_on_from_what_another_saved(void **state)
     }
 }
 
+/* Never is what is missing taken for zero. */
+static void a_moment_that_a_checkpoint_does_not_have_is_refused(void **state)
+{
+    static const struct layout one = {1, 1}, two = {1, 2};
+    struct fixture *fixture = *state;
+    struct checkpoint checkpoint;
+    struct rank rank;
+    struct error error;
+    int64_t moment = 0;
+
+    open_rank(&rank, &one, 0);
+    fill(&rank);
+    save(&rank, 1, fixture->ckpt);
+    close_rank(&rank);
+    open_rank(&rank, &two, 1);
+    while (strcmp(rank.list.forms[moment].name, "w.m") != 0)
+        moment++;
+    rank.list.forms[moment].name = "w.v";
+    tiny_ok_(checkpoint_open(&file_system_real, fixture_path(fixture->ckpt, "step_00000001"), &checkpoint, &error),
+             &error);
+    assert_int_equal(state_dict_load(rank.executor, &rank.list, &checkpoint, &error), STATUS_INPUT);
+    assert_non_null(strstr(error.message, "step_00000001 has no tensor w.v"));
+    checkpoint_close(&checkpoint);
+    close_rank(&rank);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_layout_goes_on_from_what_another_saved, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_moment_that_a_checkpoint_does_not_have_is_refused, fixture_setup,
+                                        fixture_teardown),
     };
 
     return cmocka_run_group_tests_name("state of ranks", tests, NULL, NULL);
