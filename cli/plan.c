@@ -9,6 +9,7 @@
 #include "engine/request.h"
 #include "options.h"
 #include "passes/flops.h"
+#include "plan_picture.h"
 #include "plan_ranks.h"
 #include "program/text.h"
 #include "runtime/device_compile.h"
@@ -168,26 +169,29 @@ static int compile_for(void *context, const struct compile_request *request, str
 }
 
 struct plan_options {
-    const char *dump; /* NULL: a summary */
-    int64_t world;    /* ranks; 0: as few as the config's layout has */
+    const char *dump;    /* NULL: a summary */
+    const char *picture; /* file; NULL: none */
+    int64_t world;       /* ranks; 0: as few as the config's layout has */
     int64_t rank;
 };
 
-static int plan_for(const struct chosen_device *chosen, const struct compile_request *request, const char *dump,
-                    struct error *error)
+static int plan_for(const struct chosen_device *chosen, const struct compile_request *request,
+                    const struct plan_options *options, struct error *error)
 {
     struct compiled compiled;
     int status = compile_for((void *)chosen, request, &compiled, error);
 
     if (status != STATUS_OK)
         return status;
-    if (dump != NULL) {
-        status = print_text(&compiled, strcmp(dump, "commands") == 0, error);
+    if (options->dump != NULL) {
+        status = print_text(&compiled, strcmp(options->dump, "commands") == 0, error);
     } else {
         print_plan(&compiled, request);
         status = plan_ranks_print(request, compile_for, (void *)chosen, error);
     }
     compiled_finish(&compiled);
+    if (status == STATUS_OK && options->picture != NULL)
+        status = plan_picture_write(request, compile_for, (void *)chosen, options->picture, error);
     return status;
 }
 
@@ -211,10 +215,10 @@ static int plan(const struct config *config, const struct plan_options *options,
         return status;
     if (chosen_device_open(&chosen, config, &none) != STATUS_OK) {
         request.exact = config->numerics.exact == CONFIG_EXACT_TRUE;
-        return plan_for(NULL, &request, options->dump, error);
+        return plan_for(NULL, &request, options, error);
     }
     request.exact = chosen.exact;
-    status = plan_for(&chosen, &request, options->dump, error);
+    status = plan_for(&chosen, &request, options, error);
     chosen_device_close(&chosen);
     return status;
 }
@@ -228,6 +232,8 @@ int command_plan(int argc, char **argv, struct error *error)
         {"world", OPTION_INTEGER, "N", "ranks; as few as parallel.tp and parallel.pp need where it is not given",
          "[1, 1048576]", .target = &chosen.world},
         {"rank", OPTION_INTEGER, "R", "whose part is planned, from 0", "[0, 1048575]", .target = &chosen.rank},
+        {"picture", OPTION_TEXT, "FILE.svg", "also draw a step: what each rank does, when, and what it sends",
+         .target = &chosen.picture},
     };
     const struct usage usage = {"plan",
                                 "Memory and arithmetic of a run, before anything runs",
@@ -235,7 +241,7 @@ int command_plan(int argc, char **argv, struct error *error)
                                 .takes_keys = true,
                                 .keys_of = CONFIG_COMMAND_PLAN,
                                 .options = options,
-                                .option_count = 3};
+                                .option_count = 4};
     struct arguments arguments;
     struct config config;
     int status = options_parse(&usage, argc, argv, &arguments, error);

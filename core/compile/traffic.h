@@ -13,4 +13,7 @@ struct traffic {
 /* Of one run of a job. */
 void traffic_count(const struct compiled *compiled, enum job job, struct traffic *traffic);
 
+/* Adds what one COMMAND_COLLECTIVE sends. */
+void traffic_add(const struct compiled *compiled, const struct command *command, struct traffic *traffic);
+
 #endif

@@ -126,4 +126,12 @@ struct pipeline_times {
 int pipeline_time(const struct pipeline *pipeline, const struct pipeline_costs *costs, struct pipeline_times *times,
                   struct error *error);
 
+struct pipeline_span {
+    int64_t begin, end; /* end - begin is the cost of the entry; what it waits for is outside */
+};
+
+/* The same, and when each entry runs: spans[rank][entry], arrays of the caller. */
+int pipeline_spans(const struct pipeline *pipeline, const struct pipeline_costs *costs, struct pipeline_times *times,
+                   struct pipeline_span *const *spans, struct error *error);
+
 #endif

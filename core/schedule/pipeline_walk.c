@@ -21,9 +21,10 @@ struct walker {
 struct walk {
     const struct pipeline *pipeline;
     const struct pipeline_costs *costs;
-    struct link *down, *up; /* [stages + 1]: into stage s from s - 1; into stage s - 1 from s */
-    struct walker *walkers; /* [ranks] */
-    int32_t *queue;         /* ranks that may go on, a stack */
+    struct pipeline_span *const *spans; /* [ranks][entries]; NULL: not asked for */
+    struct link *down, *up;             /* [stages + 1]: into stage s from s - 1; into stage s - 1 from s */
+    struct walker *walkers;             /* [ranks] */
+    int32_t *queue;                     /* ranks that may go on, a stack */
     int32_t queued;
 };
 
@@ -104,6 +105,8 @@ static bool begin(struct walk *walk, int32_t rank, const struct pipeline_entry *
     }
     if (walker->work == 0)
         walker->first = walker->clock;
+    if (walk->spans != NULL)
+        walk->spans[rank][walker->entry] = (struct pipeline_span){walker->clock, walker->clock + cost};
     walker->clock += cost;
     walker->work += cost;
     return true;
@@ -192,12 +195,12 @@ static void init_links(struct walk *walk)
     }
 }
 
-int pipeline_time(const struct pipeline *pipeline, const struct pipeline_costs *costs, struct pipeline_times *times,
-                  struct error *error)
+int pipeline_spans(const struct pipeline *pipeline, const struct pipeline_costs *costs, struct pipeline_times *times,
+                   struct pipeline_span *const *spans, struct error *error)
 {
     int32_t ranks = pipeline->shape.ranks;
     size_t links = (size_t)ranks * (size_t)pipeline->shape.chunks;
-    struct walk walk = {.pipeline = pipeline, .costs = costs};
+    struct walk walk = {.pipeline = pipeline, .costs = costs, .spans = spans};
     struct pipeline_times result = {0, 0};
     int status = STATUS_OK;
 
@@ -234,4 +237,10 @@ out:
     free(walk.walkers);
     free(walk.queue);
     return status;
+}
+
+int pipeline_time(const struct pipeline *pipeline, const struct pipeline_costs *costs, struct pipeline_times *times,
+                  struct error *error)
+{
+    return pipeline_spans(pipeline, costs, times, NULL, error);
 }

@@ -256,6 +256,27 @@ static const struct {
 
 #define SCHEDULES ((int)(sizeof schedules / sizeof schedules[0]))
 
+/* By hand: F of the second rank begins where that of the first one ends, and BW, of two units, the other way round. */
+static void spans_say_when_each_entry_runs(void **state)
+{
+    static const struct pipeline_span wanted[2][6] = {{{0, 1}, {1, 2}, {5, 7}, {7, 9}, {9, 9}, {9, 9}},
+                                                      {{1, 2}, {2, 3}, {3, 5}, {5, 7}, {7, 7}, {7, 7}}};
+    const struct pipeline_costs costs = {1, 1, 1, 0};
+    struct pipeline pipeline = make(pipeline_gpipe, 2, 1, 2, 1, false);
+    struct pipeline_span first[6], second[6], *const spans[2] = {first, second};
+    struct pipeline_times times;
+    struct error error;
+
+    (void)state;
+    assert_int_equal(pipeline.ranks[0].count, 6);
+    assert_int_equal(pipeline.ranks[1].count, 6);
+    assert_int_equal(pipeline_spans(&pipeline, &costs, &times, spans, &error), STATUS_OK);
+    assert_memory_equal(first, wanted[0], sizeof first);
+    assert_memory_equal(second, wanted[1], sizeof second);
+    assert_int_equal(times.makespan, 9);
+    pipeline_finish(&pipeline);
+}
+
 static void every_schedule_keeps_all_rules_with_the_published_counts_in_flight(void **state)
 {
     (void)state;
@@ -408,6 +429,7 @@ int main(void)
         cmocka_unit_test(the_bubble_of_zb_h1_is_the_published_one),
         cmocka_unit_test(zb_v_has_no_bubble_where_f_b_and_w_cost_the_same),
         cmocka_unit_test(transfers_overlap_with_sections),
+        cmocka_unit_test(spans_say_when_each_entry_runs),
         cmocka_unit_test(every_schedule_keeps_all_rules_with_the_published_counts_in_flight),
         cmocka_unit_test(schedules_of_512_ranks_are_made_and_checked),
         cmocka_unit_test(between_two_ranks_the_links_of_one_way_have_one_order),
