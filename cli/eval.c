@@ -128,7 +128,7 @@ int command_eval(int argc, char **argv, struct error *error)
         if (status == STATUS_OK) {
             struct ranks *ranks = NULL;
 
-            status = ranks_open(environ, model.config.parallel.timeout * INT64_C(1000000000), &ranks, error);
+            status = ranks_open(environ, NULL, model.config.parallel.timeout * INT64_C(1000000000), &ranks, error);
             if (status == STATUS_OK)
                 status = evaluate(&model, data, json, ranks, error);
             status = ranks_fail(ranks, status, error);

@@ -119,7 +119,7 @@ static int run(const struct stored_model_options *source, const char *prompt, st
                       "--prompt is empty, and the tokenizer has no token that begins a text; at least one is needed "
                       "to go on from");
     if (status == STATUS_OK)
-        status = ranks_open(environ, model.config.parallel.timeout * INT64_C(1000000000), &ranks, error);
+        status = ranks_open(environ, NULL, model.config.parallel.timeout * INT64_C(1000000000), &ranks, error);
     if (status == STATUS_OK) {
         /* The caches have room for the text, not for the whole context. */
         const struct request_work work = {.uses = USE_GENERATE, .text = tokens.count + options->tokens, .ranks = ranks};

@@ -13,7 +13,8 @@ static int run(const struct config *config, struct progress *progress, struct er
 {
     struct trainer_options options = {.config = config, .fs = &file_system_real, .clock = &clock_system};
     struct trainer *trainer;
-    int status = ranks_open(environ, config->parallel.timeout * INT64_C(1000000000), &options.ranks, error);
+    int status =
+        ranks_open(environ, config->run.dir, config->parallel.timeout * INT64_C(1000000000), &options.ranks, error);
 
     if (status != STATUS_OK)
         return status;

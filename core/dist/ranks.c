@@ -37,12 +37,13 @@ static void on_failure(void *context, const struct error *error)
         ranks->failed(ranks->failed_context, error);
 }
 
-static int connect_control(struct ranks *ranks, char *const *variables, int64_t timeout_ns, struct error *error)
+static int connect_control(struct ranks *ranks, char *const *variables, const char *run_folder, int64_t timeout_ns,
+                           struct error *error)
 {
     char secret[SECRET_TEXT_BYTES];
     const struct control_options options = {
         .environment = &ranks->environment, .secret = secret, .timeout_ns = timeout_ns, .recorder = ranks->recorder};
-    int status = secret_find(variables, NULL, secret, error);
+    int status = secret_find(variables, run_folder, secret, error);
 
     return status == STATUS_OK ? control_open(&options, &ranks->control, error) : status;
 }
@@ -57,7 +58,8 @@ static void tell_source(const struct rank_environment *environment)
         log_line(LOG_INFO, "%s", text);
 }
 
-int ranks_open(char *const *variables, int64_t timeout_ns, struct ranks **out, struct error *error)
+int ranks_open(char *const *variables, const char *run_folder, int64_t timeout_ns, struct ranks **out,
+               struct error *error)
 {
     struct rank_environment environment;
     struct ranks *ranks;
@@ -72,7 +74,7 @@ int ranks_open(char *const *variables, int64_t timeout_ns, struct ranks **out, s
     ranks->environment = environment;
     status = recorder_create(&clock_system, &ranks->recorder, error);
     if (status == STATUS_OK)
-        status = connect_control(ranks, variables, timeout_ns, error);
+        status = connect_control(ranks, variables, run_folder, timeout_ns, error);
     if (status != STATUS_OK) {
         ranks_close(ranks);
         return status;

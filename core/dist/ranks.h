@@ -9,8 +9,10 @@
 struct ranks;
 
 /* From the variables of a launcher (dist/environment.h); *ranks stays NULL for a process that is alone. Blocks until
- * all ranks are there, at most timeout_ns. */
-int ranks_open(char *const *variables, int64_t timeout_ns, struct ranks **ranks, struct error *error);
+ * all ranks are there, at most timeout_ns. `run_folder`: where a file may have the secret (dist/secret.h); NULL: none.
+ */
+int ranks_open(char *const *variables, const char *run_folder, int64_t timeout_ns, struct ranks **ranks,
+               struct error *error);
 void ranks_close(struct ranks *ranks);
 
 /* Makes the communicators of a mesh, for each axis that has several ranks. All ranks call it, once. */

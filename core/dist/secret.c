@@ -93,9 +93,12 @@ int secret_find(char *const *variables, const char *run_folder, char text[SECRET
     return error_set(
         error, STATUS_USAGE,
         "the ranks share no secret, so anybody could join them: set LLMRUN_SECRET to the same text for all "
-        "of them (`export LLMRUN_SECRET=$(openssl rand -hex 32)` before the job starts), or write it into "
-        "%s/.secret, a file of mode 0600 that all of them see",
-        run_folder != NULL && run_folder[0] != '\0' ? run_folder : "RUN_DIR");
+        "of them (`export LLMRUN_SECRET=$(openssl rand -hex 32)` before the job starts)%s%s%s",
+        run_folder != NULL ? ", or write it into " : "",
+        run_folder == NULL      ? ""
+        : run_folder[0] != '\0' ? run_folder
+                                : "RUN_DIR",
+        run_folder != NULL ? "/.secret, a file of mode 0600 that all of them see" : "");
 }
 
 void secret_key(const char *text, uint8_t key[SECRET_KEY_BYTES])

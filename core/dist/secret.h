@@ -16,8 +16,8 @@
 int secret_make(char text[SECRET_TEXT_BYTES], struct error *error);
 
 /* LLMRUN_SECRET of `variables` (an array like `environ`), else the first line of RUN_DIR/.secret, a file of this user
- * that no other may read (mode 0600). `run_folder` may be NULL. STATUS_USAGE where there is none, with what to do, or
- * where it is too short, too long or readable by others. */
+ * that no other may read (mode 0600). `run_folder` is NULL for a command that has none. STATUS_USAGE where there is
+ * none, with what to do, or where it is too short, too long or readable by others. */
 int secret_find(char *const *variables, const char *run_folder, char text[SECRET_TEXT_BYTES], struct error *error);
 
 /* The key that follows from it. */

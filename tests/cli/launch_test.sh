@@ -126,6 +126,21 @@ machine 0 '' >out 2>err
 [ $? -eq 2 ] || complain 'several machines without a secret were started'
 grep -q 'the ranks share no secret.*export LLMRUN_SECRET=' err || complain "without a secret: $(cat err)"
 
+# Ranks that something else starts share a secret, here that of a file in their run folder.
+by_hand() {
+    RANK=$1 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port "$llmrun" train --run.dir hand --model.preset gpt2-tiny \
+        --train.global_batch 2 --train.micro_batch 1 --data.seq_len 16 --train.steps 1 >"hand$1" 2>&1
+}
+port=$((20000 + $$ % 10000))
+! by_hand 0 || complain 'ranks started by hand need no secret'
+grep -q "the ranks share no secret.* or write it into hand/.secret" hand0 || complain "by hand: $(cat hand0)"
+mkdir -p hand
+(umask 077 && echo 'a secret of a run folder' >hand/.secret)
+by_hand 1 & process=$!
+by_hand 0 || complain "rank 0 by hand: $(cat hand0)"
+wait $process || complain "rank 1 by hand: $(cat hand1)"
+grep -q '^rank 0 of 2 (RANK and WORLD_SIZE)' hand0 || complain "rank 0 by hand: $(cat hand0)"
+
 # The command itself.
 expect 2 'llmrun: launch needs -n N: *' -- launch train
 expect 2 'llmrun: -n is 0; a whole number in \[1, 1024\] is wanted' -- launch -n 0 train

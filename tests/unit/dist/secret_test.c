@@ -77,6 +77,8 @@ static void a_refusal_says_what_to_do(void **state)
     unlink(path);
     assert_int_equal(secret_find(nothing, NULL, text, &error), STATUS_USAGE);
     assert_non_null(strstr(error.message, "export LLMRUN_SECRET=$(openssl rand -hex 32)"));
+    assert_null(strstr(error.message, ".secret"));
+    assert_int_equal(secret_find(nothing, "", text, &error), STATUS_USAGE);
     assert_non_null(strstr(error.message, "RUN_DIR/.secret"));
     assert_int_equal(secret_find(nothing, folder, text, &error), STATUS_USAGE);
     assert_non_null(strstr(error.message, path));
