@@ -112,15 +112,15 @@ int command_launch(int argc, char **argv, struct error *error)
 {
     struct request request = {.grace = 4};
     const struct command_option options[] = {
-        {"n", OPTION_INTEGER, "N", "how many ranks, on each machine", "[1, 1024]", .required = true,
-         .target = &request.ranks},
-        {"log-dir", OPTION_TEXT, "DIR", "where rank_N.log go; default: RUN_DIR/logs, or a temporary folder",
-         .target = &request.logs},
-        {"grace", OPTION_NUMBER, "SECONDS", "that ranks have to end by themselves after one failed; default 4",
+        {"n", OPTION_INTEGER, "N", "ranks to start; of a job on several machines, those of this one", "[1, 1024]",
+         .required = true, .target = &request.ranks},
+        {"log-dir", OPTION_TEXT, "DIR",
+         "folder of rank_N.log; default: RUN_DIR/logs, or a temporary one without run.dir", .target = &request.logs},
+        {"grace", OPTION_NUMBER, "SECONDS", "after one failed, for the others to end before they are killed; default 4",
          "[0, 86400]", .target = &request.grace},
     };
-    const struct usage usage = {"launch", "Starts several ranks of a command on this machine",
-                                .words = "[--] train ...", .options = options, .option_count = 3};
+    const struct usage usage = {"launch", "Starts several ranks of train, eval or generate on this machine",
+                                .words = "[--] COMMAND ...", .options = options, .option_count = 3};
     const int own = own_words(argc, argv, options, 3);
     struct arguments arguments;
     char *separated = own < argc ? argv[own] : NULL;

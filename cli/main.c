@@ -14,7 +14,7 @@ static const struct subcommand commands[] = {
     {"status", "what each rank of a running job does", command_status},
     {"eval", "perplexity of a model on a text", command_eval},
     {"generate", "text from a model", command_generate},
-    {"plan", "memory and arithmetic of a run, without a device", command_plan},
+    {"plan", "memory, arithmetic and communication of a run, before it runs", command_plan},
     {"validate", "conformance tests of a backend", NULL},
     {"backends", "the backends found, with what each offers", command_backends},
     {"doctor", "libraries, devices and limits of this machine", NULL},

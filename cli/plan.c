@@ -227,16 +227,17 @@ int command_plan(int argc, char **argv, struct error *error)
 {
     struct plan_options chosen = {.rank = 0};
     const struct command_option options[] = {
-        {"dump", OPTION_TEXT, "step|commands", "print the step program in its text form, or the commands of each job",
+        {"dump", OPTION_TEXT, "step|commands", "print the rank's program in its text form, or the commands of each job",
          .target = &chosen.dump},
-        {"world", OPTION_INTEGER, "N", "ranks; as few as parallel.tp and parallel.pp need where it is not given",
+        {"world", OPTION_INTEGER, "N", "ranks of the run; default: parallel.tp x parallel.pp, the fewest",
          "[1, 1048576]", .target = &chosen.world},
-        {"rank", OPTION_INTEGER, "R", "whose part is planned, from 0", "[0, 1048575]", .target = &chosen.rank},
+        {"rank", OPTION_INTEGER, "R", "the rank whose part is printed, default 0", "[0, 1048575]",
+         .target = &chosen.rank},
         {"picture", OPTION_TEXT, "FILE.svg", "also draw a step: what each rank does, when, and what it sends",
          .target = &chosen.picture},
     };
     const struct usage usage = {"plan",
-                                "Memory and arithmetic of a run, before anything runs",
+                                "Memory, arithmetic and communication of a run, before anything runs",
                                 .takes_config_file = true,
                                 .takes_keys = true,
                                 .keys_of = CONFIG_COMMAND_PLAN,

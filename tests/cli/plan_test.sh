@@ -82,5 +82,11 @@ expect 0 out '*job init*job step*launch forward 0*launch backward 0*launch combi
     plan tiny.yaml --dump commands
 expect 0 out '*launch forward 1*launch backward_input 1*launch backward_weight 0*launch combine_weight 0*' -- \
     plan tiny.yaml --dump commands --parallel.schedule zero-bubble --parallel.chunks 2
+# Of several ranks, the parts of the whole step.
+expect 0 out '*
+sums       exact: 4 batch parts of 1 sequences, 8 position parts, up to 8 feature parts
+ranks      4: tp 1, pp 1, dp 4; this is rank 3 (tp 0, pp 0, dp 3)
+bytes that this rank sends in a step
+  dp  *' -- plan tiny.yaml --world 4 --rank 3 --train.micro_batch 1
 expect 2 "llmrun: --dump is 'graph'; it can be step or commands" -- plan tiny.yaml --dump graph
 finish
