@@ -40,10 +40,10 @@ cat >gpt2-8.layouts <<'END'
 2
 4 --parallel.tp 2
 END
-echo 4 --parallel.tp 2 >qwen3-8.layouts
+echo 2 --parallel.tp 2 >qwen3-8.layouts
 
 for family in gpt2-8 qwen3-8; do
-    shape $family 4 >shape
+    shape $family 2 >shape
     set --
     while IFS= read -r line; do
         set -- "$@" "$line"
