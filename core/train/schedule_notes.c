@@ -53,16 +53,25 @@ static void note_zero(const struct learning_rate *schedule, const char *name, in
 static void note_extension(const struct learning_rate *schedule, const char *name, int64_t done, int64_t steps_before)
 {
     struct learning_rate before = *schedule;
+    double now, then;
 
     before.steps = steps_before;
     if (steps_before == 0 || steps_before == schedule->steps || schedule->peak <= 0 ||
         schedule->decay == DECAY_CONSTANT || (schedule->decay != DECAY_WSD && schedule->decay_steps > 0))
         return;
-    log_line(LOG_WARNING,
-             "train.steps was %lld when the checkpoint was saved and is %lld now: optim.decay %s ends at another step, "
-             "and the learning rate of step %lld is %.3g instead of %.3g",
-             (long long)steps_before, (long long)schedule->steps, name, (long long)done + 1,
-             learning_rate_at(schedule, done + 1), learning_rate_at(&before, done + 1));
+    now = learning_rate_at(schedule, done + 1);
+    then = learning_rate_at(&before, done + 1);
+    /* While it warms up nothing is different yet. */
+    if (now > then || now < then)
+        log_line(LOG_WARNING,
+                 "train.steps was %lld when the checkpoint was saved and is %lld now: optim.decay %s ends at another "
+                 "step, and the learning rate of step %lld is %.3g instead of %.3g",
+                 (long long)steps_before, (long long)schedule->steps, name, (long long)done + 1, now, then);
+    else
+        log_line(LOG_WARNING,
+                 "train.steps was %lld when the checkpoint was saved and is %lld now: optim.decay %s ends at another "
+                 "step, and the learning rate of later steps is another one",
+                 (long long)steps_before, (long long)schedule->steps, name);
 }
 
 void schedule_notes(const struct learning_rate *schedule, const char *name, int64_t done, int64_t steps_before)

@@ -101,6 +101,11 @@ static void a_decay_that_ends_at_another_step_than_before_is_said(void **state)
     says(schedule, 4, 4,
          "warning: train.steps was 4 when the checkpoint was saved and is 10 now: optim.decay NAME ends at another "
          "step, and the learning rate of step 5 is 0.001 instead of 0.0001\n");
+    /* Step 5 still warms up, as it would have. */
+    schedule = (struct learning_rate){DECAY_COSINE, 1e-3, 1e-4, 6, 10, 0};
+    says(schedule, 4, 8,
+         "warning: train.steps was 8 when the checkpoint was saved and is 10 now: optim.decay NAME ends at another "
+         "step, and the learning rate of later steps is another one\n");
 }
 
 int main(void)
