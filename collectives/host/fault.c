@@ -1,5 +1,6 @@
 #include "fault.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,23 +12,28 @@ static bool is_kind(const char *fault, const char *kind)
     return strncmp(fault, kind, length) == 0 && (fault[length] == '\0' || fault[length] == ':');
 }
 
-/* Operations that the rank has posted before, whatever they are. */
-static int64_t posted_before(const struct llmrun_communicator *communicator)
+/* Without a rank, all; without a number, every operation; without a name, whatever it is. */
+static bool is_meant(const struct llmrun_request *request, const char *fault)
 {
-    int64_t calls = -1;
+    const char *rank = getenv("RANK"), *only = getenv("FAULT_RANK"), *number = strchr(fault, ':');
+    const char *name = number != NULL ? strchr(number + 1, ':') : NULL;
+    const int64_t *calls = request->communicator->calls;
+    int64_t before = calls[request->operation] - 1;
 
-    for (int i = 0; i < OPERATIONS; i++)
-        calls += communicator->calls[i];
-    return calls;
+    if (only != NULL && (rank == NULL || atoi(only) != atoi(rank)))
+        return false;
+    if (name != NULL && strcmp(name + 1, operation_name(request->operation)) != 0)
+        return false;
+    for (int i = 0; i < OPERATIONS && name == NULL; i++)
+        before += i != (int)request->operation ? calls[i] : 0;
+    return number == NULL || atoll(number + 1) == before;
 }
 
 void fault_plan(struct llmrun_request *request, char *result)
 {
-    const char *fault = getenv("LLMRUN_HOST_FAULT"), *rank = getenv("LLMRUN_HOST_FAULT_RANK");
-    const char *colon = fault != NULL ? strchr(fault, ':') : NULL;
+    const char *fault = getenv("HOST_FAULT");
 
-    if (fault == NULL || (rank != NULL && atoi(rank) != request->communicator->rank) ||
-        (colon != NULL && atoll(colon + 1) != posted_before(request->communicator)))
+    if (fault == NULL || !is_meant(request, fault))
         return;
     if (is_kind(fault, "sum"))
         request->spoilt = result;
@@ -35,4 +41,8 @@ void fault_plan(struct llmrun_request *request, char *result)
     request->late = is_kind(fault, "late");
     if (is_kind(fault, "slow"))
         usleep(200000);
+    if (is_kind(fault, "kill"))
+        kill(getpid(), SIGKILL);
+    if (is_kind(fault, "stop"))
+        kill(getpid(), SIGSTOP);
 }

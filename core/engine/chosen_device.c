@@ -22,6 +22,8 @@ static int open_device(struct chosen_device *chosen, const struct config *config
     snprintf(threads, sizeof threads, "%lld", (long long)config->run.threads);
     status = plugin_search_default(&search, config->run.backend, error);
     if (status == STATUS_OK)
+        status = plugin_search_name(&search, LLMRUN_PLUGIN_COLLECTIVE, config->parallel.collective, error);
+    if (status == STATUS_OK)
         status = registry_init(&search, device_trial, &chosen->registry, error);
     chosen->registry.probe_timeout_ns = timeout_ns < PROBE_TIMEOUT_NS ? timeout_ns : PROBE_TIMEOUT_NS;
     if (status == STATUS_OK)

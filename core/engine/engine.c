@@ -20,10 +20,7 @@ static void abandon(void *context, const struct error *error)
 
 static int connect_ranks(struct engine *engine, const struct config *config, struct ranks *ranks, struct error *error)
 {
-    static const char *const names[] = {[CONFIG_COLLECTIVE_AUTO] = "host",
-                                        [CONFIG_COLLECTIVE_HOST] = "host",
-                                        [CONFIG_COLLECTIVE_UCX] = "ucx",
-                                        [CONFIG_COLLECTIVE_NCCL] = "nccl"};
+    const char *asked = config->parallel.collective;
     const struct config_map *given = &config->parallel.collective_options;
     const int64_t timeout_ns = config->parallel.timeout * INT64_C(1000000000);
     struct llmrun_option options[MOST_OPTIONS];
@@ -39,7 +36,8 @@ static int connect_ranks(struct engine *engine, const struct config *config, str
         options[i] = (struct llmrun_option){given->pairs[i].name, given->pairs[i].text};
     /* A device may wait for other ranks as long as these are waited for. */
     engine->chosen.device->timeout_ns += timeout_ns;
-    status = registry_open_collective(&engine->chosen.registry, names[config->parallel.collective], &collective, error);
+    status = registry_open_collective(&engine->chosen.registry, strcmp(asked, "auto") == 0 ? "host" : asked,
+                                      &collective, error);
     if (status == STATUS_OK)
         status = ranks_connect(ranks, &engine->request.mesh, collective, options, given->count, timeout_ns, error);
     if (status == STATUS_OK)

@@ -1,7 +1,7 @@
 /* A library to preload: KILL_AT=fsync:3 kills the process at its third call of fsync, before the call. Of a write, the
  * first half is still done: a torn file. STOP_AT=mkdir:1 stops it there until it gets SIGCONT, WAIT_AT=fsync:1 makes
- * the call a second long. The calls are those that change what is stored: open (of a file that may be made), write,
- * ftruncate, fsync, rename, remove and mkdir. */
+ * the call a second long. In a job of several ranks only that which FAULT_RANK names does so. The calls are those that
+ * change what is stored: open (of a file that may be made), write, ftruncate, fsync, rename, remove and mkdir. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -32,11 +32,13 @@ static bool names(const char *variable, const struct tally *tally, long call)
            call == strtol(text + length + 1, NULL, 10);
 }
 
-static pid_t own;
+static pid_t own; /* 0: a rank that is left alone */
 
 __attribute__((constructor)) static void begin(void)
 {
-    own = getpid();
+    const char *rank = getenv("RANK"), *only = getenv("FAULT_RANK");
+
+    own = only == NULL || (rank != NULL && strcmp(rank, only) == 0) ? getpid() : 0;
 }
 
 /* Children, which try plugins, are left alone: they store nothing of a run. */

@@ -11,18 +11,25 @@
  *   end_null=N    the N-th capture ends with success and no graph, once
  *   replay=N      the N-th replay is refused, once
  *   replayed=N    the work of the N-th replay fails: every event_record from then on carries it
- *   replay_hang=N the work of the N-th replay never ends: no event that is recorded from then on is reached */
+ *   replay_hang=N the work of the N-th replay never ends: no event that is recorded from then on is reached
+ *   kill_forward=N the process ends when the N-th attention is enqueued, kill_update=N: the N-th adamw
+ *   stop_forward=N the process stops there until it gets SIGCONT, stop_update=N: likewise
+ *
+ * In a job of several ranks FAULT_RANK names the one whose devices fail. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <llmrun/ops.h>
 
 #include "faulty.h"
 
 static const char *const fault_names[FAULTS] = {
-    "open", "alloc", "host_alloc", "stream", "event_create", "prepare", "launch",   "event",
-    "hang", "liar",  "begin",      "end",    "end_null",     "replay",  "replayed", "replay_hang"};
+    "open",     "alloc",       "host_alloc",   "stream",      "event_create", "prepare",    "launch",
+    "event",    "hang",        "liar",         "begin",       "end",          "end_null",   "replay",
+    "replayed", "replay_hang", "kill_forward", "kill_update", "stop_forward", "stop_update"};
 
 bool faulty_strikes(struct llmrun_device *device, enum fault fault)
 {
@@ -55,6 +62,13 @@ static int32_t parse(const char *text, int64_t *at, struct llmrun_error *error)
     return LLMRUN_OK;
 }
 
+static bool is_meant(void)
+{
+    const char *rank = getenv("RANK"), *only = getenv("FAULT_RANK");
+
+    return only == NULL || (rank != NULL && strcmp(rank, only) == 0);
+}
+
 static int32_t device_open(int32_t index, const struct llmrun_options *options, struct llmrun_device **device,
                            struct llmrun_error *error)
 {
@@ -64,7 +78,7 @@ static int32_t device_open(int32_t index, const struct llmrun_options *options, 
 
     if (made == NULL)
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a device");
-    if (text == NULL)
+    if (text == NULL && is_meant())
         text = getenv("FAULTY");
     if (text != NULL)
         code = parse(text, made->at, error);
@@ -152,12 +166,25 @@ static void destroy_stream(struct llmrun_stream *stream)
     free(stream);
 }
 
+static void end_process(struct llmrun_device *device, uint32_t op)
+{
+    const bool forward = op == LLMRUN_OP_ATTENTION;
+
+    if (!forward && op != LLMRUN_OP_ADAMW)
+        return;
+    if (faulty_strikes(device, forward ? FAULT_KILL_FORWARD : FAULT_KILL_UPDATE))
+        kill(getpid(), SIGKILL);
+    if (faulty_strikes(device, forward ? FAULT_STOP_FORWARD : FAULT_STOP_UPDATE))
+        kill(getpid(), SIGSTOP);
+}
+
 static int32_t run_launch(struct llmrun_stream *stream, const struct work *work, struct llmrun_error *error)
 {
     const struct llmrun_kernel *kernel = work->kernel;
-    int32_t code =
-        inner->kernel->launch(stream->worker, kernel->worker, work->addresses, work->count, work->workspace, error);
+    int32_t code;
 
+    end_process(stream->device, kernel->op);
+    code = inner->kernel->launch(stream->worker, kernel->worker, work->addresses, work->count, work->workspace, error);
     if (code != LLMRUN_OK || kernel->y < 0)
         return code;
     faulty_strikes(stream->device, FAULT_LIAR);
@@ -296,6 +323,7 @@ static int32_t prepare(struct llmrun_device *device, const struct llmrun_op *op,
     if (made == NULL)
         return wrapped_fail(error, LLMRUN_ERROR_MEMORY, "no memory for a kernel");
     made->y = -1;
+    made->op = op->op;
     if (op->op == LLMRUN_OP_MATMUL) {
         made->y = LLMRUN_MATMUL_Y;
         y = llmrun_item(op->operands, op->operand_stride, LLMRUN_MATMUL_Y);

@@ -23,6 +23,10 @@ enum fault {
     FAULT_REPLAY,
     FAULT_REPLAYED,
     FAULT_REPLAY_HANG,
+    FAULT_KILL_FORWARD,
+    FAULT_KILL_UPDATE,
+    FAULT_STOP_FORWARD,
+    FAULT_STOP_UPDATE,
     FAULTS
 };
 
@@ -50,6 +54,7 @@ struct llmrun_event {
 
 struct llmrun_kernel {
     struct llmrun_kernel *worker;
+    uint32_t op;
     int y;            /* operand that the liar spoils, -1: none */
     uint32_t pattern; /* with these bits */
 };
