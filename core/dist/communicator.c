@@ -107,20 +107,20 @@ static void begin(struct communicator *communicator, enum communicator_call call
                 : recorder_post(communicator->recorder, communicator->group, name, purpose->bytes, purpose->step);
 }
 
-static void end(struct posted *posted, bool done)
+static void end(struct posted *posted, enum record_state state)
 {
     const struct communicator *communicator = posted->communicator;
 
     posted->request = NULL;
     if (communicator->recorder != NULL)
-        recorder_end(communicator->recorder, posted->record, done ? RECORD_DONE : RECORD_FAILED);
+        recorder_end(communicator->recorder, posted->record, state);
 }
 
 static int posted_or_failed(struct posted *posted, int32_t code, const struct llmrun_error *from, struct error *error)
 {
     if (code == LLMRUN_OK)
         return STATUS_OK;
-    end(posted, false);
+    end(posted, RECORD_FAILED);
     return fail(posted->communicator, communicator_call_name((enum communicator_call)posted->call), &posted->purpose,
                 from, error);
 }
@@ -171,14 +171,22 @@ int communicator_post_reduction(struct communicator *communicator, enum communic
     return posted_or_failed(posted, code, &from, error);
 }
 
-void communicator_cancel(struct posted *posted)
+static void give_up(struct posted *posted, enum record_state state)
 {
     struct llmrun_error ignored = {0};
 
     if (posted->request == NULL)
         return;
+    /* First of all, so that it is known when the cancelled operation fails elsewhere. */
+    if (posted->communicator->recorder != NULL)
+        recorder_end(posted->communicator->recorder, posted->record, state);
     GUARDED(posted->communicator->collective, table, cancel, posted->request, &ignored);
-    end(posted, false);
+    posted->request = NULL;
+}
+
+void communicator_cancel(struct posted *posted)
+{
+    give_up(posted, RECORD_FAILED);
 }
 
 static int too_late(struct posted *posted, struct error *error)
@@ -187,7 +195,7 @@ static int too_late(struct posted *posted, struct error *error)
     char text[DESCRIBED_BYTES];
 
     describe(communicator, communicator_call_name((enum communicator_call)posted->call), &posted->purpose, text);
-    communicator_cancel(posted);
+    give_up(posted, RECORD_LATE);
     return error_set(error, STATUS_PEER,
                      "%s (rank %d of %d) did not end within %lld s (parallel.timeout): another rank does not take part "
                      "in it",
@@ -209,7 +217,7 @@ int communicator_wait(struct posted *posted, struct error *error)
         if (code == LLMRUN_ERROR_TIMEOUT && clock_system.monotonic_ns(&clock_system) - start > communicator->timeout_ns)
             return too_late(posted, error);
     }
-    end(posted, code == LLMRUN_OK);
+    end(posted, code == LLMRUN_OK ? RECORD_DONE : RECORD_FAILED);
     return code == LLMRUN_OK ? STATUS_OK
                              : fail(communicator, communicator_call_name((enum communicator_call)posted->call),
                                     &posted->purpose, &from, error);

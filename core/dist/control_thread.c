@@ -117,16 +117,20 @@ static void take_frame(struct control *control, struct frame *frame)
 /* Rank 0 is the only one of which there is no verdict. */
 static void lose_root(struct control *control, const char *how)
 {
-    char sentence[sizeof control->failure.message], step[48] = "";
+    const char *doing = atomic_load(&control->note_what);
+    char sentence[sizeof control->failure.message], step[48] = "", own[160] = "";
 
     if (control->root_step > 0)
         snprintf(step, sizeof step, "step %lld in ", (long long)control->root_step);
+    if (doing != NULL)
+        snprintf(own, sizeof own, "; this rank is at step %lld in %.96s", (long long)atomic_load(&control->note_step),
+                 doing);
     if (control->peers[0].host[0] == '\0')
         snprintf(sentence, sizeof sentence, "rank 0 %s before all ranks had come", how);
     else
-        snprintf(sentence, sizeof sentence, "rank 0 on host %s (process %u) %s%s%s%s", control->peers[0].host,
+        snprintf(sentence, sizeof sentence, "rank 0 on host %s (process %u) %s%s%s%s%s", control->peers[0].host,
                  control->peers[0].process, how, control->root_what[0] != '\0' ? "; it was at " : "",
-                 control->root_what[0] != '\0' ? step : "", control->root_what);
+                 control->root_what[0] != '\0' ? step : "", control->root_what, own);
     control_set_failure(control, STATUS_PEER, sentence);
 }
 

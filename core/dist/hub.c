@@ -111,7 +111,7 @@ static bool is_done(const struct hub *hub, int64_t now_ns)
     bool connected = false;
 
     for (int32_t i = 0; i < hub->world; i++)
-        connected |= hub->members[i].connection.socket >= 0;
+        connected |= i != hub->lost && hub->members[i].connection.socket >= 0;
     if (hub->phase == HUB_FAILED)
         return !connected || now_ns - hub->phase_ns > LINGER_NS;
     return (hub->phase == HUB_RUNNING && !connected) || atomic_load(&hub->stopping);
@@ -252,7 +252,7 @@ int hub_start(const struct hub_options *options, struct hub **hub, struct error 
     }
     made->options = *options;
     made->world = options->world;
-    made->wake = -1;
+    made->wake = made->lost = -1;
     atomic_init(&made->status_listener, -1);
     admission_init(&made->admission, options->listener, options->key);
     made->began_ns = made->beat_ns = now_of(made);

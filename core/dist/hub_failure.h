@@ -1,7 +1,8 @@
 /* Of several ranks that fail at once, which was the root cause. A rank that fails by itself, is gone or is silent is
- * one. A rank that fails because of another (STATUS_PEER) only says that something is wrong: then every rank is asked
- * for its record of collectives, and the verdict waits 0.3 s for a root cause to show, and two seconds for ranks that
- * do not answer. */
+ * one. Of one that is lost, the others' records of collectives say where it stopped: they are asked for them, and the
+ * verdict waits 0.3 s at most. A rank that fails because of another (STATUS_PEER) only says that something is wrong:
+ * then every rank is asked for its record, and the verdict waits 0.3 s for a root cause to show, and two seconds for
+ * ranks that do not answer. */
 #ifndef LLMRUN_DIST_HUB_FAILURE_H
 #define LLMRUN_DIST_HUB_FAILURE_H
 

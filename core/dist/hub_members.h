@@ -36,7 +36,7 @@ struct member {
 enum hub_phase {
     HUB_JOINING,
     HUB_RUNNING,
-    HUB_COLLECTING, /* a rank failed because of another: reports are awaited */
+    HUB_COLLECTING, /* a rank is lost, or failed because of another: reports are awaited */
     HUB_FAILED      /* the verdict is out */
 };
 
@@ -56,9 +56,11 @@ struct hub {
     struct member *members; /* [world] */
     struct pollfd *waits;
     struct record_bytes *records; /* [world] */
-    /* The failure that began the collection. */
+    /* The failure that began the collection, of a rank that says so or between ranks (-1). */
     int32_t suspect;
     struct error suspicion;
+    int32_t lost; /* the first rank that is gone or silent, -1: none; it is the root cause */
+    char how[128];
 };
 
 /* Queues a frame; a rank for which there is no memory is cut off. */

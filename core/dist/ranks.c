@@ -233,6 +233,18 @@ void ranks_on_failure(struct ranks *ranks, void (*callback)(void *context, const
     control_on_failure(ranks->control, on_failure, ranks);
 }
 
+void ranks_note(struct ranks *ranks, int64_t step, const char *what)
+{
+    if (ranks != NULL)
+        control_note(ranks->control, step, what);
+}
+
+void ranks_all_know(struct ranks *ranks)
+{
+    if (ranks != NULL)
+        ranks->told = true;
+}
+
 void ranks_name_folder(struct ranks *ranks, const struct file_system *fs, const char *run_folder)
 {
     struct error error;

@@ -41,6 +41,12 @@ int ranks_compare(struct ranks *ranks, const struct control_item *items, int32_t
  * a thread of its own: it must not block. NULL: none. */
 void ranks_on_failure(struct ranks *ranks, void (*callback)(void *context, const struct error *error), void *context);
 
+/* Says what this rank does from now on, where it is not seen by its collectives: control_note. */
+void ranks_note(struct ranks *ranks, int64_t step, const char *what);
+
+/* What this rank ends with next, the others end with too, by themselves: ranks_fail tells nobody. */
+void ranks_all_know(struct ranks *ranks);
+
 /* Tells the others that this rank ends with `status`, which is no STATUS_OK: *error becomes the root cause, as all
  * ranks are told it, and its status is returned. What a run is stopped by is no failure and stays. */
 int ranks_fail(struct ranks *ranks, int status, struct error *error);

@@ -127,7 +127,7 @@ int64_t recorder_count(struct recorder *recorder)
 
 static void print_entry(const struct recorder *recorder, const struct entry *entry, struct text *text)
 {
-    static const char *const states[] = {"posted", "done", "failed"};
+    static const char *const states[] = {"posted", "done", "failed", "late"};
     const bool known = entry->group >= 0 && entry->group < recorder->group_count;
     const int64_t end_ns =
         entry->state == RECORD_POSTED ? recorder->clock->monotonic_ns(recorder->clock) : entry->ended_ns;
@@ -183,6 +183,19 @@ int recorder_write(struct recorder *recorder, const struct file_system *fs, cons
     return status;
 }
 
+/* Sends and receives of a group that have not ended. */
+static uint32_t count_open_pairs(const struct recorder *recorder, int32_t group)
+{
+    uint32_t count = 0;
+
+    for (int i = 0; i < RECORDER_ENTRIES; i++) {
+        const struct entry *entry = &recorder->entries[i];
+
+        count += entry->number > 0 && entry->group == group && entry->place == 0 && entry->state != RECORD_DONE;
+    }
+    return count;
+}
+
 /* The numbers of the last operations of a group, newest first. */
 static int32_t find_tail(const struct recorder *recorder, int32_t group, int64_t tail[RECORD_TAIL])
 {
@@ -212,6 +225,7 @@ void recorder_encode(struct recorder *recorder, struct wire *wire)
         for (int32_t i = 0; i < group->count; i++)
             wire_put_u32(wire, (uint32_t)group->ranks[i]);
         wire_put_u64(wire, (uint64_t)group->posted);
+        wire_put_u32(wire, count_open_pairs(recorder, g));
         wire_put_u32(wire, (uint32_t)count);
         for (int32_t i = count - 1; i >= 0; i--) {
             const struct entry *entry = &recorder->entries[tail[i] % RECORDER_ENTRIES];

@@ -26,7 +26,12 @@ void recorder_destroy(struct recorder *recorder); /* accepts NULL */
  * memory, which recorder_post accepts and records without a group. */
 int32_t recorder_group(struct recorder *recorder, const char *name, const int32_t *ranks, int32_t count);
 
-enum record_state { RECORD_POSTED, RECORD_DONE, RECORD_FAILED };
+enum record_state {
+    RECORD_POSTED,
+    RECORD_DONE,
+    RECORD_FAILED,
+    RECORD_LATE /* it did not end in its time, and was given up */
+};
 
 /* An operation that all ranks of the group call in the same order: `op` ("all_reduce", cut to 23 bytes), the bytes that
  * this rank sends, the step. Gives what recorder_end takes. */

@@ -78,7 +78,7 @@ static const char *compared(int32_t *culprit)
         recorder_encode(recorders[i], &wires[i]);
         bytes[i] = (struct record_bytes){wires[i].data, wires[i].length};
     }
-    if (!records_compare(bytes, RANKS, sentence, culprit))
+    if (records_compare(bytes, RANKS, sentence, culprit) != RECORDS_DIFFER)
         *culprit = -1;
     for (int i = 0; i < RANKS; i++)
         free(wires[i].data);
@@ -133,11 +133,96 @@ static void ranks_that_have_not_called_it_are_told(void **state)
 
     (void)state;
     post_all(5, "all_reduce", 64, RECORD_DONE);
-    post(0, "all_reduce", 64, RECORD_FAILED);
+    post(0, "all_reduce", 64, RECORD_LATE);
     post(2, "all_reduce", 64, RECORD_POSTED);
     assert_string_equal(compared(&culprit), "ranks 0, 2 called collective 6 of dp (all_reduce of 64 bytes, step 7) and "
                                             "ranks 1, 3 did not");
     assert_int_equal(culprit, 1);
+}
+
+/* An error strikes while others are on their way: who is late is no culprit. */
+static void an_error_makes_no_rank_that_is_behind_a_culprit(void **state)
+{
+    int32_t culprit;
+
+    (void)state;
+    post_all(5, "all_reduce", 64, RECORD_DONE);
+    post(0, "all_reduce", 64, RECORD_FAILED);
+    post(2, "all_reduce", 64, RECORD_POSTED);
+    assert_string_equal(compared(&culprit), "");
+}
+
+/* Groups of two beside dp: {0, 1} and {2, 3}. */
+static void post_in_pair(int rank, const char *op, enum record_state ends)
+{
+    static const int32_t pairs[2][2] = {{0, 1}, {2, 3}};
+    const int32_t group = recorder_group(recorders[rank], "tp", pairs[rank / 2], 2);
+    const int64_t number = recorder_post(recorders[rank], group, op, 8, 7);
+
+    if (ends != RECORD_POSTED)
+        recorder_end(recorders[rank], number, ends);
+}
+
+static void who_is_held_up_in_one_group_is_no_culprit_in_another(void **state)
+{
+    int32_t culprit;
+
+    (void)state;
+    post(2, "all_reduce", 64, RECORD_LATE);
+    post(3, "all_reduce", 64, RECORD_POSTED);
+    post_in_pair(0, "all_gather", RECORD_POSTED);
+    assert_string_equal(compared(&culprit),
+                        "ranks 2, 3 called collective 1 of dp (all_reduce of 64 bytes, step 7) and rank 1 did not");
+    assert_int_equal(culprit, 1);
+}
+
+static void an_operation_that_all_called_and_none_ends_is_told(void **state)
+{
+    int32_t culprit;
+
+    (void)state;
+    post(2, "all_reduce", 64, RECORD_LATE);
+    post(3, "all_reduce", 64, RECORD_POSTED);
+    post_in_pair(0, "all_gather", RECORD_POSTED);
+    post_in_pair(1, "all_gather", RECORD_POSTED);
+    assert_string_equal(
+        compared(&culprit),
+        "collective 1 of tp (all_gather of 8 bytes, step 7) was called by all of its ranks and has ended on none");
+}
+
+/* Of rank 1, which says nothing any more. */
+static const char *told_lost(void)
+{
+    static char sentence[RECORDS_SENTENCE];
+    struct record_bytes bytes[RANKS] = {{NULL, 0}};
+    struct wire wires[RANKS];
+    bool told;
+
+    memset(wires, 0, sizeof wires);
+    sentence[0] = '\0';
+    for (int i = 0; i < RANKS; i++) {
+        recorder_encode(recorders[i], &wires[i]);
+        if (i != 1)
+            bytes[i] = (struct record_bytes){wires[i].data, wires[i].length};
+    }
+    told = records_tell_lost(bytes, RANKS, 1, sentence);
+    assert_int_equal(told, sentence[0] != '\0');
+    for (int i = 0; i < RANKS; i++)
+        free(wires[i].data);
+    return sentence;
+}
+
+static void what_others_wait_for_from_a_lost_rank_is_told(void **state)
+{
+    (void)state;
+    assert_string_equal(told_lost(), "");
+    post_all(5, "all_reduce", 64, RECORD_DONE);
+    assert_string_equal(told_lost(), "");
+    post_in_pair(2, "all_gather", RECORD_POSTED); /* without it */
+    post(0, "reduce_scatter", 16, RECORD_POSTED);
+    post(3, "reduce_scatter", 16, RECORD_FAILED);
+    assert_string_equal(told_lost(),
+                        "ranks 0, 3 called collective 6 of dp (reduce_scatter of 16 bytes, step 7) with it");
 }
 
 static void sends_and_receives_are_not_compared(void **state)
@@ -257,6 +342,10 @@ int main(void)
         WITH_RECORDERS(another_size_is_told),
         WITH_RECORDERS(a_skipped_collective_shows_in_the_next_one),
         WITH_RECORDERS(ranks_that_have_not_called_it_are_told),
+        WITH_RECORDERS(an_error_makes_no_rank_that_is_behind_a_culprit),
+        WITH_RECORDERS(who_is_held_up_in_one_group_is_no_culprit_in_another),
+        WITH_RECORDERS(an_operation_that_all_called_and_none_ends_is_told),
+        WITH_RECORDERS(what_others_wait_for_from_a_lost_rank_is_told),
         WITH_RECORDERS(sends_and_receives_are_not_compared),
         WITH_RECORDERS(groups_of_other_ranks_are_others),
         WITH_RECORDERS(what_came_damaged_is_passed_over),
