@@ -25,6 +25,7 @@ struct started_rank {
     pid_t process; /* -1: none */
     struct launch_output output;
     bool ended, killed; /* killed: by us */
+    bool stopped;       /* by a signal, and it does not go on */
     int result;         /* of waitpid */
     int order;          /* 1 for the first that ended */
 };
@@ -170,9 +171,15 @@ static void reap(struct launch *launch)
 {
     for (int32_t i = 0; i < launch->options->ranks; i++) {
         struct started_rank *rank = &launch->ranks[i];
+        int result;
 
-        if (rank->ended || rank->process <= 0 || waitpid(rank->process, &rank->result, WNOHANG) != rank->process)
+        if (rank->ended || rank->process <= 0 ||
+            waitpid(rank->process, &result, WNOHANG | WUNTRACED | WCONTINUED) != rank->process)
             continue;
+        rank->stopped = WIFSTOPPED(result);
+        if (!WIFEXITED(result) && !WIFSIGNALED(result))
+            continue;
+        rank->result = result;
         rank->ended = true;
         rank->order = ++launch->ended;
         if (!is_good(rank->result) && launch->failed_ns == 0)
@@ -211,6 +218,15 @@ static bool has_output(const struct launch *launch)
     return false;
 }
 
+/* Those that are stopped end by themselves at no time. */
+static bool only_stopped_are_left(const struct launch *launch)
+{
+    for (int32_t i = 0; i < launch->options->ranks; i++)
+        if (!launch->ranks[i].ended && (!launch->ranks[i].stopped || launch->ranks[i].killed))
+            return false;
+    return true;
+}
+
 static void wait_for_all(struct launch *launch)
 {
     int64_t drained_ns;
@@ -219,7 +235,10 @@ static void wait_for_all(struct launch *launch)
         const int64_t left_ns =
             launch->failed_ns == 0 ? INT64_MAX : launch->failed_ns + launch->options->grace_ns - now();
 
-        if (left_ns <= 0) {
+        if (launch->failed_ns != 0 && only_stopped_are_left(launch)) {
+            log_line(LOG_WARNING, "launch: others have failed; ranks that are stopped are killed");
+            kill_all(launch);
+        } else if (left_ns <= 0) {
             log_line(LOG_WARNING, "launch: ranks that did not end within %.6g s of the first failure are killed",
                      1e-9 * (double)launch->options->grace_ns);
             kill_all(launch);
