@@ -117,9 +117,11 @@ static int collect_step(struct trainer *trainer, struct error *error)
         say_no_targets(trainer, step.step);
     trainer->broken =
         *(const uint32_t *)executor_result(trainer->engine.executor, trainer->engine.compiled.io.found_inf) != 0;
-    if (trainer->broken)
+    if (trainer->broken) {
+        ranks_all_know(trainer->options.ranks); /* the number is that of all ranks */
         return error_set(error, STATUS_NONFINITE, "step %lld: loss %g, gradient norm %g are not finite",
                          (long long)step.step, (double)step.loss, (double)step.grad_norm);
+    }
     trainer->state.step = step.step;
     trainer->state.tokens = step.tokens;
     if (trainer->options.observer.step != NULL)
@@ -190,26 +192,35 @@ static const char *reason_name(int32_t reason)
     return reason == STOP_REQUESTED ? "requested" : reason == STOP_TIME_LIMIT ? "time_limit" : NULL;
 }
 
+/* What rank 0 tells the others before each step, so that all do the same after it. */
+struct notice {
+    int32_t reason;
+    int32_t save_done;
+};
+
 /* Sets trainer->stop_reason where the run should end before this step is submitted, as rank 0 sees it. One step at
  * least is done, or a job that is started again and again would get nowhere. */
-static int look_for_stop(struct trainer *trainer, int64_t step, struct error *error)
+static int hear_notice(struct trainer *trainer, int64_t step, struct error *error)
 {
     const bool asked = stop_before(step), late = time_limit_reached(&trainer->limit, now_ns(trainer));
-    int32_t reason = step == trainer->first_step + 1 ? STOP_NOT
-                     : asked                         ? STOP_REQUESTED
-                     : late                          ? STOP_TIME_LIMIT
-                                                     : STOP_NOT;
-    int status = ranks_share(trainer->options.ranks, &reason, sizeof reason, error);
+    struct notice notice = {.reason = step == trainer->first_step + 1 ? STOP_NOT
+                                      : asked                         ? STOP_REQUESTED
+                                      : late                          ? STOP_TIME_LIMIT
+                                                                      : STOP_NOT,
+                            .save_done = saving_is_done(trainer)};
+    int status = ranks_share(trainer->options.ranks, &notice, sizeof notice, error);
 
-    if (status == STATUS_OK)
-        trainer->stop_reason = reason_name(reason);
+    if (status == STATUS_OK) {
+        trainer->stop_reason = reason_name(notice.reason);
+        trainer->save_done = notice.save_done != 0;
+    }
     return status;
 }
 
 /* All steps are collected. */
 static int stop(struct trainer *trainer, struct error *error)
 {
-    const char *asked = stop_requested();
+    const char *asked = trainer->stop_reason == reason_name(STOP_TIME_LIMIT) ? "train.time_limit" : stop_requested();
     int status = saving_start(trainer, error);
 
     if (status == STATUS_OK)
@@ -218,7 +229,7 @@ static int stop(struct trainer *trainer, struct error *error)
         return status;
     stop_done();
     return error_set(error, STATUS_STOPPED, "stopped by %s after step %lld; the checkpoint is saved",
-                     asked != NULL ? asked : "train.time_limit", (long long)trainer->state.step);
+                     asked != NULL ? asked : "a request to rank 0", (long long)trainer->state.step);
 }
 
 /* A step whose numbers are not finite leaves the weights of the one before it, whatever was submitted behind it. They
@@ -249,7 +260,7 @@ static int settle(struct trainer *trainer, int64_t step, struct error *error)
     const struct config *config = trainer->config;
     const bool evaluates = trainer->has_valid && due(step, config->train.eval_every, config->train.steps),
                saves = due(step, config->checkpoint.every, config->train.steps);
-    int status = saving_poll(trainer, error);
+    int status = trainer->save_done ? saving_report(trainer, error) : STATUS_OK;
 
     if (status != STATUS_OK || (!evaluates && !saves))
         return status;
@@ -267,7 +278,7 @@ static int run_steps(struct trainer *trainer, struct error *error)
 
     for (int64_t step = trainer->state.step + 1;
          status == STATUS_OK && trainer->stop_reason == NULL && step <= trainer->config->train.steps; step++) {
-        status = look_for_stop(trainer, step, error);
+        status = hear_notice(trainer, step, error);
         if (status == STATUS_OK && trainer->stop_reason == NULL)
             status = submit_step(trainer, step, error);
         if (status == STATUS_OK && trainer->stop_reason == NULL)

@@ -47,6 +47,7 @@ struct trainer {
     int64_t save_started_ns;
     int64_t save_blocked_ns; /* that training stood still for the newest save */
     struct error save_error; /* of the newest save; status 0: it did not fail */
+    bool save_done;          /* rank 0 has seen the end of the save under way */
     bool broken;             /* a step's numbers are not finite */
     const char *stop_reason; /* of the `stop` event where a run was asked to stop */
     /* What is said once: a step had nothing to learn from, an evaluation nothing to predict. */

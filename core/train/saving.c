@@ -2,10 +2,18 @@
 
 #include "base/log.h"
 
+/* The ranks of a job have the same result of a save, but for one that lost the others. */
+static int ends(struct trainer *trainer, int status)
+{
+    if (status != STATUS_PEER)
+        ranks_all_know(trainer->options.ranks);
+    return status;
+}
+
 static int failed(struct trainer *trainer, int64_t step, int status, struct error *error)
 {
     if (status != STATUS_STORAGE || trainer->config->train.on_save_error != CONFIG_ON_SAVE_ERROR_CONTINUE)
-        return status;
+        return ends(trainer, status);
     trainer->save_error = *error;
     log_line(LOG_WARNING, "the checkpoint of step %lld could not be saved, training goes on: %s", (long long)step,
              error->message);
@@ -40,16 +48,22 @@ int saving_start(struct trainer *trainer, struct error *error)
     if (status != STATUS_OK || trainer->saver.last_step == trainer->state.step)
         return status;
     trainer->save_started_ns = now_ns(trainer);
+    ranks_note(trainer->options.ranks, trainer->state.step, "a save");
     status = saver_save(&trainer->saver, &trainer->state, error);
     trainer->save_blocked_ns = now_ns(trainer) - start;
     if (status != STATUS_OK)
         return failed(trainer, trainer->state.step, status, error);
-    return saving_poll(trainer, error);
+    return trainer->saver.async == NULL ? finish(trainer, error) : STATUS_OK;
 }
 
-int saving_poll(struct trainer *trainer, struct error *error)
+bool saving_is_done(const struct trainer *trainer)
 {
-    return saver_busy(&trainer->saver) ? STATUS_OK : finish(trainer, error);
+    return !saver_busy(&trainer->saver);
+}
+
+int saving_report(struct trainer *trainer, struct error *error)
+{
+    return finish(trainer, error);
 }
 
 int saving_end(struct trainer *trainer, struct error *error)
@@ -58,7 +72,7 @@ int saving_end(struct trainer *trainer, struct error *error)
 
     if (status == STATUS_OK && trainer->save_error.status != STATUS_OK) {
         *error = trainer->save_error;
-        status = error->status;
+        status = ends(trainer, error->status);
     }
     return status;
 }

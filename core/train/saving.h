@@ -9,8 +9,12 @@
  * and trainer->save_error. */
 int saving_start(struct trainer *trainer, struct error *error);
 
-/* Reports the save under way if it is done; does not block. */
-int saving_poll(struct trainer *trainer, struct error *error);
+/* Whether no save is under way, as this rank sees it; does not block. */
+bool saving_is_done(const struct trainer *trainer);
+
+/* Reports the save that was started last, waits for it where it is not done. What it does to the run it does on all
+ * ranks: they call it after the same step. */
+int saving_report(struct trainer *trainer, struct error *error);
 
 /* Waits for the save under way. STATUS_STORAGE when the newest save failed, on_save_error or not. */
 int saving_end(struct trainer *trainer, struct error *error);
