@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "config/keys.h"
@@ -48,7 +49,7 @@ static bool starts_with(const char *text, const char *prefix)
 static bool must_agree(const struct config_key *key)
 {
     return key->resume == CONFIG_FIXED || starts_with(key->dotted, "optim.") || starts_with(key->dotted, "train.") ||
-           starts_with(key->dotted, "parallel.collective") || strcmp(key->dotted, "checkpoint.every") == 0 ||
+           strcmp(key->dotted, "parallel.collective_options") == 0 || strcmp(key->dotted, "checkpoint.every") == 0 ||
            strcmp(key->dotted, "checkpoint.async") == 0;
 }
 
@@ -62,6 +63,40 @@ static void add_config(struct listing *listing, const struct config *config)
             add_text(listing, config_keys[key].dotted, text);
         free(text);
     }
+}
+
+/* Builds of one version are told apart too. Ranks whose file cannot be read have 0 alike. */
+static uint64_t binary_hash(void)
+{
+    uint64_t hash = 0;
+    struct error ignored;
+    int64_t bytes;
+    char *data;
+
+    if (file_read_all(&file_system_real, "/proc/self/exe", (int64_t)1 << 30, &data, &bytes, &ignored) == STATUS_OK) {
+        hash = hash_bytes(data, (size_t)bytes);
+        free(data);
+    }
+    return hash;
+}
+
+static void add_collective(struct listing *listing, const struct collective *collective)
+{
+    char text[TEXT_BYTES];
+
+    snprintf(text, sizeof text, "%s %.30s", collective->name, collective->version);
+    add_text(listing, "parallel.collective", text);
+}
+
+/* Where bits depend on what computes them. */
+static void add_device(struct listing *listing, const struct chosen_device *chosen, const struct config *config)
+{
+    char *isa = config_value_text(config, CONFIG_KEY_run_cpu_isa);
+
+    add_text(listing, "backend", chosen->backend->name);
+    add_text(listing, "architecture of the device", chosen->device->info.architecture);
+    add_text(listing, "run.cpu_isa", isa != NULL ? isa : "");
+    free(isa);
 }
 
 static uint64_t schedule_hash(const struct pipeline *pipeline)
@@ -103,10 +138,12 @@ int agreement_reach(struct ranks *ranks, const struct engine *engine, const stru
     if (ranks == NULL)
         return STATUS_OK;
     add_text(&listing, "version", LLMRUN_VERSION);
+    add(&listing, "binary", binary_hash(), "");
+    add_collective(&listing, engine->collective);
     add_number(&listing, "plugin contract", LLMRUN_ABI_MAJOR * 1000 + LLMRUN_ABI_MINOR);
     add_number(&listing, "numerics.exact", request->exact);
     if (!request->exact)
-        add_text(&listing, "architecture of the device", engine->chosen.device->info.architecture);
+        add_device(&listing, &engine->chosen, config);
     add_config(&listing, config);
     add_layout(&listing, engine);
     add_text(&listing, "model family", request->model.family->name);

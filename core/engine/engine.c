@@ -18,13 +18,22 @@ static void abandon(void *context, const struct error *error)
 
 #define MOST_OPTIONS 16
 
-static int connect_ranks(struct engine *engine, const struct config *config, struct ranks *ranks, struct error *error)
+/* Nothing to do for a process that is alone. */
+static int find_collective(struct engine *engine, const struct config *config, struct error *error)
 {
     const char *asked = config->parallel.collective;
+
+    return engine->ranks != NULL
+               ? registry_open_collective(&engine->chosen.registry, strcmp(asked, "auto") == 0 ? "host" : asked,
+                                          &engine->collective, error)
+               : STATUS_OK;
+}
+
+static int connect_ranks(struct engine *engine, const struct config *config, struct ranks *ranks, struct error *error)
+{
     const struct config_map *given = &config->parallel.collective_options;
     const int64_t timeout_ns = config->parallel.timeout * INT64_C(1000000000);
     struct llmrun_option options[MOST_OPTIONS];
-    const struct collective *collective;
     int status;
 
     if (ranks == NULL)
@@ -36,10 +45,7 @@ static int connect_ranks(struct engine *engine, const struct config *config, str
         options[i] = (struct llmrun_option){given->pairs[i].name, given->pairs[i].text};
     /* A device may wait for other ranks as long as these are waited for. */
     engine->chosen.device->timeout_ns += timeout_ns;
-    status = registry_open_collective(&engine->chosen.registry, strcmp(asked, "auto") == 0 ? "host" : asked,
-                                      &collective, error);
-    if (status == STATUS_OK)
-        status = ranks_connect(ranks, &engine->request.mesh, collective, options, given->count, timeout_ns, error);
+    status = ranks_connect(ranks, &engine->request.mesh, engine->collective, options, given->count, timeout_ns, error);
     if (status == STATUS_OK)
         ranks_on_failure(ranks, abandon, engine);
     return status;
@@ -73,6 +79,8 @@ int engine_open(struct engine *engine, const struct file_system *fs, const struc
     status = request_make(fs, config, vocabulary, work, &engine->request, error);
     if (status == STATUS_OK)
         status = chosen_device_open(&engine->chosen, config, error);
+    if (status == STATUS_OK)
+        status = find_collective(engine, config, error);
     status = ranks_together(work->ranks, status, error);
     if (status == STATUS_OK) {
         engine->request.exact = engine->chosen.exact;

@@ -15,10 +15,11 @@ struct engine {
     struct chosen_device chosen;
     struct executor *executor;
     struct compile_request request;
-    struct compiled compiled; /* from the request, for the device */
-    int64_t cached;           /* tokens in the caches */
-    struct ranks *ranks;      /* of the job, borrowed; NULL: this process is alone */
-    void *spare;              /* for inputs that this rank does not have; owned */
+    struct compiled compiled;            /* from the request, for the device */
+    int64_t cached;                      /* tokens in the caches */
+    struct ranks *ranks;                 /* of the job, borrowed; NULL: this process is alone */
+    const struct collective *collective; /* between them; NULL: none */
+    void *spare;                         /* for inputs that this rank does not have; owned */
     /* Asked between the batches of an evaluation and the parts of a prefill; NULL: nobody is. Once it says true, these
      * end with STATUS_STOPPED. */
     bool (*stop)(void *context);

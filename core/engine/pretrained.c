@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "huggingface/weights.h"
+
+#define SAMPLE_BYTES 4096
 
 /* The caller has asked for one matrix, and there are two. */
 static int check_head(const struct hf_directory *directory, const struct model_config *model, struct error *error)
@@ -47,6 +50,43 @@ void pretrained_close(struct pretrained *pretrained)
     state_dict_finish(&pretrained->list);
     program_finish(&pretrained->program);
     memset(pretrained, 0, sizeof *pretrained);
+}
+
+static uint64_t add_hash(uint64_t hash, uint64_t more)
+{
+    const uint64_t both[2] = {hash, more};
+
+    return hash_bytes(both, sizeof both);
+}
+
+static int hash_tensor(const struct safetensors *file, const struct safetensors_tensor *tensor, uint64_t *hash,
+                       struct error *error)
+{
+    const int64_t bytes = tensor->bytes < SAMPLE_BYTES ? tensor->bytes : SAMPLE_BYTES;
+    char sample[SAMPLE_BYTES];
+    int status = STATUS_OK;
+
+    for (int end = 0; end < 2 && bytes > 0 && status == STATUS_OK; end++) {
+        status = safetensors_read(file, tensor, end == 0 ? 0 : tensor->bytes - bytes, sample, bytes, error);
+        if (status == STATUS_OK)
+            *hash = add_hash(*hash, hash_bytes(sample, (size_t)bytes));
+    }
+    return status;
+}
+
+int pretrained_hash(const struct pretrained *pretrained, uint64_t *hash, struct error *error)
+{
+    int status = STATUS_OK;
+
+    *hash = 0;
+    for (int64_t i = 0; i < pretrained->directory.count && status == STATUS_OK; i++) {
+        const struct safetensors *file = &pretrained->directory.files[i];
+
+        *hash = add_hash(*hash, file->header_checksum);
+        for (int64_t t = 0; t < file->count && status == STATUS_OK; t++)
+            status = hash_tensor(file, &file->tensors[t], hash, error);
+    }
+    return status;
 }
 
 int pretrained_staging(const struct pretrained *pretrained, float **memory, struct error *error)

@@ -19,6 +19,10 @@ int pretrained_open(struct pretrained *pretrained, const struct file_system *fs,
                     const struct model_config *model, struct error *error);
 void pretrained_close(struct pretrained *pretrained); /* accepts a zeroed struct */
 
+/* Tells these files from others without reading them whole: names, types, shapes and places of all tensors, and the
+ * first and last 4 KiB of each. STATUS_INPUT where a file gives fewer bytes than it had. */
+int pretrained_hash(const struct pretrained *pretrained, uint64_t *hash, struct error *error);
+
 /* Reads all parameters into the device. The caller casts weights afterwards. */
 int pretrained_load(const struct pretrained *pretrained, struct executor *executor, struct error *error);
 

@@ -31,6 +31,7 @@ struct trainer {
     bool has_valid;
     struct engine engine;
     struct pretrained pretrained; /* open until the first weights are there */
+    uint64_t weights_hash;        /* of what they are read from; 0: they are made */
     struct saver saver;
     struct train_state state;
     struct metrics metrics;

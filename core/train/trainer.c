@@ -65,16 +65,15 @@ static int load_data(struct trainer *trainer, struct error *error)
 
 static int start_engine(struct trainer *trainer, struct error *error)
 {
-    const struct request_work work = {
-        .uses = USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0),
-        .train = &trainer->train_set,
-        .eval = trainer->has_valid ? &trainer->valid_set : NULL,
-        .eval_tokens = trainer->config->train.eval_tokens,
-        .ranks = trainer->options.ranks,
-        .hashes = {.tokenizer = trainer->state.tokenizer_hash,
-                   .train = trainer->state.data_hash,
-                   .eval = token_set_hash(&trainer->valid_set),
-                   .weights = trainer->resume.resumed ? trainer->resume.checkpoint.manifest.checksum : 0}};
+    const struct request_work work = {.uses = USE_TRAIN | (trainer->has_valid ? USE_EVALUATE : 0),
+                                      .train = &trainer->train_set,
+                                      .eval = trainer->has_valid ? &trainer->valid_set : NULL,
+                                      .eval_tokens = trainer->config->train.eval_tokens,
+                                      .ranks = trainer->options.ranks,
+                                      .hashes = {.tokenizer = trainer->state.tokenizer_hash,
+                                                 .train = trainer->state.data_hash,
+                                                 .eval = token_set_hash(&trainer->valid_set),
+                                                 .weights = trainer->weights_hash}};
 
     return engine_open(&trainer->engine, trainer->resume.fs, &trainer->resume.files,
                        tokenizer_vocabulary(trainer->tokenizer), &work, error);
@@ -251,11 +250,14 @@ static int open_pretrained(struct trainer *trainer, struct error *error)
     struct model_config model;
     int status;
 
+    trainer->weights_hash = trainer->resume.resumed ? trainer->resume.checkpoint.manifest.checksum : 0;
     if (trainer->resume.resumed || config->model.init != CONFIG_INIT_WEIGHTS)
         return STATUS_OK;
     status = request_model(trainer->resume.fs, config, tokenizer_vocabulary(trainer->tokenizer), &model, error);
     if (status == STATUS_OK)
         status = pretrained_open(&trainer->pretrained, trainer->resume.fs, config->model.path, &model, error);
+    if (status == STATUS_OK && trainer->options.ranks != NULL)
+        status = pretrained_hash(&trainer->pretrained, &trainer->weights_hash, error);
     return status;
 }
 
