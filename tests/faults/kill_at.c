@@ -1,8 +1,10 @@
 /* A library to preload: KILL_AT=fsync:3 kills the process at its third call of fsync, before the call. Of a write, the
  * first half is still done: a torn file. STOP_AT=mkdir:1 stops it there until it gets SIGCONT, WAIT_AT=fsync:1 makes
- * the call a second long. In a job of several ranks only that which FAULT_RANK names does so. The calls are those that
- * change what is stored: open (of a file that may be made), write, ftruncate, fsync, rename, remove and mkdir. */
+ * the call a second long, FULL_AT=fsync:2 lets it fail with ENOSPC. In a job of several ranks only that which
+ * FAULT_RANK names does so. The calls are those that change what is stored: open (of a file that may be made), write,
+ * ftruncate, fsync, rename, remove and mkdir. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -41,20 +43,22 @@ __attribute__((constructor)) static void begin(void)
     own = only == NULL || (rank != NULL && strcmp(rank, only) == 0) ? getpid() : 0;
 }
 
+enum order { NOTHING, DIE, FAIL };
+
 /* Children, which try plugins, are left alone: they store nothing of a run. */
-static bool is_the_one(struct tally *tally)
+static enum order take_order(struct tally *tally)
 {
     long call;
 
     if (getpid() != own)
-        return false;
+        return NOTHING;
     call = atomic_fetch_add(&tally->calls, 1) + 1;
 
     if (names("STOP_AT", tally, call))
         kill(getpid(), SIGSTOP);
     if (names("WAIT_AT", tally, call))
         sleep(1);
-    return names("KILL_AT", tally, call);
+    return names("KILL_AT", tally, call) ? DIE : names("FULL_AT", tally, call) ? FAIL : NOTHING;
 }
 
 /* The function that this library stands in front of, and the tally of its calls. */
@@ -63,10 +67,16 @@ static bool is_the_one(struct tally *tally)
     static __typeof__(&(function)) next;                                                                               \
     *(void **)&next = next != NULL ? (void *)next : dlsym(RTLD_NEXT, #function)
 
-static void maybe_die(struct tally *tally)
+/* Whether the call fails. */
+static bool obey(struct tally *tally)
 {
-    if (is_the_one(tally))
+    const enum order order = take_order(tally);
+
+    if (order == DIE)
         kill(getpid(), SIGKILL);
+    if (order == FAIL)
+        errno = ENOSPC;
+    return order == FAIL;
 }
 
 EXPORT int open(const char *path, int flags, ...)
@@ -80,7 +90,8 @@ EXPORT int open(const char *path, int flags, ...)
         va_start(arguments, flags);
         mode = va_arg(arguments, mode_t);
         va_end(arguments);
-        maybe_die(&tally);
+        if (obey(&tally))
+            return -1;
     }
     return next(path, flags, mode);
 }
@@ -88,45 +99,43 @@ EXPORT int open(const char *path, int flags, ...)
 EXPORT ssize_t write(int handle, const void *data, size_t bytes)
 {
     BEFORE(write);
+    const enum order order = take_order(&tally);
 
-    if (is_the_one(&tally)) {
+    if (order != NOTHING)
         next(handle, data, bytes / 2);
+    if (order == DIE)
         kill(getpid(), SIGKILL);
-    }
-    return next(handle, data, bytes);
+    if (order == FAIL)
+        errno = ENOSPC;
+    return order == FAIL ? -1 : next(handle, data, bytes);
 }
 
 EXPORT int ftruncate(int handle, off_t bytes)
 {
     BEFORE(ftruncate);
-    maybe_die(&tally);
-    return next(handle, bytes);
+    return obey(&tally) ? -1 : next(handle, bytes);
 }
 
 EXPORT int fsync(int handle)
 {
     BEFORE(fsync);
-    maybe_die(&tally);
-    return next(handle);
+    return obey(&tally) ? -1 : next(handle);
 }
 
 EXPORT int rename(const char *from, const char *to)
 {
     BEFORE(rename);
-    maybe_die(&tally);
-    return next(from, to);
+    return obey(&tally) ? -1 : next(from, to);
 }
 
 EXPORT int remove(const char *path)
 {
     BEFORE(remove);
-    maybe_die(&tally);
-    return next(path);
+    return obey(&tally) ? -1 : next(path);
 }
 
 EXPORT int mkdir(const char *path, mode_t mode)
 {
     BEFORE(mkdir);
-    maybe_die(&tally);
-    return next(path, mode);
+    return obey(&tally) ? -1 : next(path, mode);
 }

@@ -52,7 +52,7 @@ differ 'model.overrides' -- --model.overrides.n_embd 64
 differ 'training data' -- --data.train other.txt
 differ 'validation data' --data.valid text.txt -- --data.valid other.txt
 differ 'optim.lr' -- --optim.lr 1e-5
-differ 'parallel.loss_chunk' --parallel.tp 2 -- --parallel.loss_chunk 64
+differ 'parallel.loss_chunk' --parallel.tp 2 -- --parallel.loss_chunk 16
 differ 'checkpoint.every' -- --checkpoint.every 1
 differ 'train.steps' -- --train.steps 3
 
