@@ -12,13 +12,15 @@ static bool is_kind(const char *fault, const char *kind)
     return strncmp(fault, kind, length) == 0 && (fault[length] == '\0' || fault[length] == ':');
 }
 
-/* Without a rank, all; without a number, every operation; without a name, whatever it is. */
+/* Without a rank, all; without a number, every operation, with N+ every one from there; without a name, whatever it is.
+ */
 static bool is_meant(const struct llmrun_request *request, const char *fault)
 {
     const char *rank = getenv("RANK"), *only = getenv("FAULT_RANK"), *number = strchr(fault, ':');
     const char *name = number != NULL ? strchr(number + 1, ':') : NULL;
     const int64_t *calls = request->communicator->calls;
-    int64_t before = calls[request->operation] - 1;
+    int64_t before = calls[request->operation] - 1, first;
+    char *end;
 
     if (only != NULL && (rank == NULL || atoi(only) != atoi(rank)))
         return false;
@@ -26,7 +28,10 @@ static bool is_meant(const struct llmrun_request *request, const char *fault)
         return false;
     for (int i = 0; i < OPERATIONS && name == NULL; i++)
         before += i != (int)request->operation ? calls[i] : 0;
-    return number == NULL || atoll(number + 1) == before;
+    if (number == NULL)
+        return true;
+    first = strtoll(number + 1, &end, 10);
+    return before == first || (*end == '+' && before > first);
 }
 
 void fault_plan(struct llmrun_request *request, char *result)

@@ -198,7 +198,7 @@ static int too_late(struct posted *posted, struct error *error)
     give_up(posted, RECORD_LATE);
     return error_set(error, STATUS_PEER,
                      "%s (rank %d of %d) did not end within %lld s (parallel.timeout): another rank does not take part "
-                     "in it",
+                     "in it, or the collective hangs",
                      text, communicator->rank, communicator->ranks, (long long)(communicator->timeout_ns / 1000000000));
 }
 
