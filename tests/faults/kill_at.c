@@ -2,7 +2,7 @@
  * first half is still done: a torn file. STOP_AT=mkdir:1 stops it there until it gets SIGCONT, WAIT_AT=fsync:1 makes
  * the call a second long, FULL_AT=fsync:2 lets it fail with ENOSPC. In a job of several ranks only that which
  * FAULT_RANK names does so. The calls are those that change what is stored: open (of a file that may be made), write,
- * ftruncate, fsync, rename, remove and mkdir. */
+ * ftruncate, fsync, rename, remove and mkdir; and connect, which meets other ranks. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include <stdio.h> /* rename, remove */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -138,4 +139,10 @@ EXPORT int mkdir(const char *path, mode_t mode)
 {
     BEFORE(mkdir);
     return obey(&tally) ? -1 : next(path, mode);
+}
+
+EXPORT int connect(int handle, const struct sockaddr *address, socklen_t length)
+{
+    BEFORE(connect);
+    return obey(&tally) ? -1 : next(handle, address, length);
 }
