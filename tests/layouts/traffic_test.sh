@@ -214,4 +214,7 @@ traffic 8 --parallel.tp 2 --parallel.pp 2 --parallel.zero 1 --parallel.schedule 
     --parallel.recompute full --train.micro_batch 2
 traffic 4 --parallel.tp 2 --parallel.pp 2 --precision.compute bf16 --parallel.schedule zero-bubble
 traffic 4 --parallel.tp 2 --numerics.exact false
+# Of one sequence a part of the positions is one run, which the plugin's reduce_scatter takes.
+traffic 4 --parallel.tp 4 --train.micro_batch 1
+traffic 4 --parallel.tp 2 --numerics.exact false --train.micro_batch 1
 finish
