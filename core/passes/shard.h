@@ -40,7 +40,7 @@ struct shard_form {
     bool sequence_parallel; /* what lies between blocks is split over positions */
     /* Tokens whose logits are there at once: whole sequences or equal pieces of one (an even number in bf16) that
      * divide a batch part of the microbatch, or all of it; an evaluation takes the most of these that is no more.
-     * 0: the most of which a rank's logits take 16 MiB, at least 64. */
+     * 0: the most of which a rank's logits take 8 MiB, at least 64. */
     int64_t loss_chunk;
     const struct reduction_form
         *sums; /* where sums are cut; with sums->exact ranks hold whole, aligned parts of them */

@@ -295,15 +295,16 @@ static int64_t rows_of_logits(const char *preset, int64_t sequence, uint32_t dty
     return rows;
 }
 
-/* Of LLaMA 3 a rank has 64128 columns, 256512 bytes a token: 65 tokens fill 16 MiB. */
-static void logits_of_a_chunk_fill_16_mib_or_are_of_64_tokens(void **state)
+/* Of LLaMA 3 a rank has 64128 columns, 256512 bytes a token: 32 tokens fill 8 MiB; of GPT-2 25152, 83 tokens. */
+static void logits_of_a_chunk_fill_8_mib_or_are_of_64_tokens(void **state)
 {
     (void)state;
     assert_int_equal(rows_of_logits("llama3-8b", 1024, LLMRUN_BF16), 64);
     assert_int_equal(rows_of_logits("llama3-8b", 32, LLMRUN_BF16), 64);  /* the microbatch */
     assert_int_equal(rows_of_logits("llama3-8b", 65, LLMRUN_F32), 65);   /* a sequence */
-    assert_int_equal(rows_of_logits("llama3-8b", 254, LLMRUN_F32), 127); /* 65 to 64 do not divide one */
+    assert_int_equal(rows_of_logits("llama3-8b", 254, LLMRUN_F32), 127); /* 64 to 126 do not divide one */
     assert_int_equal(rows_of_logits("llama3-8b", 5 * 131, LLMRUN_F32), 131);
+    assert_int_equal(rows_of_logits("gpt2", 240, LLMRUN_F32), 80);
     assert_int_equal(rows_of_logits("llama-8", 256, LLMRUN_F32), 512);
 }
 
@@ -364,7 +365,7 @@ int main(void)
         cmocka_unit_test(a_chunk_of_the_loss_divides_a_batch_part),
         cmocka_unit_test(an_evaluation_takes_the_next_smaller_chunk),
         cmocka_unit_test(a_program_that_only_generates_splits_its_head_too),
-        cmocka_unit_test(logits_of_a_chunk_fill_16_mib_or_are_of_64_tokens),
+        cmocka_unit_test(logits_of_a_chunk_fill_8_mib_or_are_of_64_tokens),
         cmocka_unit_test(recomputation_gathers_again_what_ranks_have_parts_of),
     };
     struct CMUnitTest tests[COUNT + sizeof others / sizeof others[0]];
