@@ -1,8 +1,9 @@
 /* A library to preload: KILL_AT=fsync:3 kills the process at its third call of fsync, before the call. Of a write, the
  * first half is still done: a torn file. STOP_AT=mkdir:1 stops it there until it gets SIGCONT, WAIT_AT=fsync:1 makes
- * the call a second long, FULL_AT=fsync:2 lets it fail with ENOSPC. In a job of several ranks only that which
- * FAULT_RANK names does so. The calls are those that change what is stored: open (of a file that may be made), write,
- * ftruncate, fsync, rename, remove and mkdir; and connect, which meets other ranks. */
+ * the call a second long, FULL_AT=fsync:2 lets it fail with ENOSPC. 3+ in place of 3 is every call from the third on.
+ * In a job of several ranks only that which FAULT_RANK names does so. The calls are those that change what is stored:
+ * open (of a file that may be made), write, ftruncate, fsync, rename, remove and mkdir; and connect, which meets other
+ * ranks, and fork. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +32,13 @@ static bool names(const char *variable, const struct tally *tally, long call)
     const char *text = getenv(variable);
     size_t length = strlen(tally->name);
 
-    return text != NULL && strncmp(text, tally->name, length) == 0 && text[length] == ':' &&
-           call == strtol(text + length + 1, NULL, 10);
+    long number;
+    char *end;
+
+    if (text == NULL || strncmp(text, tally->name, length) != 0 || text[length] != ':')
+        return false;
+    number = strtol(text + length + 1, &end, 10);
+    return call == number || (*end == '+' && call > number);
 }
 
 static pid_t own; /* 0: a rank that is left alone */
@@ -145,4 +151,10 @@ EXPORT int connect(int handle, const struct sockaddr *address, socklen_t length)
 {
     BEFORE(connect);
     return obey(&tally) ? -1 : next(handle, address, length);
+}
+
+EXPORT pid_t fork(void)
+{
+    BEFORE(fork);
+    return obey(&tally) ? -1 : next();
 }
