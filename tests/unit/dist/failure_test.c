@@ -33,7 +33,8 @@ static void hear_all(const char *line)
         job_hear(&processes[i], line);
 }
 
-/* Waits for all; the sentences of all but `without` are the same and contain each of the words. */
+/* Waits for all; the sentences of all but `without` contain each of the words, and are the same but where rank 0 is the
+ * one that is lost: that each notices by itself. */
 static void check_sentences(int without, const char *const *words)
 {
     const char *first = NULL;
@@ -50,7 +51,7 @@ static void check_sentences(int without, const char *const *words)
         for (const char *const *word = words; *word != NULL; word++)
             if (strstr(said, *word) == NULL)
                 fail_msg("rank %d was told '%s' without '%s'", i, said, *word);
-        if (first != NULL)
+        if (first != NULL && without != 0)
             assert_string_equal(said, first);
         first = said;
     }
