@@ -54,7 +54,7 @@ int progress_check(struct progress *progress, struct error *error)
 }
 
 /* Threads that save log too: the bar's line is ended once. */
-static void log_beside(void *context, enum log_level level, const char *line)
+void progress_log(void *context, enum log_level level, const char *line)
 {
     struct progress *progress = context;
 
@@ -63,11 +63,6 @@ static void log_beside(void *context, enum log_level level, const char *line)
         fflush(progress->out);
     }
     log_to_stderr(NULL, level, line);
-}
-
-void progress_catch_log(struct progress *progress)
-{
-    log_set_sink(log_beside, progress);
 }
 
 /* "1h02m", "3m05s", "12s". */

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "train/trainer.h"
 
 struct progress {
@@ -21,8 +22,8 @@ void progress_init(struct progress *progress, FILE *out, int64_t every);
 /* Listens to a trainer; `progress` outlives it. */
 struct trainer_observer progress_observer(struct progress *progress);
 
-/* Lines of the log begin on a line of their own from now on. Before threads start; `progress` outlives them. */
-void progress_catch_log(struct progress *progress);
+/* A sink of the log (base/log.h) whose lines begin on a line of their own; the context is a progress. */
+void progress_log(void *context, enum log_level level, const char *line);
 
 /* Ends the bar's line, so that other text can follow. */
 void progress_end(struct progress *progress);

@@ -1,15 +1,15 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "base/log.h"
 #include "command.h"
 #include "data/builtin.h"
 #include "options.h"
 #include "progress.h"
+#include "rank_log.h"
 
 extern char **environ;
 
-static int run(const struct config *config, struct progress *progress, struct error *error)
+static int run(const struct config *config, struct progress *progress, struct rank_log *log, struct error *error)
 {
     struct trainer_options options = {.config = config, .fs = &file_system_real, .clock = &clock_system};
     struct trainer *trainer;
@@ -18,11 +18,13 @@ static int run(const struct config *config, struct progress *progress, struct er
 
     if (status != STATUS_OK)
         return status;
+    rank_log_begin(log, options.ranks);
     options.builtin = builtin_text(&options.builtin_bytes);
     if (ranks_is_first(options.ranks))
         options.observer = progress_observer(progress);
     status = trainer_create(&options, &trainer, error);
     if (status == STATUS_OK) {
+        rank_log_open(log, trainer_folder(trainer));
         if (trainer_first_step(trainer) < trainer_steps(trainer))
             status = trainer_run(trainer, error);
         else if (ranks_is_first(options.ranks))
@@ -40,18 +42,19 @@ static int run(const struct config *config, struct progress *progress, struct er
 static int train(void *context, const struct config *config, struct error *error)
 {
     struct progress progress;
+    struct rank_log log;
     int status;
 
     (void)context;
     /* A reader of the output that goes away is no reason to end a run. */
     signal(SIGPIPE, SIG_IGN);
     progress_init(&progress, stdout, config->log.every);
-    progress_catch_log(&progress);
-    status = run(config, &progress, error);
+    rank_log_init(&log, progress_log, &progress);
+    status = run(config, &progress, &log, error);
     if (status == STATUS_OK)
         status = progress_check(&progress, error);
     progress_end(&progress);
-    log_set_sink(NULL, NULL);
+    rank_log_finish(&log);
     return status;
 }
 

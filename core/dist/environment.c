@@ -193,7 +193,8 @@ int rank_environment_read(char *const *variables, struct rank_environment *envir
     environment->local_world = chosen.local_world;
     if (chosen.source != NULL)
         environment->source = chosen.source->name;
-    if (chosen.source != NULL && chosen.source->bit == LAUNCH)
+    environment->launched = chosen.source != NULL && chosen.source->bit == LAUNCH;
+    if (environment->launched)
         status = read_listener(variables, environment, error);
     return status == STATUS_OK ? rendezvous_read(variables, environment, error) : status;
 }

@@ -10,6 +10,7 @@
 #ifndef LLMRUN_DIST_ENVIRONMENT_H
 #define LLMRUN_DIST_ENVIRONMENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -20,6 +21,7 @@ struct rank_environment {
     int32_t rank, world;              /* 0 of 1: a single rank */
     int32_t local_rank, local_world;  /* on this machine; -1 where nobody says */
     const char *source;               /* "torchrun", for people; lives as long as the process */
+    bool launched;                    /* `llmrun launch` has started it, and takes its output */
     char host[RENDEZVOUS_HOST_BYTES]; /* where rank 0 is met; "" for a single rank without an address */
     int32_t port;
     int32_t listener; /* of rank 0 under launch: a socket that listens there already, inherited; else -1 */

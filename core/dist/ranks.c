@@ -166,6 +166,11 @@ bool ranks_is_first(const struct ranks *ranks)
     return ranks_rank(ranks) == 0;
 }
 
+bool ranks_share_output(const struct ranks *ranks)
+{
+    return ranks != NULL && !ranks->environment.launched;
+}
+
 const struct communication *ranks_communication(const struct ranks *ranks)
 {
     return ranks != NULL ? &ranks->communication : NULL;

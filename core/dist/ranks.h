@@ -21,6 +21,8 @@ int ranks_connect(struct ranks *ranks, const struct mesh *mesh, const struct col
 
 int32_t ranks_rank(const struct ranks *ranks);
 int32_t ranks_world(const struct ranks *ranks);
+/* Whether several ranks write to one terminal: not where `llmrun launch` has given each its own output. */
+bool ranks_share_output(const struct ranks *ranks);
 bool ranks_is_first(const struct ranks *ranks);
 
 /* NULL where nobody else takes part. */
