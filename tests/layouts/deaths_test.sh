@@ -53,13 +53,13 @@ goes_on() {
 gone='is gone: its connection was closed without a word'
 silent="has not been heard for [0-9.]* s \(parallel.timeout is $timeout s\): it is stopped or cut off"
 note='(; it was at step [0-9]+ in [a-z_ ]+)?'
-called='; ranks? [0-9, to]* called collective [0-9]* of [tdp]+ \([a-z_]* of [0-9]* bytes, step [3-8]\) with it$'
-at="$note; rank [0-9] is at step [3-8] in [a-z_ ]+$"
-own="$note; this rank is at step [3-8] in [a-z_]+$"
+called='; ranks? [0-9, to]* called collective [0-9]* of [td]p \([a-z_]* of [0-9]* bytes, step [3-8]\) with it'
+at='; rank [0-9] is at step [3-8] in [a-z_ ]+'
+own='; this rank is at step [3-8] in [a-z_]+'
 
 reference reference --steps $steps --checkpoint.every 2
 
-# moment NAME RANKS LOST WORDS FLAG... -- KILL STOP [PRELOAD]: the faults of the two are variables.
+# moments NAME RANKS LOST WORDS FLAG... -- KILL STOP: the faults of the two are variables.
 moments() {
     name=$1 ranks=$2 lost=$3 words=$4
     shift 4
@@ -72,26 +72,27 @@ moments() {
     (export "FAULT_RANK=$lost" "$3" && job "$name.stopped" "$ranks" $flags) &
     # shellcheck disable=SC2086
     (export "FAULT_RANK=$lost" "$2" && job "$name.killed" "$ranks" $flags)
-    told "$name.killed" "$ranks" "$lost" "$gone$words"
+    # At once others may still be on their way to what they will wait for.
+    told "$name.killed" "$ranks" "$lost" "$gone$note($words|$at)\$"
     jobs="$jobs $name:$ranks:$lost"
     eval "words_$name=\$words"
 }
 jobs=
 
-moments forward 2 1 "$note$called" --parallel.tp 2 -- FAULTY=kill_forward=7 FAULTY=stop_forward=7
-moments exchange 4 2 "$note$called" --parallel.tp 2 -- HOST_FAULT=kill:80:all_gather HOST_FAULT=stop:80:all_gather
-moments reduction 2 1 "$note$called" -- HOST_FAULT=kill:3:all_reduce HOST_FAULT=stop:3:all_reduce
+moments forward 2 1 "$called" --parallel.tp 2 -- FAULTY=kill_forward=7 FAULTY=stop_forward=7
+moments exchange 4 2 "$called" --parallel.tp 2 -- HOST_FAULT=kill:80:all_gather HOST_FAULT=stop:80:all_gather
+moments reduction 2 1 "$called" -- HOST_FAULT=kill:3:all_reduce HOST_FAULT=stop:3:all_reduce
 moments pipeline 2 1 "$at" --parallel.pp 2 --train.micro_batch 1 -- HOST_FAULT=kill:11:send HOST_FAULT=stop:11:send
-moments optimizer 2 1 "$note$called" --parallel.zero 1 -- FAULTY=kill_update=100 FAULTY=stop_update=100
+moments optimizer 2 1 "$called" --parallel.zero 1 -- FAULTY=kill_update=100 FAULTY=stop_update=100
 moments first 2 0 "$own" --parallel.tp 2 -- FAULTY=kill_forward=7 FAULTY=stop_forward=7
 export LD_PRELOAD="$helpers/kill_at.so"
-moments save 4 3 "$note; rank 0 is at step 4 in a save" --parallel.tp 2 --parallel.zero 1 -- KILL_AT=fsync:2 STOP_AT=fsync:2
+moments save 4 3 '; rank 0 is at step 4 in a save' --parallel.tp 2 --parallel.zero 1 -- KILL_AT=fsync:2 STOP_AT=fsync:2
 unset LD_PRELOAD
 wait
 for job in $jobs; do
     name=${job%%:*} lost=${job##*:} ranks=${job#*:}
     eval "words=\$words_$name"
-    told "$name.stopped" "${ranks%:*}" "$lost" "$silent$words"
+    told "$name.stopped" "${ranks%:*}" "$lost" "$silent$note$words\$"
     goes_on "$name.killed"
     goes_on "$name.stopped"
 done
