@@ -7,7 +7,7 @@
 #include "program/op_table.h"
 
 #define LOGITS_BYTES ((int64_t)8 << 20) /* of the logits of a chunk, where the caller does not say how long it is */
-#define CHUNK_LEAST  64                  /* tokens: fewer make matmuls slow */
+#define CHUNK_LEAST  64                 /* tokens: fewer make matmuls slow */
 
 static const struct place whole = {.kind = PLACE_WHOLE}, split_rows = {PLACE_SPLIT, 0, 0},
                           split_columns = {PLACE_SPLIT, 1, 0};
