@@ -14,6 +14,11 @@
 #include "program/text.h"
 #include "runtime/device_compile.h"
 
+static const char *plural(int64_t count, const char *ending)
+{
+    return count == 1 ? "" : ending;
+}
+
 static void print_sums(const struct compiled *compiled, const struct compile_request *request)
 {
     const struct reduction_form *form = &compiled->form;
@@ -21,9 +26,11 @@ static void print_sums(const struct compiled *compiled, const struct compile_req
     const int64_t parts = form->batch_parts * form->groups * request->mesh.sizes[MESH_DP];
 
     if (form->exact)
-        printf("sums       exact: %lld batch parts of %lld sequences, %lld position parts, up to %lld feature parts\n",
-               (long long)parts, (long long)(request->global_batch / parts), (long long)form->position_parts,
-               (long long)form->feature_parts);
+        printf(
+            "sums       exact: %lld batch part%s of %lld sequence%s, %lld position parts, up to %lld feature parts\n",
+            (long long)parts, plural(parts, "s"), (long long)(request->global_batch / parts),
+            plural(request->global_batch / parts, "s"), (long long)form->position_parts,
+            (long long)form->feature_parts);
     else
         puts("sums       unordered");
 }
@@ -131,8 +138,9 @@ static void print_plan(const struct compiled *compiled, const struct compile_req
         printf(" (%lld of keys and values)", (long long)model_kv_heads(model));
     printf(", vocabulary %lld (stored %lld)\n", (long long)model->vocab_size,
            (long long)model_padded_vocabulary(model));
-    printf("step       %lld sequences of %lld tokens in %d microbatches, %s\n", (long long)request->global_batch,
-           (long long)request->sequence, compiled->microbatches,
+    printf("step       %lld sequence%s of %lld tokens in %d microbatch%s%s, %s\n", (long long)request->global_batch,
+           plural(request->global_batch, "s"), (long long)request->sequence, compiled->microbatches,
+           plural(compiled->microbatches, "es"), request->mesh.sizes[MESH_DP] > 1 ? " of each rank of dp" : "",
            request->compute_dtype == LLMRUN_BF16 ? "bf16" : "fp32");
     print_schedule(compiled, request);
     print_sums(compiled, request);

@@ -72,6 +72,9 @@ int communicator_create(const struct communicator_options *options, struct commu
     code = GUARDED_LONG(options->collective, table, create, &desc, &communicator->handle, &from);
     if (code != LLMRUN_OK) {
         communicator->handle = NULL;
+        if (code == LLMRUN_ERROR_ARGUMENT)
+            return error_set(error, STATUS_USAGE, "parallel.collective_options of %s: %s", options->collective->name,
+                             from.message);
         return fail(communicator, "create", NULL, &from, error);
     }
     return STATUS_OK;

@@ -38,7 +38,8 @@ struct communicator_options {
     int32_t group; /* recorder_group */
 };
 
-/* All ranks of the group call it. The domain is "host": other memory is staged (runtime/transfer.h). */
+/* All ranks of the group call it. STATUS_USAGE: the plugin refuses its options. The domain is "host": other memory is
+ * staged (runtime/transfer.h). */
 int communicator_create(const struct communicator_options *options, struct communicator *communicator,
                         struct error *error);
 void communicator_destroy(struct communicator *communicator); /* accepts a zeroed struct */

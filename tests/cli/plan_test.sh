@@ -39,7 +39,7 @@ expect 2 'llmrun: data.seq_len 4104 is longer than the model'"'"'s window of 409
 
 # Four batch parts in four microbatches: the sums of one part and of two wait for others. In one microbatch none does.
 expect 0 out '*
-sums       exact: 4 batch parts of 1 sequences, 8 position parts, up to 8 feature parts
+sums       exact: 4 batch parts of 1 sequence, 8 position parts, up to 8 feature parts
 *' -- plan tiny.yaml --train.micro_batch 1
 gradients=$(number gradients)
 waiting=$(number 'pending sums')
@@ -84,7 +84,7 @@ expect 0 out '*launch forward 1*launch backward_input 1*launch backward_weight 0
     plan tiny.yaml --dump commands --parallel.schedule zero-bubble --parallel.chunks 2
 # Of several ranks, the parts of the whole step.
 expect 0 out '*
-sums       exact: 4 batch parts of 1 sequences, 8 position parts, up to 8 feature parts
+sums       exact: 4 batch parts of 1 sequence, 8 position parts, up to 8 feature parts
 ranks      4: tp 1, pp 1, dp 4; this is rank 3 (tp 0, pp 0, dp 3)
 bytes that this rank sends in a step
   dp  *' -- plan tiny.yaml --world 4 --rank 3 --train.micro_batch 1

@@ -44,4 +44,7 @@ faulty link 5 "rank [01] on host .* failed: .*receive of .* over pp.* in step [1
 faulty error 5 'rank 1 on host .* failed: .*all_gather of .* over [td]p in step [1-8] .* failed: all_gather failed by order' \
     late:60:all_gather 4 --parallel.tp 2
 record ' all_gather .* failed'
+
+launch carrier 2 --parallel.collective_options '{transport: carrier}'
+wants 2 "*parallel.collective_options of host: transport is 'carrier'; expected auto, shm or tcp*"
 finish
