@@ -22,7 +22,7 @@
 
 #define PORTS   64
 #define FLOOD   200
-#define KIND_MS 30
+#define KIND_MS 10
 
 static unsigned seed = 7;
 static int64_t taken[2][4]; /* at ports, at the socket of the folder */
