@@ -46,6 +46,10 @@ void fault_plan(struct llmrun_request *request, char *result)
     request->late = is_kind(fault, "late");
     if (is_kind(fault, "slow"))
         usleep(200000);
+    if (is_kind(fault, "skip")) {
+        request->ended = true;
+        request->communicator->posted--; /* as if it had not been called */
+    }
     if (is_kind(fault, "kill"))
         kill(getpid(), SIGKILL);
     if (is_kind(fault, "stop"))
