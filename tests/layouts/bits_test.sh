@@ -57,13 +57,13 @@ done
 cmp -s packed.contents apart.contents && complain "both texts give the same weights"
 
 grep -E "^$model +$precision " "$table" >rows
-while read -r family type layout zero sp schedule recompute micro_batch chunk text transport; do
+while read -r family type layout zero sp schedule recompute micro_batch chunk kind transport; do
     way "$layout" "$zero" "$sp" "$schedule" "$recompute" "$micro_batch" "$chunk" "$transport"
     before=$failures
     # shellcheck disable=SC2046,SC2086
-    layout "$text" $world "$@" $(text "$text") $way
+    layout "$kind" $world "$@" $(text "$kind") $way
     [ "$failures" = "$before" ] && result="one rank's bits" || result=DIFFERS
-    echo "| $family | $type | $layout | $zero | $sp | $schedule | $recompute | $micro_batch | $chunk | $text | $transport | $result |" >>"$list"
+    echo "| $family | $type | $layout | $zero | $sp | $schedule | $recompute | $micro_batch | $chunk | $kind | $transport | $result |" >>"$list"
 done <rows
 [ "$runs" -gt 0 ] || complain "the table has no row of $model in $precision"
 [ "$failures" -gt 0 ] || echo "$runs layouts of $model in $precision have the bits of one rank"
