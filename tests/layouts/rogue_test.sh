@@ -35,7 +35,7 @@ disturbed() {
         complain "$command: the stranger had little to do: $(cat rogue.said)"
 }
 
-port=$((20000 + $$ % 20000))
+port=$((20000 + $$ * 8 % 6000))
 reference reference --steps $steps
 hesitates=1
 disturbed --parallel.tp 2

@@ -8,7 +8,7 @@ export TSAN_OPTIONS="exitcode=66 $TSAN_OPTIONS" ASAN_OPTIONS="exitcode=67 $ASAN_
 untried=
 ! ldd "$llmrun" | grep -q libtsan || untried="LD_PRELOAD=$helpers/kill_at.so FULL_AT=fork:1+"
 fault=
-port=$((20000 + $$ % 20000))
+port=$((26000 + $$ * 8 % 6000))
 
 # Two ranks of a run, by hand.
 launch() {
