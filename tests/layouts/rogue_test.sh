@@ -14,7 +14,8 @@ rank() {
         --parallel.collective_options '{transport: tcp}' "$@" >"out.$number" 2>"err.$number"
 }
 
-disturbed() {
+# once FLAG...: a job beside a stranger, held to the reference.
+once() {
     command="two ranks $*, rank 1 hesitates at connection $hesitates"
     port=$((port + 1))
     rm -rf run
@@ -31,8 +32,15 @@ disturbed() {
     same "$command: losses" reference.results results
     contents run $steps >contents
     same "$command: weights and moments" reference.contents contents
-    awk '{ much = $1 > 0 && $3 > 0 && $4 > 0 && $5 > 0 && $6 >= 64 && $7 > 0 } END { exit !much }' rogue.said ||
-        complain "$command: the stranger had little to do: $(cat rogue.said)"
+}
+
+# Where doors were shut before the stranger came to them, the job is run again; its bits count each time.
+disturbed() {
+    for _ in 1 2 3 4 5 6; do
+        once "$@"
+        ! awk '{ much = $1 >= 1 && $3 > 0 && $4 > 0 && $5 > 0 && $6 >= 64 && $7 > 0 } END { exit !much }' rogue.said || return
+    done
+    complain "$command: the stranger had little to do: $(cat rogue.said)"
 }
 
 port=$((20000 + $$ * 8 % 6000))
