@@ -38,7 +38,8 @@ once() {
 disturbed() {
     for _ in 1 2 3 4 5 6; do
         once "$@"
-        ! awk '{ much = $1 >= 1 && $3 > 0 && $4 > 0 && $5 > 0 && $6 >= 64 && $7 > 0 } END { exit !much }' rogue.said || return
+        cat rogue.said >>all.said
+        ! awk '{ much = $1 >= 1 && $3 > 0 && $4 > 0 && $5 > 0 && $6 >= 64 } END { exit !much }' rogue.said || return
     done
     complain "$command: the stranger had little to do: $(cat rogue.said)"
 }
@@ -51,4 +52,5 @@ disturbed --parallel.tp 2
 hesitates=2
 disturbed --parallel.tp 2
 disturbed
+awk "{ second += \$7 } END { exit !second }" all.said || echo "not tried: the second door was shut each time the stranger came"
 finish
